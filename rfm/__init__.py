@@ -1,0 +1,27 @@
+"""The random-feature linear model: problem statement, training algorithms, simulation.
+
+`simulate` trains the model on random draws; `exact` solves the same draws; `theory.predict` takes the same
+arguments and gives the closed form. The convention of risk is stated in `rfm.problem`.
+"""
+
+from rfm.curve import Curve, log_times
+from rfm.exact import exact
+from rfm.optimizers import GradientDescent, GradientFlow, Ridge
+from rfm.problem import Problem, from_features, power_law, white
+from rfm.simulate import simulate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Curve",
+    "GradientDescent",
+    "GradientFlow",
+    "Problem",
+    "Ridge",
+    "exact",
+    "from_features",
+    "log_times",
+    "power_law",
+    "simulate",
+    "white",
+]

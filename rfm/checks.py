@@ -1,0 +1,61 @@
+"""Wrong input: ValueError at once, naming the argument, the value and what is allowed. Tracers pass unchecked."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rfm.precision import is_traced
+
+PARAMETRIZATIONS = ("ntk", "standard")
+
+
+def fail(name: str, allowed: str, value: object) -> None:
+    """Raise the one ValueError of this package."""
+    raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
+
+
+def number(name: str, value: object, above: float, allowed: str, inclusive: bool = False) -> None:
+    """A real scalar > above (>= if inclusive); NaN fails."""
+    if is_traced(value):
+        return
+    try:
+        x = float(value)
+    except (TypeError, ValueError):
+        fail(name, allowed, value)
+    if not (x >= above if inclusive else x > above) or np.isinf(x):
+        fail(name, allowed, value)
+
+
+def size(name: str, value: object, integer: bool) -> None:
+    """A model or data size: at least 1, or infinite; whole where arrays of that size are drawn."""
+    allowed = "an integer >= 1 or jnp.inf" if integer else "a number >= 1 or jnp.inf"
+    if is_traced(value):
+        if integer:
+            fail(name, "a concrete integer (sizes are static in the simulator)", value)
+        return
+    try:
+        x = float(value)
+    except (TypeError, ValueError):
+        fail(name, allowed, value)
+    if not x >= 1 or (integer and np.isfinite(x) and x != int(x)):
+        fail(name, allowed, value)
+
+
+def time_grid(values: object, integer: bool) -> None:
+    """Times (T,): finite, >= 0, strictly increasing; whole numbers where the algorithm takes steps."""
+    if is_traced(values):
+        return
+    times = np.asarray(values, float)
+    unit = "step counts" if integer else "times"
+    if times.ndim != 1 or times.size == 0:
+        fail("times", f"a non-empty one-dimensional array of {unit}", values)
+    if not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) <= 0):
+        fail("times", f"finite {unit} >= 0 in strictly increasing order", values)
+    if integer and np.any(times != np.round(times)):
+        fail("times", "whole step counts for an algorithm that takes steps", values)
+
+
+def one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    """A name out of a list."""
+    if value not in choices:
+        fail(name, "one of " + ", ".join(repr(c) for c in choices), value)

@@ -1,0 +1,117 @@
+"""Random draws: features, data, label noise; the modes streamed in chunks, so memory never grows with M."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from rfm.problem import Problem
+
+CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
+
+# sub-keys of a seed, by name; a draw changes with the seed and with nothing else
+_FEATURES, _DATA, _NOISE = 0, 1, 2
+
+
+class Setting(NamedTuple):
+    """Sizes of a run, one of them possibly math.inf: hashable, so that each compiles once."""
+
+    num_features: float
+    num_samples: float
+    parametrization: str
+
+    @property
+    def dual(self) -> bool:
+        """Is the smaller linear system the one over samples?"""
+        return self.num_samples < self.num_features
+
+
+class Draw(NamedTuple):
+    """One draw of features and data, reduced to what training sees. n is N, or P where N is infinite.
+
+    design: (P, N) features of the samples, None where N or P is infinite.
+    gram: (n, n) curvature of the loss: F Lambda F^T where P is infinite, Psi Psi^T / P where N is; else None.
+    labels: (P,) labels, or (N,) the moment F Lambda w where P is infinite.
+    """
+
+    design: Array | None
+    gram: Array | None
+    labels: Array
+
+
+def draw(problem: Problem, setting: Setting, key: Array) -> Draw:
+    """Sample F and the data set of one seed."""
+    n, p = setting.num_features, setting.num_samples
+
+    if math.isinf(p):
+
+        def add(i, total):
+            gram, moment = total
+            f, lam, w = feature_chunk(problem, setting, key, i)
+            return gram + (f * lam) @ f.T, moment + f @ (lam * w)
+
+        gram, moment = lax.fori_loop(0, num_chunks(problem), add, (jnp.zeros((n, n)), jnp.zeros(n)))
+        return Draw(None, gram, moment)
+
+    labels = _label_noise(problem, p, key)
+    if problem.population is not None:
+        labels = labels + jnp.asarray(problem.population.labels)[_rows(problem, p, key)]
+
+    def add(i, total):
+        product, labels = total
+        psi, w = data_chunk(problem, setting, key, i)
+        if problem.population is None:  # a population brings its own labels
+            labels = labels + psi @ w
+        if math.isinf(n):
+            return product + psi @ psi.T / p, labels
+        f, _, _ = feature_chunk(problem, setting, key, i)
+        return product + psi @ f.T, labels
+
+    columns = p if math.isinf(n) else n
+    product, labels = lax.fori_loop(0, num_chunks(problem), add, (jnp.zeros((p, columns)), labels))
+    return Draw(None, product, labels) if math.isinf(n) else Draw(product, None, labels)
+
+
+def num_chunks(problem: Problem) -> int:
+    """Steps of the stream over modes."""
+    return math.ceil(problem.num_modes / chunk_length(problem))
+
+
+def chunk_length(problem: Problem) -> int:
+    """Modes a step."""
+    return min(CHUNK, problem.num_modes)
+
+
+def feature_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> tuple[Array, Array, Array]:
+    """F (N, c), eigenvalues (c,) and target (c,) of the chunk of modes `index`."""
+    length = chunk_length(problem)
+    lam, w = problem.modes(index * length, length)
+    key = jax.random.fold_in(jax.random.fold_in(key, _FEATURES), index)
+    n = setting.num_features
+    f = jax.random.normal(key, (n, length), lam.dtype)
+    return (f if setting.parametrization == "standard" else f / math.sqrt(n)), lam, w
+
+
+def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> tuple[Array, Array]:
+    """Psi (P, c) and target (c,) of the chunk of modes `index`: Gaussian, or rows of the population."""
+    p, length = setting.num_samples, chunk_length(problem)
+    lam, w = problem.modes(index * length, length)
+    if problem.population is not None:
+        rows = jnp.asarray(problem.population.rows)
+        # the last chunk runs over the end: slice from a padded matrix
+        padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
+        return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[_rows(problem, p, key)], w
+    key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
+    return jax.random.normal(key, (p, length), lam.dtype) * jnp.sqrt(lam), w
+
+
+def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
+    """Which rows of the population are the training set: independent draws, hence with replacement."""
+    return jax.random.randint(jax.random.fold_in(key, _DATA), (num_samples,), 0, problem.population.rows.shape[0])
+
+
+def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
+    variance = jnp.asarray(problem.noise_var if problem.population is None else problem.population.noise_var, float)
+    return jnp.sqrt(variance) * jax.random.normal(jax.random.fold_in(key, _NOISE), (num_samples,), float)

@@ -1,0 +1,46 @@
+"""Float64 without touching the user's settings.
+
+Late times and small risks need 16 digits. JAX drops to float32 unless told otherwise, so every public entry
+point runs inside `float64()`: a scope of its own, results handed back as numpy float64 arrays.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import jax
+import numpy as np
+
+Tree = TypeVar("Tree")
+
+
+@contextmanager
+def float64(*values: object) -> Iterator[None]:
+    """Run the body in float64; `values` are the caller's inputs.
+
+    Raises ValueError when x64 is off and an input is a tracer (the call is inside jit, vmap or grad): the
+    tracer is float32 already and a scope here could not bring its digits back.
+    """
+    if jax.config.jax_enable_x64:
+        yield
+        return
+    if is_traced(*values):
+        raise ValueError(
+            "Inside jax.jit, jax.vmap or jax.grad float64 must be on from the start, but jax_enable_x64 is "
+            'False: call jax.config.update("jax_enable_x64", True) at the top of the program.'
+        )
+    with jax.enable_x64(True):
+        yield
+
+
+def is_traced(*values: object) -> bool:
+    """Is any leaf of the inputs an abstract value of a JAX transformation?"""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def settle(tree: Tree) -> Tree:
+    """Results as the caller can hold them: numpy float64, but for tracers, which stay as they are.
+
+    A float64 jax array that leaves a scope silently becomes float32 at its next operation; numpy does not.
+    """
+    return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x), tree)

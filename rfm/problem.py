@@ -1,0 +1,186 @@
+"""The problem statement shared by simulation and theory: spectrum, target, label noise.
+
+Features psi ~ N(0, diag(eigenvalues)), label y = target . psi + sqrt(noise_var) * eps with eps ~ N(0, 1). The
+student is f(x) = v . F psi(x), F (N, M) Gaussian, v(0) = 0.
+
+**Risk, everywhere in this project, is E_psi (f - target . psi)^2: no factor 1/2, label noise not included.**
+Training loss is (1/P) sum_mu (f(x_mu) - y_mu)^2, label noise included.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rfm import checks
+from rfm.precision import is_traced
+from rfm.pytree import pytree, static
+
+WHOLE = 512  # power laws up to this many modes are kept as arrays
+HEAD = 128  # longer ones keep this many and state the rest by formula
+Array = Any  # a numpy or jax array; concrete problems hold numpy float64 and so never lose digits
+
+
+@pytree
+class PowerLawTail:
+    """Modes m + 1 .. num_modes of eigenvalue_scale k^-b and eigenvalue * target^2 = power_scale k^-a."""
+
+    a: Array
+    b: Array
+    eigenvalue_scale: Array
+    power_scale: Array
+    num_modes: int | None = static()  # None: infinite
+
+
+@pytree
+class Population:
+    """A finite real population, in the eigenbasis of its covariance.
+
+    rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl; labels: (n,); noise_var: variance of fresh
+    label noise added when rows are sampled, beyond what the rows leave unexplained.
+    """
+
+    rows: Array
+    labels: Array
+    noise_var: Array
+
+
+@pytree
+class Problem:
+    """A linear teacher on features with a given spectrum.
+
+    eigenvalues: (m,) positive, decreasing; target: (m,) coefficients w; noise_var: () label-noise variance.
+    tail: the modes beyond m, if any, by formula; population: real rows to sample in place of Gaussians, if any.
+
+    Raises ValueError for eigenvalues that are not positive, decreasing and finite, a target of another shape or
+    not finite, or negative noise.
+    """
+
+    eigenvalues: Array
+    target: Array
+    noise_var: Array = 0.0
+    tail: PowerLawTail | None = None
+    population: Population | None = None
+
+    def __post_init__(self):
+        for name in ("eigenvalues", "target", "noise_var"):
+            object.__setattr__(self, name, _as_float64(name, getattr(self, name)))
+        if is_traced(self.eigenvalues, self.target, self.noise_var):
+            return
+        lam, w = self.eigenvalues, self.target
+        if lam.ndim != 1 or lam.size == 0:
+            checks.fail("eigenvalues", "a non-empty one-dimensional array", lam)
+        if w.shape != lam.shape:
+            checks.fail("target", f"of the shape of eigenvalues, {lam.shape}", w.shape)
+        if not np.all(np.isfinite(lam)) or np.any(lam <= 0):
+            checks.fail("eigenvalues", "positive and finite", lam)
+        if np.any(np.diff(lam) > 0):
+            checks.fail("eigenvalues", "in decreasing order", lam)
+        if not np.all(np.isfinite(w)):
+            checks.fail("target", "finite", w)
+        checks.number("noise_var", self.noise_var, 0.0, "a finite variance >= 0", inclusive=True)
+
+    @property
+    def num_modes(self) -> float | int:
+        """M, or math.inf."""
+        if self.tail is None:
+            return self.eigenvalues.shape[0]
+        return math.inf if self.tail.num_modes is None else self.tail.num_modes
+
+    def modes(self, start: int, length: int) -> tuple[Array, Array]:
+        """(eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.
+
+        `start` may be traced: this is how the simulator streams 10^6 modes through a fixed-size buffer.
+        """
+        index = start + jnp.arange(length)
+        kept = self.eigenvalues.shape[0]
+        inside = jnp.minimum(index, kept - 1)
+        lam, w = jnp.asarray(self.eigenvalues)[inside], jnp.asarray(self.target)[inside]
+        if self.tail is not None:
+            t, k = self.tail, index + 1.0
+            lam = jnp.where(index < kept, lam, t.eigenvalue_scale * k**-t.b)
+            w = jnp.where(index < kept, w, jnp.sqrt(t.power_scale / t.eigenvalue_scale) * k ** ((t.b - t.a) / 2))
+        exists = index < self.num_modes
+        return jnp.where(exists, lam, 0.0), jnp.where(exists, w, 0.0)
+
+
+def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0) -> Problem:
+    """lambda_k = k^-b, lambda_k w_k^2 = k^-a for k = 1 .. num_modes; None: infinitely many (theory only).
+
+    a: task exponent, > 1. b: spectral exponent, > 0, and > 1 where num_modes is None so that the trace
+    converges. In the papers' symbols: a, b of Bordelon et al. 2024; b = 2 alpha, a = 2 alpha + 2 beta of
+    Paquette et al. 2024; a = b = 1 + alpha_K of Bahri et al. 2021.
+
+    Raises ValueError outside these ranges. a, b and noise_var may be traced.
+    """
+    checks.number("a", a, 1.0, "a number > 1")
+    checks.number("b", b, 0.0, "a number > 0")
+    if num_modes is None:
+        checks.number("b", b, 1.0, "a number > 1 for infinitely many modes (a trace that converges)")
+    elif isinstance(num_modes, bool) or num_modes != int(num_modes) or num_modes < 1:
+        checks.fail("num_modes", "an integer >= 1, or None for infinitely many", num_modes)
+    else:
+        num_modes = int(num_modes)
+    xp = jnp if is_traced(a, b) else np
+    whole = num_modes is not None and num_modes <= WHOLE
+    k = np.arange(1.0, (num_modes if whole else HEAD) + 1.0)
+    a, b = (x if is_traced(x) else np.float64(x) for x in (a, b))
+    tail = None if whole else PowerLawTail(a, b, np.float64(1.0), np.float64(1.0), num_modes)
+    return Problem(xp.power(k, -b), xp.power(k, (b - a) / 2), noise_var, tail)
+
+
+def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
+    """All eigenvalues one, |target|^2 = num_modes: the isotropic problem of the double-descent literature."""
+    if num_modes != int(num_modes) or num_modes < 1:
+        checks.fail("num_modes", "an integer >= 1", num_modes)
+    return Problem(np.ones(int(num_modes)), np.ones(int(num_modes)), noise_var)
+
+
+def from_features(
+    features: Array, labels: Array, noise_var: float = 0.0, center: bool = True, normalize: bool = True
+) -> Problem:
+    """A finite real population: its covariance spectrum, target coefficients and the rows themselves.
+
+    features: (n, d) one row a sample, e.g. random ReLU features of images; labels: (n,); noise_var: fresh label
+    noise on top. `center` subtracts the means; `normalize` divides features by the root of the largest
+    eigenvalue, so that time is in units of the fastest mode. The best linear predictor on the rows is the target;
+    what it leaves unexplained is added to the problem's noise_var. Training samples rows with replacement.
+
+    Raises ValueError for wrong shapes, values that are not finite, or features without variance.
+    """
+    x, y = np.asarray(features, np.float64), np.asarray(labels, np.float64)
+    if x.ndim != 2 or x.shape[0] < 2:
+        checks.fail("features", "a matrix (n, d) of at least two rows", x.shape)
+    if y.shape != x.shape[:1]:
+        checks.fail("labels", f"of shape ({x.shape[0]},), one a row of features", y.shape)
+    for name, value in (("features", x), ("labels", y)):
+        if not np.all(np.isfinite(value)):
+            checks.fail(name, "finite", "an array with NaN or infinity")
+    checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
+    if center:
+        x, y = x - x.mean(0), y - y.mean()
+    n = len(x)
+    left, singular, _ = np.linalg.svd(x, full_matrices=False)
+    # a singular value below this is rounding of the largest one
+    keep = singular > singular[0] * max(x.shape) * np.finfo(float).eps
+    if not keep.any():
+        checks.fail("features", "of non-zero variance", "constant")
+    left, singular = left[:, keep], singular[keep]
+    scale = singular[0] if normalize else math.sqrt(n)
+    eigenvalues = (singular / scale) ** 2
+    rows = left * np.sqrt(n * eigenvalues)  # (n, m), mean of rows_k rows_l = eigenvalues_k delta_kl
+    target = rows.T @ y / (n * eigenvalues)
+    unexplained = np.mean((y - rows @ target) ** 2)
+    population = Population(rows, y, np.float64(noise_var))
+    return Problem(eigenvalues, target, unexplained + noise_var, population=population)
+
+
+def _as_float64(name: str, value: object) -> Array:
+    if is_traced(value):
+        return value
+    try:
+        return np.asarray(jax.device_get(value), np.float64)
+    except (TypeError, ValueError):
+        checks.fail(name, "numeric", value)

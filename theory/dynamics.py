@@ -1,0 +1,92 @@
+"""Risk and training loss against time for full-batch training: the double contour integral of the two-point function.
+
+    risk(t) = (1/2 pi i)^2 oint oint r_t(z) r_t(z') [E(-z, -z') - sigma^2] dz dz'/(z z')
+
+and the training loss with E replaced by R1(-z) R1(-z') E(-z, -z'), R1 = 1 - df1/P.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from theory.contour import hyperbola
+from theory.equivalent import two_point
+from theory.filters import FILTERS
+from theory.fixed_point import degrees_of_freedom, kappa_path, spectral_edge
+from theory.spectrum import Modes
+
+TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
+
+
+class LearningCurve(NamedTuple):
+    """Curves (T,) of the deterministic equivalent; `residual` is the estimated relative error of the worst."""
+
+    risk: Array
+    train_loss: Array
+    same_data: Array
+    same_features: Array
+    independent: Array
+    residual: Array
+    converged: Array
+    spectral_edge: Array
+
+
+@partial(jax.jit, static_argnames="algorithm")
+def learning_curve(
+    modes: Modes,
+    noise_var: Array,
+    inv_n: Array,
+    inv_p: Array,
+    times: Array,
+    algorithm: str,
+    parameters: dict[str, Array],
+) -> LearningCurve:
+    """All curves at `times` (T,) for a filter named in `filters.FILTERS`; inv_n = 1/N, inv_p = 1/P."""
+    flt = FILTERS[algorithm](**parameters)
+    edge = spectral_edge(modes, inv_n, inv_p)
+    w_max = flt.stability(edge)
+    stable = w_max > 0
+    # where training diverges the contour has no place to close; any finite one will do, the flag says no
+    horizon = flt.clock * jnp.max(times)
+    path = hyperbola(horizon, jnp.where(stable, w_max, 1.0))
+    # the integral does not depend on the path, so no derivative goes through it
+    w, weights = lax.stop_gradient((path.nodes, path.weights))
+    z = lax.stop_gradient(flt.curvature(w))  # (n,)
+    kappa, residual = kappa_path(-z, modes, inv_n, inv_p)  # (n,)
+
+    here = two_point(kappa, kappa, modes, noise_var, inv_n, inv_p)
+    across = two_point(kappa, kappa.conj(), modes, noise_var, inv_n, inv_p)
+    r = flt.response(z, times[:, None]) * lax.stop_gradient(weights * flt.log_slope(w))  # (T, n)
+    df1, _ = degrees_of_freedom(kappa, modes)
+    # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
+    data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), 1.0 - df1 * inv_p)
+    r_train = r * data
+
+    def integrate(left, pair, mirror):  # the four quadrants of the two contours, by conjugate symmetry
+        return (
+            2.0 * jnp.einsum("ti,ti->t", left @ pair, left).real
+            + 2.0 * jnp.einsum("ti,ti->t", left @ mirror, left.conj()).real
+        )
+
+    curves = {name: integrate(r, getattr(here, name), getattr(across, name)) for name in here._fields}
+    train_loss = integrate(r_train, here.risk + noise_var, across.risk + noise_var)
+
+    # the trapezoidal rule squares its error when the step halves: compare with every other node
+    def coarse(left, pair, mirror):
+        return integrate(2.0 * left[:, ::2], pair[::2, ::2], mirror[::2, ::2])
+
+    risk_gap = coarse(r, here.risk, across.risk) / curves["risk"] - 1.0
+    start = modes.power.sum() + noise_var
+    train_gap = (coarse(r_train, here.risk + noise_var, across.risk + noise_var) - train_loss) / start
+    residual = jnp.maximum(residual, jnp.maximum(jnp.max(risk_gap**2), jnp.max(train_gap**2)))
+    residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
+    return LearningCurve(
+        **curves,
+        train_loss=train_loss,
+        residual=residual,
+        converged=residual < TOLERANCE,
+        spectral_edge=edge,
+    )

@@ -1,0 +1,152 @@
+"""Sums over modes: an exact head, a compressed power-law tail, M finite or infinite.
+
+Everything in the theory is a sum over modes of a smooth function of the eigenvalue. A `Modes` holds weighted
+nodes for two such sums, so that a spectrum of 10^9 modes costs as much as one of 10^3:
+
+    sum_k f(lambda_k)               ~  sum_j multiplicity_j f(eigenvalues_j)
+    sum_k lambda_k w_k^2 g(lambda_k) ~  sum_j power_j g(eigenvalues_j)
+"""
+
+from fractions import Fraction
+from functools import lru_cache
+from math import comb, factorial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+HEAD = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
+STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
+PANEL = 256  # quadrature nodes of the tail: enough for 1e-12 over the whole range down to FLOOR
+FLOOR = 48.0  # the tail is resolved down to lambda = exp(-48) times its scale; the rest is one lump
+
+
+class Modes(NamedTuple):
+    """Weighted nodes that stand for a spectrum and its target; see the module docstring.
+
+    eigenvalues: (K,) positive, multiplicity: (K,) weight in sums over modes (need be neither integer nor
+    positive), power: (K,) weight in sums of lambda_k w_k^2.
+    """
+
+    eigenvalues: Array
+    multiplicity: Array
+    power: Array
+
+
+def exact_modes(eigenvalues: Array, target: Array) -> Modes:
+    """Every mode its own node: eigenvalues (M,), target (M,) -> K = M."""
+    return Modes(eigenvalues, jnp.ones_like(eigenvalues), eigenvalues * target**2)
+
+
+def power_law_tail(
+    a: Array,
+    b: Array,
+    eigenvalue_scale: Array,
+    power_scale: Array,
+    first: int,
+    num_modes: int | None,
+) -> Modes:
+    """Modes first + 1 .. num_modes (None: infinity) of lambda_k = c k^-b, lambda_k w_k^2 = d k^-a.
+
+    Euler-Maclaurin turns the sum into an integral with end corrections; the integral runs over v = b log k,
+    where the poles of 1/(kappa + lambda) keep a fixed distance pi - |arg kappa| from the path whatever b is.
+    Modes below FLOOR are lumped: they enter every sum through their first two moments only.
+    """
+    # notation: c = eigenvalue_scale, d = power_scale
+    c, d = eigenvalue_scale, power_scale
+    resolved = max(first, min(HEAD, num_modes) if num_modes else HEAD)  # one by one up to here
+    k_parts = [np.arange(first + 1, resolved + 1, dtype=float)]
+    n_parts = [np.ones(resolved - first)]  # how many modes each k stands for
+    if num_modes is None or num_modes > resolved:
+        offsets, weights = _end_correction()
+        k_parts.append(resolved + offsets)
+        n_parts.append(np.where(offsets == 0, -0.5, -weights))
+        if num_modes is not None:
+            k_parts.append(num_modes + offsets)
+            n_parts.append(np.where(offsets == 0, 0.5, weights))
+        log_end = np.inf if num_modes is None else np.log(num_modes)
+        v_start = b * np.log(resolved)
+        v_end = jnp.minimum(b * log_end, jnp.maximum(FLOOR, v_start + 12.0))
+        x, dx = _strip_rule(PANEL)
+        v = v_start + (v_end - v_start) * x  # (PANEL,)
+        k_panel = jnp.exp(v / b)
+        n_panel = (v_end - v_start) * dx * k_panel / b  # dk = k dv / b
+        k = jnp.concatenate([np.concatenate(k_parts), k_panel])
+        n = jnp.concatenate([np.concatenate(n_parts), n_panel])
+        lumps = _lumps(a, b, c, d, v_end / b, log_end)
+    else:
+        k, n, lumps = jnp.asarray(k_parts[0]), jnp.asarray(n_parts[0]), None
+    nodes = Modes(c * k**-b, n, n * d * k**-a)
+    return nodes if lumps is None else join(nodes, lumps)
+
+
+def join(head: Modes, tail: Modes) -> Modes:
+    """Concatenate two sets of nodes."""
+    return Modes(*(jnp.concatenate(pair) for pair in zip(head, tail, strict=True)))
+
+
+def _lumps(a, b, c, d, log_start, log_end) -> Modes:
+    """Two nodes for log k in (log_start, log_end): one carries sum lambda, one carries sum lambda w^2.
+
+    Each sits at the mean eigenvalue of what it carries, so it is right to second order in lambda/kappa.
+    """
+
+    def integral(p):  # int k^-p dk over the range; zero when it is empty, log k at p = 1
+        q = 1.0 - p
+        if np.isinf(log_end):
+            return -jnp.exp(q * log_start) / q
+        span = jnp.maximum(log_end - log_start, 0.0)
+        small = jnp.abs(q * span) < 1e-12
+        ratio = jnp.where(small, span, jnp.expm1(q * span) / jnp.where(small, 1.0, q))
+        return jnp.exp(q * log_start) * ratio
+
+    mean = jnp.exp(-b * log_start)  # stands in for an empty range
+    trace, power = c * integral(b), d * integral(a)
+    at_trace = jnp.where(trace > 0, c**2 * integral(2 * b) / jnp.where(trace > 0, trace, 1.0), c * mean)
+    at_power = jnp.where(power > 0, c * d * integral(a + b) / jnp.where(power > 0, power, 1.0), c * mean)
+    zero = jnp.zeros(())
+    return Modes(
+        jnp.stack([at_trace, at_power]),
+        jnp.stack([trace / at_trace, zero]),
+        jnp.stack([zero, power]),
+    )
+
+
+@lru_cache
+def _end_correction() -> tuple[np.ndarray, np.ndarray]:
+    """Offsets -8..8 and weights W with sum_i W_i f(x + i) = sum_j B_2j/(2j)! f^(2j-1)(x), j = 1..8.
+
+    Differences in place of derivatives keep every term a value of f at some k, hence a node of `Modes`.
+    Solved in fractions: the system is a Vandermonde matrix of condition 1e20.
+    """
+    # f = exp(s x): sum_i c_i 2 sinh(s i) = coth(s/2)/2 - 1/s, matched power by power in s
+    n = STENCIL
+    bernoulli = [Fraction(1)]
+    for m in range(1, 2 * n + 1):
+        bernoulli.append(-sum(comb(m + 1, j) * bernoulli[j] for j in range(m)) / (m + 1))
+    rows = [
+        [Fraction(2 * i ** (2 * j - 1), factorial(2 * j - 1)) for i in range(1, n + 1)]
+        + [bernoulli[2 * j] / factorial(2 * j)]
+        for j in range(1, n + 1)
+    ]
+    for p in range(n):  # Gauss-Jordan; no pivot vanishes
+        rows[p] = [x / rows[p][p] for x in rows[p]]
+        for r in range(n):
+            if r != p:
+                rows[r] = [x - rows[r][p] * y for x, y in zip(rows[r], rows[p], strict=True)]
+    side = np.array([float(row[-1]) for row in rows])
+    return np.arange(-n, n + 1.0), np.concatenate([-side[::-1], [0.0], side])
+
+
+@lru_cache
+def _strip_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights on (0, 1): Gauss-Legendre pulled apart by an arcsine (Kosloff and Tal-Ezer 1993).
+
+    Plain Gauss nodes crowd at the ends and leave the middle pi/2 times thinner than it could be.
+    """
+    s, ds = np.polynomial.legendre.leggauss(num_nodes)
+    alpha = 1 / np.cosh(30.0 / num_nodes)  # the arcsine's own singularity costs exp(-2 * 30)
+    x = np.arcsin(alpha * s) / np.arcsin(alpha)
+    dx = alpha / np.arcsin(alpha) / np.sqrt(1 - (alpha * s) ** 2) * ds
+    return (x + 1) / 2, dx / 2

@@ -1,0 +1,55 @@
+"""Where training ends: ridge regression, and the ridgeless limit t -> infinity."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from theory.dynamics import TOLERANCE
+from theory.equivalent import TwoPoint, two_point
+from theory.fixed_point import degrees_of_freedom, kappa_real
+from theory.spectrum import Modes
+
+
+class StaticRisk(NamedTuple):
+    """Scalars: the pieces of `TwoPoint` at one ridge, the training loss, kappa, and the numerical residual."""
+
+    pieces: TwoPoint
+    train_loss: Array
+    kappa: Array
+    residual: Array
+    converged: Array
+
+
+@jax.jit
+def static_risk(modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, ridge: Array) -> StaticRisk:
+    """Risk E(s, s) - sigma^2 and training loss R1^2 E at s = ridge >= 0; zero is the limit of gradient flow.
+
+    Ridge regression minimises training loss + ridge |v|^2. At ridge 0 and N = P (below the number of modes) the
+    risk is infinite: that is the interpolation peak, not a failure, and `converged` stays true.
+    """
+    kappa, residual = kappa_real(ridge, modes, inv_n, inv_p)
+    # kappa = 0: at least as many features and samples as modes; only the noise is left, sigma^2 M/(P - M)
+    full_rank = kappa == 0
+    k = jnp.where(full_rank, jnp.max(modes.eigenvalues), kappa)[None]
+    pieces = TwoPoint(*(x[0, 0] for x in two_point(k, k, modes, noise_var, inv_n, inv_p)))
+    load = inv_p * modes.multiplicity.sum()  # M/P
+    noise = jnp.where(load < 1, noise_var * load / (1.0 - load), jnp.where(noise_var > 0, jnp.inf, 0.0))
+    at_zero = TwoPoint(risk=noise, same_data=noise, same_features=0.0, independent=0.0)
+    pieces = jax.tree.map(lambda zero, other: jnp.where(full_rank, zero, other), at_zero, pieces)
+    df1, _ = degrees_of_freedom(kappa, modes)
+    # R1 = s/(kappa R3) where P < N, as in dynamics; both factors vanish together at the peak
+    data = jnp.where(
+        inv_p > inv_n,
+        jnp.where(kappa > 0, ridge / (kappa * (1.0 - df1 * inv_n)), 1.0 - df1 * inv_p),
+        1.0 - df1 * inv_p,
+    )
+    peak = (ridge == 0) & (inv_n == inv_p) & (inv_n > 0) & (kappa > 0)
+    pieces = pieces._replace(risk=jnp.where(peak, jnp.inf, pieces.risk))
+    train_loss = jnp.where(
+        full_rank,
+        noise_var * jnp.maximum(1.0 - load, 0.0),
+        jnp.where(peak, 0.0, data**2 * (pieces.risk + noise_var)),
+    )
+    return StaticRisk(pieces, train_loss, kappa, residual, residual < TOLERANCE)
