@@ -64,6 +64,8 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
         checks.fail("num_samples", "finite where num_features is infinite (nothing random is left)", p)
     if math.isinf(n) and setting.parametrization == "standard":
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", n)
+    if problem.population is not None and math.isfinite(p) and p > len(problem.population.rows):
+        checks.fail("num_samples", f"at most the {len(problem.population.rows)} rows of the population", p)
     check_times(optimizer, times)
     if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
         checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)

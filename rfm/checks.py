@@ -11,6 +11,8 @@ PARAMETRIZATIONS = ("ntk", "standard")
 
 def fail(name: str, allowed: str, value: object) -> None:
     """Raise the one ValueError of this package."""
+    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
+        value = value.item()  # -1.0, not array(-1.)
     raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
 
 

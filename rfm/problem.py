@@ -146,7 +146,8 @@ def from_features(
     features: (n, d) one row a sample, e.g. random ReLU features of images; labels: (n,); noise_var: fresh label
     noise on top. `center` subtracts the means; `normalize` divides features by the root of the largest
     eigenvalue, so that time is in units of the fastest mode. The best linear predictor on the rows is the target;
-    what it leaves unexplained is added to the problem's noise_var. Training samples rows with replacement.
+    what it leaves unexplained is added to the problem's noise_var. A training set is a sample of distinct rows,
+    and risk is over all of them: theory, which knows no finite population, is good to order P/n.
 
     Raises ValueError for wrong shapes, values that are not finite, or features without variance.
     """

@@ -85,7 +85,7 @@ def learning_curve(
     residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
     return LearningCurve(
         **curves,
-        train_loss=train_loss,
+        train_loss=jnp.maximum(train_loss, 0.0),  # an exponentially small loss is lost in rounding
         residual=residual,
         converged=residual < TOLERANCE,
         spectral_edge=edge,

@@ -1,0 +1,1 @@
+"""Where simulation and theory meet: comparison, fits, figures and the command line."""

@@ -1,0 +1,68 @@
+"""The `rfm` command."""
+
+import argparse
+import sys
+
+import jax
+
+from rfm import checks
+
+COMMANDS = {
+    "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
+    "double-descent": "risk against N, P and t through the interpolation peak, and what stops it (about 1 min)",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; wrong input is one line on stderr and exit code 2."""
+    args = build_parser().parse_args(argv)
+    try:
+        jax.config.update("jax_enable_x64", True)
+        checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
+        _command(args.command).run(args)
+    except (ValueError, ImportError) as error:
+        print(f"rfm {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nrfm: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands, with the arguments they share."""
+    parser = argparse.ArgumentParser(
+        prog="rfm", description="Random-feature models trained by gradient descent, beside their closed-form theory."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
+        sub.add_argument("--a", type=float, default=1.8, help="task exponent, lambda_k w_k^2 = k^-a")
+        sub.add_argument("--b", type=float, default=1.5, help="spectral exponent, lambda_k = k^-b")
+        sub.add_argument("--modes", type=int, default=10_000, metavar="M", help="number of modes")
+        sub.add_argument("--noise", type=float, default=0.0, metavar="VAR", help="variance of the label noise")
+        sub.add_argument("--seeds", type=int, default=16, help="independent draws, each with its own features and data")
+        sub.add_argument("--seed", type=int, default=0, help="seed of the first key")
+        sub.add_argument("--out", default="results", metavar="DIR", help="folder for figure, table and settings")
+        sub.add_argument("--quick", action="store_true", help="fewer points, for a first look")
+        _command(name).add_arguments(sub)
+    return parser
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults in the help, but for those that depend on other arguments and are told in words."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
+def _command(name: str):
+    if name == "compare":
+        from experiments.commands import compare as command
+    else:
+        from experiments.commands import double_descent as command
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

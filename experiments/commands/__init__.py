@@ -1,0 +1,1 @@
+"""One file per `rfm` command: its arguments, its work, its figure."""

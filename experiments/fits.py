@@ -1,0 +1,116 @@
+"""Exponents from scans: a window chosen by rule, a slope, its standard error over seeds, or a refusal.
+
+Rule. A point counts while theory at the scan's sizes is within FINITE_SIZE of theory with all other sizes and times
+infinite: beyond it something else limits the risk. Of all windows of such points that span MIN_DECADES, the
+longest in which the local slope of that limit stays within DRIFT of its mean is taken, the later one of equals;
+where there is none, the shortest with the least drift, and the fit says that its slope drifts. The rule looks at
+theory alone, so the simulation cannot choose its own window.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.compare import Scan
+
+FINITE_SIZE = 0.1
+DRIFT = 0.05
+MIN_DECADES = 0.6
+MIN_POINTS = 4
+Z_LIMIT = 3.0  # simulation and theory slopes agree within this many standard errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """Exponent (minus the log-log slope) of a scan: window = (first, last) x, empty where not identified."""
+
+    window: tuple[float, float] | None
+    theory: float
+    simulated: float
+    stderr: float
+    status: str
+
+    @property
+    def z(self) -> float:
+        """(simulated - theory)/stderr."""
+        return (self.simulated - self.theory) / self.stderr
+
+    @property
+    def agrees(self) -> bool:
+        """Is the simulated exponent within Z_LIMIT standard errors of the theory's over the same window?"""
+        return self.window is not None and abs(self.z) <= Z_LIMIT
+
+
+def fit_exponent(scan: Scan) -> Fit:
+    """Exponents of simulation and theory over the window of the rule, by least squares in log-log."""
+    window, drift = choose_window(scan)
+    if window is None:
+        nothing = f"not identified: theory at these sizes is at its limit for less than {MIN_DECADES} decades"
+        return Fit(None, np.nan, np.nan, np.nan, nothing)
+    x = scan.x[window]
+    slope, stderr = jackknife_slope(x, scan.samples[:, window])
+    theory_slope = _slope(x, scan.predicted[window])
+    return Fit(
+        (float(x[0]), float(x[-1])),
+        -theory_slope,
+        -slope,
+        stderr,
+        "steady" if drift <= DRIFT else f"slope drifts by {drift:.0%}",
+    )
+
+
+def choose_window(scan: Scan) -> tuple[slice | None, float]:
+    """The rule of this module: the window, None where there is none, and the relative drift of its slope."""
+    use = (scan.x > 0) & (np.abs(scan.predicted / scan.limit - 1.0) < FINITE_SIZE)
+    local = local_slopes(scan.x, scan.limit)
+    steady, span = (None, np.inf), MIN_DECADES - 1e-9
+    fallback = (None, np.inf)
+    for first in range(len(use)):
+        for last in range(first + MIN_POINTS - 1, len(use)):
+            inside = slice(first, last + 1)
+            if not use[inside].all():
+                break
+            decades = np.log10(scan.x[last] / scan.x[first])
+            if decades < MIN_DECADES - 1e-9:
+                continue
+            drift = np.ptp(local[inside]) / (2 * np.abs(local[inside].mean()))
+            if drift <= DRIFT and decades >= span:
+                steady, span = (inside, drift), decades
+            if drift < fallback[1]:
+                fallback = (inside, drift)
+    return steady if steady[0] is not None else fallback
+
+
+def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """d log y / d log x at every point, (X,); NaN at x = 0."""
+    slopes = np.full(len(x), np.nan)
+    positive = x > 0
+    if positive.sum() > 1:
+        slopes[positive] = np.gradient(np.log(y[positive]), np.log(x[positive]))
+    return slopes
+
+
+def jackknife_slope(x: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
+    """Log-log slope of the mean over seeds and its jackknife standard error; samples (S, X).
+
+    Leaving out one seed at all x at once keeps the correlation along a training curve.
+    """
+    count = len(samples)
+    total = samples.sum(0)
+    left_out = np.array([_slope(x, (total - row) / (count - 1)) for row in samples])
+    stderr = np.sqrt((count - 1) * np.mean((left_out - left_out.mean()) ** 2))
+    return _slope(x, total / count), float(stderr)
+
+
+def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """(a, b) of a measured spectrum: lambda_k ~ k^-b, sum_{j >= k} lambda_j w_j^2 ~ k^-(a-1), least squares in log-log
+    between k = 10 and a quarter of the rank, past the largest modes and before the finite sample bends the tail."""
+    rank = len(eigenvalues)
+    k = np.arange(1.0, rank + 1)
+    middle = slice(min(9, rank // 8), max(rank // 4, min(rank, 12)))
+    power = np.cumsum((eigenvalues * target**2)[::-1])[::-1]
+    return 1.0 - _slope(k[middle], power[middle]), -_slope(k[middle], eigenvalues[middle])
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])

@@ -1,0 +1,69 @@
+"""What every command leaves behind: a figure, a table, and the settings, versions and seeds that made them."""
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
+
+
+def open_folder(out: str) -> Path:
+    """Create the output folder; ValueError at once, before any work, if it cannot be written."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"Argument `out` must be a folder that can be written, but is {out!r} ({error.strerror})."
+        ) from None
+    return folder
+
+
+def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) -> list[Path]:
+    """Write NAME.png, NAME.pdf, NAME.csv and NAME.json, each under a temporary name first."""
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+
+    def table(path):
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, fields)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def record(path):
+        versions = {package: _version(package) for package in PACKAGES}
+        machine = {"python": sys.version.split()[0], "platform": platform.platform(), "dtype": "float64"}
+        text = json.dumps({"settings": settings, "versions": versions | machine}, indent=2, default=str)
+        Path(path).write_text(text + "\n")
+
+    writers = {
+        ".png": lambda path: figure.savefig(path, format="png", dpi=150),
+        ".pdf": lambda path: figure.savefig(path, format="pdf"),
+        ".csv": table,
+        ".json": record,
+    }
+    written = []
+    for suffix, write in writers.items():
+        path = folder / f"{name}{suffix}"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        written.append(path)
+    return written
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
