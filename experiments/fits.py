@@ -61,8 +61,9 @@ def fit_exponent(scan: Scan) -> Fit:
 
 def choose_window(scan: Scan) -> tuple[slice | None, float]:
     """The rule of this module: the window, None where there is none, and the relative drift of its slope."""
-    use = (scan.x > 0) & (np.abs(scan.predicted / scan.limit - 1.0) < FINITE_SIZE)
-    local = local_slopes(scan.x, scan.limit)
+    # a limit that vanishes (finitely many modes, all learned) is no power law
+    use = (scan.x > 0) & (np.abs(scan.predicted - scan.limit) < FINITE_SIZE * scan.limit)
+    local = local_slopes(scan.x, np.where(scan.limit > 0, scan.limit, np.nan))
     steady, span = (None, np.inf), MIN_DECADES - 1e-9
     fallback = (None, np.inf)
     for first in range(len(use)):

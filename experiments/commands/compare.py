@@ -13,7 +13,7 @@ from experiments.fits import Fit, fit_exponent, power_law_exponents
 from rfm import datasets
 from theory import exponents
 
-SIZES = (8, 13, 21, 34, 55, 89, 144, 233)
+SIZES = (8, 16, 32, 64, 128, 256)
 RELU_FEATURES = 2_000  # hidden width of the random layer that makes features of real inputs
 QUANTITIES = {
     "time": "time t (N, P large)",
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     times = rfm.log_times(start, stop, num, integer=optimizer.discrete)
     keys = jax.random.split(jax.random.key(args.seed), args.seeds)
     problem, a, b = build_problem(args)
-    sizes = SIZES[1:6] if args.quick else SIZES
+    sizes = SIZES[:4] if args.quick else SIZES
 
     scans: list[Scan] = []
     with tqdm(total=1 + 2 * len(sizes), desc="time", unit="run") as bar:
