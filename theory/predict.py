@@ -80,7 +80,7 @@ def decompose(
     with float64(*arguments):
         curves = _evaluate(*jax.tree.map(lambda x: jnp.asarray(x, float), arguments), standard)
     if not is_traced(curves):
-        check_stability(optimizer, curves.spectral_edge)
+        check_stability(optimizer, curves.spectral_edge, num_features, num_samples)
     return settle(curves)
 
 

@@ -55,13 +55,7 @@ def run(args: argparse.Namespace) -> None:
     sizes = SIZES[:4] if args.quick else SIZES
 
     scans: list[Scan] = []
-    with tqdm(total=1 + 2 * len(sizes), desc="time", unit="run") as bar:
-        scans.append(
-            scan_time(
-                problem, times, num_features=args.features, num_samples=args.samples, optimizer=optimizer, keys=keys
-            )
-        )
-        bar.update()
+    with tqdm(total=1 + 2 * len(sizes), unit="run") as bar:
         # the other size is infinite: fresh data at every step, or a student that sees every mode
         for axis in ("features", "samples"):
             bar.set_description(axis)
@@ -71,6 +65,10 @@ def run(args: argparse.Namespace) -> None:
                     optimizer=optimizer, time=times[-1], keys=keys, on_point=bar.update,
                 )
             )  # fmt: skip
+        bar.set_description("time")
+        sizes = {"num_features": args.features, "num_samples": args.samples}
+        scans.insert(0, scan_time(problem, times, **sizes, optimizer=optimizer, keys=keys))
+        bar.update()
     fits = [fit_exponent(scan) for scan in scans]
 
     closed = [exponents.time_exponent(a, b), exponents.model_exponent(a, b), exponents.data_exponent(a, b)]
