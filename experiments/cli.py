@@ -1,11 +1,8 @@
 """The `rfm` command."""
 
 import argparse
+import os
 import sys
-
-import jax
-
-from rfm import checks
 
 COMMANDS = {
     "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
@@ -15,17 +12,23 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; wrong input is one line on stderr and exit code 2."""
-    args = build_parser().parse_args(argv)
+    command = "rfm"
     try:
+        import jax
+
+        from rfm import checks
+
+        args = build_parser().parse_args(argv)
+        command = f"rfm {args.command}"
         jax.config.update("jax_enable_x64", True)
         checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
         _command(args.command).run(args)
     except (ValueError, ImportError) as error:
-        print(f"rfm {args.command}: error: {error}", file=sys.stderr)
+        print(f"{command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nrfm: interrupted; nothing was written", file=sys.stderr)
-        return 130
+        print("\nrfm: interrupted; nothing was written", file=sys.stderr, flush=True)
+        os._exit(130)  # at once: taking the interpreter down under computing threads can crash it
     return 0
 
 

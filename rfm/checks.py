@@ -1,6 +1,7 @@
 """Wrong input: ValueError at once, naming the argument, the value and what is allowed. Tracers pass unchecked."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from rfm.precision import is_traced
 PARAMETRIZATIONS = ("ntk", "standard")
 
 
-def fail(name: str, allowed: str, value: object) -> None:
+def fail(name: str, allowed: str, value: object) -> NoReturn:
     """Raise the one ValueError of this package."""
     if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
         value = value.item()  # -1.0, not array(-1.)
@@ -26,6 +27,16 @@ def number(name: str, value: object, above: float, allowed: str, inclusive: bool
         fail(name, allowed, value)
     if not (x >= above if inclusive else x > above) or np.isinf(x):
         fail(name, allowed, value)
+
+
+def count(name: str, value: object, allowed: str) -> int:
+    """A whole number >= 1, returned as int."""
+    try:
+        if float(value) >= 1 and float(value) == int(value):
+            return int(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    fail(name, allowed, value)
 
 
 def size(name: str, value: object, integer: bool) -> None:

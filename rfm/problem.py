@@ -119,10 +119,8 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
     checks.number("b", b, 0.0, "a number > 0")
     if num_modes is None:
         checks.number("b", b, 1.0, "a number > 1 for infinitely many modes (a trace that converges)")
-    elif isinstance(num_modes, bool) or num_modes != int(num_modes) or num_modes < 1:
-        checks.fail("num_modes", "an integer >= 1, or None for infinitely many", num_modes)
     else:
-        num_modes = int(num_modes)
+        num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
     xp = jnp if is_traced(a, b) else np
     whole = num_modes is not None and num_modes <= WHOLE
     k = np.arange(1.0, (num_modes if whole else HEAD) + 1.0)
@@ -133,9 +131,8 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
 
 def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
     """All eigenvalues one, |target|^2 = num_modes: the isotropic problem of the double-descent literature."""
-    if num_modes != int(num_modes) or num_modes < 1:
-        checks.fail("num_modes", "an integer >= 1", num_modes)
-    return Problem(np.ones(int(num_modes)), np.ones(int(num_modes)), noise_var)
+    ones = np.ones(checks.count("num_modes", num_modes, "an integer >= 1"))
+    return Problem(ones, ones, noise_var)
 
 
 def from_features(

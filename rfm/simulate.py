@@ -79,11 +79,16 @@ def train(
 
 
 def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
-    """(n,) weights of (H + ridge) v = Phi^T y / P."""
-    if draw.design is None:
-        gram = draw.gram
-        moment = draw.labels / setting.num_samples if setting.dual else draw.labels
+    """(n,) weights of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
+
+    By least squares, so that without a ridge a singular system gives the weights of least norm.
+    """
+    p, phi = setting.num_samples, draw.design
+    if phi is None:
+        gram, moment = draw.gram, draw.labels / p if setting.dual else draw.labels
+    elif setting.dual:
+        gram, moment = phi @ phi.T / p, draw.labels / p
     else:
-        gram = draw.design.T @ draw.design / setting.num_samples
-        moment = draw.labels @ draw.design / setting.num_samples
-    return jnp.linalg.solve(gram + optimizer.ridge * jnp.eye(gram.shape[0]), moment)
+        gram, moment = phi.T @ phi / p, draw.labels @ phi / p
+    weights, *_ = jnp.linalg.lstsq(gram + optimizer.ridge * jnp.eye(len(gram)), moment)
+    return weights @ phi if setting.dual and phi is not None else weights

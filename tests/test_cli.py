@@ -66,11 +66,11 @@ def test_compare_on_digits(tmp_path, capsys):
 def test_double_descent(tmp_path, capsys):
     assert main(["double-descent", "--size", "24", *SMALL, "--out", str(tmp_path)]) == 0
     rows, _ = outputs(tmp_path, "double-descent")
-    peak = [row for row in rows if row["panel"] == "features, noise 0.1"]
+    peak = [row for row in rows if row["panel"] == "features" and row["label"] == "noise 0.1"]
     top = max(peak, key=lambda row: float(row["theory"]))
     assert top["num_features"] == "24"  # the peak is at N = P
     assert float(top["risk"]) > 2 * float(peak[-1]["risk"])
-    stopped = [float(row["theory"]) for row in rows if row["panel"] == "best stopping"]
+    stopped = [float(row["theory"]) for row in rows if row["label"] == "best stopping"]
     assert stopped == sorted(stopped, reverse=True)  # no peak is left
     assert "best ridge" in capsys.readouterr().out
 

@@ -78,8 +78,9 @@ def learning_curve(
     def coarse(left, pair, mirror):
         return integrate(2.0 * left[:, ::2], pair[::2, ::2], mirror[::2, ::2])
 
-    risk_gap = coarse(r, here.risk, across.risk) / curves["risk"] - 1.0
-    start = modes.power.sum() + noise_var
+    # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
+    start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
+    risk_gap = (coarse(r, here.risk, across.risk) - curves["risk"]) / jnp.maximum(curves["risk"], 1e-12 * start)
     train_gap = (coarse(r_train, here.risk + noise_var, across.risk + noise_var) - train_loss) / start
     residual = jnp.maximum(residual, jnp.maximum(jnp.max(risk_gap**2), jnp.max(train_gap**2)))
     residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))

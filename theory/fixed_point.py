@@ -8,6 +8,7 @@ from theory.spectrum import Modes
 
 BISECTIONS = 60  # log kappa to 1e-17 of a bracket of 50 nats
 NEWTON_STEPS = 4  # per node: the predictor is right to 1e-2, and Newton squares the error
+ROUNDING = 1e-12  # sizes count as equal within it: compressed modes add up to M with rounding error
 POLISH_STEPS = 2  # two differentiated steps give exact first and second derivatives
 
 
@@ -61,7 +62,8 @@ def kappa_real(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Arra
     frozen = lax.stop_gradient((low, jnp.maximum(high, low)))
     _, high = lax.fori_loop(0, BISECTIONS, halve, frozen)
     found = lax.stop_gradient(jnp.exp(high))
-    empty = found <= 1e-29 * top  # s = 0 and no root: full rank
+    # s = 0 and no more modes than features and samples: df1 < min(N, P) down to kappa = 0
+    empty = (s == 0) & (modes.multiplicity.sum() * jnp.maximum(inv_n, inv_p) <= 1.0 + ROUNDING)
     safe = jnp.where(empty, top, found)
 
     # at s = 0 the vanishing factor alone is solved for: s(kappa) itself has a double root at N = P

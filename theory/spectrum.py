@@ -67,7 +67,9 @@ def power_law_tail(
             n_parts.append(np.where(offsets == 0, 0.5, weights))
         log_end = np.inf if num_modes is None else np.log(num_modes)
         v_start = b * np.log(resolved)
-        v_end = jnp.minimum(b * log_end, jnp.maximum(FLOOR, v_start + 12.0))
+        v_end = jnp.maximum(FLOOR, v_start + 12.0)
+        if num_modes is not None:  # not left to a minimum with infinity, whose derivative is NaN
+            v_end = jnp.minimum(b * log_end, v_end)
         x, dx = _strip_rule(PANEL)
         v = v_start + (v_end - v_start) * x  # (PANEL,)
         k_panel = jnp.exp(v / b)

@@ -8,7 +8,7 @@ from jax import Array
 
 from theory.dynamics import TOLERANCE
 from theory.equivalent import TwoPoint, two_point
-from theory.fixed_point import degrees_of_freedom, kappa_real
+from theory.fixed_point import ROUNDING, degrees_of_freedom, kappa_real
 from theory.spectrum import Modes
 
 
@@ -34,9 +34,14 @@ def static_risk(modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, ridg
     full_rank = kappa == 0
     k = jnp.where(full_rank, jnp.max(modes.eigenvalues), kappa)[None]
     pieces = TwoPoint(*(x[0, 0] for x in two_point(k, k, modes, noise_var, inv_n, inv_p)))
-    load = inv_p * modes.multiplicity.sum()  # M/P
-    noise = jnp.where(load < 1, noise_var * load / (1.0 - load), jnp.where(noise_var > 0, jnp.inf, 0.0))
-    at_zero = TwoPoint(risk=noise, same_data=noise, same_features=0.0, independent=0.0)
+    num_modes = modes.multiplicity.sum()
+    load = inv_p * num_modes  # M/P
+    determined = load < 1 - ROUNDING
+    noise = jnp.where(determined, noise_var * load / (1.0 - load), jnp.where(noise_var > 0, jnp.inf, 0.0))
+    # N = P = M: both factors of s vanish with kappa, and without noise M |w|^2 / (3 sum 1/lambda) stays
+    square = ~determined & (jnp.abs(inv_n - inv_p) <= ROUNDING * inv_p)
+    signal = num_modes * (modes.power / modes.eigenvalues).sum() / (3 * (modes.multiplicity / modes.eigenvalues).sum())
+    at_zero = TwoPoint(noise + jnp.where(square, signal, 0.0), noise, same_features=0.0, independent=0.0)
     pieces = jax.tree.map(lambda zero, other: jnp.where(full_rank, zero, other), at_zero, pieces)
     df1, _ = degrees_of_freedom(kappa, modes)
     # R1 = s/(kappa R3) where P < N, as in dynamics; both factors vanish together at the peak

@@ -1,0 +1,130 @@
+"""The smallest, the largest and the coinciding sizes: every answer is finite, or infinite where it should be."""
+
+import numpy as np
+import pytest
+from problems import INF
+
+import rfm
+import theory
+
+FLOW, RIDGELESS = rfm.GradientFlow(), rfm.Ridge(0.0)
+TIMES = np.geomspace(0.1, 1e8, 10)
+MODES = 10
+
+
+def static(problem, num_features, num_samples, ridge=0.0):
+    sizes = dict(num_features=num_features, num_samples=num_samples)
+    return theory.predict(problem, **sizes, optimizer=rfm.Ridge(ridge))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 2), (2, 1), (1, INF), (INF, 1), (1, 10**6), (10**6, 1)], ids=str)
+def test_one_feature_or_one_sample(sizes):
+    problem = rfm.power_law(1.8, 1.5, 1000, noise_var=0.1)
+    curve = theory.predict(
+        problem, num_features=sizes[0], num_samples=sizes[1], optimizer=FLOW, times=np.geomspace(0.1, 1e8, 10)
+    )
+    assert curve.converged
+    assert np.all(np.isfinite(curve.risk))
+    assert np.all(np.isfinite(curve.train_loss))
+    limit = static(problem, *sizes)
+    assert limit.converged
+    if sizes[0] == sizes[1]:
+        assert np.isposinf(limit.risk[0])
+    else:
+        np.testing.assert_allclose(limit.risk[0], curve.risk[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(20, 30), (30, 20), (25, 25), (INF, 20), (10**6, 10**6), (11, 11)], ids=str)
+def test_more_features_and_samples_than_modes(sizes):
+    """Full rank: the target is learned, the noise leaves sigma^2 M/(P - M)."""
+    curve = static(rfm.white(MODES, 0.1), *sizes)
+    np.testing.assert_allclose(curve.risk, 0.1 * MODES / (sizes[1] - MODES), rtol=1e-13)
+    np.testing.assert_allclose(curve.train_loss, 0.1 * (1 - MODES / sizes[1]), rtol=1e-13)
+    late = theory.predict(
+        rfm.white(MODES, 0.1), num_features=sizes[0], num_samples=sizes[1], optimizer=FLOW, times=[1e8]
+    )
+    np.testing.assert_allclose(late.risk, curve.risk, rtol=1e-9)
+
+
+@pytest.mark.parametrize("num_samples", [15, 40, INF])
+@pytest.mark.parametrize("noise_var", [0.0, 0.1])
+def test_as_many_features_as_modes(num_samples, noise_var):
+    """N = M < P: F is square and invertible, so the limit is that of all features."""
+    curve = static(rfm.white(MODES, noise_var), MODES, num_samples)
+    np.testing.assert_allclose(curve.risk, noise_var * MODES / (num_samples - MODES), rtol=1e-12, atol=1e-14)
+    assert np.all(curve.risk >= 0)
+    assert curve.converged
+
+
+@pytest.mark.parametrize("num_features", [15, 40, INF])
+def test_as_many_samples_as_modes(num_features):
+    """P = M < N: nothing is left of the signal; with noise the risk is infinite, as at N = P."""
+    clean, noisy = (static(rfm.white(MODES, noise_var), num_features, MODES) for noise_var in (0.0, 0.1))
+    np.testing.assert_allclose(clean.risk, 0.0, atol=1e-14)
+    assert np.all(clean.risk >= 0)
+    assert np.isposinf(noisy.risk[0])
+    assert clean.converged
+    assert noisy.converged
+
+
+def test_as_many_features_and_samples_as_modes():
+    """N = P = M: with noise infinite; without, the limit of small ridge, |w|^2/3 for the white spectrum."""
+    clean, noisy = (static(rfm.white(MODES, noise_var), MODES, MODES) for noise_var in (0.0, 0.1))
+    near = static(rfm.white(MODES, 0.0), MODES, MODES, ridge=1e-12)
+    np.testing.assert_allclose(near.risk, MODES / 3, rtol=1e-3)
+    np.testing.assert_allclose(clean.risk, MODES / 3, rtol=1e-6)
+    assert np.isposinf(noisy.risk[0])
+
+
+@pytest.mark.parametrize("sizes", [(1000, 2000), (25, 25), (INF, INF)], ids=str)
+def test_converged_where_the_risk_vanishes(sizes):
+    """No noise and full rank: the risk falls below rounding, which is an answer and not a failure."""
+    curve = theory.predict(rfm.white(MODES), num_features=sizes[0], num_samples=sizes[1], optimizer=FLOW, times=TIMES)
+    np.testing.assert_allclose(curve.risk[-1], 0.0, atol=1e-13)
+    assert curve.converged
+
+
+def test_curves_are_never_negative():
+    """Rounding may not push a vanishing risk or training loss below zero by more than its own size."""
+    problem = rfm.power_law(1.8, 1.5, 1000, noise_var=0.1)
+    curve = theory.predict(problem, num_features=400, num_samples=50, optimizer=FLOW, times=TIMES)
+    assert np.all(curve.risk > 0)
+    assert np.all(curve.train_loss > -1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_units_do_not_matter(scale):
+    """Eigenvalues x scale with times / scale is the same problem."""
+    k = np.arange(1.0, MODES + 1)
+    sizes = dict(num_features=3, num_samples=5, optimizer=FLOW)
+    one = theory.predict(rfm.Problem(k**-1.5, k**-0.15, 0.1), **sizes, times=TIMES)
+    scaled = rfm.Problem(scale * k**-1.5, k**-0.15 / np.sqrt(scale), 0.1)
+    other = theory.predict(scaled, **sizes, times=TIMES / scale)
+    np.testing.assert_allclose(other.risk, one.risk, rtol=1e-10)
+    np.testing.assert_allclose(other.train_loss, one.train_loss, rtol=1e-10, atol=1e-14)
+
+
+def test_eigenvalues_over_sixty_decades():
+    """Modes too small to matter change nothing."""
+    head = np.geomspace(1.0, 1e-3, MODES - 2)
+    sizes = dict(num_features=3, num_samples=7, optimizer=FLOW, times=TIMES)
+    risks = []
+    for tiny in ([1e-25, 1e-25], [1e-40, 1e-60]):
+        curve = theory.predict(rfm.Problem(np.concatenate([head, tiny]), np.ones(MODES), 0.1), **sizes)
+        assert curve.converged
+        risks.append(curve.risk)
+    np.testing.assert_allclose(risks[1], risks[0], rtol=1e-11)
+
+
+def test_training_that_diverges_is_never_silent():
+    """Inside a transformation a learning rate cannot be refused: the flag says no and nothing is NaN."""
+    import jax
+
+    problem = rfm.white(MODES, 0.1)
+    sizes = dict(num_features=20, num_samples=30, times=np.array([0.0, 10.0, 1e4]))
+    curve = jax.vmap(lambda lr: theory.predict(problem, **sizes, optimizer=rfm.GradientDescent(lr)))(
+        np.array([0.1, 3.0])
+    )
+    assert curve.converged.tolist() == [True, False]
+    assert np.isposinf(curve.residual[1])
+    assert np.all(np.isfinite(curve.risk[0]))

@@ -1,0 +1,206 @@
+"""jax.vmap, jax.grad, second derivatives, one compilation a shape, and what happens with x64 off."""
+
+from contextlib import contextmanager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfm
+import theory
+
+TIMES = np.array([0.5, 5.0, 50.0, 5000.0])
+STEPS = np.array([1, 7, 60, 5000])
+MODES = 2000  # beyond the exact head: derivatives go through the compressed tail
+
+# every number that a user may differentiate, where, and the step of the central difference
+POINT = dict(num_features=37.0, num_samples=61.0, noise_var=0.2, a=1.8, b=1.4, lr=0.4, ridge=0.01)
+
+
+def curve(name, **changed):
+    """risk and train_loss stacked, (2, T), as a function of the numbers of POINT."""
+    x = {**POINT, **changed}
+    problem = rfm.power_law(x["a"], x["b"], MODES, x["noise_var"])
+    optimizer, times = {
+        "flow": (rfm.GradientFlow(), x.get("times", TIMES)),
+        "descent": (rfm.GradientDescent(x["lr"]), STEPS),
+        "ridge": (rfm.Ridge(x["ridge"]), None),
+    }[name]
+    sizes = dict(num_features=x["num_features"], num_samples=x["num_samples"])
+    found = theory.predict(problem, **sizes, optimizer=optimizer, times=times)
+    return jnp.stack([jnp.asarray(found.risk), jnp.asarray(found.train_loss)])
+
+
+def central_difference(f, x, step):
+    """Fourth order: error step^4."""
+    return (8 * (f(x + step) - f(x - step)) - (f(x + 2 * step) - f(x - 2 * step))) / (12 * step)
+
+
+ALGORITHMS = {
+    "flow": ["num_features", "num_samples", "noise_var", "a", "b"],
+    "descent": ["num_features", "num_samples", "noise_var", "a", "b", "lr"],
+    "ridge": ["num_features", "num_samples", "noise_var", "a", "b", "ridge"],
+}
+each_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
+
+
+def of_vector(name):
+    """`curve` of one vector in the order of ALGORITHMS, and the point: a transformation compiles once for all."""
+    names = ALGORITHMS[name]
+    f = lambda x: curve(name, **{n: x[i] for i, n in enumerate(names)})  # noqa: E731
+    return f, jnp.array([POINT[n] for n in names])
+
+
+def difference(f, x, i, relative_step=2e-3):
+    """Central, fourth order, along entry i."""
+    h = relative_step * x[i]
+    return central_difference(lambda s: f(x.at[i].set(s)), x[i], h)
+
+
+@each_algorithm
+def test_derivatives_against_differences(name):
+    """Forward and reverse mode, in every argument, against differences of the same prediction."""
+    f, x = of_vector(name)
+    # the whole Jacobian forward; descent shares all but the filter with flow, and the gradient of its sum will do
+    forward = jax.jit(jax.jacfwd(f))(x) if name != "descent" else None  # (2, T, arguments)
+    reverse = jax.jit(jax.grad(lambda x: jnp.sum(f(x))))(x)
+    for i, argument in enumerate(ALGORITHMS[name]):
+        numeric = difference(f, x, i)
+        scale = np.max(np.abs(numeric))
+        assert scale > 0
+        np.testing.assert_allclose(reverse[i], np.sum(numeric), rtol=1e-7, err_msg=argument)
+        if forward is not None:
+            np.testing.assert_allclose(forward[..., i], numeric, rtol=1e-7, atol=1e-8 * scale, err_msg=argument)
+
+
+@pytest.mark.parametrize(("name", "argument"), [("flow", "num_features"), ("ridge", "b")])
+def test_second_derivative_against_differences(name, argument):
+    """grad of grad against differences of grad."""
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(curve(name, **{argument: x}))))
+    value = POINT[argument]
+    numeric = central_difference(gradient, value, 2e-3 * value)
+    np.testing.assert_allclose(jax.jit(jax.grad(gradient))(value), numeric, rtol=1e-7)
+
+
+def test_derivative_in_time():
+    """Each value depends on its own time alone, though all share one contour."""
+    f = lambda t: curve("flow", times=t)[0]  # noqa: E731
+    slopes = jax.jit(jax.jacfwd(f))(jnp.asarray(TIMES))  # (T, T)
+    h = 1e-3
+    steps = {m: f(TIMES * (1 + m * h)) for m in (-2, -1, 1, 2)}
+    numeric = (8 * (steps[1] - steps[-1]) - (steps[2] - steps[-2])) / (12 * h * TIMES)
+    np.testing.assert_allclose(slopes, np.diag(numeric), rtol=1e-6, atol=1e-12)
+
+
+def test_vmap_equals_a_loop():
+    """Over all arguments at once."""
+    f, x = of_vector("descent")
+    batch = x * jnp.array([0.97, 1.0, 1.04])[:, None]
+    np.testing.assert_allclose(jax.vmap(f)(batch), np.stack([f(x) for x in batch]), rtol=1e-11)
+
+
+def test_vmap_of_grad_under_jit():
+    """The three together: the slope in N, at N < P and at N = P."""
+    f = jax.grad(lambda n, p: jnp.sum(curve("ridge", num_features=n, num_samples=p)))
+    n, p = jnp.array([20.0, 50.0]), jnp.array([70.0, 50.0])
+    together = jax.jit(jax.vmap(f))(n, p)
+    np.testing.assert_allclose(together, [f(*pair) for pair in zip(n, p, strict=True)], rtol=1e-9)
+
+
+def test_derivative_at_infinitely_many_modes():
+    def f(b):
+        problem = rfm.power_law(1.8, b, None, 0.1)
+        sizes = dict(num_features=40, num_samples=60, optimizer=rfm.GradientFlow())
+        return jnp.sum(theory.predict(problem, **sizes, times=TIMES).risk)
+
+    np.testing.assert_allclose(jax.grad(f)(1.4), central_difference(f, 1.4, 1e-3), rtol=1e-7)
+
+
+@contextmanager
+def compilations():
+    """Counts what XLA compiles while the block runs."""
+    found, active = [], [True]
+
+    def listen(event, duration, **kwargs):
+        if active[0] and event == "/jax/core/compile/backend_compile_duration":
+            found.append(kwargs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        active[0] = False  # one listener cannot be taken back by itself: it falls silent
+
+
+VARIANTS = [
+    (1.7, 1.3, 0.1, 0.2),
+    (2.1, 1.3, 0.1, 0.2),
+    (1.7, 1.6, 0.1, 0.2),
+    (1.7, 1.3, 0.4, 0.2),
+    (1.7, 1.3, 0.1, 0.3),
+]
+
+
+@pytest.mark.parametrize(("room", "modes"), [("predict", 50), ("predict", MODES), ("simulate", 2000), ("exact", 50)])
+def test_one_compilation_a_shape(room, modes):
+    """Spectrum, target, noise, learning rate and seeds are traced, sizes too in the theory."""
+
+    def run(a, b, noise_var, lr, seed, num_features):
+        problem = rfm.power_law(a, b, modes, noise_var)
+        times = STEPS if room == "predict" else [0, 3, 10, 11]
+        sizes = dict(num_features=num_features, num_samples=11)
+        kwargs = dict(sizes, optimizer=rfm.GradientDescent(lr), times=times)
+        if room == "predict":
+            return theory.predict(problem, **kwargs)
+        return getattr(rfm, room)(problem, **kwargs, keys=jax.random.split(jax.random.key(seed), 3))
+
+    run(*VARIANTS[0], seed=0, num_features=7)
+    with compilations() as again:
+        for seed, variant in enumerate(VARIANTS):
+            run(*variant, seed=seed, num_features=7 + seed if room == "predict" else 7)
+    assert not again
+
+
+def test_listener_counts():
+    """Negative control: a new shape is seen, and nothing after the block."""
+    with compilations() as found:
+        jax.jit(lambda x: x * 3.5)(jnp.arange(17.0)).block_until_ready()
+    count = len(found)
+    assert count >= 1
+    jax.jit(lambda x: x * 4.5)(jnp.arange(19.0)).block_until_ready()
+    assert len(found) == count
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, lambda f: lambda x: jax.vmap(f)(jnp.array([x, x]))])
+def test_transformation_with_x64_off_is_refused(transform):
+    """Inside a transformation the input is float32 already: an error that says what to set, not worse numbers."""
+
+    def f(noise_var):
+        problem = rfm.power_law(1.8, 1.5, 100, noise_var)
+        sizes = dict(num_features=20, num_samples=30, optimizer=rfm.GradientFlow())
+        return jnp.sum(theory.predict(problem, **sizes, times=[1.0, 2.0]).risk)
+
+    with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
+        transform(f)(0.1)
+
+
+def test_simulator_refuses_transformations():
+    keys = jax.random.split(jax.random.key(0), 2)
+    sizes = dict(num_features=5, num_samples=6, optimizer=rfm.GradientFlow(), times=[1.0])
+
+    def f(noise_var):
+        return jnp.sum(rfm.simulate(rfm.white(4, noise_var), **sizes, keys=keys).risk)
+
+    with pytest.raises(ValueError, match=r"theory\.predict"):
+        jax.grad(f)(0.1)
+
+
+def test_simulator_is_float64_with_x64_off():
+    keys = jax.random.split(jax.random.key(0), 2)
+    sizes = dict(num_features=5, num_samples=6, optimizer=rfm.GradientFlow(), times=[1.0, 1e4])
+    expected = rfm.exact(rfm.white(8, 0.1), **sizes, keys=keys)
+    with jax.enable_x64(False):
+        found = rfm.exact(rfm.white(8, 0.1), **sizes, keys=keys)
+    assert found.risk.dtype == np.float64
+    np.testing.assert_allclose(found.risk, expected.risk, rtol=1e-12)
