@@ -22,12 +22,14 @@ def main(argv: list[str] | None = None) -> int:
         command = f"rfm {args.command}"
         jax.config.update("jax_enable_x64", True)
         checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
+        if not 0 <= args.seed < 2**32:
+            checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         _command(args.command).run(args)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, OSError) as error:
         print(f"{command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nrfm: interrupted; nothing was written", file=sys.stderr, flush=True)
+        print("\nrfm: interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # at once: taking the interpreter down under computing threads can crash it
     return 0
 

@@ -41,7 +41,7 @@ class Scan:
     def stderr(self) -> np.ndarray:
         """Standard error of the mean, (X,); never below rounding, so that z is defined where nothing is random."""
         spread = self.samples.std(0, ddof=1) / np.sqrt(len(self.samples))
-        return np.maximum(spread, 1e-12 * self.mean)
+        return np.maximum(spread, 1e-12 * self.mean + np.finfo(float).tiny)
 
     @property
     def z(self) -> np.ndarray:
@@ -50,8 +50,8 @@ class Scan:
 
     @property
     def gap(self) -> np.ndarray:
-        """Relative gap simulation/theory - 1, (X,)."""
-        return self.mean / self.predicted - 1.0
+        """Relative gap simulation/theory - 1, (X,); where theory has vanished, relative to the smallest number."""
+        return (self.mean - self.predicted) / np.maximum(self.predicted, np.finfo(float).tiny)
 
 
 def scan_time(problem: rfm.Problem, times: np.ndarray, *, num_features, num_samples, optimizer, keys) -> Scan:

@@ -38,6 +38,7 @@ def run(
     with float64():
         for batch, seeds in _batches(problem, setting, len(times), keys, progress):
             draws, eigen = _draw(problem, setting, batch)
+            _refuse_tracers(draws)  # arguments closed over by a transformation
             check_stability(optimizer, eigen[0], *setting[:2])
             result = _evaluate(problem, setting, optimizer, times, batch, draws, eigen, method)
             risk.append(np.asarray(result[0])[:seeds])
@@ -49,11 +50,7 @@ def run(
 
 def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array | None, keys: Array) -> Setting:
     """Refuse what cannot be run; return the setting with whole sizes as int."""
-    if is_traced(problem, optimizer, times, keys):
-        raise ValueError(
-            "The simulator runs its own jit and vmap over keys and cannot be called inside a JAX transformation; "
-            "theory.predict can."
-        )
+    _refuse_tracers(problem, optimizer, times, keys)
     if math.isinf(problem.num_modes):
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
     n, p = setting.num_features, setting.num_samples
@@ -70,6 +67,14 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
     if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
         checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)
     return Setting(*(x if math.isinf(x) else int(x) for x in (n, p)), setting.parametrization)
+
+
+def _refuse_tracers(*values: object) -> None:
+    if is_traced(*values):
+        raise ValueError(
+            "The simulator runs its own jit and vmap over keys and cannot be called inside a JAX transformation; "
+            "theory.predict can."
+        )
 
 
 def _batches(

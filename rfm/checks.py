@@ -14,6 +14,9 @@ def fail(name: str, allowed: str, value: object) -> NoReturn:
     """Raise the one ValueError of this package."""
     if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
         value = value.item()  # -1.0, not array(-1.)
+    if isinstance(value, np.ndarray):
+        value = np.array2string(value, threshold=6, edgeitems=2)
+        raise ValueError(f"Argument `{name}` must be {allowed}, but is {value}.")
     raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
 
 
@@ -32,7 +35,7 @@ def number(name: str, value: object, above: float, allowed: str, inclusive: bool
 def count(name: str, value: object, allowed: str) -> int:
     """A whole number >= 1, returned as int."""
     try:
-        if float(value) >= 1 and float(value) == int(value):
+        if not isinstance(value, bool) and float(value) >= 1 and float(value) == int(value):
             return int(value)
     except (TypeError, ValueError, OverflowError):
         pass
@@ -58,8 +61,11 @@ def time_grid(values: object, integer: bool) -> None:
     """Times (T,): finite, >= 0, strictly increasing; whole numbers where the algorithm takes steps."""
     if is_traced(values):
         return
-    times = np.asarray(values, float)
     unit = "step counts" if integer else "times"
+    try:
+        times = np.asarray(values, float)
+    except (TypeError, ValueError):
+        fail("times", f"real {unit}", values)
     if times.ndim != 1 or times.size == 0:
         fail("times", f"a non-empty one-dimensional array of {unit}", values)
     if not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) <= 0):

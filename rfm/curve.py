@@ -19,7 +19,8 @@ class Curve:
 
     times: (T,), lr x steps for gradient flow and a number of steps for discrete algorithms. risk, train_loss:
     (seeds, T) from the simulator, (T,) from the theory. kind: one of the four kinds above, never mixed.
-    converged, residual: the numerical state of the computation that made it, residual an estimated relative error.
+    converged, residual: the numerical state of the computation that made it; for theory an estimated relative error,
+    for the simulator whether every number is finite.
     """
 
     times: Any
@@ -54,5 +55,5 @@ def log_times(start: float, stop: float, num: int, integer: bool = False) -> np.
     checks.number("start", start, 0.0, "a number > 0")
     checks.number("stop", stop, start, f"a number > start = {start}")
     checks.number("num", num, 2, "an integer >= 2", inclusive=True)
-    times = np.geomspace(start, stop, int(num))
-    return np.unique(np.round(times)) if integer else times
+    times = np.geomspace(start, stop, checks.count("num", num, "an integer >= 2"))
+    return np.unique(np.maximum(np.round(times), 1.0)) if integer else times

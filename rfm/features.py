@@ -118,7 +118,9 @@ def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
 
 
 def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
-    variance = jnp.asarray(problem.noise_var if problem.population is None else problem.population.noise_var, float)
+    # the labels of a population carry what its rows leave unexplained already
+    known = 0.0 if problem.population is None else problem.population.unexplained
+    variance = jnp.asarray(problem.noise_var - known, float)
     return jnp.sqrt(variance) * _normal(jax.random.fold_in(key, _NOISE), (num_samples,))
 
 

@@ -12,6 +12,10 @@ import jax
 import numpy as np
 
 Tree = TypeVar("Tree")
+_NEEDS_X64 = (
+    "Inside jax.jit, jax.vmap or jax.grad float64 must be on from the start, but jax_enable_x64 is False: "
+    'call jax.config.update("jax_enable_x64", True) at the top of the program.'
+)
 
 
 @contextmanager
@@ -25,10 +29,7 @@ def float64(*values: object) -> Iterator[None]:
         yield
         return
     if is_traced(*values):
-        raise ValueError(
-            "Inside jax.jit, jax.vmap or jax.grad float64 must be on from the start, but jax_enable_x64 is "
-            'False: call jax.config.update("jax_enable_x64", True) at the top of the program.'
-        )
+        raise ValueError(_NEEDS_X64)
     with jax.enable_x64(True):
         yield
 
@@ -43,4 +44,6 @@ def settle(tree: Tree) -> Tree:
 
     A float64 jax array that leaves a scope silently becomes float32 at its next operation; numpy does not.
     """
+    if is_traced(tree) and not jax.config.jax_enable_x64:
+        raise ValueError(_NEEDS_X64)
     return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x), tree)

@@ -38,13 +38,13 @@ class PowerLawTail:
 class Population:
     """A finite real population, in the eigenbasis of its covariance.
 
-    rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl; labels: (n,); noise_var: variance of fresh
-    label noise added when rows are sampled, beyond what the rows leave unexplained.
+    rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl; labels: (n,); unexplained: variance of the labels
+    that no linear function of the rows explains. A problem's noise_var beyond it is fresh noise on every sample.
     """
 
     rows: Array
     labels: Array
-    noise_var: Array
+    unexplained: Array
 
 
 @pytree
@@ -81,6 +81,9 @@ class Problem:
         if not np.all(np.isfinite(w)):
             checks.fail("target", "finite", w)
         checks.number("noise_var", self.noise_var, 0.0, "a finite variance >= 0", inclusive=True)
+        if self.population is not None and self.noise_var < self.population.unexplained:
+            least = float(self.population.unexplained)
+            checks.fail("noise_var", f">= {least:.6g}, what the rows leave unexplained", self.noise_var)
 
     @property
     def num_modes(self) -> float | int:
@@ -121,6 +124,9 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
         checks.number("b", b, 1.0, "a number > 1 for infinitely many modes (a trace that converges)")
     else:
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
+    deepest = 600.0 / math.log(max(2, min(num_modes or HEAD, WHOLE)))
+    if not is_traced(b) and b > deepest:
+        checks.fail("b", f"at most {deepest:.4g} for this number of modes (eigenvalues within float64)", b)
     xp = jnp if is_traced(a, b) else np
     whole = num_modes is not None and num_modes <= WHOLE
     k = np.arange(1.0, (num_modes if whole else HEAD) + 1.0)
@@ -148,7 +154,7 @@ def from_features(
 
     Raises ValueError for wrong shapes, values that are not finite, or features without variance.
     """
-    x, y = np.asarray(features, np.float64), np.asarray(labels, np.float64)
+    x, y = _as_float64("features", features), _as_float64("labels", labels)
     if x.ndim != 2 or x.shape[0] < 2:
         checks.fail("features", "a matrix (n, d) of at least two rows", x.shape)
     if y.shape != x.shape[:1]:
@@ -171,7 +177,7 @@ def from_features(
     rows = left * np.sqrt(n * eigenvalues)  # (n, m), mean of rows_k rows_l = eigenvalues_k delta_kl
     target = rows.T @ y / (n * eigenvalues)
     unexplained = np.mean((y - rows @ target) ** 2)
-    population = Population(rows, y, np.float64(noise_var))
+    population = Population(rows, y, unexplained)
     return Problem(eigenvalues, target, unexplained + noise_var, population=population)
 
 

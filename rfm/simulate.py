@@ -30,25 +30,17 @@ def simulate(
     step counts for gradient descent; none for Ridge. keys: (S,) from `jax.random.split`, one a seed.
     parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock is N t.
 
-    Returns a `Curve` with risk and train_loss (S, T): kind "Monte Carlo" where steps are taken; gradient flow
-    has none and is solved as `exact` does. Draws and arithmetic are float64 whatever the x64 flag says. One
-    compilation a shape: noise, spectrum, target and learning rate are traced.
+    Returns a `Curve` with risk and train_loss (S, T): kind "Monte Carlo" where steps are taken; gradient flow has none
+    and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24 random bits, arithmetic is
+    float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and learning rate are traced.
 
     Raises ValueError for sizes below 1, an infinite number of modes, times that do not increase, an unknown
     parametrization, or a learning rate at or beyond 2/z_max of a draw, naming the largest stable one.
     """
     setting = Setting(num_features, num_samples, parametrization)
-    steps = hasattr(optimizer, "step") or isinstance(optimizer, Ridge)
-    return run(
-        problem,
-        setting,
-        optimizer,
-        times,
-        keys,
-        train if steps else solve,
-        MONTE_CARLO if steps else EXACT,
-        progress,
-    )
+    steps = hasattr(optimizer, "step")
+    method = train if steps or isinstance(optimizer, Ridge) else solve
+    return run(problem, setting, optimizer, times, keys, method, MONTE_CARLO if steps else EXACT, progress)
 
 
 def train(

@@ -121,6 +121,8 @@ def test_simulator_only(call):
     fails(lambda: call(num_samples=6.5), "num_samples", "integer", "6.5")
     fails(lambda: call(num_features=np.inf, num_samples=np.inf), "num_samples", "finite", "inf")
     fails(lambda: call(problem=rfm.power_law(1.8, 1.5, None)), "num_modes", "finite", "None")
+    few = rfm.from_features(np.eye(5), np.arange(5.0))
+    fails(lambda: call(problem=few, num_samples=6), "num_samples", "5 rows", "6")
     for keys in (
         jax.random.key(0),
         jax.random.split(KEYS[0], (2, 2)),

@@ -89,6 +89,8 @@ def test_double_descent(tmp_path, capsys):
         (["compare", "--times", "5", "1", "10"], "`stop` must be a number > start"),
         (["compare", "--optimizer", "gd", "--lr", "3"], "`lr` must be < 1."),
         (["compare", "--data", "imagenet"], "`data` must be one of 'digits', but is 'imagenet'"),
+        (["compare", "--seed", "-1"], "`seed` must be an integer from 0"),
+        (["compare", "--times", "1", "10", "2.5"], "`num` must be an integer >= 2"),
         (["double-descent", "--size", "2"], "`size` must be an integer >= 8, but is 2"),
     ],
 )
@@ -132,6 +134,6 @@ def test_interrupt_writes_nothing(tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; nothing was written" in error
+    assert "interrupted" in error
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())

@@ -128,3 +128,41 @@ def test_training_that_diverges_is_never_silent():
     assert curve.converged.tolist() == [True, False]
     assert np.isposinf(curve.residual[1])
     assert np.all(np.isfinite(curve.risk[0]))
+
+
+@pytest.mark.parametrize(("b", "sizes"), [(2.0, (1e4, 1e10)), (4.0, (1e4, 1e7)), (6.0, (1e3, 1e6)), (16.0, (1e2, 1e3))])
+def test_steep_spectra_keep_their_law(b, sizes):
+    """risk N^(a-1) has reached its constant where kappa ~ N^-b lies far below any fixed floor of the tail."""
+    problem = rfm.power_law(1.8, b, None)
+    scaled = [static(problem, n, INF).risk[0] * n**0.8 for n in sizes]
+    np.testing.assert_allclose(scaled[1], scaled[0], rtol=0.02)
+
+
+def test_steep_spectrum_from_its_formula_and_from_its_modes():
+    k = np.arange(1.0, 10_001)
+    by_formula = static(rfm.power_law(1.8, 6.0, 10_000, 0.1), 4000, 9000)
+    by_modes = static(rfm.Problem(k**-6.0, k**2.1, 0.1), 4000, 9000)
+    np.testing.assert_allclose(by_formula.risk, by_modes.risk, rtol=1e-10)
+    assert static(rfm.power_law(1.8, 16.0, 512), 100, INF).risk[0] > 1e-3
+
+
+def test_derivative_at_ridge_zero():
+    """One-sided: against a small positive ridge, where the slope is the same."""
+    import jax
+
+    def risk(ridge):
+        problem = rfm.power_law(1.8, 1.5, None, 0.1)
+        return theory.predict(problem, num_features=50.0, num_samples=60, optimizer=rfm.Ridge(ridge)).risk[0]
+
+    step = 1e-10
+    forward = (-3 * risk(0.0) + 4 * risk(step) - risk(2 * step)) / (2 * step)
+    np.testing.assert_allclose(jax.grad(risk)(0.0), forward, rtol=1e-4)
+
+
+def test_pure_noise_problem_converges():
+    curve = theory.predict(
+        rfm.Problem([1.0, 0.5], [0.0, 0.0], 0.1), num_features=5, num_samples=6, optimizer=FLOW, times=[0.0, 1.0]
+    )
+    assert curve.converged
+    assert curve.risk[0] == pytest.approx(0.0, abs=1e-15)
+    assert curve.risk[1] > 0

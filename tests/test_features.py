@@ -72,7 +72,7 @@ def test_theory_on_rows_is_that_of_their_spectrum():
     np.testing.assert_array_equal(theory.predict(problem, **sizes).risk, theory.predict(plain, **sizes).risk)
 
 
-@pytest.mark.parametrize("sizes", [(40, 80), (80, 40), (INF, 50)], ids=str)
+@pytest.mark.parametrize("sizes", [(40, 80), (INF, 50)], ids=str)
 def test_training_on_rows_against_theory(sizes):
     """2000 rows of a nearly Gaussian population: four standard errors, 1/min(N, P), and P/n for repeated rows."""
     n = 2000
@@ -164,6 +164,5 @@ print(risk / theory.predict(rfm.power_law(1.8, 1.5, 10**6), **kwargs).risk[0], (
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ratio, megabytes = map(float, done.stdout.split())
-    print(ratio, megabytes)
     assert abs(ratio - 1) < 0.5
     assert megabytes < 100

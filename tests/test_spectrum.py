@@ -9,6 +9,8 @@ import rfm
 import theory
 from theory.predict import problem_modes
 
+DEPTH = 48.0  # modes below exp(-48) are lumped
+
 # on, and around, the contours of the theory; arg kappa up to 2.3, |kappa| over the whole range in use
 KAPPA = np.array([r * np.exp(1j * phi) for r in (1e-9, 1e-6, 1e-3, 0.1, 3.0) for phi in (0.0, 0.8, 1.6, 2.3)])
 SUMS = ("df1", "df2", "t1", "T1", "T2")
@@ -28,7 +30,7 @@ def direct_sums(a, b, num_modes, kappa, start=1):
 
 def compressed_sums(a, b, num_modes, kappa):
     """The same through the nodes of the theory."""
-    modes = problem_modes(rfm.power_law(a, b, num_modes))
+    modes = problem_modes(rfm.power_law(a, b, num_modes), DEPTH)
     lam, count, power = (np.asarray(x) for x in modes)
     r = 1 / (kappa[:, None] + lam)
     weighted = count * lam
@@ -102,13 +104,13 @@ def test_infinitely_many_modes_start_at_zeta():
 
 
 def test_cost_does_not_grow_with_the_number_of_modes():
-    sizes = [len(problem_modes(rfm.power_law(1.8, 1.5, m)).eigenvalues) for m in (10**3, 10**6, 10**9, None)]
+    sizes = [len(problem_modes(rfm.power_law(1.8, 1.5, m), DEPTH).eigenvalues) for m in (10**3, 10**6, 10**9, None)]
     assert sizes[0] == sizes[1] == sizes[2]
     assert sizes[3] <= sizes[0] < 500
 
 
 def test_short_spectra_are_kept_mode_by_mode():
-    modes = problem_modes(rfm.power_law(1.8, 1.5, 200))
+    modes = problem_modes(rfm.power_law(1.8, 1.5, 200), DEPTH)
     np.testing.assert_array_equal(modes.multiplicity, np.ones(200))
     np.testing.assert_allclose(modes.eigenvalues, np.arange(1.0, 201.0) ** -1.5, rtol=1e-15)
 

@@ -62,9 +62,8 @@ def difference(f, x, i, relative_step=2e-3):
 def test_derivatives_against_differences(name):
     """Forward and reverse mode, in every argument, against differences of the same prediction."""
     f, x = of_vector(name)
-    # the whole Jacobian forward; descent shares all but the filter with flow, and the gradient of its sum will do
-    forward = jax.jit(jax.jacfwd(f))(x) if name != "descent" else None  # (2, T, arguments)
     reverse = jax.jit(jax.grad(lambda x: jnp.sum(f(x))))(x)
+    forward = jax.jit(jax.jacfwd(f))(x) if name == "ridge" else None  # (2, T, arguments); flow: see the time below
     for i, argument in enumerate(ALGORITHMS[name]):
         numeric = difference(f, x, i)
         scale = np.max(np.abs(numeric))

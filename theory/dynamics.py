@@ -34,6 +34,12 @@ class LearningCurve(NamedTuple):
     spectral_edge: Array
 
 
+def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Array]) -> Array:
+    """The scale of z that the latest of `times` resolves; |kappa| stays above it, since |s| < |kappa|."""
+    flt = FILTERS[algorithm](**parameters)
+    return flt.curvature(1.0 / (flt.clock * jnp.max(times) + 1e-3))  # 1e-3 stands for times of zero
+
+
 @partial(jax.jit, static_argnames="algorithm")
 def learning_curve(
     modes: Modes,
@@ -85,8 +91,9 @@ def learning_curve(
     residual = jnp.maximum(residual, jnp.maximum(jnp.max(risk_gap**2), jnp.max(train_gap**2)))
     residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
     return LearningCurve(
-        **curves,
-        train_loss=jnp.maximum(train_loss, 0.0),  # an exponentially small loss is lost in rounding
+        # an exponentially small loss is lost in rounding, which may be negative
+        **{name: jnp.maximum(value, 0.0) for name, value in curves.items()},
+        train_loss=jnp.maximum(train_loss, 0.0),
         residual=residual,
         converged=residual < TOLERANCE,
         spectral_edge=edge,

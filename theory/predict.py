@@ -6,16 +6,18 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
 from rfm.optimizers import Optimizer, Ridge, check_stability, check_times
 from rfm.precision import float64, is_traced, settle
 from rfm.problem import Problem
-from theory.dynamics import LearningCurve, learning_curve
+from theory.dynamics import LearningCurve, learning_curve, smallest_curvature
 from theory.spectrum import Modes, exact_modes, join, power_law_tail
 from theory.static import static_risk
+
+MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
 
 
 def predict(
@@ -34,7 +36,8 @@ def predict(
     times, noise_var, lr, ridge, a and b; without it results are numpy float64 all the same, and a call
     inside a transformation is refused.
 
-    `residual` estimates the relative error of the worst value, `converged` says whether it is below 1e-8.
+    `residual` estimates the error of the worst value, relative to it or to 1e-12 of the loss at t = 0 where a value is
+    smaller; `converged` says whether it is below 1e-8.
 
     Raises ValueError for wrong sizes or times, or a learning rate beyond stability (named with the largest stable one).
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), appendices on the Fourier-space and discrete-time
@@ -95,11 +98,17 @@ def _evaluate(
 ) -> LearningCurve:
     # features of variance 1 in place of 1/N multiply every curvature by N
     clock = num_features if standard else 1.0
-    modes = problem_modes(problem)
-    modes = modes._replace(eigenvalues=modes.eigenvalues * clock)
     inv_n, inv_p = 1.0 / num_features, 1.0 / num_samples
     if not isinstance(optimizer, Ridge):
-        return learning_curve(modes, problem.noise_var, inv_n, inv_p, times, type(optimizer).__name__, vars(optimizer))
+        algorithm = type(optimizer).__name__, vars(optimizer)
+        depth = MARGIN - jnp.log(smallest_curvature(times, *algorithm) / clock)
+        modes = problem_modes(problem, depth, clock)
+        return learning_curve(modes, problem.noise_var, inv_n, inv_p, times, *algorithm)
+    # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
+    smaller = jnp.minimum(num_features, num_samples)
+    b = 0.0 if problem.tail is None else problem.tail.b
+    depth = MARGIN + jnp.minimum(b * jnp.log(smaller), -jnp.log(optimizer.ridge / clock))
+    modes = problem_modes(problem, depth, clock)
     end = static_risk(modes, problem.noise_var, inv_n, inv_p, optimizer.ridge)
     pieces = {name: value[None] for name, value in end.pieces._asdict().items()}
     return LearningCurve(
@@ -111,11 +120,16 @@ def _evaluate(
     )
 
 
-def problem_modes(problem: Problem) -> Modes:
-    """The weighted nodes that stand for a problem's modes in every sum."""
+def problem_modes(problem: Problem, depth: Array, clock: Array = 1.0) -> Modes:
+    """The weighted nodes that stand for a problem's modes in every sum, eigenvalues times `clock`.
+
+    depth: -log of the smallest kappa, before `clock`, with a margin; see `spectrum.power_law_tail`.
+    """
     modes = exact_modes(problem.eigenvalues, problem.target)
-    if problem.tail is None:
-        return modes
     t = problem.tail
-    first = problem.eigenvalues.shape[0]
-    return join(modes, power_law_tail(t.a, t.b, t.eigenvalue_scale, t.power_scale, first, t.num_modes))
+    if t is not None:
+        first = problem.eigenvalues.shape[0]
+        depth = lax.stop_gradient(depth + jnp.log(t.eigenvalue_scale))
+        tail = power_law_tail(t.a, t.b, t.eigenvalue_scale, t.power_scale, first, t.num_modes, depth)
+        modes = join(modes, tail)
+    return modes._replace(eigenvalues=modes.eigenvalues * clock)

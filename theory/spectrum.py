@@ -18,8 +18,8 @@ from jax import Array
 
 HEAD = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
-PANEL = 256  # quadrature nodes of the tail: enough for 1e-12 over the whole range down to FLOOR
-FLOOR = 48.0  # the tail is resolved down to lambda = exp(-48) times its scale; the rest is one lump
+PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
+DEEPEST = 600.0  # no tail is resolved further than lambda = exp(-600) of its scale, the edge of float64
 
 
 class Modes(NamedTuple):
@@ -46,12 +46,14 @@ def power_law_tail(
     power_scale: Array,
     first: int,
     num_modes: int | None,
+    depth: Array,
 ) -> Modes:
     """Modes first + 1 .. num_modes (None: infinity) of lambda_k = c k^-b, lambda_k w_k^2 = d k^-a.
 
     Euler-Maclaurin turns the sum into an integral with end corrections; the integral runs over v = b log k,
     where the poles of 1/(kappa + lambda) keep a fixed distance pi - |arg kappa| from the path whatever b is.
-    Modes below FLOOR are lumped: they enter every sum through their first two moments only.
+    Modes below exp(-depth) of the scale are lumped: they enter every sum through two moments, so every kappa asked
+    for later must lie far above them, exp(16) times or so.
     """
     # notation: c = eigenvalue_scale, d = power_scale
     c, d = eigenvalue_scale, power_scale
@@ -67,7 +69,7 @@ def power_law_tail(
             n_parts.append(np.where(offsets == 0, 0.5, weights))
         log_end = np.inf if num_modes is None else np.log(num_modes)
         v_start = b * np.log(resolved)
-        v_end = jnp.maximum(FLOOR, v_start + 12.0)
+        v_end = jnp.maximum(jnp.minimum(depth, DEEPEST), v_start + 12.0)
         if num_modes is not None:  # not left to a minimum with infinity, whose derivative is NaN
             v_end = jnp.minimum(b * log_end, v_end)
         x, dx = _strip_rule(PANEL)

@@ -1,16 +1,19 @@
 """`rfm compare`: training runs beside their theory, and the exponents for time, model size and data."""
 
 import argparse
+import dataclasses
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
 import rfm
+import theory
 from experiments import plotting, reports
 from experiments.compare import Scan, scan_size, scan_time
 from experiments.fits import Fit, fit_exponent, power_law_exponents
-from rfm import datasets
+from rfm import batches, datasets
+from rfm.features import Setting
 from theory import exponents
 
 SIZES = (8, 16, 32, 64, 128, 256)
@@ -54,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
     problem, a, b = build_problem(args)
     sizes = SIZES[:4] if args.quick else SIZES
 
+    check(problem, optimizer, times, keys, args, sizes)
+
     scans: list[Scan] = []
     with tqdm(total=1 + 2 * len(sizes), unit="run") as bar:
         # the other size is infinite: fresh data at every step, or a student that sees every mode
@@ -66,18 +71,31 @@ def run(args: argparse.Namespace) -> None:
                 )
             )  # fmt: skip
         bar.set_description("time")
-        sizes = {"num_features": args.features, "num_samples": args.samples}
-        scans.insert(0, scan_time(problem, times, **sizes, optimizer=optimizer, keys=keys))
+        curve = scan_time(
+            problem, times, num_features=args.features, num_samples=args.samples, optimizer=optimizer, keys=keys
+        )
+        scans.insert(0, curve)
         bar.update()
     fits = [fit_exponent(scan) for scan in scans]
 
-    closed = [exponents.time_exponent(a, b), exponents.model_exponent(a, b), exponents.data_exponent(a, b)]
+    noisy = float(problem.noise_var) > 1e-12  # the closed form of the data exponent is that without noise
+    closed = [exponents.time_exponent(a, b), exponents.model_exponent(a, b)]
+    closed.append(None if noisy else exponents.data_exponent(a, b))
     source = f"fitted to the spectrum of {args.data}" if args.data else "given"
     print(f"power law a = {a:.4g}, b = {b:.4g} ({source}); {args.seeds} seeds; noise variance {args.noise:g}")
     print(exponent_table(scans, fits, closed))
     print(gap_summary(scans))
-    written = reports.save(folder, "compare", draw(scans, fits), table(scans), {**vars(args), "a": a, "b": b})
+    settings = {**vars(args), "a": a, "b": b, "times": times.tolist(), "sizes": sizes}
+    settings["fits"] = {scan.axis: dataclasses.asdict(fit) for scan, fit in zip(scans, fits, strict=True)}
+    written = reports.save(folder, "compare", draw(scans, fits), table(scans), settings)
     print("wrote " + ", ".join(str(path) for path in written))
+
+
+def check(problem, optimizer, times, keys, args: argparse.Namespace, sizes) -> None:
+    """Refuse wrong sizes, times or learning rates before any work: theory knows at once what training would."""
+    batches.check(problem, Setting(args.features, args.samples, "ntk"), optimizer, times, keys)
+    for n, p in ((args.features, args.samples), (sizes[0], np.inf), (np.inf, sizes[0])):
+        theory.predict(problem, num_features=n, num_samples=p, optimizer=optimizer, times=times)
 
 
 def build_problem(args: argparse.Namespace) -> tuple[rfm.Problem, float, float]:
@@ -90,19 +108,20 @@ def build_problem(args: argparse.Namespace) -> tuple[rfm.Problem, float, float]:
     return problem, *power_law_exponents(problem.eigenvalues, problem.target)
 
 
-def exponent_table(scans: list[Scan], fits: list[Fit], closed: list[float]) -> str:
+def exponent_table(scans: list[Scan], fits: list[Fit], closed: list[float | None]) -> str:
     """One row a quantity, to be read at a glance."""
     rows = [("quantity", "closed form", "theory", "simulation", "window", "agrees")]
     for scan, fit, exponent in zip(scans, fits, closed, strict=True):
+        limit = "-" if exponent is None else f"{exponent:.3f}"
         if fit.window is None:
-            rows.append((QUANTITIES[scan.axis], f"{exponent:.3f}", "-", "-", "-", fit.status))
+            rows.append((QUANTITIES[scan.axis], limit, "-", "-", "-", fit.status))
             continue
         low, high = fit.window
         verdict = f"{'yes' if fit.agrees else 'NO'} ({fit.z:+.1f} s.e.)"
         if fit.status != "steady":
             verdict += f"; {fit.status}"
         rows.append((
-            QUANTITIES[scan.axis], f"{exponent:.3f}", f"{fit.theory:.3f}", f"{fit.simulated:.3f} ± {fit.stderr:.3f}",
+            QUANTITIES[scan.axis], limit, f"{fit.theory:.3f}", f"{fit.simulated:.3f} ± {fit.stderr:.3f}",
             f"{low:.3g} .. {high:.3g}", verdict,
         ))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -111,9 +130,11 @@ def exponent_table(scans: list[Scan], fits: list[Fit], closed: list[float]) -> s
 
 
 def gap_summary(scans: list[Scan]) -> str:
-    """Median and worst relative gap and z over all points of all scans, t = 0 excepted."""
-    gap = np.concatenate([scan.gap[scan.x > 0] for scan in scans])
-    z = np.concatenate([scan.z[scan.x > 0] for scan in scans])
+    """Median and worst relative gap and z over all points of all scans, t = 0 and vanished risks excepted."""
+    # a risk that has vanished has no relative gap
+    use = [(scan.x > 0) & (scan.predicted > 1e-12 * scan.predicted.max()) for scan in scans]
+    gap = np.concatenate([scan.gap[kept] for scan, kept in zip(scans, use, strict=True)])
+    z = np.concatenate([scan.z[kept] for scan, kept in zip(scans, use, strict=True)])
     worst, worst_z = gap[np.argmax(np.abs(gap))], z[np.argmax(np.abs(z))]
     return (
         f"simulation against theory at {len(gap)} points: relative gap median {np.median(np.abs(gap)):.2%}, "
