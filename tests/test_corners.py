@@ -41,9 +41,9 @@ def test_more_features_and_samples_than_modes(sizes):
     np.testing.assert_allclose(curve.risk, 0.1 * MODES / (sizes[1] - MODES), rtol=1e-13)
     np.testing.assert_allclose(curve.train_loss, 0.1 * (1 - MODES / sizes[1]), rtol=1e-13)
     late = theory.predict(
-        rfm.white(MODES, 0.1), num_features=sizes[0], num_samples=sizes[1], optimizer=FLOW, times=[1e8]
+        rfm.white(MODES, 0.1), num_features=sizes[0], num_samples=sizes[1], optimizer=FLOW, times=TIMES
     )
-    np.testing.assert_allclose(late.risk, curve.risk, rtol=1e-9)
+    np.testing.assert_allclose(late.risk[-1:], curve.risk, rtol=1e-9)
 
 
 @pytest.mark.parametrize("num_samples", [15, 40, INF])
@@ -90,6 +90,13 @@ def test_curves_are_never_negative():
     curve = theory.predict(problem, num_features=400, num_samples=50, optimizer=FLOW, times=TIMES)
     assert np.all(curve.risk > 0)
     assert np.all(curve.train_loss > -1e-14)
+
+
+@pytest.mark.parametrize("num_modes", [None, 10**9, 100])
+def test_all_features_and_samples_without_ridge_learn_everything(num_modes):
+    curve = static(rfm.power_law(1.8, 1.5, num_modes, 0.1), INF, INF)
+    np.testing.assert_allclose([curve.risk[0], curve.train_loss[0]], [0.0, 0.1], atol=1e-15)
+    assert curve.converged
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])

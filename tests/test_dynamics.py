@@ -1,5 +1,7 @@
 """Curves against time: their ends, their limits, their symmetries and their corners."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -7,6 +9,9 @@ from problems import INF
 
 import rfm
 import theory
+from theory import contour
+from theory.dynamics import learning_curve
+from theory.spectrum import exact_modes
 
 FLOW, RIDGELESS = rfm.GradientFlow(), rfm.Ridge(0.0)
 TIMES = np.concatenate([[0.0], np.geomspace(0.01, 1e9, 12)])
@@ -27,10 +32,13 @@ def static(problem, num_features, num_samples, optimizer=RIDGELESS):
 
 @all_sizes
 def test_starts_untrained(num_features, num_samples):
-    """t = 0: risk = sum lambda w^2; the training loss has the noise on top."""
+    """t = 0: risk = sum lambda w^2; the training loss has the noise on top.
+
+    The contour reaches to t = 1e9 here: its own error, 5e-12, shows at t = 0 too.
+    """
     curve = flow(PROBLEM, num_features, num_samples)
     power = np.sum(PROBLEM.eigenvalues * PROBLEM.target**2)
-    np.testing.assert_allclose([curve.risk[0], curve.train_loss[0]], [power, power + 0.1], rtol=1e-12)
+    np.testing.assert_allclose([curve.risk[0], curve.train_loss[0]], [power, power + 0.1], rtol=3e-11)
 
 
 @all_sizes
@@ -179,17 +187,16 @@ def test_small_steps_are_gradient_flow():
 
 
 def test_residual_sees_a_contour_that_is_too_coarse(monkeypatch):
-    """Negative control of `converged`: a quarter of the nodes must be flagged, and the error must be real."""
-    import jax
+    """Negative control of `converged`: too few nodes must be flagged, and the error must be real."""
+    modes = exact_modes(jnp.asarray(PROBLEM.eigenvalues), jnp.asarray(PROBLEM.target))
 
-    from theory import contour
+    def curve(num_nodes):
+        monkeypatch.setattr(contour, "NODES", num_nodes)
+        body = lambda times: learning_curve.__wrapped__(modes, 0.1, 1 / 30, 1 / 50, times, "GradientFlow", {})  # noqa: E731
+        return jax.jit(body)(jnp.asarray(TIMES))  # a new function each time: nothing cached with other nodes
 
-    good = flow(PROBLEM, 30, 50)
-    with monkeypatch.context() as patch:
-        patch.setattr(contour, "NODES", 24)
-        jax.clear_caches()
-        bad = flow(PROBLEM, 30, 50)
-    jax.clear_caches()
+    good, bad = curve(160), curve(24)
+    np.testing.assert_allclose(good.risk, flow(PROBLEM, 30, 50).risk, rtol=1e-10)
     assert good.converged
     assert not bad.converged
     assert np.max(np.abs(bad.risk / good.risk - 1)) > 1e-9

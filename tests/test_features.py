@@ -61,7 +61,7 @@ def test_unexplained_part_goes_to_the_noise():
     best, *_ = np.linalg.lstsq(x - x.mean(0), y - y.mean(), rcond=None)
     unexplained = np.mean((y - y.mean() - (x - x.mean(0)) @ best) ** 2)
     np.testing.assert_allclose(problem.noise_var, unexplained + 0.05, rtol=1e-12)
-    np.testing.assert_allclose(problem.population.noise_var, 0.05)
+    np.testing.assert_allclose(problem.population.unexplained, unexplained, rtol=1e-12)
 
 
 def test_theory_on_rows_is_that_of_their_spectrum():

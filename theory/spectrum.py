@@ -19,7 +19,7 @@ from jax import Array
 HEAD = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
-DEEPEST = 600.0  # no tail is resolved further than lambda = exp(-600) of its scale, the edge of float64
+DEEPEST = 300.0  # no tail is resolved below lambda = exp(-300) of its scale: its square is still a float64
 
 
 class Modes(NamedTuple):
