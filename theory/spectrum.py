@@ -96,19 +96,21 @@ def _lumps(a, b, c, d, log_start, log_end) -> Modes:
     Each sits at the mean eigenvalue of what it carries, so it is right to second order in lambda/kappa.
     """
 
-    def integral(p):  # int k^-p dk over the range; zero when it is empty, log k at p = 1
+    def span(p):  # int k^-p dk over the range / k^(1-p) at its start: positive however short the range
         q = 1.0 - p
         if np.isinf(log_end):
-            return -jnp.exp(q * log_start) / q
-        span = jnp.maximum(log_end - log_start, 0.0)
-        small = jnp.abs(q * span) < 1e-12
-        ratio = jnp.where(small, span, jnp.expm1(q * span) / jnp.where(small, 1.0, q))
-        return jnp.exp(q * log_start) * ratio
+            return -1.0 / q
+        x = q * width
+        small = jnp.abs(x) < 1e-12
+        return jnp.where(small, 1.0, jnp.expm1(x) / jnp.where(small, 1.0, x))  # a factor `width` left out
 
-    mean = jnp.exp(-b * log_start)  # stands in for an empty range
-    trace, power = c * integral(b), d * integral(a)
-    at_trace = jnp.where(trace > 0, c**2 * integral(2 * b) / jnp.where(trace > 0, trace, 1.0), c * mean)
-    at_power = jnp.where(power > 0, c * d * integral(a + b) / jnp.where(power > 0, power, 1.0), c * mean)
+    width = 1.0 if np.isinf(log_end) else jnp.maximum(log_end - log_start, 0.0)
+    # only ratios of spans are divided: a width that is zero up to rounding may round either way
+    first = c * jnp.exp(-b * log_start)
+    at_trace = first * span(2 * b) / span(b)
+    at_power = first * span(a + b) / span(a)
+    trace = first * jnp.exp(log_start) * width * span(b)
+    power = d * jnp.exp((1.0 - a) * log_start) * width * span(a)
     zero = jnp.zeros(())
     return Modes(
         jnp.stack([at_trace, at_power]),
