@@ -6,20 +6,25 @@ arguments and gives the closed form. The convention of risk is stated in `rfm.pr
 
 from rfm.curve import Curve, log_times
 from rfm.exact import exact
-from rfm.optimizers import GradientDescent, GradientFlow, Ridge
-from rfm.problem import Problem, from_features, power_law, white
+from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
+from rfm.problem import Problem, from_features, from_inputs, power_law, white
 from rfm.simulate import simulate
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SGD",
     "Curve",
     "GradientDescent",
     "GradientFlow",
+    "HeavyBall",
+    "Nesterov",
+    "Optax",
     "Problem",
     "Ridge",
     "exact",
     "from_features",
+    "from_inputs",
     "log_times",
     "power_law",
     "simulate",

@@ -1,8 +1,10 @@
 """What simulation and exact solution share: checks, draws, batches of seeds, risk and training loss."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +13,27 @@ from jax import Array, lax
 
 from rfm import checks
 from rfm.curvature import eigensystems
-from rfm.curve import Curve
-from rfm.features import Draw, Setting, chunk_length, draw
-from rfm.optimizers import Optimizer, check_stability, check_times
+from rfm.curve import EXACT, Curve
+from rfm.features import FEATURES, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
+from rfm.optimizers import SGD, Optimizer, check_stability, check_times, resolve
 from rfm.precision import float64, is_traced
 from rfm.problem import Problem
 from rfm.risk import population_risk
+from rfm.steps import LARGEST
 
 MEMORY = 2**30  # bytes that one batch of seeds may take
+
+
+class Solution(NamedTuple):
+    """What a method makes of a batch of draws.
+
+    weights: (S, T, n), or None where the risk (S, T) is known without them. steps: taken before the run was over or
+    diverged, None for methods that cannot diverge.
+    """
+
+    weights: Array | None
+    steps: Array | None = None
+    risk: Array | None = None
 
 
 def run(
@@ -29,23 +44,42 @@ def run(
     keys: Array,
     method: Callable,
     kind: str,
+    ensemble: int,
+    bags: int,
     progress: bool,
 ) -> Curve:
     """Draw, solve with `method` and evaluate every seed, in batches that fit in memory."""
     setting = check(problem, setting, optimizer, times, keys)
+    ensemble = checks.count("ensemble", ensemble, "an integer >= 1")
+    bags = checks.count("bags", bags, "an integer >= 1")
     times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
-    risk, train_loss = [], []
+    # steps without a known bound of stability, and least squares, ask nothing of the spectrum
+    spectrum = hasattr(optimizer, "largest_stable_lr") or kind == EXACT
+    risk, train_loss, steps = [], [], math.inf
     with float64():
-        for batch, seeds in _batches(problem, setting, len(times), keys, progress):
-            draws, eigen = _draw(problem, setting, batch)
+        optimizer = resolve(optimizer, times)
+        for batch, seeds in _batches(problem, setting, len(times), keys, ensemble * bags, progress):
+            members = member_keys(batch, ensemble, bags)
+            draws, eigen = _draw(problem, setting, members, spectrum)
             _refuse_tracers(draws)  # arguments closed over by a transformation
-            check_stability(optimizer, eigen[0], *setting[:2])
-            result = _evaluate(problem, setting, optimizer, times, batch, draws, eigen, method)
-            risk.append(np.asarray(result[0])[:seeds])
-            train_loss.append(np.asarray(result[1])[:seeds])
+            if spectrum:
+                check_stability(optimizer, eigen[0], *setting[:2])
+            found = _evaluate(problem, setting, optimizer, times, members, draws, eigen, method, ensemble * bags)
+            risk.append(np.asarray(found[0])[:seeds])
+            train_loss.append(np.asarray(found[1])[:seeds])
+            steps = min(steps, math.inf if found[2] is None else int(found[2]))
     risk, train_loss = np.concatenate(risk), np.concatenate(train_loss)
+    message = ""
+    if steps < times[-1]:
+        message = (
+            f"training diverged: the squared norm of the weights passed {LARGEST:.0e} after {steps} of {times[-1]:.0f} "
+            "steps; the curve ends at the last time before"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        risk, train_loss, times = (x[..., times < steps] for x in (risk, train_loss, times))
     finite = bool(np.isfinite(risk).all() and np.isfinite(train_loss).all())
-    return Curve(times, risk, train_loss, finite, 0.0 if finite else math.inf, kind)
+    converged = finite and not message
+    return Curve(times, risk, train_loss, converged, 0.0 if converged else math.inf, kind, message)
 
 
 def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array | None, keys: Array) -> Setting:
@@ -57,6 +91,14 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
     checks.size("num_features", n, integer=True)
     checks.size("num_samples", p, integer=True)
     checks.one_of("parametrization", setting.parametrization, checks.PARAMETRIZATIONS)
+    checks.one_of("features", setting.features, FEATURES)
+    population = problem.population
+    if neural(setting) and (population is None or population.activation != setting.features):
+        checks.fail(
+            "features",
+            f"a law that the problem can draw: neurons need from_inputs(inputs, labels, {setting.features!r})",
+            setting.features,
+        )
     if math.isinf(n) and math.isinf(p):
         checks.fail("num_samples", "finite where num_features is infinite (nothing random is left)", p)
     if math.isinf(n) and setting.parametrization == "standard":
@@ -64,9 +106,18 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
     if problem.population is not None and math.isfinite(p) and p > len(problem.population.rows):
         checks.fail("num_samples", f"at most the {len(problem.population.rows)} rows of the population", p)
     check_times(optimizer, times)
+    if isinstance(optimizer, SGD):
+        checks.size("batch_size", optimizer.batch_size, integer=True)
+        most = len(population.rows) if math.isinf(p) and population is not None else p
+        if math.isinf(optimizer.batch_size) or optimizer.batch_size > most:
+            checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", optimizer.batch_size)
+        if math.isinf(p) and population is not None and problem.noise_var > population.unexplained:
+            checks.fail("noise_var", "what the rows leave unexplained, where SGD draws from a population for ever",
+                        problem.noise_var)  # fmt: skip
     if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
         checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)
-    return Setting(*(x if math.isinf(x) else int(x) for x in (n, p)), setting.parametrization)
+    batch_size = int(optimizer.batch_size) if isinstance(optimizer, SGD) else None
+    return Setting(*(x if math.isinf(x) else int(x) for x in (n, p)), *setting[2:4], batch_size)
 
 
 def _refuse_tracers(*values: object) -> None:
@@ -78,12 +129,15 @@ def _refuse_tracers(*values: object) -> None:
 
 
 def _batches(
-    problem: Problem, setting: Setting, num_times: int, keys: Array, progress: bool
+    problem: Problem, setting: Setting, num_times: int, keys: Array, models: int, progress: bool
 ) -> Iterator[tuple[Array, int]]:
     """Equal batches of keys (the last one padded, so that it compiles once) and how many of each count."""
     n, p = (x if math.isfinite(x) else 0 for x in setting[:2])
     smaller = min(x for x in (n, p) if x)
     floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
+    if neural(setting):
+        floats += (len(problem.population.rows) + problem.population.inputs.shape[1]) * n
+    floats *= models
     total = len(keys)
     most = max(1, min(total, MEMORY // (8 * floats)))
     count = math.ceil(total / most)
@@ -106,31 +160,42 @@ def over_seeds(function: Callable, *args: Array) -> Array:
     return jax.vmap(function)(*args)
 
 
-@partial(jax.jit, static_argnums=1)
-def _draw(problem: Problem, setting: Setting, keys: Array) -> tuple[Draw, tuple[Array, Array]]:
-    draws = over_seeds(partial(draw, problem, setting), keys)
-    return draws, eigensystems(setting, draws)
+@partial(jax.jit, static_argnums=(1, 3))
+def _draw(
+    problem: Problem, setting: Setting, members: Keys, spectrum: bool
+) -> tuple[Draw, tuple[Array, Array] | None]:
+    draws = over_seeds(partial(draw, problem, setting), members)
+    return draws, eigensystems(setting, draws) if spectrum else None
 
 
-@partial(jax.jit, static_argnums=(1, 7))
+@partial(jax.jit, static_argnums=(1, 7, 8))
 def _evaluate(
     problem: Problem,
     setting: Setting,
     optimizer: Optimizer,
     times: Array,
-    keys: Array,
+    members: Keys,
     draws: Draw,
-    eigen: tuple[Array, Array],
+    eigen: tuple[Array, Array] | None,
     method: Callable,
-) -> tuple[Array, Array]:
-    """Risk and training loss (S, T)."""
-    weights = method(setting, optimizer, times, draws, eigen)  # (S, T, n)
-    risk = over_seeds(partial(population_risk, problem, setting), keys, weights)
+    models: int,
+) -> tuple[Array, Array, Array | None]:
+    """Risk and training loss (S, T) of seeds of some models each, and the steps taken."""
+    found = method(problem, setting, optimizer, times, members, draws, eigen)
+    grouped = lambda x: x.reshape(-1, models, *x.shape[1:])  # noqa: E731
+    risk, weights = found.risk, found.weights
+    if risk is None:
+        risk = over_seeds(partial(population_risk, problem, setting), *jax.tree.map(grouped, (members, weights)))
     if math.isinf(setting.num_samples):
-        return risk, risk + problem.noise_var
+        # the loss on fresh data of each model, not of their average
+        own = risk if models == 1 else over_seeds(
+            lambda keys, v: population_risk(problem, setting, jax.tree.map(lambda x: x[None], keys), v[None]),
+            members, weights,
+        )  # fmt: skip
+        return risk, grouped(own).mean(1) + problem.noise_var if models > 1 else own + problem.noise_var, found.steps
 
     def loss(draw, v):
         outputs = v @ draw.gram * setting.num_samples if draw.design is None else v @ draw.design.T  # (T, P)
         return jnp.mean((outputs - draw.labels) ** 2, axis=1)
 
-    return risk, jax.vmap(loss)(draws, weights)
+    return risk, grouped(jax.vmap(loss)(draws, weights)).mean(1), found.steps

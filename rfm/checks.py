@@ -32,6 +32,14 @@ def number(name: str, value: object, above: float, allowed: str, inclusive: bool
         fail(name, allowed, value)
 
 
+def fraction(name: str, value: object) -> None:
+    """A real scalar in [0, 1)."""
+    allowed = "a number >= 0 and < 1"
+    number(name, value, 0.0, allowed, inclusive=True)
+    if not is_traced(value) and float(value) >= 1.0:
+        fail(name, allowed, value)
+
+
 def count(name: str, value: object, allowed: str) -> int:
     """A whole number >= 1, returned as int."""
     try:

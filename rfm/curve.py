@@ -20,7 +20,7 @@ class Curve:
     times: (T,), lr x steps for gradient flow and a number of steps for discrete algorithms. risk, train_loss:
     (seeds, T) from the simulator, (T,) from the theory. kind: one of the four kinds above, never mixed.
     converged, residual: the numerical state of the computation that made it; for theory an estimated relative error,
-    for the simulator whether every number is finite.
+    for the simulator whether every number is finite. message: why a run ended early, else empty.
     """
 
     times: Any
@@ -29,6 +29,7 @@ class Curve:
     converged: Any
     residual: Any
     kind: str = static()
+    message: str = static(default="")
 
     @property
     def num_seeds(self) -> int:

@@ -1,12 +1,16 @@
-"""One draw solved exactly: through the eigensystem of its curvature, with no steps taken."""
+"""One draw solved exactly, with no random steps: by eigensystem, or by the second moments of one-pass SGD."""
+
+import math
 
 import jax
 from jax import Array
 
-from rfm.batches import run
+from rfm import checks
+from rfm.batches import Solution, run
 from rfm.curve import EXACT, Curve
-from rfm.features import Draw, Setting
-from rfm.optimizers import Optimizer
+from rfm.features import Draw, Keys, Setting
+from rfm.one_pass import expect_one_pass
+from rfm.optimizers import SGD, Optimizer
 from rfm.problem import Problem
 
 
@@ -19,30 +23,50 @@ def exact(
     times: Array | None = None,
     keys: Array,
     parametrization: str = "ntk",
+    features: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
     progress: bool = False,
 ) -> Curve:
     """Solve the draws that `simulate` would train on: same arguments, same draws, same `Curve`.
 
     v(t) = g_t(H) Phi^T y / P with H = Phi^T Phi / P and g_t(z) = (1 - r_t(z))/z the response of the optimizer,
-    H diagonalised in the smaller of its two dimensions. Raises ValueError as `simulate` does.
+    H diagonalised in the smaller of its two dimensions. One-pass SGD (num_samples = jnp.inf, Gaussian data): the expected
+    risk given the features, by recursion of the second moments; for one model, ensemble = bags = 1.
+
+    Raises ValueError as `simulate` does, and for an optimizer that has no exact solution.
     """
-    setting = Setting(num_features, num_samples, parametrization)
-    return run(problem, setting, optimizer, times, keys, solve, EXACT, progress)
+    setting = Setting(num_features, num_samples, parametrization, features)
+    method = solve
+    if isinstance(optimizer, SGD):
+        if not (math.isinf(num_samples) and problem.population is None):
+            checks.fail("num_samples", "jnp.inf, with Gaussian data, for an exact solution of SGD", num_samples)
+        if (ensemble, bags) != (1, 1):
+            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", (ensemble, bags))
+        method = expect_one_pass
+    elif isinstance(optimizer, Optimizer) and not hasattr(optimizer, "response"):
+        checks.fail("optimizer", "linear in the weights to be solved exactly (`simulate` takes any)", optimizer)
+    return run(problem, setting, optimizer, times, keys, method, EXACT, ensemble, bags, progress)
 
 
 def solve(
-    setting: Setting, optimizer: Optimizer, times: Array, draws: Draw, eigensystems: tuple[Array, Array]
-) -> Array:
+    problem: Problem,
+    setting: Setting,
+    optimizer: Optimizer,
+    times: Array,
+    keys: Keys,
+    draws: Draw,
+    eigensystems: tuple[Array, Array],
+) -> Solution:
     """Weights (S, T, n) at all times, for a batch of draws and their eigensystems."""
 
     def one(draw, z, basis):  # z (m,), basis (m, m)
         response = optimizer.response(z, times[:, None])  # (T, m)
         if draw.design is None:
-            moment = draw.labels / setting.num_samples if setting.dual else draw.labels
-            return (response * (moment @ basis)) @ basis.T
+            return (response * (draw.moment(setting) @ basis)) @ basis.T
         p = setting.num_samples
         if setting.dual:
             return (response * (draw.labels @ basis / p)) @ (basis.T @ draw.design)
         return (response * (draw.labels @ draw.design / p @ basis)) @ basis.T
 
-    return jax.vmap(one)(draws, *eigensystems)
+    return Solution(jax.vmap(one)(draws, *eigensystems))

@@ -11,21 +11,47 @@ from rfm.problem import Problem
 
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
 
+ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `problem.KERNELS`
+FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
+
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else
-_FEATURES, _DATA, _NOISE = 0, 1, 2
+_FEATURES, _DATA, _NOISE, _STEPS = 0, 1, 2, 3
 
 
 class Setting(NamedTuple):
-    """Sizes of a run, one of them possibly math.inf: hashable, so that each compiles once."""
+    """Sizes and kind of a run, one size possibly math.inf: hashable, so that each compiles once."""
 
     num_features: float
     num_samples: float
     parametrization: str
+    features: str = "gaussian"
+    batch_size: int | None = None  # of SGD
 
     @property
     def dual(self) -> bool:
         """Is the smaller linear system the one over samples?"""
         return self.num_samples < self.num_features
+
+
+class Keys(NamedTuple):
+    """What one model draws from: features, data with its label noise, and the batches of SGD."""
+
+    features: Array
+    data: Array
+    steps: Array
+
+
+def member_keys(keys: Array, ensemble: int, bags: int) -> Keys:
+    """Keys (S * ensemble * bags,) of all models of S seeds: every feature draw meets every data set of its seed."""
+    k, b = jnp.meshgrid(jnp.arange(ensemble), jnp.arange(bags), indexing="ij")  # (K, B)
+
+    def of_seed(key):
+        part = lambda name, i: jax.random.fold_in(jax.random.fold_in(key, name), i)  # noqa: E731
+        return jax.vmap(
+            lambda k, b: Keys(part(_FEATURES, k), part(_DATA, b), jax.random.fold_in(part(_STEPS, k), b))
+        )(k.ravel(), b.ravel())
+
+    return jax.tree.map(lambda x: x.reshape(-1), jax.vmap(of_seed)(keys))
 
 
 class Draw(NamedTuple):
@@ -40,33 +66,46 @@ class Draw(NamedTuple):
     gram: Array | None
     labels: Array
 
+    def moment(self, setting: Setting) -> Array:
+        """The side b of gram v = b, where there is no design: the labels of samples count 1/P each."""
+        return self.labels / setting.num_samples if setting.dual else self.labels
 
-def draw(problem: Problem, setting: Setting, key: Array) -> Draw:
-    """Sample F and the data set of one seed."""
+
+def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
+    """Sample F and the data set of one model."""
+    if setting.batch_size is not None and problem.population is not None and math.isinf(setting.num_samples):
+        setting = setting._replace(num_samples=len(problem.population.rows))  # what fresh batches are drawn from
     n, p = setting.num_features, setting.num_samples
+
+    if neural(setting):
+        phi, labels = neurons(problem, setting, keys.features), jnp.asarray(problem.population.labels)
+        if math.isinf(p):
+            return Draw(None, phi.T @ phi / len(phi), phi.T @ labels / len(phi))
+        rows = _rows(problem, p, keys.data)
+        return Draw(phi[rows], None, labels[rows] + _label_noise(problem, p, keys.data))
 
     if math.isinf(p):
 
         def add(i, total):
             gram, moment = total
-            f, lam, w = feature_chunk(problem, setting, key, i)
+            f, lam, w = feature_chunk(problem, setting, keys.features, i)
             return gram + (f * lam) @ f.T, moment + f @ (lam * w)
 
         gram, moment = lax.fori_loop(0, num_chunks(problem), add, (jnp.zeros((n, n)), jnp.zeros(n)))
         return Draw(None, gram, moment)
 
-    labels = _label_noise(problem, p, key)
+    labels = _label_noise(problem, p, keys.data)
     if problem.population is not None:
-        labels = labels + jnp.asarray(problem.population.labels)[_rows(problem, p, key)]
+        labels = labels + jnp.asarray(problem.population.labels)[_rows(problem, p, keys.data)]
 
     def add(i, total):
         product, labels = total
-        psi, w = data_chunk(problem, setting, key, i)
+        psi, w = data_chunk(problem, setting, keys.data, i)
         if problem.population is None:  # a population brings its own labels
             labels = labels + psi @ w
         if math.isinf(n):
             return product + psi @ psi.T / p, labels
-        f, _, _ = feature_chunk(problem, setting, key, i)
+        f, _, _ = feature_chunk(problem, setting, keys.features, i)
         return product + psi @ f.T, labels
 
     columns = p if math.isinf(n) else n
@@ -88,10 +127,27 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: Array) 
     """F (N, c), eigenvalues (c,) and target (c,) of the chunk of modes `index`."""
     length = chunk_length(problem)
     lam, w = problem.modes(index * length, length)
-    key = jax.random.fold_in(jax.random.fold_in(key, _FEATURES), index)
+    key = jax.random.fold_in(key, index)
     n = setting.num_features
-    f = _normal(key, (n, length))
+    if setting.features == "rademacher":
+        f = jax.random.rademacher(key, (n, length), float)
+    else:
+        f = normal(key, (n, length))
     return (f if setting.parametrization == "standard" else f / math.sqrt(n)), lam, w
+
+
+def neural(setting: Setting) -> bool:
+    """Are the features neurons, not linear combinations of modes? Infinitely many are their kernel, which is linear."""
+    return setting.features in ACTIVATIONS and math.isfinite(setting.num_features)
+
+
+def neurons(problem: Problem, setting: Setting, key: Array) -> Array:
+    """activation(X W^T)/sqrt(N) of all rows of the population, (n, N), with W_ij ~ N(0, 1), centred like its kernel."""
+    n, population = setting.num_features, problem.population
+    weights = normal(key, (n, population.inputs.shape[1]))
+    phi = ACTIVATIONS[setting.features](jnp.asarray(population.inputs) @ weights.T)
+    phi = (phi - phi.mean(0)) * population.scale
+    return phi if setting.parametrization == "standard" else phi / math.sqrt(n)
 
 
 def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> tuple[Array, Array]:
@@ -104,7 +160,7 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> 
         padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
         return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[_rows(problem, p, key)], w
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
-    return _normal(key, (p, length)) * jnp.sqrt(lam), w
+    return normal(key, (p, length)) * jnp.sqrt(lam), w
 
 
 def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
@@ -121,10 +177,10 @@ def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     # the labels of a population carry what its rows leave unexplained already
     known = 0.0 if problem.population is None else problem.population.unexplained
     variance = jnp.asarray(problem.noise_var - known, float)
-    return jnp.sqrt(variance) * _normal(jax.random.fold_in(key, _NOISE), (num_samples,))
+    return jnp.sqrt(variance) * normal(jax.random.fold_in(key, _NOISE), (num_samples,))
 
 
-def _normal(key: Array, shape: tuple[int, ...]) -> Array:
+def normal(key: Array, shape: tuple[int, ...]) -> Array:
     """Standard normals of 24 random bits each, exact in float64: a third of the time of 53 bits, and their moments
     are off by 1e-7 where a draw of a million is off by 1e-3."""
     return jax.random.normal(key, shape, jnp.float32).astype(float)

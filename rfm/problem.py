@@ -7,6 +7,7 @@ student is f(x) = v . F psi(x), F (N, M) Gaussian, v(0) = 0.
 Training loss is (1/P) sum_mu (f(x_mu) - y_mu)^2, label noise included.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -40,11 +41,16 @@ class Population:
 
     rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl; labels: (n,); unexplained: variance of the labels
     that no linear function of the rows explains. A problem's noise_var beyond it is fresh noise on every sample.
+    inputs: (n, d) what neurons of `activation` see, and the factor `scale` that normalizes them, where the rows are
+    those of their kernel.
     """
 
     rows: Array
     labels: Array
     unexplained: Array
+    inputs: Array | None = None
+    scale: Array = 1.0
+    activation: str | None = static(default=None)
 
 
 @pytree
@@ -179,6 +185,45 @@ def from_features(
     unexplained = np.mean((y - rows @ target) ** 2)
     population = Population(rows, y, unexplained)
     return Problem(eigenvalues, target, unexplained + noise_var, population=population)
+
+
+def from_inputs(
+    inputs: Array, labels: Array, activation: str, noise_var: float = 0.0, center: bool = True, normalize: bool = True
+) -> Problem:
+    """The kernel of a random hidden layer on a finite real population: `simulate(features=activation)` draws the layer.
+
+    inputs: (n, d); labels: (n,); activation: "relu" or "erf". The kernel is K(x, x') = E_w s(w x) s(w x'), w ~ N(0, 1):
+    the arc-cosine kernel of degree 1 (Cho and Saul 2009) or the arcsine kernel (Williams 1997). Its eigenvectors are
+    the rows of the problem, so that theory, Gaussian features and real neurons are compared at one spectrum.
+    `center`, `normalize` and errors as in `from_features`.
+    """
+    x = _as_float64("inputs", inputs)
+    checks.one_of("activation", activation, tuple(KERNELS))
+    if x.ndim != 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
+        checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
+    kernel = KERNELS[activation](x @ x.T)
+    if center:
+        kernel = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
+    values, basis = np.linalg.eigh(kernel)
+    scale = math.sqrt(len(x) / values[-1]) if normalize else 1.0
+    problem = from_features(basis * np.sqrt(values.clip(0.0)), labels, noise_var, center, normalize)
+    population = dataclasses.replace(problem.population, inputs=x, scale=scale, activation=activation)
+    return dataclasses.replace(problem, population=population)
+
+
+def _arc_cosine(gram: np.ndarray) -> np.ndarray:
+    norm = np.sqrt(np.diag(gram))
+    size = np.outer(norm, norm)
+    cosine = np.clip(gram / np.where(size > 0, size, 1.0), -1.0, 1.0)
+    return size / (2 * np.pi) * (np.sqrt(1 - cosine**2) + (np.pi - np.arccos(cosine)) * cosine)
+
+
+def _arcsine(gram: np.ndarray) -> np.ndarray:
+    size = 1 + 2 * np.diag(gram)
+    return 2 / np.pi * np.arcsin(2 * gram / np.sqrt(np.outer(size, size)))
+
+
+KERNELS = {"relu": _arc_cosine, "erf": _arcsine}
 
 
 def _as_float64(name: str, value: object) -> Array:

@@ -1,15 +1,19 @@
-"""Training runs: every step of gradient descent taken, on many seeds at once."""
+"""Training runs: every step taken, on many seeds at once."""
+
+import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from rfm.batches import run
+from rfm.batches import Solution, run
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.exact import solve
-from rfm.features import Draw, Setting
-from rfm.optimizers import Optimizer, Ridge
+from rfm.features import Draw, Keys, Setting
+from rfm.one_pass import train_one_pass
+from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.problem import Problem
+from rfm.steps import take_steps
 
 
 def simulate(
@@ -21,53 +25,78 @@ def simulate(
     times: Array | None = None,
     keys: Array,
     parametrization: str = "ntk",
+    features: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
     progress: bool = False,
 ) -> Curve:
     """Train the random-feature model on fresh draws, one a key.
 
     num_features: N, or jnp.inf for the kernel limit (the student sees every mode). num_samples: P, or jnp.inf
-    for fresh data, an infinite batch, at every step. times: (T,) increasing, lr x steps for gradient flow, whole
-    step counts for gradient descent; none for Ridge. keys: (S,) from `jax.random.split`, one a seed.
-    parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock is N t.
+    for fresh data at every step: one batch of SGD, an infinite batch of any other algorithm. times: (T,) increasing,
+    lr x steps for gradient flow, whole step counts where steps are taken; none for Ridge. keys: (S,) from
+    `jax.random.split`, one a seed. parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock
+    is N t. features: the law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on
+    a problem made by `from_inputs` with that activation.
+
+    ensemble, bags: the risk is that of the average of ensemble x bags models, every feature draw trained on every data
+    set (SGD: each on batches of its own); train_loss is the average over the models.
 
     Returns a `Curve` with risk and train_loss (S, T): kind "Monte Carlo" where steps are taken; gradient flow has none
     and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24 random bits, arithmetic is
     float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and learning rate are traced.
+    A run that diverges stops there: the curve ends before, `converged` is False, `message` tells the step, and a
+    RuntimeWarning repeats it.
 
     Raises ValueError for sizes below 1, an infinite number of modes, times that do not increase, an unknown
-    parametrization, or a learning rate at or beyond 2/z_max of a draw, naming the largest stable one.
+    parametrization or law of features, or a learning rate at or beyond stability, naming the largest stable one.
     """
-    setting = Setting(num_features, num_samples, parametrization)
-    steps = hasattr(optimizer, "step")
-    method = train if steps or isinstance(optimizer, Ridge) else solve
-    return run(problem, setting, optimizer, times, keys, method, MONTE_CARLO if steps else EXACT, progress)
+    setting = Setting(num_features, num_samples, parametrization, features)
+    if isinstance(optimizer, SGD) and math.isinf(num_samples) and problem.population is None:
+        method = train_one_pass
+    elif hasattr(optimizer, "step") or isinstance(optimizer, Ridge):
+        method = train
+    else:
+        method = solve
+    kind = MONTE_CARLO if hasattr(optimizer, "step") else EXACT
+    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, progress)
 
 
 def train(
-    setting: Setting, optimizer: Optimizer, times: Array, draws: Draw, eigensystems: tuple[Array, Array]
-) -> Array:
+    problem: Problem,
+    setting: Setting,
+    optimizer: Optimizer,
+    times: Array,
+    keys: Keys,
+    draws: Draw,
+    eigensystems: tuple[Array, Array] | None,
+) -> Solution:
     """Weights (S, T, n) at all times, for a batch of draws; the eigensystems of `solve` are not used."""
     del eigensystems
     if isinstance(optimizer, Ridge):
-        return jax.vmap(lambda draw: _solve_ridge(setting, optimizer, draw)[None])(draws)
+        return Solution(jax.vmap(lambda draw: _solve_ridge(setting, optimizer, draw)[None])(draws))
 
-    def gradient(draw, v):
+    def gradient(draw, key, count):
         if draw.design is None:
-            moment = draw.labels / setting.num_samples if setting.dual else draw.labels
-            return v @ draw.gram - moment
+            return lambda v: v @ draw.gram - draw.moment(setting)
+        phi, labels = draw.design, draw.labels
+        if setting.batch_size is not None and setting.batch_size < len(labels):
+            row = jax.random.choice(jax.random.fold_in(key, count), len(labels), (setting.batch_size,), False)
+            phi, labels = phi[row], labels[row]
         # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
-        return (draw.design @ v - draw.labels) @ draw.design / setting.num_samples
+        return lambda v: (phi @ v - labels) @ phi / len(labels)
 
-    def segment(carry, stop):  # one scan over recorded times; the steps between are a loop of traced length
-        v, start = carry
-        step = lambda _, v: optimizer.step(v, jax.vmap(gradient)(draws, v))  # noqa: E731
-        v = lax.fori_loop(start, stop, step, v)
-        return (v, stop), v
+    def update(v, memory):
+        memory, count = memory
+        one = lambda draw, key, v, memory: optimizer.step(gradient(draw, key, count), v, memory)  # noqa: E731
+        v, memory = jax.vmap(one)(draws, keys.steps, v, memory)
+        return v, (memory, count + 1)
 
     seeds, n = draws.labels.shape[0], (draws.gram if draws.design is None else draws.design).shape[-1]
     start = jnp.zeros((seeds, n))
-    _, weights = lax.scan(segment, (start, jnp.zeros((), int)), times.astype(int))  # (T, S, n)
-    return jnp.swapaxes(weights, 0, 1)
+    memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int)
+    weights, count = take_steps(update, start, memory, times)  # (T, S, n)
+    return Solution(jnp.swapaxes(weights, 0, 1), count)
 
 
 def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
@@ -77,7 +106,7 @@ def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
     """
     p, phi = setting.num_samples, draw.design
     if phi is None:
-        gram, moment = draw.gram, draw.labels / p if setting.dual else draw.labels
+        gram, moment = draw.gram, draw.moment(setting)
     elif setting.dual:
         gram, moment = phi @ phi.T / p, draw.labels / p
     else:

@@ -6,41 +6,53 @@ and the training loss with E replaced by R1(-z) R1(-z') E(-z, -z'), R1 = 1 - df1
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from theory.contour import hyperbola
-from theory.equivalent import two_point
+from theory.contour import NODES, STEP, hyperbola, length
+from theory.equivalent import TwoPoint, two_point
 from theory.filters import FILTERS
 from theory.fixed_point import degrees_of_freedom, kappa_path, spectral_edge
 from theory.spectrum import Modes
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
+MOST_NODES = 4096  # 16 n^2 bytes a matrix, and a dozen of them
 
 
 class LearningCurve(NamedTuple):
-    """Curves (T,) of the deterministic equivalent; `residual` is the estimated relative error of the worst."""
+    """Curves (T,) of the deterministic equivalent; `residual` is the estimated relative error of the worst.
+
+    pieces: the `TwoPoint` quantities against time, or only the risk where no other was asked for.
+    """
 
     risk: Array
     train_loss: Array
-    same_data: Array
-    same_features: Array
-    independent: Array
+    pieces: TwoPoint | None
     residual: Array
     converged: Array
     spectral_edge: Array
 
 
-def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Array]) -> Array:
+def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
     """The scale of z that the latest of `times` resolves; |kappa| stays above it, since |s| < |kappa|."""
     flt = FILTERS[algorithm](**parameters)
-    return flt.curvature(1.0 / (flt.clock * jnp.max(times) + 1e-3))  # 1e-3 stands for times of zero
+    return flt.curvature(1.0 / (flt.elapsed(jnp.max(times)) + 1e-3))  # 1e-3 stands for times of zero
 
 
 @partial(jax.jit, static_argnames="algorithm")
+def nodes_needed(
+    modes: Modes, inv_n: Array, inv_p: Array, times: Array, algorithm: str, parameters: dict[str, Any]
+) -> Array:
+    """How many nodes bring the step of the contour down to STEP: more than NODES for strong momentum only."""
+    flt = FILTERS[algorithm](**parameters)
+    w_max = flt.stability(spectral_edge(modes, inv_n, inv_p))
+    return length(flt.elapsed(jnp.max(times)), jnp.maximum(w_max, 0.0)) / STEP
+
+
+@partial(jax.jit, static_argnames=("algorithm", "nodes", "split"))
 def learning_curve(
     modes: Modes,
     noise_var: Array,
@@ -48,16 +60,17 @@ def learning_curve(
     inv_p: Array,
     times: Array,
     algorithm: str,
-    parameters: dict[str, Array],
+    parameters: dict[str, Any],
+    nodes: int = NODES,
+    split: bool = False,
 ) -> LearningCurve:
-    """All curves at `times` (T,) for a filter named in `filters.FILTERS`; inv_n = 1/N, inv_p = 1/P."""
+    """All curves at `times` (T,) for a filter named in `filters.FILTERS`; inv_n = 1/N. split: the pieces as well."""
     flt = FILTERS[algorithm](**parameters)
     edge = spectral_edge(modes, inv_n, inv_p)
     w_max = flt.stability(edge)
     stable = w_max > 0
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
-    horizon = flt.clock * jnp.max(times)
-    path = hyperbola(horizon, jnp.where(stable, w_max, 1.0))
+    path = hyperbola(flt.elapsed(jnp.max(times)), jnp.where(stable, w_max, 1.0), nodes)
     # the integral does not depend on the path, so no derivative goes through it
     w, weights = lax.stop_gradient((path.nodes, path.weights))
     z = lax.stop_gradient(flt.curvature(w))  # (n,)
@@ -77,7 +90,7 @@ def learning_curve(
             + 2.0 * jnp.einsum("ti,ti->t", left @ mirror, left.conj()).real
         )
 
-    curves = {name: integrate(r, getattr(here, name), getattr(across, name)) for name in here._fields}
+    risk = integrate(r, here.risk, across.risk)
     train_loss = integrate(r_train, here.risk + noise_var, across.risk + noise_var)
 
     # the trapezoidal rule squares its error when the step halves: compare with every other node
@@ -86,15 +99,13 @@ def learning_curve(
 
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
     start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
-    risk_gap = (coarse(r, here.risk, across.risk) - curves["risk"]) / jnp.maximum(curves["risk"], 1e-12 * start)
+    risk_gap = (coarse(r, here.risk, across.risk) - risk) / jnp.maximum(risk, 1e-12 * start)
     train_gap = (coarse(r_train, here.risk + noise_var, across.risk + noise_var) - train_loss) / start
     residual = jnp.maximum(residual, jnp.maximum(jnp.max(risk_gap**2), jnp.max(train_gap**2)))
     residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
-    return LearningCurve(
-        # an exponentially small loss is lost in rounding, which may be negative
-        **{name: jnp.maximum(value, 0.0) for name, value in curves.items()},
-        train_loss=jnp.maximum(train_loss, 0.0),
-        residual=residual,
-        converged=residual < TOLERANCE,
-        spectral_edge=edge,
-    )
+    # an exponentially small loss is lost in rounding, which may be negative
+    risk, train_loss = jnp.maximum(risk, 0.0), jnp.maximum(train_loss, 0.0)
+    pieces = None
+    if split:
+        pieces = jax.tree.map(lambda x, y: jnp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
+    return LearningCurve(risk, train_loss, pieces, residual, residual < TOLERANCE, edge)

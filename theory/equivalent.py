@@ -17,13 +17,16 @@ class TwoPoint(NamedTuple):
     """Transforms at every pair of points, each (n, n').
 
     risk: one model; same_data: two feature draws on one data set; same_features: two data sets through one
-    feature draw; independent: both drawn twice.
+    feature draw; independent: both drawn twice. noise, noise_same_data: the part of the first two that is
+    proportional to the label noise; the others have none.
     """
 
     risk: Array
     same_data: Array
     same_features: Array
     independent: Array
+    noise: Array
+    noise_same_data: Array
 
 
 def two_point(kappa: Array, kappa_other: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array) -> TwoPoint:
@@ -41,10 +44,16 @@ def two_point(kappa: Array, kappa_other: Array, modes: Modes, noise_var: Array, 
     big_t2 = right @ modes.power - kappa[:, None] * big_t1
     kk = kappa[:, None] * kappa_other
     mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)  # kk' t1/(N - df2)
+    reuse = inv_p * (df2 + mixing * t1)  # of the same data, in one model and, without mixing, in two
     bias = kk * big_t1
+    same_features = bias + mixing * big_t2
+    noise = noise_var * reuse / (1.0 - reuse)
+    noise_same_data = noise_var * inv_p * df2 / (1.0 - df2 * inv_p)
     return TwoPoint(
-        risk=(noise_var * inv_p * (df2 + mixing * t1) + bias + mixing * big_t2) / (1.0 - inv_p * (df2 + mixing * t1)),
-        same_data=(noise_var * inv_p * df2 + bias) / (1.0 - df2 * inv_p),
-        same_features=bias + mixing * big_t2,
+        risk=noise + same_features / (1.0 - reuse),
+        same_data=noise_same_data + bias / (1.0 - df2 * inv_p),
+        same_features=same_features,
         independent=bias,
+        noise=noise,
+        noise_same_data=noise_same_data,
     )

@@ -1,25 +1,29 @@
 """Every training algorithm is a filter r_t(z): the part of the residual left in a direction of curvature z.
 
 r_t(0) = 1 and r_t -> 0 where training is done. A `Filter` also says where r_t stays bounded: `curvature` maps
-the right half plane, Re(w) >= 0, onto the region of z where |r_t| <= 1, so that one contour in w serves all
+the right half plane, Re(w) >= 0, onto a region of z where |r_t| <= 1, so that one contour in w serves all
 algorithms (`contour.py`). Adding an algorithm is adding one function here.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
+
+LANDEN_STEPS = 5  # the modulus is squared and more at every one: k < 0.4 becomes 1e-40
+LEAST_FLATNESS = 0.02  # an ellipse rounder than this is replaced by one inside it
 
 
 class Filter(NamedTuple):
-    """One algorithm. All functions act elementwise on arrays."""
+    """One algorithm. All functions act elementwise on arrays, `response` on a row of z and a column of t."""
 
     curvature: Callable[[Array], Array]  # w -> z, with curvature(0) = 0 and real for real w
     log_slope: Callable[[Array], Array]  # w -> d log z / d log w
     stability: Callable[[Array], Array]  # real z -> real w, inverse of curvature; beyond stability: not positive
     response: Callable[[Array, Array], Array]  # (z, t) -> r_t(z)
-    clock: float  # r_t ~ exp(-clock * w * t) at small w
+    elapsed: Callable[[Array], Array]  # t -> tau, where r_t ~ exp(-w tau) at small w
 
 
 def gradient_flow() -> Filter:
@@ -29,26 +33,178 @@ def gradient_flow() -> Filter:
         log_slope=jnp.ones_like,
         stability=lambda z: z,
         response=lambda z, t: jnp.exp(-z * t),
-        clock=1.0,
+        elapsed=lambda t: t,
     )
 
 
-def gradient_descent(lr: Array) -> Filter:
-    """r_t(z) = (1 - lr z)^t, t a number of steps: stable in the disc |1 - lr z| <= 1.
+def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0) -> Filter:
+    """r_t(z) = (d + z prod_{u<t} (1 - lr_u (z + d)))/(z + d), d the weight decay, t a number of steps.
 
-    The Cayley map z = (2/lr) w/(1 + w) takes the half plane to the disc: 1 - lr z = (1 - w)/(1 + w).
+    lr: a number, or (values, ends) of a schedule of constant pieces. Stable in the disc |1 - lr (z + d)| <= 1 of the
+    largest lr; the Cayley map z = z_end w/(1 + w) takes the half plane to its part right of z = 0.
     """
-    return Filter(
-        curvature=lambda w: 2.0 / lr * w / (1.0 + w),
-        log_slope=lambda w: 1.0 / (1.0 + w),
-        stability=lambda z: lr * z / (2.0 - lr * z),
+    # notation: d = weight_decay, z_end = 2/lr - d
+    d = weight_decay
+    values, ends = lr if isinstance(lr, tuple) else (jnp.asarray(lr)[None], jnp.array([jnp.inf]))  # (R,), (R,)
+    z_end = 2.0 / jnp.max(values) - d
+
+    def counts(t):  # steps taken in each piece, (..., R)
+        starts = jnp.concatenate([jnp.zeros(1), ends[:-1]])
+        return jnp.clip(t[..., None] - starts, 0.0, ends - starts)
+
+    def response(z, t):
         # log1p keeps (1 - lr z)^t right at 10^6 steps, where a plain power loses ten digits
-        response=lambda z, t: jnp.exp(t * jnp.log1p(-lr * z)),
-        clock=2.0,
+        log_product = _piecewise(lambda value: jnp.log1p(-value * (z + d)), values, counts(t[:, 0]))
+        product = jnp.exp(log_product)
+        # without decay z + d is z itself; with it z = -d is no singularity, but 0/0 on the way
+        near = jnp.abs(z + d) < 0.5 * jnp.abs(d)
+        total = jnp.where(z + d == 0, 1.0, z + d)
+        return jnp.where(near, 1.0 + z * jnp.expm1(log_product) / total, (d + z * product) / total)
+
+    return Filter(
+        curvature=lambda w: z_end * w / (1.0 + w),
+        log_slope=lambda w: 1.0 / (1.0 + w),
+        stability=lambda z: jnp.where(z < z_end, z / jnp.abs(z_end - z), -1.0),
+        response=response,
+        elapsed=lambda t: z_end * (counts(t) @ values),
     )
+
+
+def heavy_ball(lr: Array, momentum: Array) -> Filter:
+    """r_{t+1} = (1 + beta - lr z) r_t - beta r_{t-1}, r_0 = 1, r_1 = 1 - lr z.
+
+    |r_t| is bounded where both roots of y^2 - (1 + beta - lr z) y + beta lie in the unit disc: an ellipse
+    0 < z < 2 (1 + beta)/lr of aspect (1 - beta)/(1 + beta).
+    """
+    return _two_term(
+        lr,
+        momentum,
+        trace=lambda z: 1.0 + momentum - lr * z,
+        determinant=lambda z: jnp.full_like(z, momentum),
+        z_end=2.0 * (1.0 + momentum) / lr,
+        aspect=(1.0 - momentum) / (1.0 + momentum),
+    )
+
+
+def nesterov(lr: Array, momentum: Array) -> Filter:
+    """r_{t+1} = (1 - lr z) [(1 + beta) r_t - beta r_{t-1}], r_0 = 1, r_1 = 1 - lr z.
+
+    Both roots of y^2 - (1 - lr z) [(1 + beta) y - beta] lie in the unit disc in a drop 0 < z < z_end; the ellipse taken
+    inside it has the curvature of its thin end.
+    """
+    half_end = (1.0 + momentum) / (1.0 + 2.0 * momentum)
+    bend = 0.5 - 0.5 * momentum + momentum**2  # of the drop at z = 0: lr Re z = bend (lr Im z/(1 - beta))^2
+    return _two_term(
+        lr,
+        momentum,
+        trace=lambda z: (1.0 + momentum) * (1.0 - lr * z),
+        determinant=lambda z: momentum * (1.0 - lr * z),
+        z_end=2.0 * half_end / lr,
+        aspect=(1.0 - momentum) / jnp.sqrt(2.0 * bend * half_end),
+    )
+
+
+def _two_term(lr, momentum, trace, determinant, z_end, aspect) -> Filter:
+    """r_{t+1} = trace r_t - determinant r_{t-1}, with 1 - trace + determinant = lr z."""
+    curvature, stability = _ellipse(z_end, aspect)
+
+    def log_slope(w):
+        z, slope = jax.jvp(curvature, (w,), (jnp.ones_like(w),))
+        return w * slope / z
+
+    def response(z, t):
+        # r_t = y^t [(1 - rho^(t+1)) - rho y (1 - rho^t)]/(1 - rho), y the larger root, rho y the smaller
+        half, product = 0.5 * trace(z), determinant(z)
+        root = jnp.sqrt(half**2 - product)
+        root = jnp.where((half * root.conj()).real < 0, -root, root)
+        larger = half + root
+        smaller = product / larger
+        log_larger = jnp.log1p(-lr * z / (1.0 - smaller))  # 1 - y without cancellation
+        log_ratio = jnp.log1p(-2.0 * jnp.where(product == 0, 0.0, root) / larger)
+        log_ratio = jnp.where(product == 0, -700.0, log_ratio)  # no momentum: rho = 0
+        equal = jnp.abs(root) < 1e-9 * jnp.abs(larger)  # the critical momentum: rho = 1
+        log_ratio = jnp.where(equal, 1.0, log_ratio)
+        geometric = lambda n: jnp.where(equal, n, jnp.expm1(n * log_ratio) / jnp.expm1(log_ratio))  # noqa: E731
+        return jnp.exp(t * log_larger) * (geometric(t + 1.0) - smaller * geometric(t))
+
+    tiny = 1e-9
+    rate = lr / (1.0 - momentum) * lax.stop_gradient(curvature(jnp.asarray(tiny)) / tiny)
+    return Filter(curvature, log_slope, stability, response, elapsed=lambda t: rate * t)
+
+
+def _ellipse(z_end: Array, aspect: Array) -> tuple[Callable, Callable]:
+    """The half plane onto the ellipse with axis (0, z_end) and height/width = aspect: `curvature` and `stability`.
+
+    z = (z_end/2) [1 - cosh(A - x)/cosh A], aspect = tanh A, takes the rectangle of `slit_annulus` to its upper half.
+    """
+    # notation: A = half width
+    width, to_rectangle, _ = slit_annulus(jnp.sqrt((1.0 - aspect) / (1.0 + aspect)))  # A
+
+    def curvature(w):
+        x = to_rectangle(w)
+        return z_end * jnp.sinh(width - 0.5 * x) * jnp.sinh(0.5 * x) / jnp.cosh(width)
+
+    def stability(z):  # curvature grows with real w: bisected in log w
+        def halve(_, bracket):
+            low, high = bracket
+            middle = 0.5 * (low + high)
+            above = curvature(lax.complex(jnp.exp(middle), 0.0)).real > z
+            return jnp.where(above, low, middle), jnp.where(above, middle, high)
+
+        full = jnp.full_like(z, -60.0), jnp.full_like(z, 690.0)
+        low, _ = lax.fori_loop(0, 60, halve, full)
+        return jnp.where(z < z_end, jnp.exp(low), -1.0)
+
+    return curvature, stability
+
+
+def slit_annulus(radius: Array) -> tuple[Array, Callable, Array]:
+    """What lies between a disc with a slit, |y| <= radius and radius <= y <= 1, and the unit circle, from a half plane.
+
+    y = exp(-x) with x in the rectangle 0 < Re x < A = -log radius, 0 < Im x < pi, which w = sn(K x/A) takes to a
+    quadrant: the disc and its slit to the real axis from 0 to 1/k, the circle to the imaginary axis. sn is inverted
+    by descending Landen steps. Returns A, w -> x and 1/k; a radius below the least is replaced by it.
+    """
+    # notation: q = nome, k = modulus
+    width = -0.5 * jnp.log(jnp.maximum(radius**2, LEAST_FLATNESS))
+    q = jnp.exp(-(jnp.pi**2) / width)
+    k = 4.0 * jnp.sqrt(q) * ((1.0 + q**2 + q**6 + q**12) / (1.0 + 2.0 * q + 2.0 * q**4 + 2.0 * q**9)) ** 2
+
+    def to_rectangle(w):
+        modulus, v = k, w
+        for _ in range(LANDEN_STEPS):
+            complement = jnp.sqrt((1.0 - modulus) * (1.0 + modulus))
+            lower = (modulus / (1.0 + complement)) ** 2
+            v = 2.0 * v / ((1.0 + lower) * (1.0 + jnp.sqrt(1.0 - (modulus * v) ** 2)))
+            modulus = lower
+        return 2.0 * width / jnp.pi * jnp.arcsin(v)
+
+    return width, to_rectangle, 1.0 / k
+
+
+PIECES = 1024  # of a schedule at a time
+
+
+def _piecewise(function: Callable[[Array], Array], values: Array, counts: Array) -> Array:
+    """sum_r counts[t, r] function(values[r]): (T, n), in blocks so that memory does not grow with a schedule."""
+    if values.shape[0] <= PIECES:
+        return counts @ function(values[:, None])
+    pad = -values.shape[0] % PIECES
+    values = jnp.pad(values, (0, pad)).reshape(-1, PIECES)
+    counts = jnp.pad(counts, ((0, 0), (0, pad))).reshape(counts.shape[0], -1, PIECES).swapaxes(0, 1)
+
+    def add(total, block):
+        value, count = block
+        return total + count @ function(value[:, None]), None
+
+    first = counts[0] @ function(values[0][:, None])
+    total, _ = lax.scan(add, first, (values[1:], counts[1:]))
+    return total
 
 
 FILTERS: dict[str, Callable[..., Filter]] = {
     "GradientFlow": gradient_flow,
     "GradientDescent": gradient_descent,
+    "HeavyBall": heavy_ball,
+    "Nesterov": nesterov,
 }

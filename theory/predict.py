@@ -1,7 +1,9 @@
 """`predict`: the simulator's arguments in, the closed form out. The only file of theory that knows rfm."""
 
 import dataclasses
+import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +12,20 @@ from jax import Array, lax
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import Optimizer, Ridge, check_stability, check_times
+from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_stability, check_times, resolve
 from rfm.precision import float64, is_traced, settle
 from rfm.problem import Problem
-from theory.dynamics import LearningCurve, learning_curve, smallest_curvature
+from rfm.pytree import pytree
+from theory.contour import NODES
+from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
+from theory.equivalent import TwoPoint
+from theory.filters import FILTERS
+from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import Modes, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
+TRACED_NODES = 1280  # where the momentum is not known in advance
 
 
 def predict(
@@ -28,32 +36,69 @@ def predict(
     optimizer: Optimizer,
     times: Array | None = None,
     parametrization: str = "ntk",
+    ensemble: float = 1,
+    bags: float = 1,
 ) -> Curve:
     """Average risk and training loss at finite N, P and t, in closed form: a `Curve` with risk (T,).
 
-    Arguments as in `rfm.simulate`, without keys. Sizes may be any number >= 1 or jnp.inf; the number of modes may
-    be infinite. With x64 enabled the call goes through jax.jit, jax.vmap and jax.grad in num_features, num_samples,
-    times, noise_var, lr, ridge, a and b; without it results are numpy float64 all the same, and a call
-    inside a transformation is refused.
+    Arguments as in `rfm.simulate`, without keys. Sizes, `ensemble` and `bags` may be any number >= 1 or jnp.inf; the
+    number of modes may be infinite. With x64 enabled the call goes through jax.jit, jax.vmap and jax.grad in
+    num_features, num_samples, times, noise_var, lr, momentum, ridge, a and b; without it results are numpy float64 all
+    the same, and a call inside a transformation is refused.
+
+    The average of K x B models, K feature draws on each of B data sets, has the risk
+    risk/(KB) + (1/B)(1 - 1/K) same data + (1/K)(1 - 1/B) same features + (1 - 1/K)(1 - 1/B) independent,
+    with the two-point functions of `theory.equivalent`. train_loss is that of one model, as in `simulate`.
 
     `residual` estimates the error of the worst value, relative to it or to 1e-12 of the loss at t = 0 where a value is
     smaller; `converged` says whether it is below 1e-8.
 
-    Raises ValueError for wrong sizes or times, or a learning rate beyond stability (named with the largest stable one).
+    Raises ValueError for wrong sizes or times, an algorithm without a theory (naming those that have one), or a learning
+    rate beyond stability (named with the largest stable one).
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), appendices on the Fourier-space and discrete-time
-    response functions, with their misprints corrected.
+    response functions, with their misprints corrected; one-pass SGD: Paquette et al. 2024 (arXiv 2405.15074).
     """
-    curves = decompose(
-        problem,
-        num_features=num_features,
-        num_samples=num_samples,
-        optimizer=optimizer,
-        times=times,
-        parametrization=parametrization,
-    )
-    if not is_traced(times):
-        times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
-    return Curve(times, curves.risk, curves.train_loss, curves.converged, curves.residual, THEORY)
+    for name, value in (("ensemble", ensemble), ("bags", bags)):
+        checks.size(name, value, integer=False)
+    single = not is_traced(ensemble, bags) and ensemble == bags == 1
+    args = (problem, num_features, num_samples, optimizer, times, parametrization)
+    curves = _curves(*args, split=not single)
+    risk = curves.risk
+    if not single:
+        if isinstance(optimizer, SGD):
+            # members see batches of their own, so what two of them share follows full batches of fresh data
+            full = _curves(*args[:3], optimizer.full_batch(), *args[4:], split=True).pieces
+            pieces = full._replace(risk=risk, same_data=full.independent)
+        else:
+            pieces = curves.pieces
+        inv_k, inv_b = 1.0 / ensemble, 1.0 / bags
+        risk = (
+            inv_k * inv_b * pieces.risk
+            + inv_b * (1.0 - inv_k) * pieces.same_data
+            + inv_k * (1.0 - inv_b) * pieces.same_features
+            + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
+        )
+    return Curve(_as_times(times), risk, curves.train_loss, curves.converged, curves.residual, THEORY)
+
+
+@pytree
+class Decomposition:
+    """Where the risk comes from, each (T,): bias + features + data + interaction + noise = risk.
+
+    bias: squared bias, what an average over infinitely many feature draws and data sets keeps. features, data:
+    variance over the one, averaged over the other. interaction: variance beyond the sum of these two. noise: everything
+    proportional to the label noise; the others are those of clean labels.
+    """
+
+    times: Any
+    risk: Any
+    bias: Any
+    features: Any
+    data: Any
+    interaction: Any
+    noise: Any
+    converged: Any
+    residual: Any
 
 
 def decompose(
@@ -64,30 +109,91 @@ def decompose(
     optimizer: Optimizer,
     times: Array | None = None,
     parametrization: str = "ntk",
-) -> LearningCurve:
-    """As `predict`, with the pieces that make up bias and variance, each (T,).
+) -> Decomposition:
+    """Bias and variances of the risk at every time: arguments, transformations and errors as in `predict`.
 
-    same_data: risk of an infinite ensemble over features, one data set. same_features: of an infinite bag over
-    data sets, one feature draw. independent: of both, the squared bias.
+    Full-batch algorithms only. Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), ensembling and bagging.
     """
+    if isinstance(optimizer, SGD):
+        checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
+    curves = _curves(problem, num_features, num_samples, optimizer, times, parametrization, split=True)
+    p = curves.pieces
+    features = p.same_features - p.independent
+    data = p.same_data - p.noise_same_data - p.independent
+    interaction = p.risk - p.noise - p.independent - features - data
+    parts = (p.risk, p.independent, features, data, interaction, p.noise)
+    return Decomposition(_as_times(times), *parts, curves.converged, curves.residual)
+
+
+def _as_times(times: Array | None) -> Array:
+    if is_traced(times):
+        return times
+    return np.array([np.inf]) if times is None else np.asarray(times, np.float64)
+
+
+def _curves(problem, num_features, num_samples, optimizer, times, parametrization, split) -> LearningCurve:
     checks.size("num_features", num_features, integer=False)
     checks.size("num_samples", num_samples, integer=False)
     checks.one_of("parametrization", parametrization, checks.PARAMETRIZATIONS)
     check_times(optimizer, times)
+    if isinstance(optimizer, Optax):
+        checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
+    if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(num_samples)):
+        checks.fail("num_samples", "jnp.inf for SGD: theory knows one pass (full batches: HeavyBall)", num_samples)
     standard = parametrization == "standard"
     if standard and not is_traced(num_features) and np.isinf(num_features):
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", num_features)
     if not (times is None or is_traced(times)):
         times = np.asarray(times, np.float64)
-    arguments = (dataclasses.replace(problem, population=None), num_features, num_samples, optimizer, times)
-    with float64(*arguments):
-        curves = _evaluate(*jax.tree.map(lambda x: jnp.asarray(x, float), arguments), standard)
+    with float64(problem, num_features, num_samples, times):
+        optimizer = resolve(optimizer, times)
+        arguments = (dataclasses.replace(problem, population=None), num_features, num_samples, optimizer, times)
+        arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
+        curves = _evaluate(*arguments, standard, split, _nodes(*arguments, standard))
     if not is_traced(curves):
         check_stability(optimizer, curves.spectral_edge, num_features, num_samples)
     return settle(curves)
 
 
+def _nodes(problem, num_features, num_samples, optimizer, times, standard) -> int:
+    """Nodes of the contour: more where momentum leaves a narrow stable region, in steps so that few shapes compile."""
+    if not hasattr(optimizer, "momentum"):
+        return NODES
+    if is_traced(problem, num_features, num_samples, optimizer, times):
+        return TRACED_NODES
+    needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
+    nodes = NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
+    if nodes > MOST_NODES:
+        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", optimizer.momentum)
+    return nodes
+
+
 @partial(jax.jit, static_argnums=5)
+def _count_nodes(problem, num_features, num_samples, optimizer, times, standard) -> Array:
+    if isinstance(optimizer, SGD):
+        return one_pass_nodes(times, optimizer.momentum)
+    modes, inv_n, inv_p, algorithm = _symbols(problem, num_features, num_samples, optimizer, times, standard)
+    return nodes_needed(modes, inv_n, inv_p, times, *algorithm)
+
+
+def _symbols(problem, num_features, num_samples, optimizer, times, standard):
+    """Modes, 1/N, 1/P and the filter with its parameters."""
+    # features of variance 1 in place of 1/N multiply every curvature by N
+    clock = num_features if standard else 1.0
+    inv_n, inv_p = 1.0 / num_features, 1.0 / num_samples
+    if isinstance(optimizer, Ridge):
+        # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
+        smaller = jnp.minimum(num_features, num_samples)
+        b = 0.0 if problem.tail is None else problem.tail.b
+        depth = MARGIN + jnp.minimum(b * jnp.log(smaller), -jnp.log(optimizer.ridge / clock))
+        return problem_modes(problem, depth, clock), inv_n, inv_p, None
+    mean = optimizer.full_batch() if isinstance(optimizer, SGD) else optimizer
+    algorithm = type(mean).__name__, vars(mean)
+    depth = MARGIN - jnp.log(smallest_curvature(times, *algorithm) / clock)
+    return problem_modes(problem, depth, clock), inv_n, inv_p, algorithm
+
+
+@partial(jax.jit, static_argnums=(5, 6, 7))
 def _evaluate(
     problem: Problem,
     num_features: Array,
@@ -95,29 +201,17 @@ def _evaluate(
     optimizer: Optimizer,
     times: Array | None,
     standard: bool,
+    split: bool,
+    nodes: int,
 ) -> LearningCurve:
-    # features of variance 1 in place of 1/N multiply every curvature by N
-    clock = num_features if standard else 1.0
-    inv_n, inv_p = 1.0 / num_features, 1.0 / num_samples
-    if not isinstance(optimizer, Ridge):
-        algorithm = type(optimizer).__name__, vars(optimizer)
-        depth = MARGIN - jnp.log(smallest_curvature(times, *algorithm) / clock)
-        modes = problem_modes(problem, depth, clock)
-        return learning_curve(modes, problem.noise_var, inv_n, inv_p, times, *algorithm)
-    # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
-    smaller = jnp.minimum(num_features, num_samples)
-    b = 0.0 if problem.tail is None else problem.tail.b
-    depth = MARGIN + jnp.minimum(b * jnp.log(smaller), -jnp.log(optimizer.ridge / clock))
-    modes = problem_modes(problem, depth, clock)
+    modes, inv_n, inv_p, algorithm = _symbols(problem, num_features, num_samples, optimizer, times, standard)
+    if isinstance(optimizer, SGD):
+        return one_pass_curve(modes, problem.noise_var, inv_n, times, **vars(optimizer), nodes=nodes)
+    if algorithm is not None:
+        return learning_curve(modes, problem.noise_var, inv_n, inv_p, times, *algorithm, nodes, split)
     end = static_risk(modes, problem.noise_var, inv_n, inv_p, optimizer.ridge)
-    pieces = {name: value[None] for name, value in end.pieces._asdict().items()}
-    return LearningCurve(
-        **pieces,
-        train_loss=end.train_loss[None],
-        residual=end.residual,
-        converged=end.converged,
-        spectral_edge=jnp.zeros(()),
-    )
+    pieces = TwoPoint(*(value[None] for value in end.pieces))
+    return LearningCurve(pieces.risk, end.train_loss[None], pieces, end.residual, end.converged, jnp.zeros(()))
 
 
 def problem_modes(problem: Problem, depth: Array, clock: Array = 1.0) -> Modes:

@@ -41,7 +41,7 @@ def static_risk(modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, ridg
     # N = P = M: both factors of s vanish with kappa, and without noise M |w|^2 / (3 sum 1/lambda) stays
     square = ~determined & (jnp.abs(inv_n - inv_p) <= ROUNDING * inv_p)
     signal = num_modes * (modes.power / modes.eigenvalues).sum() / (3 * (modes.multiplicity / modes.eigenvalues).sum())
-    at_zero = TwoPoint(noise + jnp.where(square, signal, 0.0), noise, same_features=0.0, independent=0.0)
+    at_zero = TwoPoint(noise + jnp.where(square, signal, 0.0), noise, 0.0, 0.0, noise, noise)
     pieces = jax.tree.map(lambda zero, other: jnp.where(full_rank, zero, other), at_zero, pieces)
     df1, _ = degrees_of_freedom(kappa, modes)
     # R1 = s/(kappa R3) where P < N, as in dynamics; both factors vanish together at the peak

@@ -1,0 +1,101 @@
+"""One-pass SGD on Gaussian data, in the eigenbasis of the features' covariance.
+
+Given F, a sample acts on the weights through its features phi ~ N(0, H), H = F Lambda F^T, and the part of its label that
+they do not explain: independent, of variance floor + noise_var. In the eigenbasis of H, with d = v - v* the distance from
+the best weights, one sample is N + 1 independent normals and a step is
+
+    d <- d - (lr/B) sum_i x_i (x_i . d - e_i),  x_i ~ N(0, diag z), e_i ~ N(0, floor + noise_var),
+
+the law of training on samples of all M modes. Risk is floor + sum z d^2.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from rfm.batches import Solution
+from rfm.features import Draw, Keys, Setting, chunk_length, normal, num_chunks
+from rfm.optimizers import SGD
+from rfm.problem import Problem
+from rfm.steps import take_steps
+
+
+def train_one_pass(
+    problem: Problem,
+    setting: Setting,
+    optimizer: SGD,
+    times: Array,
+    keys: Keys,
+    draws: Draw,
+    eigensystems: tuple[Array, Array],
+) -> Solution:
+    """Weights (S, T, N) at all times."""
+    z, basis = eigensystems  # (S, N), (S, N, N)
+    best, floor = _best_weights(problem, draws, z, basis)
+    batch = setting.batch_size
+    scale = jnp.sqrt(jnp.concatenate([z, floor[:, None] + problem.noise_var], axis=1))  # (S, N + 1)
+
+    def gradient(key, scale, count) -> Callable[[Array], Array]:
+        sample = normal(jax.random.fold_in(key, count), (batch, scale.shape[0])) * scale
+        x, e = sample[:, :-1], sample[:, -1]
+        return lambda d: (x @ d - e) @ x / batch
+
+    def update(d, memory):
+        memory, count = memory
+        one = lambda key, scale, d, memory: optimizer.step(gradient(key, scale, count), d, memory)  # noqa: E731
+        d, memory = jax.vmap(one)(keys.steps, scale, d, memory)
+        return d, (memory, count + 1)
+
+    start = -best
+    memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int)
+    distance, count = take_steps(update, start, memory, times)  # (T, S, N)
+    return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis), count)
+
+
+def expect_one_pass(
+    problem: Problem,
+    setting: Setting,
+    optimizer: SGD,
+    times: Array,
+    keys: Keys,
+    draws: Draw,
+    eigensystems: tuple[Array, Array],
+) -> Solution:
+    """Expected risk (S, T): second moments of d and of d before, along every direction, step by step.
+
+    With c = E d_t^2, m = E d_t d_{t-1}, p = E d_{t-1}^2, a = 1 + momentum - lr z and L = floor + noise_var + sum z c,
+    E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) gives
+    c <- a^2 c - 2 a momentum m + momentum^2 p + (lr^2/B) (z^2 c + z L),  m <- a c - momentum m,  p <- c.
+    """
+    del setting, keys
+    z, basis = eigensystems
+    best, floor = _best_weights(problem, draws, z, basis)
+    lr, beta, batch = optimizer.lr, optimizer.momentum, optimizer.batch_size
+    a = 1.0 + beta - lr * z
+
+    def update(c, memory):
+        m, p = memory
+        label_risk = floor + problem.noise_var + jnp.sum(z * c, axis=1)
+        noise = lr**2 / batch * (z**2 * c + z * label_risk[:, None])
+        return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
+
+    start = best**2
+    moments, count = take_steps(update, start, (start, start), times)  # (T, S, N)
+    risk = floor[:, None] + jnp.einsum("tsn,sn->st", moments, z)
+    return Solution(None, count, risk)
+
+
+def _best_weights(problem: Problem, draws: Draw, z: Array, basis: Array) -> tuple[Array, Array]:
+    """v* in the eigenbasis (S, N), and the risk that no weights go below (S,)."""
+    moment = jnp.einsum("sn,snm->sm", draws.labels, basis)
+    cutoff = jnp.max(z, axis=1, keepdims=True) * z.shape[1] * jnp.finfo(z.dtype).eps  # N > M: directions of no weight
+    best = jnp.where(z > cutoff, moment / jnp.where(z > cutoff, z, 1.0), 0.0)
+
+    def add(i, total):
+        lam, w = problem.modes(i * chunk_length(problem), chunk_length(problem))
+        return total + lam @ w**2
+
+    power = lax.fori_loop(0, num_chunks(problem), add, jnp.zeros(()))
+    return best, jnp.maximum(power - jnp.sum(moment * best, axis=1), 0.0)

@@ -1,0 +1,137 @@
+"""One-pass SGD: risk against the number of steps, each step on a fresh batch of B Gaussian samples.
+
+Given the features, the second moments of the distance from the best weights along an eigenvector of curvature z follow
+a 3 x 3 map, driven by the label risk L of all: a Volterra equation, without momentum (Paquette et al. 2024, arXiv
+2405.15074, section 2)
+
+    L(t) = D(t) + (lr^2/B) sum_{u<t} K(t-1-u) L(u),  L = risk + sigma^2
+    D(t) - sigma^2 = (1/2 pi i) oint g(z)^t Q(kappa(-z)) dz/z,  Q(kappa) = kappa sum lambda w^2/(kappa + lambda)
+    K(n) = sum_j z_j^2 g(z_j)^n,  g(z) = 1 - 2 lr z + lr^2 (1 + 1/B) z^2
+
+solved here for every t at once. In generating functions, X~(eta) = sum_t X(t) eta^(-t-1), the convolution is a
+product: L~ = D~/(1 - (lr^2/B) K~). Both D~ and K~ are contour integrals of 1/det(eta, z), with momentum beta
+
+    det = (eta + beta)(eta^2 - beta^2) - eta (eta - beta)(1 + beta - lr z)^2 - eta (eta + beta)(lr^2/B) z^2,
+
+whose only poles off the spectrum are its two roots z+-(eta): residues there leave kappa(-z+) and kappa(-z-) and nothing
+to integrate. L(t) is then one contour integral of eta^t, around 0 <= eta <= 1 and the disc |eta| <= beta where momentum
+oscillates.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from theory.contour import NODES, STEP, hyperbola, length
+from theory.dynamics import TOLERANCE, LearningCurve
+from theory.filters import slit_annulus
+from theory.fixed_point import BISECTIONS, degrees_of_freedom, kappa_path, one_point, resolvent
+from theory.spectrum import Modes
+
+BEYOND_DISC = 2.0  # the contour closes past the disc, at twice this times 1/k
+
+
+def one_pass_nodes(times: Array, momentum: Array) -> Array:
+    """How many nodes bring the step of the contour down to STEP."""
+    _, to_rectangle, end = slit_annulus(momentum)
+    rate = (to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
+    return length(rate * jnp.max(times), BEYOND_DISC * end) / STEP
+
+
+@partial(jax.jit, static_argnames="nodes")
+def one_pass_curve(
+    modes: Modes,
+    noise_var: Array,
+    inv_n: Array,
+    times: Array,
+    lr: Array,
+    batch_size: Array,
+    momentum: Array = 0.0,
+    nodes: int = NODES,
+) -> LearningCurve:
+    """Curves at `times` (T,), whole numbers of steps however many; inv_n = 1/N.
+
+    `spectral_edge` is the z* of `effective_edge`, by which the largest stable lr is named.
+    """
+    # notation: beta = momentum, x = -log eta, Z = 1 - eta
+    zero, beta = jnp.zeros_like(inv_n), jnp.asarray(momentum, float)
+    edge = effective_edge(modes, inv_n, batch_size, beta)
+    spread = 1.0 - beta + (1.0 + beta) / batch_size
+    stable = lr * spread * edge < 2.0 * (1.0 - beta**2)
+
+    _, to_rectangle, end = slit_annulus(beta)
+    rate = (to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
+    path = lax.stop_gradient(hyperbola(rate * jnp.max(times), BEYOND_DISC * end, nodes))
+    x, slope = jax.jvp(to_rectangle, (path.nodes,), (jnp.ones_like(path.nodes),))  # (n,)
+    weights = lax.stop_gradient(path.weights * path.nodes * slope)
+    x = lax.stop_gradient(x)
+    eta, big_z = jnp.exp(-x), -jnp.expm1(-x)
+
+    # det = -a z^2 + 2 b z - c
+    a = eta * lr**2 * (eta - beta + (eta + beta) / batch_size)
+    b = eta * (eta - beta) * (1.0 + beta) * lr
+    c = big_z * (eta - beta) * (eta - beta**2)
+    root = _continuous(jnp.sqrt(b**2 - a * c))
+    small, large = c / (b + root), (b + root) / a
+    # where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex
+    z = jnp.concatenate([small, large.conj()[::-1]])
+    kappa, residual = kappa_path(-z, modes, inv_n, zero)
+    df1, _ = degrees_of_freedom(kappa, modes)
+    bias = kappa * (resolvent(kappa, modes) @ modes.power)  # Q
+    n = eta.shape[0]
+    (df1_small, df1_large), (q_small, q_large) = ((y[:n], y[n:].conj()[::-1]) for y in (df1, bias))
+
+    def started(z):  # response to moments that are all one at the start
+        return eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
+
+    forcing = (q_large * started(large) / large - q_small * started(small) / small) / (2.0 * root) - noise_var / big_z
+    kernel = eta * (eta + beta) * (small * df1_small - large * df1_large) / (2.0 * root)
+    transform = weights * eta * forcing / (1.0 - lr**2 / batch_size * kernel)
+    # d eta = -eta dx, the contour runs clockwise, and its lower half is the conjugate
+    powers = jnp.exp(-times[:, None] * x)  # (T, n)
+    label_risk = 2.0 * (powers @ transform).real
+    coarse = 4.0 * (powers[:, ::2] @ transform[::2]).real
+    start = modes.power.sum() + noise_var
+    gap = (coarse - label_risk) / jnp.maximum(label_risk, 1e-12 * start)
+    # at t = 0 nothing is learned: a contour that cuts through the spectrum would miss it
+    missed = 2.0 * jnp.sum(transform).real / start - 1.0
+    residual = jnp.maximum(residual, jnp.maximum(jnp.max(gap**2), jnp.abs(missed)))
+    residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
+    risk = jnp.maximum(label_risk - noise_var, 0.0)
+    return LearningCurve(risk, risk + noise_var, None, residual, residual < TOLERANCE, edge)
+
+
+def _continuous(root: Array) -> Array:
+    """Square roots along a path with the signs that make them continuous from its first point."""
+    kept = jnp.where((root[1:] * root[:-1].conj()).real < 0, -1.0, 1.0)
+    return root * jnp.concatenate([jnp.ones(1), jnp.cumprod(kept)])
+
+
+def effective_edge(modes: Modes, inv_n: Array, batch_size: Array, momentum: Array) -> Array:
+    """The smallest z* >= z_max such that lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*] keeps the mean square bounded.
+
+    (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + B (1 - beta)/(1 + beta), with kappa < -lambda_1 real beyond the edge of
+    the spectrum.
+    """
+    modes, inv_n, batch_size, momentum = jax.tree.map(lax.stop_gradient, (modes, inv_n, batch_size, momentum))
+    bound = 1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum)
+    top = jnp.max(modes.eigenvalues)
+    effective = modes.multiplicity @ modes.eigenvalues / top
+    zero = jnp.zeros_like(inv_n)
+    low = jnp.full_like(top, -36.0)
+    high = jnp.log(10.0 * (1.0 + effective * (1.0 + inv_n)))
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        kappa = -top * (1.0 + jnp.exp(middle))
+        _, slope = one_point(kappa, modes, inv_n, zero)
+        df1, _ = degrees_of_freedom(kappa, modes)
+        beyond = (slope > 0) & (-df1 < bound)
+        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
+
+    _, high = lax.fori_loop(0, BISECTIONS, halve, (low, high))
+    edge, _ = one_point(-top * (1.0 + jnp.exp(high)), modes, inv_n, zero)
+    return -edge
