@@ -14,8 +14,8 @@ from jax import Array, lax
 from rfm import checks
 from rfm.curvature import eigensystems
 from rfm.curve import EXACT, Curve
-from rfm.features import FEATURES, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
-from rfm.optimizers import SGD, Optimizer, check_stability, check_times, resolve
+from rfm.features import FEATURES, MOST_MEMBERS, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
+from rfm.optimizers import SGD, Optimizer, check_stability, check_times, resolve, stability_edge
 from rfm.precision import float64, is_traced
 from rfm.problem import Problem
 from rfm.risk import population_risk
@@ -27,8 +27,8 @@ MEMORY = 2**30  # bytes that one batch of seeds may take
 class Solution(NamedTuple):
     """What a method makes of a batch of draws.
 
-    weights: (S, T, n), or None where the risk (S, T) is known without them. steps: taken before the run was over or
-    diverged, None for methods that cannot diverge.
+    weights: (S, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps: how
+    many were taken before the run was over or diverged, None for methods that cannot diverge.
     """
 
     weights: Array | None
@@ -50,8 +50,10 @@ def run(
 ) -> Curve:
     """Draw, solve with `method` and evaluate every seed, in batches that fit in memory."""
     setting = check(problem, setting, optimizer, times, keys)
-    ensemble = checks.count("ensemble", ensemble, "an integer >= 1")
-    bags = checks.count("bags", bags, "an integer >= 1")
+    allowed = f"an integer >= 1 and < {MOST_MEMBERS}"
+    ensemble, bags = checks.count("ensemble", ensemble, allowed), checks.count("bags", bags, allowed)
+    if max(ensemble, bags) >= MOST_MEMBERS:
+        checks.fail("ensemble", f"{allowed}, and bags too", (ensemble, bags))
     times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
     # steps without a known bound of stability, and least squares, ask nothing of the spectrum
     spectrum = hasattr(optimizer, "largest_stable_lr") or kind == EXACT
@@ -59,11 +61,11 @@ def run(
     with float64():
         optimizer = resolve(optimizer, times)
         for batch, seeds in _batches(problem, setting, len(times), keys, ensemble * bags, progress):
-            members = member_keys(batch, ensemble, bags)
-            draws, eigen = _draw(problem, setting, members, spectrum)
+            members, draws, eigen = _draw(problem, setting, batch, ensemble, bags, spectrum)
             _refuse_tracers(draws)  # arguments closed over by a transformation
             if spectrum:
-                check_stability(optimizer, eigen[0], *setting[:2])
+                edge = stability_edge(optimizer, np.asarray(eigen[0]), setting.num_samples)
+                check_stability(optimizer, edge, *setting[:2])
             found = _evaluate(problem, setting, optimizer, times, members, draws, eigen, method, ensemble * bags)
             risk.append(np.asarray(found[0])[:seeds])
             train_loss.append(np.asarray(found[1])[:seeds])
@@ -160,12 +162,13 @@ def over_seeds(function: Callable, *args: Array) -> Array:
     return jax.vmap(function)(*args)
 
 
-@partial(jax.jit, static_argnums=(1, 3))
+@partial(jax.jit, static_argnums=(1, 3, 4, 5))
 def _draw(
-    problem: Problem, setting: Setting, members: Keys, spectrum: bool
-) -> tuple[Draw, tuple[Array, Array] | None]:
+    problem: Problem, setting: Setting, keys: Array, ensemble: int, bags: int, spectrum: bool
+) -> tuple[Keys, Draw, tuple[Array, Array] | None]:
+    members = member_keys(keys, ensemble, bags)
     draws = over_seeds(partial(draw, problem, setting), members)
-    return draws, eigensystems(setting, draws) if spectrum else None
+    return members, draws, eigensystems(setting, draws) if spectrum else None
 
 
 @partial(jax.jit, static_argnums=(1, 7, 8))
@@ -184,15 +187,15 @@ def _evaluate(
     found = method(problem, setting, optimizer, times, members, draws, eigen)
     grouped = lambda x: x.reshape(-1, models, *x.shape[1:])  # noqa: E731
     risk, weights = found.risk, found.weights
-    if risk is None:
+    if risk is None or models > 1:
         risk = over_seeds(partial(population_risk, problem, setting), *jax.tree.map(grouped, (members, weights)))
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
-        own = risk if models == 1 else over_seeds(
-            lambda keys, v: population_risk(problem, setting, jax.tree.map(lambda x: x[None], keys), v[None]),
-            members, weights,
-        )  # fmt: skip
-        return risk, grouped(own).mean(1) + problem.noise_var if models > 1 else own + problem.noise_var, found.steps
+        own = found.risk
+        if own is None:
+            alone = lambda keys, v: population_risk(problem, setting, *jax.tree.map(lambda x: x[None], (keys, v)))  # noqa: E731
+            own = risk if models == 1 else over_seeds(alone, members, weights)
+        return risk, grouped(own).mean(1) + problem.noise_var, found.steps
 
     def loss(draw, v):
         outputs = v @ draw.gram * setting.num_samples if draw.design is None else v @ draw.design.T  # (T, P)

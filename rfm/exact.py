@@ -31,8 +31,8 @@ def exact(
     """Solve the draws that `simulate` would train on: same arguments, same draws, same `Curve`.
 
     v(t) = g_t(H) Phi^T y / P with H = Phi^T Phi / P and g_t(z) = (1 - r_t(z))/z the response of the optimizer,
-    H diagonalised in the smaller of its two dimensions. One-pass SGD (num_samples = jnp.inf, Gaussian data): the expected
-    risk given the features, by recursion of the second moments; for one model, ensemble = bags = 1.
+    H diagonalised in the smaller of its two dimensions. One-pass SGD (num_samples = jnp.inf, Gaussian data): the
+    expected risk given the features, by recursion of the second moments; for one model, ensemble = bags = 1.
 
     Raises ValueError as `simulate` does, and for an optimizer that has no exact solution.
     """

@@ -16,6 +16,7 @@ FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
 
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else
 _FEATURES, _DATA, _NOISE, _STEPS = 0, 1, 2, 3
+MOST_MEMBERS = 2**14  # of an ensemble, or of its data sets
 
 
 class Setting(NamedTuple):
@@ -44,14 +45,11 @@ class Keys(NamedTuple):
 def member_keys(keys: Array, ensemble: int, bags: int) -> Keys:
     """Keys (S * ensemble * bags,) of all models of S seeds: every feature draw meets every data set of its seed."""
     k, b = jnp.meshgrid(jnp.arange(ensemble), jnp.arange(bags), indexing="ij")  # (K, B)
-
-    def of_seed(key):
-        part = lambda name, i: jax.random.fold_in(jax.random.fold_in(key, name), i)  # noqa: E731
-        return jax.vmap(
-            lambda k, b: Keys(part(_FEATURES, k), part(_DATA, b), jax.random.fold_in(part(_STEPS, k), b))
-        )(k.ravel(), b.ravel())
-
-    return jax.tree.map(lambda x: x.reshape(-1), jax.vmap(of_seed)(keys))
+    k, b = k.ravel(), b.ravel()
+    # one fold of (what, which) in place of one after the other: hashing takes longest to compile
+    numbers = jnp.stack([_FEATURES + 4 * k, _DATA + 4 * b, _STEPS + 4 * (k * MOST_MEMBERS + b)])  # (3, K * B)
+    fold = jax.vmap(jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (None, 0)), (0, None), 1)
+    return Keys(*fold(keys, numbers).reshape(3, -1))
 
 
 class Draw(NamedTuple):
@@ -129,10 +127,8 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: Array) 
     lam, w = problem.modes(index * length, length)
     key = jax.random.fold_in(key, index)
     n = setting.num_features
-    if setting.features == "rademacher":
-        f = jax.random.rademacher(key, (n, length), float)
-    else:
-        f = normal(key, (n, length))
+    signs = setting.features == "rademacher"
+    f = jax.random.rademacher(key, (n, length), float) if signs else normal(key, (n, length))
     return (f if setting.parametrization == "standard" else f / math.sqrt(n)), lam, w
 
 

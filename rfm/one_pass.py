@@ -1,15 +1,13 @@
 """One-pass SGD on Gaussian data, in the eigenbasis of the features' covariance.
 
-Given F, a sample acts on the weights through its features phi ~ N(0, H), H = F Lambda F^T, and the part of its label that
-they do not explain: independent, of variance floor + noise_var. In the eigenbasis of H, with d = v - v* the distance from
-the best weights, one sample is N + 1 independent normals and a step is
+Given F, a sample acts on the weights through its features phi ~ N(0, H), H = F Lambda F^T, and the part of its label
+that they do not explain: independent, of variance floor + noise_var. In the eigenbasis of H, with d = v - v* the
+distance from the best weights, one sample is N + 1 independent normals and a step is
 
     d <- d - (lr/B) sum_i x_i (x_i . d - e_i),  x_i ~ N(0, diag z), e_i ~ N(0, floor + noise_var),
 
 the law of training on samples of all M modes. Risk is floor + sum z d^2.
 """
-
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +19,8 @@ from rfm.optimizers import SGD
 from rfm.problem import Problem
 from rfm.steps import take_steps
 
+BLOCK = 2**14  # random numbers of one model at a time
+
 
 def train_one_pass(
     problem: Problem,
@@ -31,27 +31,35 @@ def train_one_pass(
     draws: Draw,
     eigensystems: tuple[Array, Array],
 ) -> Solution:
-    """Weights (S, T, N) at all times."""
+    """Weights (S, T, N) at all times, and the risk of each model by itself."""
     z, basis = eigensystems  # (S, N), (S, N, N)
     best, floor = _best_weights(problem, draws, z, basis)
-    batch = setting.batch_size
+    batch, width = setting.batch_size, z.shape[1] + 1
     scale = jnp.sqrt(jnp.concatenate([z, floor[:, None] + problem.noise_var], axis=1))  # (S, N + 1)
+    # samples of some steps at a time: random numbers come cheaper by the ten thousand
+    block = max(1, BLOCK // (batch * width))
 
-    def gradient(key, scale, count) -> Callable[[Array], Array]:
-        sample = normal(jax.random.fold_in(key, count), (batch, scale.shape[0])) * scale
+    def refill(count):
+        one = lambda key: normal(jax.random.fold_in(key, count // block), (block, batch, width))  # noqa: E731
+        return jax.vmap(one)(keys.steps) * scale[:, None, None]
+
+    def step(sample, d, memory):
         x, e = sample[:, :-1], sample[:, -1]
-        return lambda d: (x @ d - e) @ x / batch
+        return optimizer.step(lambda d: (x @ d - e) @ x / batch, d, memory)
 
     def update(d, memory):
-        memory, count = memory
-        one = lambda key, scale, d, memory: optimizer.step(gradient(key, scale, count), d, memory)  # noqa: E731
-        d, memory = jax.vmap(one)(keys.steps, scale, d, memory)
-        return d, (memory, count + 1)
+        memory, count, samples = memory
+        samples = lax.cond(count % block == 0, refill, lambda _: samples, count)
+        sample = lax.dynamic_index_in_dim(samples, count % block, 1, keepdims=False)
+        d, memory = jax.vmap(step)(sample, d, memory)
+        return d, (memory, count + 1, samples)
 
     start = -best
-    memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int)
+    empty = jnp.zeros((len(start), block, batch, width))
+    memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int), empty
     distance, count = take_steps(update, start, memory, times)  # (T, S, N)
-    return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis), count)
+    risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
+    return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis), count, risk)
 
 
 def expect_one_pass(

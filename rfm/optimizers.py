@@ -19,7 +19,7 @@ from jax import Array, lax
 from rfm import checks
 from rfm.precision import is_traced
 from rfm.pytree import pytree, static
-from rfm.steps import Schedule, take_steps, tabulate
+from rfm.steps import Schedule, tabulate, take_steps
 
 POWERS = 50  # binary digits of the number of steps
 
@@ -178,23 +178,20 @@ class SGD:
         plain = not is_traced(momentum) and float(momentum) == 0.0
         return GradientDescent(self.lr) if plain else HeavyBall(self.lr, momentum)
 
-    def effective_edge(self, z: Array) -> Array:
-        """z* >= z_max: the mean square stays bounded while sum z/(z* - z) < 1 + batch_size (1 - momentum)/(1 + momentum).
+    def effective_edge(self, z: np.ndarray) -> np.ndarray:
+        """z* >= z_max with sum z/(z* - z) <= 1 + batch_size (1 - momentum)/(1 + momentum): a bounded mean square.
 
         Source: Paquette et al. 2024 (arXiv 2405.15074), section 2, with momentum added; z: (..., n).
         """
         bound = 1.0 + self.batch_size * (1.0 - self.momentum) / (1.0 + self.momentum)
-        z_max = jnp.max(z, axis=-1)
-
-        def halve(_, bracket):  # in log(z*/z_max - 1)
-            low, high = bracket
+        z_max = np.max(z, axis=-1)
+        low, high = np.full_like(z_max, -36.0), np.full_like(z_max, 36.0)  # of log(z*/z_max - 1), bisected
+        for _ in range(60):
             middle = 0.5 * (low + high)
-            edge = z_max * (1.0 + jnp.exp(middle))
-            bounded = jnp.sum(z / (edge[..., None] - z), axis=-1) < bound
-            return jnp.where(bounded, low, middle), jnp.where(bounded, middle, high)
-
-        _, high = lax.fori_loop(0, 60, halve, (jnp.full_like(z_max, -36.0), jnp.full_like(z_max, 36.0)))
-        return z_max * (1.0 + jnp.exp(high))
+            edge = z_max * (1.0 + np.exp(middle))
+            bounded = np.sum(z / (edge[..., None] - z), axis=-1) < bound
+            low, high = np.where(bounded, low, middle), np.where(bounded, middle, high)
+        return z_max * (1.0 + np.exp(high))
 
     def largest_stable_lr(self, z_max: Array) -> Array:
         """As `stability` says, with z* of `effective_edge`."""
@@ -282,7 +279,8 @@ def resolve(optimizer: Optimizer, times: Array | None) -> Optimizer:
     if not callable(getattr(optimizer, "lr", None)):
         return optimizer
     if not isinstance(optimizer, GradientDescent):
-        checks.fail("lr", f"a number for {type(optimizer).__name__} (schedules: GradientDescent or Optax)", optimizer.lr)
+        name = type(optimizer).__name__
+        checks.fail("lr", f"a number for {name} (schedules: GradientDescent or Optax)", optimizer.lr)
     return dataclasses.replace(optimizer, lr=tabulate(optimizer.lr, int(np.max(times))))
 
 
@@ -296,23 +294,26 @@ def check_times(optimizer: Optimizer, times: object) -> None:
         checks.time_grid(times, integer=optimizer.discrete)
 
 
-def check_stability(optimizer: Optimizer, curvatures: Array, num_features: float, num_samples: float) -> None:
-    """Raise ValueError where training diverges; curvatures: (S, m) of draws, or the largest one of the theory."""
+def stability_edge(optimizer: Optimizer, curvatures: np.ndarray, num_samples: float) -> np.ndarray:
+    """What limits the learning rate of draws with curvatures (S, m): the largest one (S,), or z* of one pass."""
+    one_pass = isinstance(optimizer, SGD) and math.isinf(num_samples)
+    return optimizer.effective_edge(curvatures) if one_pass else np.max(curvatures, axis=-1)
+
+
+def check_stability(optimizer: Optimizer, edge: np.ndarray, num_features: float, num_samples: float) -> None:
+    """Raise ValueError where training diverges; edge: of `stability_edge`, or of the theory."""
     if not hasattr(optimizer, "largest_stable_lr"):
         return
-    bound, rule, edge = optimizer.largest_stable_lr, optimizer.stability, np.asarray(curvatures)
-    if isinstance(optimizer, SGD):
-        if math.isinf(num_samples):
-            edge = optimizer.effective_edge(jnp.asarray(edge)) if edge.ndim else edge
-        else:  # batches of a finite set: the mean diverges beyond the bound of full batches, the rest shows in the run
-            bound, rule = HeavyBall(optimizer.lr, optimizer.momentum).largest_stable_lr, HeavyBall.stability
-    edge = float(np.max(edge))
-    bound = float(bound(edge))
+    rule, edge = optimizer, float(np.max(edge))
+    if isinstance(optimizer, SGD) and math.isfinite(num_samples):
+        # batches of a finite set: the mean diverges beyond the bound of full batches, the rest shows in the run
+        rule = HeavyBall(optimizer.lr, optimizer.momentum)
+    bound = float(rule.largest_stable_lr(edge))
     lr = float(np.max(optimizer.lr.values if isinstance(optimizer.lr, Schedule) else optimizer.lr))
     if not lr < bound:
-        symbol = "z*" if "z*" in rule else "z_max"
+        symbol = "z*" if "z*" in rule.stability else "z_max"
         raise ValueError(
-            f"Argument `lr` must be < {bound:.6g} = {rule} for training to converge "
+            f"Argument `lr` must be < {bound:.6g} = {rule.stability} for training to converge "
             f"(largest curvature {symbol} = {edge:.6g} "
             f"at num_features = {num_features}, num_samples = {num_samples}), but is {lr!r}."
         )

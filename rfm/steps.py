@@ -25,7 +25,7 @@ class Schedule(NamedTuple):
 
 
 def tabulate(schedule: Callable[[Array], Array], num_steps: int) -> Schedule:
-    """An optax schedule over the steps 0 .. num_steps - 1, equal neighbours joined; Raises ValueError unless all >= 0."""
+    """An optax schedule over the steps 0 .. num_steps - 1, equal neighbours joined; ValueError unless all >= 0."""
     counts = jnp.arange(max(num_steps, 1))
     try:
         values = np.asarray(jax.vmap(schedule)(counts), np.float64)

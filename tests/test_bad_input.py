@@ -137,7 +137,7 @@ def test_simulator_only(call):
 @pytest.mark.parametrize("call", [simulate, exact, predict])
 def test_learning_rate_beyond_stability_names_the_largest_stable_one(call):
     steps = dict(times=[0, 5])
-    with pytest.raises(ValueError, match=r"Argument `lr` must be < ([\d.e+-]+) = 2/z_max") as caught:
+    with pytest.raises(ValueError, match=r"Argument `lr` must be < ([\d.e+-]+) = 2/\(z_max") as caught:
         call(optimizer=rfm.GradientDescent(50.0), **steps)
     assert "50.0" in str(caught.value)
     bound = float(str(caught.value).split("< ")[1].split(" ")[0])

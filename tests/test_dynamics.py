@@ -1,6 +1,5 @@
 """Curves against time: their ends, their limits, their symmetries and their corners."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
@@ -9,7 +8,6 @@ from problems import INF
 
 import rfm
 import theory
-from theory import contour
 from theory.dynamics import learning_curve
 from theory.spectrum import exact_modes
 
@@ -112,15 +110,35 @@ def test_monotone_where_it_must_be():
 def test_pieces_are_ordered(num_features, num_samples):
     """Averaging over features, over data or both can only help; where a source is infinite it changes nothing."""
     sizes = dict(num_features=num_features, num_samples=num_samples)
-    c = theory.decompose(PROBLEM, **sizes, optimizer=FLOW, times=TIMES)
-    slack = 1e-10 * c.risk
-    for piece in (c.same_data, c.same_features):
-        assert np.all(piece <= c.risk + slack)
-        assert np.all(c.independent <= piece + slack)
+    risk = lambda **kw: theory.predict(PROBLEM, **sizes, optimizer=FLOW, times=TIMES, **kw).risk  # noqa: E731
+    one, same_data, same_features, independent = (
+        risk(), risk(ensemble=INF), risk(bags=INF), risk(ensemble=INF, bags=INF)
+    )  # fmt: skip
+    slack = 1e-10 * one
+    for piece in (same_data, same_features):
+        assert np.all(piece <= one + slack)
+        assert np.all(independent <= piece + slack)
     if np.isinf(num_features):
-        np.testing.assert_allclose(c.same_data, c.risk, rtol=1e-10)
+        np.testing.assert_allclose(same_data, one, rtol=1e-10)
     if np.isinf(num_samples):
-        np.testing.assert_allclose(c.same_features, c.risk, rtol=1e-10)
+        np.testing.assert_allclose(same_features, one, rtol=1e-10)
+
+
+@all_sizes
+def test_decomposition_sums_to_the_risk(num_features, num_samples):
+    """Exactly, and every part is what an average over infinitely many draws takes away."""
+    sizes = dict(num_features=num_features, num_samples=num_samples)
+    d = theory.decompose(PROBLEM, **sizes, optimizer=FLOW, times=TIMES)
+    np.testing.assert_allclose(d.bias + d.features + d.data + d.interaction + d.noise, d.risk, rtol=1e-14)
+    clean = theory.decompose(rfm.power_law(1.8, 1.5, 100), **sizes, optimizer=FLOW, times=TIMES)
+    for part in ("bias", "features", "data", "interaction"):
+        np.testing.assert_allclose(getattr(d, part), getattr(clean, part), rtol=1e-9, atol=1e-11)
+        assert np.all(getattr(d, part) >= -1e-11)
+    np.testing.assert_allclose(clean.noise, 0.0, atol=1e-15)
+    twice = theory.decompose(rfm.power_law(1.8, 1.5, 100, 0.2), **sizes, optimizer=FLOW, times=TIMES)
+    np.testing.assert_allclose(twice.noise, 2 * d.noise, rtol=1e-9, atol=1e-13)
+    average = theory.predict(PROBLEM, **sizes, optimizer=FLOW, times=TIMES, ensemble=INF, bags=INF)
+    np.testing.assert_allclose(d.bias, average.risk, rtol=1e-10)
 
 
 def test_many_times_equal_one_by_one():
@@ -143,7 +161,8 @@ def test_eighteen_decades_of_time_at_once(sizes):
     assert early.converged
     start = np.sum(PROBLEM.eigenvalues * PROBLEM.target**2)
     slope = np.sum((PROBLEM.eigenvalues * PROBLEM.target) ** 2)
-    np.testing.assert_allclose([whole.risk[0], early.risk[0]], start - 2e-6 * slope, rtol=1e-9)
+    np.testing.assert_allclose(early.risk[0], start - 2e-6 * slope, rtol=1e-9)
+    np.testing.assert_allclose(whole.risk[0], start - 2e-6 * slope, rtol=3 * whole.residual)
 
 
 @pytest.mark.parametrize("size", [3, 40, 300])
@@ -186,14 +205,12 @@ def test_small_steps_are_gradient_flow():
     assert np.all(gaps[1] / expected.risk < 2e-3)
 
 
-def test_residual_sees_a_contour_that_is_too_coarse(monkeypatch):
+def test_residual_sees_a_contour_that_is_too_coarse():
     """Negative control of `converged`: too few nodes must be flagged, and the error must be real."""
     modes = exact_modes(jnp.asarray(PROBLEM.eigenvalues), jnp.asarray(PROBLEM.target))
 
     def curve(num_nodes):
-        monkeypatch.setattr(contour, "NODES", num_nodes)
-        body = lambda times: learning_curve.__wrapped__(modes, 0.1, 1 / 30, 1 / 50, times, "GradientFlow", {})  # noqa: E731
-        return jax.jit(body)(jnp.asarray(TIMES))  # a new function each time: nothing cached with other nodes
+        return learning_curve(modes, 0.1, 1 / 30, 1 / 50, jnp.asarray(TIMES), "GradientFlow", {}, num_nodes)
 
     good, bad = curve(160), curve(24)
     np.testing.assert_allclose(good.risk, flow(PROBLEM, 30, 50).risk, rtol=1e-10)

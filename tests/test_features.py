@@ -11,9 +11,10 @@ from problems import INF
 
 import rfm
 import theory
-from rfm.features import Setting, data_chunk, draw, feature_chunk, num_chunks
+from rfm.features import Setting, data_chunk, draw, feature_chunk, member_keys, num_chunks
 
 KEY = jax.random.key(5)
+MODEL = jax.tree.map(lambda x: x[0], member_keys(KEY[None], 1, 1))  # what the one model of this seed draws from
 
 
 def gaussian_population(n, d, b=1.4, rotate=True, noise=0.0):
@@ -93,8 +94,8 @@ def test_rows_are_sampled_with_their_labels():
     x, y = gaussian_population(50, 8)
     problem = rfm.from_features(x, y)
     setting = Setting(INF, 30, "ntk")
-    psi, _ = data_chunk(problem, setting, KEY, 0)
-    labels = draw(problem, setting, KEY).labels
+    psi, _ = data_chunk(problem, setting, MODEL.data, 0)
+    labels = draw(problem, setting, MODEL).labels
     rows = problem.population.rows
     index = np.argmin(((np.asarray(psi)[:, None] - rows) ** 2).sum(-1), axis=1)
     np.testing.assert_array_equal(psi, rows[index])
@@ -108,9 +109,9 @@ def test_population_longer_than_a_chunk():
     x, y = rng.standard_normal((1400, 1300)) * np.arange(1.0, 1301) ** -0.6, rng.standard_normal(1400)
     problem = rfm.from_features(x, y)
     setting = Setting(10, 30, "ntk")
-    drawn = draw(problem, setting, KEY)
-    f = np.concatenate([feature_chunk(problem, setting, KEY, i)[0] for i in range(2)], axis=1)[:, :1300]
-    psi = np.concatenate([data_chunk(problem, setting, KEY, i)[0] for i in range(2)], axis=1)
+    drawn = draw(problem, setting, MODEL)
+    f = np.concatenate([feature_chunk(problem, setting, MODEL.features, i)[0] for i in range(2)], axis=1)[:, :1300]
+    psi = np.concatenate([data_chunk(problem, setting, MODEL.data, i)[0] for i in range(2)], axis=1)
     assert not np.any(psi[:, 1300:])
     np.testing.assert_allclose(drawn.design, psi[:, :1300] @ f.T, rtol=1e-11, atol=1e-13)
 
@@ -125,10 +126,10 @@ def test_stream_of_modes_against_whole_arrays(sizes):
     np.testing.assert_allclose(lam, np.arange(1.0, 5001) ** -1.5, rtol=1e-13)
     f = psi = None
     if np.isfinite(sizes[0]):
-        f = np.concatenate([feature_chunk(problem, setting, KEY, i)[0] for i in chunks], axis=1)[:, :5000]
+        f = np.concatenate([feature_chunk(problem, setting, MODEL.features, i)[0] for i in chunks], axis=1)[:, :5000]
     if np.isfinite(sizes[1]):
-        psi = np.concatenate([data_chunk(problem, setting, KEY, i)[0] for i in chunks], axis=1)[:, :5000]
-    drawn = draw(problem, setting, KEY)
+        psi = np.concatenate([data_chunk(problem, setting, MODEL.data, i)[0] for i in chunks], axis=1)[:, :5000]
+    drawn = draw(problem, setting, MODEL)
     if f is not None and psi is not None:
         np.testing.assert_allclose(drawn.design, psi @ f.T, rtol=1e-10, atol=1e-14)
         u = f.T @ np.linalg.solve(f @ psi.T @ psi @ f.T / 20 + 0.01 * np.eye(12), drawn.design.T @ drawn.labels / 20)

@@ -9,7 +9,7 @@ from problems import INF
 
 import rfm
 import theory
-from rfm.features import Setting, data_chunk, draw, feature_chunk, num_chunks
+from rfm.features import Setting, data_chunk, draw, feature_chunk, member_keys, num_chunks
 
 KEYS = jax.random.split(jax.random.key(7), 3)
 STEPS = np.array([0, 1, 2, 10, 117, 1000])
@@ -73,10 +73,11 @@ def arrays_of(problem, setting, key):
     """F (N, M), Psi (P, M) and label noise (P,) of a draw, put together from the stream of chunks."""
     chunks = range(num_chunks(problem))
     m = problem.num_modes
-    f = np.concatenate([feature_chunk(problem, setting, key, i)[0] for i in chunks], axis=1)[:, :m]
-    psi = np.concatenate([data_chunk(problem, setting, key, i)[0] for i in chunks], axis=1)[:, :m]
+    model = jax.tree.map(lambda x: x[0], member_keys(key[None], 1, 1))
+    f = np.concatenate([feature_chunk(problem, setting, model.features, i)[0] for i in chunks], axis=1)[:, :m]
+    psi = np.concatenate([data_chunk(problem, setting, model.data, i)[0] for i in chunks], axis=1)[:, :m]
     _, w = problem.modes(0, m)
-    return f, psi, np.asarray(draw(problem, setting, key).labels) - psi @ np.asarray(w)
+    return f, psi, np.asarray(draw(problem, setting, model).labels) - psi @ np.asarray(w)
 
 
 @pytest.mark.parametrize(("sizes", "parametrization"), [((20, 35), "standard"), ((35, 20), "ntk")])

@@ -13,7 +13,7 @@ import pytest
 
 import rfm
 import theory
-from rfm.features import Setting, data_chunk, feature_chunk
+from rfm.features import Setting, data_chunk, feature_chunk, member_keys
 
 A, B, MODES, LR, STEPS, SEEDS = 2.5, 1.5, 60, 0.25, 4, 1200
 SIZES = np.array([100, 200, 400, 800])  # N; P = 2 N
@@ -23,12 +23,12 @@ SIZES = np.array([100, 200, 400, 800])  # N; P = 2 N
 def curvatures(problem, setting, keys):
     """F^T F and Psi^T Psi / P of the simulator's own draws, each (S, M, M)."""
 
-    def one(key):
-        f, _, _ = feature_chunk(problem, setting, key, 0)
-        psi, _ = data_chunk(problem, setting, key, 0)
+    def one(model):
+        f, _, _ = feature_chunk(problem, setting, model.features, 0)
+        psi, _ = data_chunk(problem, setting, model.data, 0)
         return f.T @ f, psi.T @ psi / setting.num_samples
 
-    return jax.lax.map(one, keys)
+    return jax.lax.map(one, member_keys(keys, 1, 1))
 
 
 def risks(num_features, seeds):

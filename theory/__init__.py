@@ -14,6 +14,6 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
-from theory.predict import decompose, predict
+from theory.predict import Decomposition, decompose, largest_curvature, predict
 
-__all__ = ["decompose", "predict"]
+__all__ = ["Decomposition", "decompose", "largest_curvature", "predict"]

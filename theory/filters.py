@@ -52,9 +52,12 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
         starts = jnp.concatenate([jnp.zeros(1), ends[:-1]])
         return jnp.clip(t[..., None] - starts, 0.0, ends - starts)
 
+    def log_factor(x):  # one step of lr (z + d) = 1 leaves nothing: no zero times infinity before it is taken
+        return jnp.log1p(-jnp.where(x == 1.0, 1.0 - 1e-16, x))
+
     def response(z, t):
         # log1p keeps (1 - lr z)^t right at 10^6 steps, where a plain power loses ten digits
-        log_product = _piecewise(lambda value: jnp.log1p(-value * (z + d)), values, counts(t[:, 0]))
+        log_product = _piecewise(lambda value: log_factor(value * (z + d)), values, counts(t[:, 0]))
         product = jnp.exp(log_product)
         # without decay z + d is z itself; with it z = -d is no singularity, but 0/0 on the way
         near = jnp.abs(z + d) < 0.5 * jnp.abs(d)

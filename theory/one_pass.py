@@ -110,10 +110,10 @@ def _continuous(root: Array) -> Array:
 
 
 def effective_edge(modes: Modes, inv_n: Array, batch_size: Array, momentum: Array) -> Array:
-    """The smallest z* >= z_max such that lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*] keeps the mean square bounded.
+    """The least z* >= z_max with a bounded mean square for every lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*].
 
-    (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + B (1 - beta)/(1 + beta), with kappa < -lambda_1 real beyond the edge of
-    the spectrum.
+    (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + B (1 - beta)/(1 + beta), with kappa < -lambda_1 real beyond the edge
+    of the spectrum.
     """
     modes, inv_n, batch_size, momentum = jax.tree.map(lax.stop_gradient, (modes, inv_n, batch_size, momentum))
     bound = 1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum)

@@ -20,6 +20,7 @@ from theory.contour import NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
 from theory.filters import FILTERS
+from theory.fixed_point import spectral_edge
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import Modes, exact_modes, join, power_law_tail
 from theory.static import static_risk
@@ -53,8 +54,8 @@ def predict(
     `residual` estimates the error of the worst value, relative to it or to 1e-12 of the loss at t = 0 where a value is
     smaller; `converged` says whether it is below 1e-8.
 
-    Raises ValueError for wrong sizes or times, an algorithm without a theory (naming those that have one), or a learning
-    rate beyond stability (named with the largest stable one).
+    Raises ValueError for wrong sizes or times, an algorithm without a theory (naming those that have one), or a
+    learning rate beyond stability (named with the largest stable one).
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), appendices on the Fourier-space and discrete-time
     response functions, with their misprints corrected; one-pass SGD: Paquette et al. 2024 (arXiv 2405.15074).
     """
@@ -125,6 +126,33 @@ def decompose(
     return Decomposition(_as_times(times), *parts, curves.converged, curves.residual)
 
 
+def largest_curvature(
+    problem: Problem, *, num_features: float, num_samples: float, parametrization: str = "ntk"
+) -> Array:
+    """z_max, the upper edge of the limiting spectrum of F^T F Psi^T Psi/P: gradient descent is stable below 2/z_max.
+
+    Arguments and errors as in `predict`.
+    """
+    _check(problem, num_features, num_samples, parametrization)
+    with float64(problem, num_features, num_samples):
+        problem = jax.tree.map(lambda x: jnp.asarray(x, float), dataclasses.replace(problem, population=None))
+        return settle(_edge(problem, num_features, num_samples, parametrization == "standard"))
+
+
+@partial(jax.jit, static_argnums=3)
+def _edge(problem: Problem, num_features: Array, num_samples: Array, standard: bool) -> Array:
+    modes = problem_modes(problem, MARGIN, num_features if standard else 1.0)
+    return spectral_edge(modes, 1.0 / num_features, 1.0 / num_samples)
+
+
+def _check(problem, num_features, num_samples, parametrization) -> None:
+    checks.size("num_features", num_features, integer=False)
+    checks.size("num_samples", num_samples, integer=False)
+    checks.one_of("parametrization", parametrization, checks.PARAMETRIZATIONS)
+    if parametrization == "standard" and not is_traced(num_features) and np.isinf(num_features):
+        checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", num_features)
+
+
 def _as_times(times: Array | None) -> Array:
     if is_traced(times):
         return times
@@ -132,17 +160,13 @@ def _as_times(times: Array | None) -> Array:
 
 
 def _curves(problem, num_features, num_samples, optimizer, times, parametrization, split) -> LearningCurve:
-    checks.size("num_features", num_features, integer=False)
-    checks.size("num_samples", num_samples, integer=False)
-    checks.one_of("parametrization", parametrization, checks.PARAMETRIZATIONS)
+    _check(problem, num_features, num_samples, parametrization)
     check_times(optimizer, times)
     if isinstance(optimizer, Optax):
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
     if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(num_samples)):
         checks.fail("num_samples", "jnp.inf for SGD: theory knows one pass (full batches: HeavyBall)", num_samples)
     standard = parametrization == "standard"
-    if standard and not is_traced(num_features) and np.isinf(num_features):
-        checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", num_features)
     if not (times is None or is_traced(times)):
         times = np.asarray(times, np.float64)
     with float64(problem, num_features, num_samples, times):
@@ -151,7 +175,7 @@ def _curves(problem, num_features, num_samples, optimizer, times, parametrizatio
         arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
         curves = _evaluate(*arguments, standard, split, _nodes(*arguments, standard))
     if not is_traced(curves):
-        check_stability(optimizer, curves.spectral_edge, num_features, num_samples)
+        check_stability(optimizer, np.asarray(curves.spectral_edge), num_features, num_samples)
     return settle(curves)
 
 
