@@ -14,7 +14,7 @@ from jax import Array, lax
 from rfm import checks
 from rfm.curvature import eigensystems
 from rfm.curve import EXACT, Curve
-from rfm.features import FEATURES, MOST_MEMBERS, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
+from rfm.features import BLOCK, FEATURES, MOST_MEMBERS, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
 from rfm.optimizers import SGD, Optimizer, check_stability, check_times, resolve, stability_edge
 from rfm.precision import float64, is_traced
 from rfm.problem import Problem
@@ -137,6 +137,8 @@ def _batches(
     n, p = (x if math.isfinite(x) else 0 for x in setting[:2])
     smaller = min(x for x in (n, p) if x)
     floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
+    if setting.batch_size is not None:
+        floats += max(BLOCK, setting.batch_size * (n + 1))
     if neural(setting):
         floats += (len(problem.population.rows) + problem.population.inputs.shape[1]) * n
     floats *= models
@@ -151,7 +153,7 @@ def _batches(
         starts = tqdm(starts, desc=f"N={setting.num_features} P={setting.num_samples}", leave=False)
     for start in starts:
         index = np.minimum(np.arange(start, start + length), total - 1)
-        yield keys[index], min(length, total - start)
+        yield keys if count == 1 else keys[index], min(length, total - start)
 
 
 def over_seeds(function: Callable, *args: Array) -> Array:

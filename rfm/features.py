@@ -10,6 +10,7 @@ from jax import Array, lax
 from rfm.problem import Problem
 
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
+BLOCK = 2**14  # random numbers for SGD that one model draws at a time
 
 ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `problem.KERNELS`
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)

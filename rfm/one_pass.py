@@ -14,12 +14,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from rfm.batches import Solution
-from rfm.features import Draw, Keys, Setting, chunk_length, normal, num_chunks
+from rfm.features import BLOCK, Draw, Keys, Setting, chunk_length, normal, num_chunks
 from rfm.optimizers import SGD
 from rfm.problem import Problem
 from rfm.steps import take_steps
-
-BLOCK = 2**14  # random numbers of one model at a time
 
 
 def train_one_pass(

@@ -16,6 +16,7 @@ MODES = 2000  # beyond the exact head: derivatives go through the compressed tai
 
 # every number that a user may differentiate, where, and the step of the central difference
 POINT = dict(num_features=37.0, num_samples=61.0, noise_var=0.2, a=1.8, b=1.4, lr=0.4, ridge=0.01)
+POINT |= dict(weight_decay=0.02, momentum=0.5, batch_size=3.0, sgd_lr=0.15)
 
 
 def curve(name, **changed):
@@ -25,9 +26,13 @@ def curve(name, **changed):
     optimizer, times = {
         "flow": (rfm.GradientFlow(), x.get("times", TIMES)),
         "descent": (rfm.GradientDescent(x["lr"]), STEPS),
+        "decay": (rfm.GradientDescent(x["lr"], x["weight_decay"]), STEPS),
+        "heavy ball": (rfm.HeavyBall(x["lr"], x["momentum"]), STEPS),
+        "nesterov": (rfm.Nesterov(x["lr"], x["momentum"]), STEPS),
+        "sgd": (rfm.SGD(x["sgd_lr"], x["batch_size"], x["momentum"]), STEPS),
         "ridge": (rfm.Ridge(x["ridge"]), None),
     }[name]
-    sizes = dict(num_features=x["num_features"], num_samples=x["num_samples"])
+    sizes = dict(num_features=x["num_features"], num_samples=jnp.inf if name == "sgd" else x["num_samples"])
     found = theory.predict(problem, **sizes, optimizer=optimizer, times=times)
     return jnp.stack([jnp.asarray(found.risk), jnp.asarray(found.train_loss)])
 
@@ -40,6 +45,10 @@ def central_difference(f, x, step):
 ALGORITHMS = {
     "flow": ["num_features", "num_samples", "noise_var", "a", "b"],
     "descent": ["num_features", "num_samples", "noise_var", "a", "b", "lr"],
+    "decay": ["lr", "weight_decay"],
+    "heavy ball": ["num_samples", "lr", "momentum"],
+    "nesterov": ["num_features", "lr", "momentum"],
+    "sgd": ["num_features", "noise_var", "a", "b", "sgd_lr", "batch_size", "momentum"],
     "ridge": ["num_features", "num_samples", "noise_var", "a", "b", "ridge"],
 }
 each_algorithm = pytest.mark.parametrize("name", ALGORITHMS)

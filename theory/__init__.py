@@ -15,5 +15,6 @@
 """
 
 from theory.predict import Decomposition, decompose, largest_curvature, predict
+from theory.stopping import Stopping, best_stopping
 
-__all__ = ["Decomposition", "decompose", "largest_curvature", "predict"]
+__all__ = ["Decomposition", "Stopping", "best_stopping", "decompose", "largest_curvature", "predict"]

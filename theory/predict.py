@@ -16,10 +16,10 @@ from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_stability, check_
 from rfm.precision import float64, is_traced, settle
 from rfm.problem import Problem
 from rfm.pytree import pytree
-from theory.contour import NODES
+from theory.contour import NODES, STEP
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
-from theory.filters import FILTERS
+from theory.filters import FILTERS, LEAST_FLATNESS
 from theory.fixed_point import spectral_edge
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import Modes, exact_modes, join, power_law_tail
@@ -183,9 +183,15 @@ def _nodes(problem, num_features, num_samples, optimizer, times, standard) -> in
     """Nodes of the contour: more where momentum leaves a narrow stable region, in steps so that few shapes compile."""
     if not hasattr(optimizer, "momentum"):
         return NODES
-    if is_traced(problem, num_features, num_samples, optimizer, times):
+    if is_traced(optimizer.momentum):
         return TRACED_NODES
-    needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
+    if is_traced(
+        problem, num_features, num_samples, optimizer, times
+    ):  # ten decades, and all that the momentum asks for
+        turns = math.pi**2 / -math.log(max(float(optimizer.momentum), LEAST_FLATNESS))
+        needed = (math.log(1e10) + 6.0 + turns) / STEP
+    else:
+        needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
     nodes = NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
     if nodes > MOST_NODES:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", optimizer.momentum)

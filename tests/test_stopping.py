@@ -1,0 +1,49 @@
+"""Early stopping: the best time against a dense search, and where there is nothing to gain."""
+
+import numpy as np
+import pytest
+
+import rfm
+import theory
+
+PROBLEM = rfm.power_law(1.8, 1.5, None, noise_var=0.5)
+SIZES = dict(num_features=100, num_samples=200)
+
+
+@pytest.mark.parametrize("optimizer", [rfm.GradientDescent(0.3), rfm.HeavyBall(0.1, 0.8)], ids=str)
+def test_best_step_against_all_steps(optimizer):
+    found = theory.best_stopping(PROBLEM, **SIZES, optimizer=optimizer)
+    every = theory.predict(PROBLEM, **SIZES, optimizer=optimizer, times=np.arange(400))
+    assert found.gains
+    np.testing.assert_allclose(found.risk, every.risk.min(), rtol=1e-12)
+    assert found.time == np.argmin(every.risk)
+
+
+def test_best_time_of_gradient_flow():
+    """The slope vanishes there, and small steps of gradient descent find the same."""
+    found = theory.best_stopping(PROBLEM, **SIZES, optimizer=rfm.GradientFlow())
+    times = found.time * np.array([0.98, 1.0, 1.02])
+    risk = theory.predict(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), times=times).risk
+    assert risk[1] < risk[0]
+    assert risk[1] < risk[2]
+    steps = theory.best_stopping(PROBLEM, **SIZES, optimizer=rfm.GradientDescent(1e-3))
+    np.testing.assert_allclose(1e-3 * steps.time, found.time, rtol=2e-3)
+    np.testing.assert_allclose(steps.risk, found.risk, rtol=1e-6)
+
+
+def test_nothing_to_gain():
+    """Without noise and with fresh data longer is better; with nothing but noise not to train is."""
+    clean = rfm.power_law(1.8, 1.5, None)
+    longer = theory.best_stopping(clean, num_features=100, num_samples=np.inf, optimizer=rfm.GradientFlow())
+    assert not longer.gains
+    noisy = rfm.power_law(1.8, 1.5, None, noise_var=1e6)
+    never = theory.best_stopping(noisy, num_features=100, num_samples=10, optimizer=rfm.GradientFlow())
+    assert never.time == 0.0
+    assert not never.gains
+
+
+def test_wrong_input():
+    with pytest.raises(ValueError, match="`optimizer` must be an algorithm that runs in time"):
+        theory.best_stopping(PROBLEM, **SIZES, optimizer=rfm.Ridge(0.1))
+    with pytest.raises(ValueError, match="`longest` must be"):
+        theory.best_stopping(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), longest=0.5)
