@@ -14,7 +14,17 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
+from theory.optimal import Frontier, frontier
 from theory.predict import Decomposition, decompose, largest_curvature, predict
 from theory.stopping import Stopping, best_stopping
 
-__all__ = ["Decomposition", "Stopping", "best_stopping", "decompose", "largest_curvature", "predict"]
+__all__ = [
+    "Decomposition",
+    "Frontier",
+    "Stopping",
+    "best_stopping",
+    "decompose",
+    "frontier",
+    "largest_curvature",
+    "predict",
+]
