@@ -127,6 +127,20 @@ def test_frontier(task, exponent):
         assert _risk(rfm.power_law(*task, None), found.compute[1] / n, num_features=n) > found.risk[1]
 
 
+@pytest.mark.parametrize("name", ["Ia", "II", "III"])
+def test_frontier_of_one_pass_sgd(name):
+    """Phases with a trace that converges, at a constant lr: within 0.01 at C = 1e11, closer with every decade."""
+    alpha, beta = PHASES[name]
+    phase = exponents.phase(alpha, beta)
+    problem = rfm.power_law(*exponents.from_alpha_beta(alpha, beta), None)
+    found = theory.frontier(problem, np.geomspace(1e7, 1e11, 3), optimizer=rfm.SGD(0.3, 1))
+    assert found.converged.all()
+    gap = np.abs(found.risk_exponent - phase.risk)
+    assert gap[-1] < 0.01
+    assert np.all(np.diff(gap) < 0)
+    assert abs(found.size_exponent[-1] - phase.size) < 0.015
+
+
 def test_frontier_refuses():
     problem = rfm.power_law(1.8, 1.5, None)
     wrong = ([-1.0], FLOW, "compute"), ([1.0], rfm.SGD(0.1, 4), "compute"), ([9.0], RIDGELESS, "optimizer")

@@ -1,5 +1,6 @@
 """The compute-optimal frontier: the model size that makes the best of C = N t (N t B for SGD), by the theory itself."""
 
+import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -65,31 +66,44 @@ def frontier(
     if compute.min() < least:
         checks.fail("compute", f">= {least:g}, two of the shortest runs of the smallest model", compute.min())
     args = dict(num_samples=num_samples, optimizer=optimizer, parametrization=parametrization)
-    predict(problem, num_features=1.0, times=np.ones(1), **args)  # refuses what it must at the least stable size
+    # refuses what it must; sizes too small for this lr are left out below
+    largest = compute.max() / cost / step
+    predict(problem, num_features=largest, times=np.ones(1), **args)
     with float64():
-        found = _solve(problem, jnp.log(compute / cost), np.log(step), optimizer, float(num_samples), parametrization)
+        momentum = float(optimizer.momentum) if hasattr(optimizer, "momentum") else None
+        levels = jnp.log(compute / cost)
+        found = _solve(problem, levels, np.log(step), optimizer, float(num_samples), parametrization, momentum)
     x, risk, size, slope, residual, bend = (np.asarray(value) for value in found)
     n = np.exp(x)
     converged = (residual < 1e-6) & (bend > 0)
     return Frontier(compute, n, compute / cost / n, np.exp(risk), size, -slope, residual, converged)
 
 
-@partial(jax.jit, static_argnums=5)
-def _solve(problem, log_compute, log_step, optimizer, num_samples, parametrization):
+@partial(jax.jit, static_argnums=(4, 5, 6))
+def _solve(problem, log_compute, log_step, optimizer, num_samples, parametrization, momentum):
     """For every log(N t): log N*, log risk, d log N*/d log C, d log risk/d log C, |slope| and curvature in log N."""
 
+    if momentum is not None:  # a number, not traced: theory takes only as many nodes as it asks for
+        optimizer = dataclasses.replace(optimizer, momentum=momentum)
+
     def log_risk(x, y):
-        curve = predict(
+        return jnp.log(curve(x, y).risk[0])
+
+    def look(x, y):
+        found = curve(x, y)
+        return jnp.where(jnp.isfinite(found.residual), jnp.log(found.risk[0]), jnp.inf)
+
+    def curve(x, y):
+        return predict(
             problem, num_features=jnp.exp(x), num_samples=num_samples, optimizer=optimizer, times=jnp.exp(y - x)[None],
             parametrization=parametrization,
         )  # fmt: skip
-        return jnp.log(curve.risk[0])
 
     slope = jax.grad(log_risk)
 
     def one(y):
         sizes = jnp.linspace(0.0, y - log_step, LOOK)
-        best = jnp.argmin(lax.map(lambda x: log_risk(x, y), sizes))
+        best = jnp.argmin(lax.map(lambda x: look(x, y), sizes))
         low, high = sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)]
 
         def halve(_, bracket):
