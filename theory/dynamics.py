@@ -19,6 +19,7 @@ from theory.fixed_point import degrees_of_freedom, kappa_path, spectral_edge
 from theory.spectrum import Modes
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
+LARGEST = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
 MOST_NODES = 4096  # 16 n^2 bytes a matrix, and a dozen of them
 
 
@@ -68,7 +69,7 @@ def learning_curve(
     flt = FILTERS[algorithm](**parameters)
     edge = spectral_edge(modes, inv_n, inv_p)
     w_max = flt.stability(edge)
-    stable = w_max > 0
+    stable = (w_max > 0) & (w_max < LARGEST)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
     path = hyperbola(flt.elapsed(jnp.max(times)), jnp.where(stable, w_max, 1.0), nodes)
     # the integral does not depend on the path, so no derivative goes through it
@@ -101,7 +102,10 @@ def learning_curve(
     start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
     risk_gap = (coarse(r, here.risk, across.risk) - risk) / jnp.maximum(risk, 1e-12 * start)
     train_gap = (coarse(r_train, here.risk + noise_var, across.risk + noise_var) - train_loss) / start
-    residual = jnp.maximum(residual, jnp.maximum(jnp.max(risk_gap**2), jnp.max(train_gap**2)))
+    # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
+    untrained = (weights * flt.log_slope(w))[None]
+    missed = jnp.abs(integrate(untrained, here.risk, across.risk)[0] - modes.power.sum()) / start
+    residual = jnp.max(jnp.stack([residual, jnp.max(risk_gap**2), jnp.max(train_gap**2), missed]))
     residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
     # an exponentially small loss is lost in rounding, which may be negative
     risk, train_loss = jnp.maximum(risk, 0.0), jnp.maximum(train_loss, 0.0)

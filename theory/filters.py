@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 LANDEN_STEPS = 5  # the modulus is squared and more at every one: k < 0.4 becomes 1e-40
+SHORTEST = 8.0  # least tau where steps are taken: near w = -1 the maps have singularities of their own
 LEAST_FLATNESS = 0.02  # an ellipse rounder than this is replaced by one inside it
 
 
@@ -23,7 +24,7 @@ class Filter(NamedTuple):
     log_slope: Callable[[Array], Array]  # w -> d log z / d log w
     stability: Callable[[Array], Array]  # real z -> real w, inverse of curvature; beyond stability: not positive
     response: Callable[[Array, Array], Array]  # (z, t) -> r_t(z)
-    elapsed: Callable[[Array], Array]  # t -> tau, where r_t ~ exp(-w tau) at small w
+    elapsed: Callable[[Array], Array]  # t -> tau, where r_t ~ exp(-w tau) at small w; see SHORTEST
 
 
 def gradient_flow() -> Filter:
@@ -69,7 +70,7 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
         log_slope=lambda w: 1.0 / (1.0 + w),
         stability=lambda z: jnp.where(z < z_end, z / jnp.abs(z_end - z), -1.0),
         response=response,
-        elapsed=lambda t: z_end * (counts(t) @ values),
+        elapsed=lambda t: jnp.maximum(z_end * (counts(t) @ values), SHORTEST),
     )
 
 
@@ -121,8 +122,11 @@ def _two_term(lr, momentum, trace, determinant, z_end, aspect) -> Filter:
         root = jnp.sqrt(half**2 - product)
         root = jnp.where((half * root.conj()).real < 0, -root, root)
         larger = half + root
+        nothing = larger == 0  # both roots vanish: one step leaves nothing
+        larger = jnp.where(nothing, 1.0, larger)
         smaller = product / larger
-        log_larger = jnp.log1p(-lr * z / (1.0 - smaller))  # 1 - y without cancellation
+        rest = jnp.where(nothing, 0.0, lr * z / (1.0 - smaller))  # 1 - y without cancellation
+        log_larger = jnp.where(nothing, -700.0, jnp.log1p(-rest))
         log_ratio = jnp.log1p(-2.0 * jnp.where(product == 0, 0.0, root) / larger)
         log_ratio = jnp.where(product == 0, -700.0, log_ratio)  # no momentum: rho = 0
         equal = jnp.abs(root) < 1e-9 * jnp.abs(larger)  # the critical momentum: rho = 1
@@ -132,7 +136,7 @@ def _two_term(lr, momentum, trace, determinant, z_end, aspect) -> Filter:
 
     tiny = 1e-9
     rate = lr / (1.0 - momentum) * lax.stop_gradient(curvature(jnp.asarray(tiny)) / tiny)
-    return Filter(curvature, log_slope, stability, response, elapsed=lambda t: rate * t)
+    return Filter(curvature, log_slope, stability, response, elapsed=lambda t: jnp.maximum(rate * t, SHORTEST))
 
 
 def _ellipse(z_end: Array, aspect: Array) -> tuple[Callable, Callable]:

@@ -26,7 +26,7 @@ from jax import Array, lax
 
 from theory.contour import NODES, STEP, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.filters import slit_annulus
+from theory.filters import SHORTEST, slit_annulus
 from theory.fixed_point import BISECTIONS, degrees_of_freedom, kappa_path, one_point, resolvent
 from theory.spectrum import Modes
 
@@ -37,7 +37,7 @@ def one_pass_nodes(times: Array, momentum: Array) -> Array:
     """How many nodes bring the step of the contour down to STEP."""
     _, to_rectangle, end = slit_annulus(momentum)
     rate = (to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
-    return length(rate * jnp.max(times), BEYOND_DISC * end) / STEP
+    return length(jnp.maximum(rate * jnp.max(times), SHORTEST), BEYOND_DISC * end) / STEP
 
 
 @partial(jax.jit, static_argnames="nodes")
@@ -63,7 +63,7 @@ def one_pass_curve(
 
     _, to_rectangle, end = slit_annulus(beta)
     rate = (to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
-    path = lax.stop_gradient(hyperbola(rate * jnp.max(times), BEYOND_DISC * end, nodes))
+    path = lax.stop_gradient(hyperbola(jnp.maximum(rate * jnp.max(times), SHORTEST), BEYOND_DISC * end, nodes))
     x, slope = jax.jvp(to_rectangle, (path.nodes,), (jnp.ones_like(path.nodes),))  # (n,)
     weights = lax.stop_gradient(path.weights * path.nodes * slope)
     x = lax.stop_gradient(x)

@@ -194,7 +194,7 @@ def _nodes(problem, num_features, num_samples, optimizer, times, standard) -> in
         needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
     nodes = NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
     if nodes > MOST_NODES:
-        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", optimizer.momentum)
+        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", float(optimizer.momentum))
     return nodes
 
 
