@@ -5,12 +5,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.compare import AXES, Scan
+from experiments.compare import AXES, Scan, standard_error
 from experiments.fits import Fit
 
 # Okabe and Ito 2008, safe for colour-blind readers; markers differ too
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+CAPTION = "lines: theory; "
 STYLE = {
     "pdf.fonttype": 42,
     "font.size": 9,
@@ -19,21 +20,25 @@ STYLE = {
 }
 
 
-def new_figure(rows: int, columns: int, width: float = 3.7, height: float = 3.3) -> tuple[Figure, np.ndarray]:
-    """A figure without a window behind it, and its axes (rows, columns)."""
+def new_figure(
+    rows: int, columns: int, width: float = 3.7, height: float = 3.3, caption: str = CAPTION
+) -> tuple[Figure, np.ndarray]:
+    """A figure without a window behind it, and its axes (rows, columns); caption: what lines are."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
-    figure.suptitle("lines: theory; points: simulation, two standard errors", fontsize=8, color="0.35")
+    figure.suptitle(f"{caption}points: simulation, two standard errors", fontsize=8, color="0.35")
     return figure, axes
 
 
-def draw_pair(ax: Axes, x, samples, line_x, line, label: str, index: int = 0, hollow: bool = False) -> None:
+def draw_pair(
+    ax: Axes, x, samples, line_x, line, label: str, index: int = 0, hollow: bool = False, style: dict | None = None
+) -> None:
     """Theory `line` over `line_x` and simulated `samples` (S, X) over x with two standard errors."""
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-    spread = 2 * samples.std(0, ddof=1) / np.sqrt(len(samples)) if len(samples) > 1 else None
+    spread = 2 * standard_error(samples) if len(samples) > 1 else None
     face = "white" if hollow else color
-    ax.plot(line_x, line, color=color, lw=1.3, ls="--" if hollow else "-")
+    ax.plot(line_x, line, **({"color": color, "lw": 1.3, "ls": "--" if hollow else "-"} | (style or {})))
     ax.errorbar(x, samples.mean(0), spread, fmt=marker, ms=3.6, color=color, mfc=face, lw=0.9, label=label)
 
 
@@ -42,20 +47,31 @@ def draw_scan(ax: Axes, scan: Scan, fit: Fit | None = None) -> None:
     keep = scan.x > 0
     x, predicted = scan.x[keep], scan.predicted[keep]
     every = slice(None, None, max(1, len(x) // 24))  # points that do not hide the line
-    draw_pair(ax, x[every], scan.samples[:, keep][:, every], x, predicted, "risk")
+    # theory of the algorithm itself is explained once for the figure, any other by name
+    style = {} if scan.own_theory else {"label": scan.theory_label}
+    style |= {} if scan.comparable else {"ls": ":"}
+    draw_pair(ax, x[every], scan.samples[:, keep][:, every], x, predicted, "risk", style=style)
     if scan.axis == "time":
         train = scan.train_predicted[keep]
-        draw_pair(ax, x[every], scan.train_samples[:, keep][:, every], x, train, "training loss", 1, hollow=True)
-        ax.set_ylim(bottom=max(0.5 * min(train.min(), predicted.min()), 1e-2 * predicted.min()))
-    ax.plot(x, scan.limit[keep], color="0.6", lw=1, ls=":", label="risk, all else infinite", zorder=0)
+        style |= {"label": None}
+        draw_pair(ax, x[every], scan.train_samples[:, keep][:, every], x, train, "training loss", 1, True, style)
+        lowest = min(np.min(y) for y in (train, predicted, scan.train_samples.mean(0), scan.mean))
+        ax.set_ylim(bottom=max(0.5 * lowest, 1e-2 * predicted.min()))
+    if scan.comparable:
+        ax.plot(x, scan.limit[keep], color="0.6", lw=1, ls=":", label="risk, all else infinite", zorder=0)
     if fit is not None and fit.window is not None:
         ax.axvspan(*fit.window, color="0.93", zorder=-1)
         window = np.array(fit.window)
         start = np.exp(np.interp(np.log(window[0]), np.log(x), np.log(predicted)))
         slope = f"slope $-${fit.simulated:.3f} $\\pm$ {fit.stderr:.3f}, theory $-${fit.theory:.3f}"
         ax.plot(window, 1.5 * start * (window / window[0]) ** -fit.simulated, color="k", lw=1, label=slope)
+    finish(ax, AXES[scan.axis], "risk", describe(scan))
+
+
+def describe(scan: Scan) -> str:
+    """What was held, for a title."""
     fixed = ", ".join(f"${name}$ = {_number(value)}" for name, value in scan.fixed.items())
-    finish(ax, AXES[scan.axis], "risk", f"{fixed}; {len(scan.samples)} seeds")
+    return f"{fixed}; {len(scan.samples)} seeds"
 
 
 def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -> None:

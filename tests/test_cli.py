@@ -9,8 +9,11 @@ import sys
 import time
 
 import jax
+import optax
 import pytest
 
+import rfm
+from experiments.algorithms import ALGORITHMS
 from experiments.cli import build_parser, main
 
 SMALL = ["--modes", "300", "--seeds", "4", "--quick"]
@@ -45,6 +48,91 @@ def test_compare(tmp_path, capsys, extra):
     assert all(abs(float(row["z"])) < 6 for row in rows if float(row["x"]) > 0)
     assert record["settings"]["seed"] == 0
     assert record["versions"]["jax"] == jax.__version__
+
+
+@pytest.fixture
+def one_size(monkeypatch):
+    """Scans over size of a single point, since what is tested does not depend on how many compile."""
+    monkeypatch.setattr("experiments.commands.compare.SIZES", (24,))
+
+
+STEPS = ["--times", "1", "60", "8"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--optimizer", "heavy-ball", "--momentum", "0.5", "--map", "rademacher", *STEPS],
+        ["--optimizer", "nesterov", "--momentum", "0.5", *STEPS],
+        ["--optimizer", "gd", "--schedule", "cosine", "--map", "erf", "--ensemble", "2", "--bags", "2", *STEPS],
+    ],
+)
+def test_compare_with_own_theory(tmp_path, capsys, one_size, extra):
+    assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
+    assert "simulation against theory at" in capsys.readouterr().out
+    rows, _ = outputs(tmp_path, "compare")
+    assert {row["axis"] for row in rows} == {"time", "features", "samples"}
+    gaps = sorted(abs(float(row["relative_gap"])) for row in rows)
+    assert gaps[len(gaps) // 2] < 0.2  # four seeds of forty features
+
+
+def test_compare_one_pass_sgd(tmp_path, capsys, one_size):
+    arguments = ["compare", "--features", "40", *SMALL, "--optimizer", "sgd", "--batch-size", "8", *STEPS]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert "full batches" not in capsys.readouterr().out
+    rows, record = outputs(tmp_path, "compare")
+    assert {row["axis"] for row in rows} == {"time", "features"}
+    assert record["settings"]["samples"] == "one pass"
+
+
+def test_compare_sgd_on_a_training_set_is_beside_full_batches(tmp_path, capsys, one_size):
+    assert main([*COMPARE, "--optimizer", "sgd", *STEPS, "--out", str(tmp_path)]) == 0
+    assert "simulation against theory of full batches" in capsys.readouterr().out
+    rows, record = outputs(tmp_path, "compare")
+    labels = {"time": "theory of full batches", "features": "theory", "samples": "theory of full batches"}
+    assert record["settings"]["theory"] == labels
+    assert all(row["theory_of"] == labels[row["axis"]] for row in rows if row["axis"] != "features")
+
+
+@pytest.mark.parametrize("name", ["adam", "sign-sgd"])
+def test_compare_without_a_theory(tmp_path, capsys, one_size, name):
+    assert main([*COMPARE, "--optimizer", name, *STEPS, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("no theory") == 3
+    assert "yes" not in printed and "z median" not in printed
+    rows, record = outputs(tmp_path, "compare")
+    assert {row["theory_of"] for row in rows} == {"gradient descent (theory)"}
+    assert all("z" not in row for row in rows)
+    assert set(record["settings"]["theory"].values()) == {"gradient descent (theory)"}
+
+
+def test_compare_goes_on_where_runs_diverge(tmp_path, capsys, one_size, monkeypatch):
+    """Optax does not say beforehand that a learning rate is too large."""
+    unstable = lambda steps, lr: rfm.Optax(optax.sgd(lr))  # noqa: E731
+    monkeypatch.setitem(ALGORITHMS, "adam", (unstable, {"lr": 3.0}))
+    arguments = [*COMPARE, "--optimizer", "adam", "--times", "1", "2000", "12"]
+    assert main([*arguments, "--out", str(tmp_path / "some")]) == 0
+    assert capsys.readouterr().out.count("training diverged") == 3
+    rows, record = outputs(tmp_path / "some", "compare")
+    assert {row["axis"] for row in rows} == {"time"}  # what the scans over size look at was not reached
+    assert 0 < len(rows) < 12
+    assert len(record["settings"]["messages"]) == 3
+    assert main([*arguments, "--lr", "1e60", "--out", str(tmp_path / "none")]) == 2
+    assert "every run diverged before the first point" in capsys.readouterr().err
+
+
+def test_decompose(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.commands.decompose.RATIOS", (0.5,))
+    assert main(["decompose", "--features", "24", "--samples", "30", *SMALL, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "squared bias" in printed and "most variance" in printed
+    rows, _ = outputs(tmp_path, "decompose")
+    assert {row["axis"] for row in rows} == {"time", "features", "samples"}
+    for row in rows:
+        parts = [float(row[name]) for name in ("bias", "features", "data", "interaction", "noise")]
+        assert min(parts) > -1e-12
+        assert sum(parts) == pytest.approx(float(row["theory"]), rel=1e-9)
+    assert all(abs(float(row["z"])) < 6 for row in rows if row["z"])
 
 
 def test_same_seed_same_numbers(tmp_path):
@@ -91,6 +179,20 @@ def test_double_descent(tmp_path, capsys):
         (["compare", "--data", "imagenet"], "`data` must be one of 'digits', but is 'imagenet'"),
         (["compare", "--seed", "-1"], "`seed` must be an integer from 0"),
         (["compare", "--times", "1", "10", "2.5"], "`num` must be an integer >= 2"),
+        (["compare", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
+        (["compare", "--lr", "0.5"], "`lr` must be left out with --optimizer flow"),
+        (["compare", "--optimizer", "adam", "--weight-decay", "0.1"], "`weight-decay` must be left out"),
+        (["compare", "--optimizer", "nesterov", "--schedule", "cosine"], "`schedule` must be left out"),
+        (["compare", "--optimizer", "gd", "--batch-size", "4"], "`batch-size` must be left out"),
+        (["compare", "--optimizer", "heavy-ball", "--momentum", "1"], "`momentum` must be a number >= 0 and < 1"),
+        (["compare", "--optimizer", "adam", "--lr", "-1"], "`lr` must be a finite number > 0"),
+        (["compare", "--optimizer", "sgd", "--batch-size", "0"], "`batch_size` must be"),
+        (["compare", "--optimizer", "sgd", "--samples", "8"], "`batch_size` must be a finite integer, at most"),
+        (["compare", "--ensemble", "0"], "`ensemble` must be"),
+        (["compare", "--bags", "-2"], "`bags` must be"),
+        (["decompose", "--features", "0"], "`num_features` must be"),
+        (["decompose", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
+        (["decompose", "--optimizer", "gd", "--lr", "1.3"], "`lr` must be < 1."),
         (["double-descent", "--size", "2"], "`size` must be an integer >= 8, but is 2"),
     ],
 )
@@ -117,7 +219,7 @@ def test_typo_is_exit_2(arguments, capsys):
 
 
 def test_help_tells_every_default(capsys):
-    for command in ("compare", "double-descent"):
+    for command in ("compare", "double-descent", "decompose"):
         with pytest.raises(SystemExit) as stop:
             build_parser().parse_args([command, "--help"])
         assert stop.value.code == 0

@@ -12,6 +12,7 @@ from tqdm import tqdm
 import rfm
 import theory
 from experiments import plotting, reports
+from experiments.compare import standard_error
 
 LATE = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
@@ -145,7 +146,7 @@ def table(series: list[Series]) -> list[dict]:
     """Every point of every series, one row each."""
     rows = []
     for s in series:
-        mean, stderr = s.samples.mean(0), s.samples.std(0, ddof=1) / np.sqrt(len(s.samples))
+        mean, stderr = s.samples.mean(0), standard_error(s.samples)
         for i, setting in enumerate(s.settings):
             rows.append({
                 "panel": s.panel, "label": s.label, **setting, "risk": mean[i], "stderr": stderr[i],
