@@ -51,12 +51,14 @@ def draw_scan(ax: Axes, scan: Scan, fit: Fit | None = None) -> None:
     style = {} if scan.own_theory else {"label": scan.theory_label}
     style |= {} if scan.comparable else {"ls": ":"}
     draw_pair(ax, x[every], scan.samples[:, keep][:, every], x, predicted, "risk", style=style)
-    if scan.axis == "time":
+    if scan.axis == "time" and np.isfinite(scan.fixed["P"]):  # on fresh data it is the risk, noise added
         train = scan.train_predicted[keep]
         style |= {"label": None}
         draw_pair(ax, x[every], scan.train_samples[:, keep][:, every], x, train, "training loss", 1, True, style)
         lowest = min(np.min(y) for y in (train, predicted, scan.train_samples.mean(0), scan.mean))
         ax.set_ylim(bottom=max(0.5 * lowest, 1e-2 * predicted.min()))
+    if scan.messages:  # what diverged is off by tens of decades
+        ax.set_ylim(top=1e3 * predicted.max())
     if scan.comparable:
         ax.plot(x, scan.limit[keep], color="0.6", lw=1, ls=":", label="risk, all else infinite", zorder=0)
     if fit is not None and fit.window is not None:

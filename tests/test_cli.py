@@ -99,7 +99,8 @@ def test_compare_without_a_theory(tmp_path, capsys, one_size, name):
     assert main([*COMPARE, "--optimizer", name, *STEPS, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.count("no theory") == 3
-    assert "yes" not in printed and "z median" not in printed
+    assert "yes" not in printed
+    assert "z median" not in printed
     rows, record = outputs(tmp_path, "compare")
     assert {row["theory_of"] for row in rows} == {"gradient descent (theory)"}
     assert all("z" not in row for row in rows)
@@ -125,7 +126,8 @@ def test_decompose(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.decompose.RATIOS", (0.5,))
     assert main(["decompose", "--features", "24", "--samples", "30", *SMALL, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert "squared bias" in printed and "most variance" in printed
+    assert "squared bias" in printed
+    assert "most variance" in printed
     rows, _ = outputs(tmp_path, "decompose")
     assert {row["axis"] for row in rows} == {"time", "features", "samples"}
     for row in rows:

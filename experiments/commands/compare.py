@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
         checks.fail("lr", "smaller: every run diverged before the first point", args.lr)
     fits = [fit_exponent(scan) for scan in scans]
 
-    source = f"fitted to the spectrum of {args.data or args.map + ' kernel'}" if real else "given"
+    source = f"fitted to the spectrum of {args.data or f'the {args.map} kernel'}" if real else "given"
     print(f"power law a = {a:.4g}, b = {b:.4g} ({source}); {args.seeds} seeds; noise variance {args.noise:g}")
     print(exponent_table(scans, fits, closed_form(args, a, b, noisy=float(problem.noise_var) > 1e-12)))
     print("\n".join([*gap_summaries(scans), *messages]))
@@ -216,7 +216,7 @@ def table(scans: list[Scan]) -> list[dict]:
 
 def draw(scans: list[Scan], fits: list[Fit]):
     """The three scans side by side."""
-    own = all(scan.own_theory for scan in scans)
+    own = any(scan.own_theory for scan in scans)
     figure, axes = plotting.new_figure(1, len(scans), caption=plotting.CAPTION if own else "")
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
         plotting.draw_scan(ax, scan, fit if scan.comparable else None)

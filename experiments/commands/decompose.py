@@ -15,8 +15,8 @@ from experiments.compare import AXES, Scan, check, scan_size, scan_time
 PARTS = ("bias", "features", "data", "interaction", "noise")
 LABELS = ("squared bias", "variance of features", "variance of data", "interaction", "label noise")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-RATIOS = (0.125, 0.5, 1.0, 2.0, 8.0)  # of the varied size to the fixed one, where models are trained
-LINE_POINTS = 61  # of the theory between them
+RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
+LINE_POINTS = 51  # of the theory between them
 ROWS = 4  # times in the printed table
 
 
