@@ -15,7 +15,7 @@ from rfm import checks
 from rfm.curvature import eigensystems
 from rfm.curve import EXACT, Curve
 from rfm.features import BLOCK, FEATURES, MOST_MEMBERS, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
-from rfm.optimizers import SGD, Optimizer, check_stability, check_times, resolve, stability_edge
+from rfm.optimizers import SGD, Optax, Optimizer, check_stability, check_times, resolve, stability_edge
 from rfm.precision import float64, is_traced
 from rfm.problem import Problem
 from rfm.risk import population_risk
@@ -108,6 +108,8 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
     if problem.population is not None and math.isfinite(p) and p > len(problem.population.rows):
         checks.fail("num_samples", f"at most the {len(problem.population.rows)} rows of the population", p)
     check_times(optimizer, times)
+    if math.isinf(n) and isinstance(optimizer, SGD | Optax):  # its weights are those of samples: another algorithm
+        checks.fail("num_features", f"finite for {type(optimizer).__name__}", n)
     if isinstance(optimizer, SGD):
         checks.size("batch_size", optimizer.batch_size, integer=True)
         most = len(population.rows) if math.isinf(p) and population is not None else p

@@ -225,3 +225,79 @@ def test_response_is_the_filter_of_the_theory(row):
     left = 1 - z * optimizer.response(jnp.asarray(z), t)
     expected = FILTERS[type(optimizer).__name__](**vars(optimizer)).response(jnp.asarray(z + 0j), t)
     np.testing.assert_allclose(left, np.asarray(expected).real, rtol=1e-9, atol=1e-14)
+
+
+@rows(lambda row: isinstance(row.optimizer, rfm.SGD | rfm.Optax) and row.num_samples < np.inf)
+def test_no_kernel_limit_of_what_is_not_linear(row):
+    """At N = infinity weights are those of samples, and neither batches nor Adam are the same algorithm there."""
+    with pytest.raises(ValueError, match="`num_features` must be finite for"):
+        rfm.simulate(
+            PROBLEM, num_features=np.inf, num_samples=70, optimizer=row.optimizer, times=row.times, keys=KEYS[:2]
+        )
+
+
+def test_a_run_that_diverges_says_when_and_keeps_what_it_has():
+    """Optax knows no bound: the run stops, tells the step, and ends its curve before."""
+    optimizer = rfm.Optax(optax.sgd(30.0))
+    with pytest.warns(RuntimeWarning, match="training diverged: .* after .* of 1000 steps"):
+        curve = rfm.simulate(PROBLEM, num_features=40, num_samples=70, optimizer=optimizer, times=STEPS, keys=KEYS[:3])
+    np.testing.assert_array_equal(curve.times, STEPS[: len(curve.times)])
+    assert 2 <= len(curve.times) < len(STEPS)
+    assert curve.risk.shape == curve.train_loss.shape == (3, len(curve.times))
+    assert np.isfinite(curve.risk).all()
+    assert not curve.converged
+    assert np.isinf(curve.residual)
+    assert "diverged" in curve.message
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: rfm.SGD(0.1, 0), "batch_size"),
+        (lambda: rfm.SGD(0.1, 0.5), "batch_size"),
+        (lambda: rfm.SGD(0.1, np.nan), "batch_size"),
+        (lambda: rfm.SGD(0.1, 1, -0.1), "momentum"),
+        (lambda: rfm.SGD(-0.1, 1), "lr"),
+        (lambda: rfm.HeavyBall(0.1, 1.0), "momentum"),
+        (lambda: rfm.HeavyBall(0.1, -0.5), "momentum"),
+        (lambda: rfm.Nesterov(0.1, 1.5), "momentum"),
+        (lambda: rfm.Nesterov(0.0, 0.5), "lr"),
+        (lambda: rfm.GradientDescent(0.1, -1.0), "weight_decay"),
+        (lambda: rfm.GradientDescent("fast"), "lr"),
+        (lambda: rfm.Ridge(-1.0), "ridge"),
+        (lambda: rfm.Optax(3), "transformation"),
+        (lambda: rfm.Optax(optax.sgd(0.1), {"learning_rate": 0.1}), "numbers"),
+    ],
+)
+def test_wrong_numbers(make, argument):
+    with pytest.raises(ValueError, match=f"Argument `{argument}` must be .*but is"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sizes", "argument"),
+    [
+        (rfm.SGD(0.1, 71), dict(num_samples=70), "batch_size"),
+        (rfm.SGD(0.1, 2.5), dict(num_samples=np.inf), "batch_size"),
+        (rfm.SGD(0.1, np.inf), dict(num_samples=np.inf), "batch_size"),
+        (rfm.GradientDescent(lambda count: -0.1 + 0 * count), dict(num_samples=70), "lr"),
+        (rfm.GradientDescent(lambda count: "x"), dict(num_samples=70), "lr"),
+        (rfm.GradientFlow(), dict(num_samples=70, ensemble=0), "ensemble"),
+        (rfm.GradientFlow(), dict(num_samples=70, bags=1.5), "bags"),
+        (rfm.GradientFlow(), dict(num_samples=70, features="cauchy"), "features"),
+    ],
+)  # fmt: skip
+def test_wrong_runs(optimizer, sizes, argument):
+    with pytest.raises(ValueError, match=f"Argument `{argument}` must be"):
+        rfm.simulate(PROBLEM, num_features=40, optimizer=optimizer, times=[0, 3], keys=KEYS[:2], **sizes)
+
+
+def test_numbers_of_a_transformation_compile_once():
+    """A sweep over the numbers of Optax, or of any spec, is one compilation."""
+    from rfm import batches
+
+    before = batches._evaluate._cache_size()
+    for lr in (0.01, 0.02, 0.03):
+        optimizer = rfm.Optax(optax.adam, {"learning_rate": lr})
+        rfm.simulate(PROBLEM, num_features=39, num_samples=70, optimizer=optimizer, times=STEPS, keys=KEYS[:2])
+    assert batches._evaluate._cache_size() == before + 1
