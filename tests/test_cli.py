@@ -63,7 +63,7 @@ STEPS = ["--times", "1", "60", "8"]
     "extra",
     [
         ["--optimizer", "heavy-ball", "--momentum", "0.5", "--map", "rademacher", *STEPS],
-        ["--optimizer", "nesterov", "--momentum", "0.5", *STEPS],
+        pytest.param(["--optimizer", "nesterov", "--momentum", "0.5", *STEPS], marks=pytest.mark.slow),
         ["--optimizer", "gd", "--schedule", "cosine", "--map", "erf", "--ensemble", "2", "--bags", "2", *STEPS],
     ],
 )
@@ -232,7 +232,10 @@ def test_help_tells_every_default(capsys):
 
 def test_interrupt_writes_nothing(tmp_path):
     """Ctrl-C in the middle: a line, exit code 130, an empty folder."""
-    command = [sys.executable, "-m", "experiments.cli", "compare", "--out", str(tmp_path)]
+    # a runner started in the background may have told its children to ignore the signal
+    script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from experiments.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", script, "compare", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ})
     time.sleep(6)  # past the imports, well before the end
     process.send_signal(signal.SIGINT)

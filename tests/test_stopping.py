@@ -10,7 +10,9 @@ PROBLEM = rfm.power_law(1.8, 1.5, None, noise_var=0.5)
 SIZES = dict(num_features=100, num_samples=200)
 
 
-@pytest.mark.parametrize("optimizer", [rfm.GradientDescent(0.3), rfm.HeavyBall(0.1, 0.8)], ids=str)
+@pytest.mark.parametrize(
+    "optimizer", [rfm.GradientDescent(0.3), pytest.param(rfm.HeavyBall(0.1, 0.8), marks=pytest.mark.slow)], ids=str
+)
 def test_best_step_against_all_steps(optimizer):
     found = theory.best_stopping(PROBLEM, **SIZES, optimizer=optimizer)
     every = theory.predict(PROBLEM, **SIZES, optimizer=optimizer, times=np.arange(400))

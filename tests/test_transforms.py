@@ -51,7 +51,9 @@ ALGORITHMS = {
     "sgd": ["num_features", "noise_var", "a", "b", "sgd_lr", "batch_size", "momentum"],
     "ridge": ["num_features", "num_samples", "noise_var", "a", "b", "ridge"],
 }
-each_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
+each_algorithm = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "nesterov" else ()) for name in ALGORITHMS]
+)
 
 
 def of_vector(name):
