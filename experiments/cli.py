@@ -1,9 +1,13 @@
 """The `rfm` command."""
 
 import argparse
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 COMMANDS = {
     "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
@@ -14,6 +18,11 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; wrong input is one line on stderr and exit code 2."""
+    with _interruptible():
+        return _run(argv)
+
+
+def _run(argv: list[str] | None) -> int:
     command = "rfm"
     try:
         import jax
@@ -30,10 +39,30 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, ImportError, OSError) as error:
         print(f"{command}: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nrfm: interrupted", file=sys.stderr, flush=True)
-        os._exit(130)  # at once: taking the interpreter down under computing threads can crash it
     return 0
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the process at once.
+
+    As an exception it is lost where it falls into an import that catches all, or a callback of garbage collection,
+    and taking the interpreter down under computing threads can crash it.
+    """
+
+    def stop(signum, frame):
+        os.write(2, b"\nrfm: interrupted\n")
+        os._exit(130)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    usual = usual and threading.current_thread() is threading.main_thread()
+    if usual:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def build_parser() -> argparse.ArgumentParser:
