@@ -13,6 +13,21 @@ COMMANDS = {
     "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
     "double-descent": "risk against N, P and t through the interpolation peak, and what stops it (about 1 min)",
     "decompose": "bias, variances and noise that the risk is made of, against t, N and P (about 1 min)",
+    "exponents": "every scaling exponent: claimed, closed form, theory and, with --simulate, simulation (about 1 min)",
+    "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
+    "frontier": "the best model size and training time for a compute budget (about 1 min)",
+    "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",
+}
+# arguments that several commands take; a command names those it has in ARGUMENTS
+SHARED = {
+    "a": dict(type=float, default=1.8, help="task exponent, lambda_k w_k^2 = k^-a"),
+    "b": dict(type=float, default=1.5, help="spectral exponent, lambda_k = k^-b"),
+    "modes": dict(type=int, default=10_000, metavar="M", help="number of modes"),
+    "noise": dict(type=float, default=0.0, metavar="VAR", help="variance of the label noise"),
+    "seeds": dict(type=int, default=16, help="independent draws, each with its own features and data"),
+    "seed": dict(type=int, default=0, help="seed of the first key"),
+    "out": dict(default="results", metavar="DIR", help="folder for figure, table and settings"),
+    "quick": dict(action="store_true", help="fewer points, for a first look"),
 }
 
 
@@ -32,9 +47,10 @@ def _run(argv: list[str] | None) -> int:
         args = build_parser().parse_args(argv)
         command = f"rfm {args.command}"
         jax.config.update("jax_enable_x64", True)
-        checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
-        if not 0 <= args.seed < 2**32:
-            checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
+        if hasattr(args, "seeds"):
+            checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
+            if not 0 <= args.seed < 2**32:
+                checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         _command(args.command).run(args)
     except (ValueError, ImportError, OSError) as error:
         print(f"{command}: error: {error}", file=sys.stderr)
@@ -73,15 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
-        sub.add_argument("--a", type=float, default=1.8, help="task exponent, lambda_k w_k^2 = k^-a")
-        sub.add_argument("--b", type=float, default=1.5, help="spectral exponent, lambda_k = k^-b")
-        sub.add_argument("--modes", type=int, default=10_000, metavar="M", help="number of modes")
-        sub.add_argument("--noise", type=float, default=0.0, metavar="VAR", help="variance of the label noise")
-        sub.add_argument("--seeds", type=int, default=16, help="independent draws, each with its own features and data")
-        sub.add_argument("--seed", type=int, default=0, help="seed of the first key")
-        sub.add_argument("--out", default="results", metavar="DIR", help="folder for figure, table and settings")
-        sub.add_argument("--quick", action="store_true", help="fewer points, for a first look")
-        _command(name).add_arguments(sub)
+        command = _command(name)
+        for argument in getattr(command, "ARGUMENTS", SHARED):
+            sub.add_argument("--" + argument, **SHARED[argument])
+        command.add_arguments(sub)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Exponents from scans: a window chosen by rule, a slope, its standard error over seeds, or a refusal.
+"""Exponents from scans: a window chosen by rule, a slope, its uncertainty over draws and windows, or a refusal.
 
 Rule. A point counts while theory at the scan's sizes is within FINITE_SIZE of theory with all other sizes and times
 infinite: beyond it something else limits the risk. Of all windows of such points that span MIN_DECADES, the
@@ -10,6 +10,7 @@ theory alone, so the simulation cannot choose its own window.
 import dataclasses
 
 import numpy as np
+from scipy.special import stdtrit
 
 from experiments.compare import Scan
 
@@ -17,17 +18,25 @@ FINITE_SIZE = 0.1
 DRIFT = 0.05
 MIN_DECADES = 0.6
 MIN_POINTS = 4
+BOOTSTRAPS = 200
+SHORTER = 0.25  # part of the window, in log x, that is left out at either end to see what the window decides
 Z_LIMIT = 3.0  # simulation and theory slopes agree within this many standard errors
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """Exponent (minus the log-log slope) of a scan: window = (first, last) x, empty where not identified."""
+    """Exponent (minus the log-log slope) of a scan: window = (first, last) x, empty where not identified.
+
+    stderr: over draws, by bootstrap; interval: 95 % of it. window_error: the most that the simulated exponent moves
+    where a quarter of the window is left out at either end.
+    """
 
     window: tuple[float, float] | None
     theory: float
     simulated: float
     stderr: float
+    interval: tuple[float, float]
+    window_error: float
     status: str
 
     @property
@@ -46,15 +55,21 @@ def fit_exponent(scan: Scan) -> Fit:
     window, drift = choose_window(scan)
     if window is None:
         nothing = f"not identified: theory at these sizes is at its limit for less than {MIN_DECADES} decades"
-        return Fit(None, np.nan, np.nan, np.nan, nothing)
-    x = scan.x[window]
-    slope, stderr = jackknife_slope(x, scan.samples[:, window])
+        return Fit(None, np.nan, np.nan, np.nan, (np.nan, np.nan), np.nan, nothing)
+    x, samples = scan.x[window], scan.samples[:, window]
+    slope, stderr = bootstrap_slope(x, samples)
     theory_slope = _slope(x, scan.predicted[window])
+    half = stdtrit(len(samples) - 1, 0.975) * stderr
+    cut = np.exp(SHORTER * np.log(x[-1] / x[0]))
+    parts = [use for use in (x >= x[0] * cut, x <= x[-1] / cut) if use.sum() > 1]
+    moved = [abs(_slope(x[use], samples.mean(0)[use]) - slope) for use in parts]
     return Fit(
         (float(x[0]), float(x[-1])),
         -theory_slope,
         -slope,
         stderr,
+        (float(-slope - half), float(-slope + half)),
+        max(moved),
         "steady" if drift <= DRIFT else f"slope drifts by {drift:.0%}",
     )
 
@@ -91,16 +106,32 @@ def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return slopes
 
 
-def jackknife_slope(x: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
-    """Log-log slope of the mean over seeds and its jackknife standard error; samples (S, X).
+def bootstrap_means(samples: np.ndarray) -> np.ndarray:
+    """(BOOTSTRAPS, X) means over as many draws again, drawn with replacement from samples (S, X).
 
-    Leaving out one seed at all x at once keeps the correlation along a training curve.
+    A draw is taken at all x at once, which keeps the correlation along a training curve.
     """
     count = len(samples)
-    total = samples.sum(0)
-    left_out = np.array([_slope(x, (total - row) / (count - 1)) for row in samples])
-    stderr = np.sqrt((count - 1) * np.mean((left_out - left_out.mean()) ** 2))
-    return _slope(x, total / count), float(stderr)
+    picked = np.random.default_rng(0).integers(count, size=(BOOTSTRAPS, count))
+    return samples[picked].mean(1)
+
+
+def quantile(draws: int) -> float:
+    """Half width of a 95 % interval over draws, in standard deviations of `bootstrap_means`.
+
+    Student's, for few draws; the root is what resampling takes from the variance.
+    """
+    return float(stdtrit(draws - 1, 0.975) * np.sqrt(draws / (draws - 1)))
+
+
+def bootstrap_slope(x: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
+    """Log-log slope of the mean over seeds and its standard error; samples (S, X)."""
+    count = len(samples)
+    means = bootstrap_means(samples)
+    if np.any(means <= 0):
+        raise ValueError("Argument `samples` must be positive, but is not: a loss <= 0 has no logarithm.")
+    slopes = np.polyfit(np.log(x), np.log(means).T, 1)[0]
+    return _slope(x, samples.mean(0)), float(np.std(slopes) * np.sqrt(count / (count - 1)))
 
 
 def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[float, float]:

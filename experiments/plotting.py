@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,7 +12,8 @@ from experiments.fits import Fit
 # Okabe and Ito 2008, safe for colour-blind readers; markers differ too
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-CAPTION = "lines: theory; "
+CAPTION, POINTS = "lines: theory; ", "points: simulation, two standard errors"
+OUTLINE = [patheffects.withStroke(linewidth=2.0, foreground="k")]  # text on a coloured ground
 STYLE = {
     "pdf.fonttype": 42,
     "font.size": 9,
@@ -21,13 +23,13 @@ STYLE = {
 
 
 def new_figure(
-    rows: int, columns: int, width: float = 3.7, height: float = 3.3, caption: str = CAPTION
+    rows: int, columns: int, width: float = 3.7, height: float = 3.3, caption: str = CAPTION + POINTS
 ) -> tuple[Figure, np.ndarray]:
-    """A figure without a window behind it, and its axes (rows, columns); caption: what lines are."""
+    """A figure without a window behind it, and its axes (rows, columns); caption: what lines and points are."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
-    figure.suptitle(f"{caption}points: simulation, two standard errors", fontsize=8, color="0.35")
+    figure.suptitle(caption, fontsize=8, color="0.35")
     return figure, axes
 
 

@@ -1,6 +1,8 @@
 """What simulation and exact solution share: checks, draws, batches of seeds, risk and training loss."""
 
+import contextlib
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +24,17 @@ from rfm.risk import population_risk
 from rfm.steps import LARGEST
 
 MEMORY = 2**30  # bytes that one batch of seeds may take
+
+
+class Batch(NamedTuple):
+    """Draws of all models of some seeds: each field with a leading axis S.
+
+    eigensystems: curvatures (S, m) and directions (S, m, m) of the training loss, where they are needed.
+    """
+
+    keys: Keys
+    draws: Draw
+    eigensystems: tuple[Array, Array] | None
 
 
 class Solution(NamedTuple):
@@ -60,13 +73,16 @@ def run(
     risk, train_loss, steps = [], [], math.inf
     with float64():
         optimizer = resolve(optimizer, times)
-        for batch, seeds in _batches(problem, setting, len(times), keys, ensemble * bags, progress):
-            members, draws, eigen = _draw(problem, setting, batch, ensemble, bags, spectrum)
-            _refuse_tracers(draws)  # arguments closed over by a transformation
+        for some, seeds in _batches(problem, setting, len(times), keys, ensemble * bags, progress):
+            drawing = problem, setting, some, ensemble, bags, spectrum
+            ahead = _compile_ahead(drawing, (problem, setting, optimizer, times), (method, ensemble * bags))
+            batch = _draw(*drawing)
+            _refuse_tracers(batch)  # arguments closed over by a transformation
             if spectrum:
-                edge = stability_edge(optimizer, np.asarray(eigen[0]), setting.num_samples)
+                edge = stability_edge(optimizer, np.asarray(batch.eigensystems[0]), setting.num_samples)
                 check_stability(optimizer, edge, *setting[:2])
-            found = _evaluate(problem, setting, optimizer, times, members, draws, eigen, method, ensemble * bags)
+            ahead.join()
+            found = _evaluate(problem, setting, optimizer, times, batch, method, ensemble * bags)
             risk.append(np.asarray(found[0])[:seeds])
             train_loss.append(np.asarray(found[1])[:seeds])
             steps = min(steps, math.inf if found[2] is None else int(found[2]))
@@ -166,43 +182,52 @@ def over_seeds(function: Callable, *args: Array) -> Array:
     return jax.vmap(function)(*args)
 
 
+def _compile_ahead(drawing: tuple, known: tuple, static: tuple) -> threading.Thread:
+    """Compile `_evaluate` beside `_draw`: a fresh process waits for compilation longer than for anything else."""
+    batch = _draw.eval_shape(*drawing)
+
+    def work():
+        with float64(), contextlib.suppress(Exception):  # whatever is wrong is raised by the call itself
+            _evaluate.lower(*known, batch, *static).compile()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
 @partial(jax.jit, static_argnums=(1, 3, 4, 5))
-def _draw(
-    problem: Problem, setting: Setting, keys: Array, ensemble: int, bags: int, spectrum: bool
-) -> tuple[Keys, Draw, tuple[Array, Array] | None]:
+def _draw(problem: Problem, setting: Setting, keys: Array, ensemble: int, bags: int, spectrum: bool) -> Batch:
     members = member_keys(keys, ensemble, bags)
     draws = over_seeds(partial(draw, problem, setting), members)
-    return members, draws, eigensystems(setting, draws) if spectrum else None
+    return Batch(members, draws, eigensystems(setting, draws) if spectrum else None)
 
 
-@partial(jax.jit, static_argnums=(1, 7, 8))
+@partial(jax.jit, static_argnums=(1, 5, 6))
 def _evaluate(
     problem: Problem,
     setting: Setting,
     optimizer: Optimizer,
     times: Array,
-    members: Keys,
-    draws: Draw,
-    eigen: tuple[Array, Array] | None,
+    batch: Batch,
     method: Callable,
     models: int,
 ) -> tuple[Array, Array, Array | None]:
     """Risk and training loss (S, T) of seeds of some models each, and the steps taken."""
-    found = method(problem, setting, optimizer, times, members, draws, eigen)
+    found = method(problem, setting, optimizer, times, batch)
     grouped = lambda x: x.reshape(-1, models, *x.shape[1:])  # noqa: E731
     risk, weights = found.risk, found.weights
     if risk is None or models > 1:
-        risk = over_seeds(partial(population_risk, problem, setting), *jax.tree.map(grouped, (members, weights)))
+        risk = over_seeds(partial(population_risk, problem, setting), *jax.tree.map(grouped, (batch.keys, weights)))
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
         own = found.risk
         if own is None:
             alone = lambda keys, v: population_risk(problem, setting, *jax.tree.map(lambda x: x[None], (keys, v)))  # noqa: E731
-            own = risk if models == 1 else over_seeds(alone, members, weights)
+            own = risk if models == 1 else over_seeds(alone, batch.keys, weights)
         return risk, grouped(own).mean(1) + problem.noise_var, found.steps
 
     def loss(draw, v):
         outputs = v @ draw.gram * setting.num_samples if draw.design is None else v @ draw.design.T  # (T, P)
         return jnp.mean((outputs - draw.labels) ** 2, axis=1)
 
-    return risk, grouped(jax.vmap(loss)(draws, weights)).mean(1), found.steps
+    return risk, grouped(jax.vmap(loss)(batch.draws, weights)).mean(1), found.steps

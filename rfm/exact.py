@@ -6,9 +6,9 @@ import jax
 from jax import Array
 
 from rfm import checks
-from rfm.batches import Solution, run
+from rfm.batches import Batch, Solution, run
 from rfm.curve import EXACT, Curve
-from rfm.features import Draw, Keys, Setting
+from rfm.features import Setting
 from rfm.one_pass import expect_one_pass
 from rfm.optimizers import SGD, Optimizer
 from rfm.problem import Problem
@@ -49,16 +49,8 @@ def exact(
     return run(problem, setting, optimizer, times, keys, method, EXACT, ensemble, bags, progress)
 
 
-def solve(
-    problem: Problem,
-    setting: Setting,
-    optimizer: Optimizer,
-    times: Array,
-    keys: Keys,
-    draws: Draw,
-    eigensystems: tuple[Array, Array],
-) -> Solution:
-    """Weights (S, T, n) at all times, for a batch of draws and their eigensystems."""
+def solve(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
+    """Weights (S, T, n) at all times, from the eigensystems of a batch."""
 
     def one(draw, z, basis):  # z (m,), basis (m, m)
         response = optimizer.response(z, times[:, None])  # (T, m)
@@ -69,4 +61,4 @@ def solve(
             return (response * (draw.labels @ basis / p)) @ (basis.T @ draw.design)
         return (response * (draw.labels @ draw.design / p @ basis)) @ basis.T
 
-    return Solution(jax.vmap(one)(draws, *eigensystems))
+    return Solution(jax.vmap(one)(batch.draws, *batch.eigensystems))

@@ -114,12 +114,12 @@ def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
 
 def num_chunks(problem: Problem) -> int:
     """Steps of the stream over modes."""
-    return math.ceil(problem.num_modes / chunk_length(problem))
+    return -(-problem.num_modes // chunk_length(problem))
 
 
 def chunk_length(problem: Problem) -> int:
-    """Modes a step."""
-    return min(CHUNK, problem.num_modes)
+    """Modes a step; the number of modes of a tail is traced, those beyond it count as zero."""
+    return CHUNK if problem.tail is not None else min(CHUNK, problem.num_modes)
 
 
 def feature_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> tuple[Array, Array, Array]:

@@ -13,37 +13,29 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from rfm.batches import Solution
-from rfm.features import BLOCK, Draw, Keys, Setting, chunk_length, normal, num_chunks
+from rfm.batches import Batch, Solution
+from rfm.features import BLOCK, Setting, chunk_length, normal, num_chunks
 from rfm.optimizers import SGD
 from rfm.problem import Problem
 from rfm.steps import take_steps
 
 
-def train_one_pass(
-    problem: Problem,
-    setting: Setting,
-    optimizer: SGD,
-    times: Array,
-    keys: Keys,
-    draws: Draw,
-    eigensystems: tuple[Array, Array],
-) -> Solution:
+def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
     """Weights (S, T, N) at all times, and the risk of each model by itself."""
-    z, basis = eigensystems  # (S, N), (S, N, N)
-    best, floor = _best_weights(problem, draws, z, basis)
-    batch, width = setting.batch_size, z.shape[1] + 1
+    z, basis = batch.eigensystems  # (S, N), (S, N, N)
+    best, floor = _best_weights(problem, batch)
+    size, width = setting.batch_size, z.shape[1] + 1
     scale = jnp.sqrt(jnp.concatenate([z, floor[:, None] + problem.noise_var], axis=1))  # (S, N + 1)
     # samples of some steps at a time: random numbers come cheaper by the ten thousand
-    block = max(1, BLOCK // (batch * width))
+    block = max(1, BLOCK // (size * width))
 
     def refill(count):
-        one = lambda key: normal(jax.random.fold_in(key, count // block), (block, batch, width))  # noqa: E731
-        return jax.vmap(one)(keys.steps) * scale[:, None, None]
+        one = lambda key: normal(jax.random.fold_in(key, count // block), (block, size, width))  # noqa: E731
+        return jax.vmap(one)(batch.keys.steps) * scale[:, None, None]
 
     def step(sample, d, memory):
         x, e = sample[:, :-1], sample[:, -1]
-        return optimizer.step(lambda d: (x @ d - e) @ x / batch, d, memory)
+        return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
 
     def update(d, memory):
         memory, count, samples = memory
@@ -53,38 +45,30 @@ def train_one_pass(
         return d, (memory, count + 1, samples)
 
     start = -best
-    empty = jnp.zeros((len(start), block, batch, width))
+    empty = jnp.zeros((len(start), block, size, width))
     memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int), empty
     distance, count = take_steps(update, start, memory, times)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
     return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis), count, risk)
 
 
-def expect_one_pass(
-    problem: Problem,
-    setting: Setting,
-    optimizer: SGD,
-    times: Array,
-    keys: Keys,
-    draws: Draw,
-    eigensystems: tuple[Array, Array],
-) -> Solution:
+def expect_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
     """Expected risk (S, T): second moments of d and of d before, along every direction, step by step.
 
     With c = E d_t^2, m = E d_t d_{t-1}, p = E d_{t-1}^2, a = 1 + momentum - lr z and L = floor + noise_var + sum z c,
     E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) gives
     c <- a^2 c - 2 a momentum m + momentum^2 p + (lr^2/B) (z^2 c + z L),  m <- a c - momentum m,  p <- c.
     """
-    del setting, keys
-    z, basis = eigensystems
-    best, floor = _best_weights(problem, draws, z, basis)
-    lr, beta, batch = optimizer.lr, optimizer.momentum, optimizer.batch_size
+    del setting
+    z, _ = batch.eigensystems
+    best, floor = _best_weights(problem, batch)
+    lr, beta, size = optimizer.lr, optimizer.momentum, optimizer.batch_size
     a = 1.0 + beta - lr * z
 
     def update(c, memory):
         m, p = memory
         label_risk = floor + problem.noise_var + jnp.sum(z * c, axis=1)
-        noise = lr**2 / batch * (z**2 * c + z * label_risk[:, None])
+        noise = lr**2 / size * (z**2 * c + z * label_risk[:, None])
         return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
 
     start = best**2
@@ -93,9 +77,10 @@ def expect_one_pass(
     return Solution(None, count, risk)
 
 
-def _best_weights(problem: Problem, draws: Draw, z: Array, basis: Array) -> tuple[Array, Array]:
+def _best_weights(problem: Problem, batch: Batch) -> tuple[Array, Array]:
     """v* in the eigenbasis (S, N), and the risk that no weights go below (S,)."""
-    moment = jnp.einsum("sn,snm->sm", draws.labels, basis)
+    z, basis = batch.eigensystems
+    moment = jnp.einsum("sn,snm->sm", batch.draws.labels, basis)
     cutoff = jnp.max(z, axis=1, keepdims=True) * z.shape[1] * jnp.finfo(z.dtype).eps  # N > M: directions of no weight
     best = jnp.where(z > cutoff, moment / jnp.where(z > cutoff, z, 1.0), 0.0)
 

@@ -32,7 +32,7 @@ class PowerLawTail:
     b: Array
     eigenvalue_scale: Array
     power_scale: Array
-    num_modes: int | None = static()  # None: infinite
+    num_modes: Array | None  # None: infinite
 
 
 @pytree
@@ -96,7 +96,10 @@ class Problem:
         """M, or math.inf."""
         if self.tail is None:
             return self.eigenvalues.shape[0]
-        return math.inf if self.tail.num_modes is None else self.tail.num_modes
+        num_modes = self.tail.num_modes
+        if num_modes is None or is_traced(num_modes):
+            return math.inf if num_modes is None else num_modes
+        return int(num_modes)
 
     def modes(self, start: int, length: int) -> tuple[Array, Array]:
         """(eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.
@@ -122,19 +125,21 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
     converges. In the papers' symbols: a, b of Bordelon et al. 2024; b = 2 alpha, a = 2 alpha + 2 beta of
     Paquette et al. 2024; a = b = 1 + alpha_K of Bahri et al. 2021.
 
-    Raises ValueError outside these ranges. a, b and noise_var may be traced.
+    Raises ValueError outside these ranges. a, b and noise_var may be traced, and so may num_modes: then, in theory,
+    it may be any real number from 128 on.
     """
     checks.number("a", a, 1.0, "a number > 1")
     checks.number("b", b, 0.0, "a number > 0")
     if num_modes is None:
         checks.number("b", b, 1.0, "a number > 1 for infinitely many modes (a trace that converges)")
-    else:
+    elif not is_traced(num_modes):
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
-    deepest = 600.0 / math.log(max(2, min(num_modes or HEAD, WHOLE)))
+    known = not (num_modes is None or is_traced(num_modes))
+    deepest = 600.0 / math.log(max(2, min(num_modes, WHOLE) if known else HEAD))
     if not is_traced(b) and b > deepest:
         checks.fail("b", f"at most {deepest:.4g} for this number of modes (eigenvalues within float64)", b)
     xp = jnp if is_traced(a, b) else np
-    whole = num_modes is not None and num_modes <= WHOLE
+    whole = known and num_modes <= WHOLE
     k = np.arange(1.0, (num_modes if whole else HEAD) + 1.0)
     a, b = (x if is_traced(x) else np.float64(x) for x in (a, b))
     tail = None if whole else PowerLawTail(a, b, np.float64(1.0), np.float64(1.0), num_modes)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from rfm.batches import Solution, run
+from rfm.batches import Batch, Solution, run
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.exact import solve
-from rfm.features import Draw, Keys, Setting
+from rfm.features import Draw, Setting
 from rfm.one_pass import train_one_pass
 from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.problem import Problem
@@ -62,17 +62,9 @@ def simulate(
     return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, progress)
 
 
-def train(
-    problem: Problem,
-    setting: Setting,
-    optimizer: Optimizer,
-    times: Array,
-    keys: Keys,
-    draws: Draw,
-    eigensystems: tuple[Array, Array] | None,
-) -> Solution:
-    """Weights (S, T, n) at all times, for a batch of draws; the eigensystems of `solve` are not used."""
-    del eigensystems
+def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
+    """Weights (S, T, n) at all times, step by step; the eigensystems of `solve` are not used."""
+    draws = batch.draws
     if isinstance(optimizer, Ridge):
         return Solution(jax.vmap(lambda draw: _solve_ridge(setting, optimizer, draw)[None])(draws))
 
@@ -89,7 +81,7 @@ def train(
     def update(v, memory):
         memory, count = memory
         one = lambda draw, key, v, memory: optimizer.step(gradient(draw, key, count), v, memory)  # noqa: E731
-        v, memory = jax.vmap(one)(draws, keys.steps, v, memory)
+        v, memory = jax.vmap(one)(draws, batch.keys.steps, v, memory)
         return v, (memory, count + 1)
 
     seeds, n = draws.labels.shape[0], (draws.gram if draws.design is None else draws.design).shape[-1]

@@ -7,5 +7,13 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Each program on CPU holds tens of memory maps; a process may have 65,530, and XLA crashes at the next one."""
+    yield
+    jax.clear_caches()

@@ -14,7 +14,7 @@ import pytest
 
 import rfm
 from experiments.algorithms import ALGORITHMS
-from experiments.cli import build_parser, main
+from experiments.cli import COMMANDS, build_parser, main
 
 SMALL = ["--modes", "300", "--seeds", "4", "--quick"]
 COMPARE = ["compare", "--features", "40", "--samples", "60", *SMALL]
@@ -196,6 +196,19 @@ def test_double_descent(tmp_path, capsys):
         (["decompose", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
         (["decompose", "--optimizer", "gd", "--lr", "1.3"], "`lr` must be < 1."),
         (["double-descent", "--size", "2"], "`size` must be an integer >= 8, but is 2"),
+        (["exponents", "--a", "1"], "`a` must be a number > 1, but is 1.0"),
+        (["exponents", "--b", "0.9"], "`b` must be a number > 1"),
+        (["exponents", "--seeds", "1"], "`seeds` must be an integer >= 2"),
+        (["phases", "--grid", "1"], "`grid` must be an integer >= 2, but is 1"),
+        (["phases", "--compute", "10"], "`compute` must be a finite number >= 1e4"),
+        (["frontier", "--compute", "-5"], "`compute` must be"),
+        (["frontier", "--compute", "0.001"], "`compute` must be"),
+        (["frontier", "--a", "1"], "`a` must be"),
+        (["frontier", "--tune-lr"], "`tune-lr` must be left out but for --optimizer sgd"),
+        (["frontier", "--optimizer", "gd", "--weight-decay", "0.1"], "`optimizer` must be at constant lr"),
+        (["frontier", "--optimizer", "sgd", "--lr", "9"], "`lr` must be"),
+        (["frontier", "--optimizer", "sgd", "--samples", "100"], "`num_samples` must be"),
+        (["scale-time", "--b", "1"], "`b` must be a number > 1"),
     ],
 )
 def test_wrong_value_is_one_line_and_exit_2(tmp_path, capsys, arguments, message):
@@ -221,7 +234,7 @@ def test_typo_is_exit_2(arguments, capsys):
 
 
 def test_help_tells_every_default(capsys):
-    for command in ("compare", "double-descent", "decompose"):
+    for command in COMMANDS:
         with pytest.raises(SystemExit) as stop:
             build_parser().parse_args([command, "--help"])
         assert stop.value.code == 0

@@ -109,46 +109,6 @@ def test_duality():
         assert abs(data / model / (b - a + 1) - 1) < 0.01
 
 
-@pytest.mark.parametrize(("task", "exponent"), [((3.0, 1.5), 2 / 3), ((4.0, 1.5), 0.75), ((2.0, 1.5), 0.4)], ids=str)
-def test_frontier(task, exponent):
-    """Exponents of N* and risk* in compute, where S1 says 0.800, 1.2 and 0.4."""
-    size, risk = exponents.frontier_exponents(*task)
-    np.testing.assert_allclose(risk, exponent)
-    found = theory.frontier(rfm.power_law(*task, None), np.geomspace(1e2, 1e11, 4), optimizer=FLOW)
-    assert found.converged.all()
-    assert abs(found.risk_exponent[-1] - risk) < 0.01
-    assert abs(found.size_exponent[-1] - size) < 0.01
-    claimed = exponents.CLAIMS["compute"].exponent(*task)
-    if task[0] - 1 > task[1]:
-        assert abs(found.risk_exponent[-1] - claimed) > 0.1
-    # no other size does better with the same compute
-    for factor in (0.8, 1.25):
-        n = found.num_features[1] * factor
-        assert _risk(rfm.power_law(*task, None), found.compute[1] / n, num_features=n) > found.risk[1]
-
-
-@pytest.mark.parametrize("name", ["Ia", "II", "III"])
-def test_frontier_of_one_pass_sgd(name):
-    """Phases with a trace that converges, at a constant lr: within 0.01 at C = 1e11, closer with every decade."""
-    alpha, beta = PHASES[name]
-    phase = exponents.phase(alpha, beta)
-    problem = rfm.power_law(*exponents.from_alpha_beta(alpha, beta), None)
-    found = theory.frontier(problem, np.geomspace(1e7, 1e11, 3), optimizer=rfm.SGD(0.3, 1))
-    assert found.converged.all()
-    gap = np.abs(found.risk_exponent - phase.risk)
-    assert gap[-1] < 0.01
-    assert np.all(np.diff(gap) < 0)
-    assert abs(found.size_exponent[-1] - phase.size) < 0.015
-
-
-def test_frontier_refuses():
-    problem = rfm.power_law(1.8, 1.5, None)
-    wrong = ([-1.0], FLOW, "compute"), ([1.0], rfm.SGD(0.1, 4), "compute"), ([9.0], RIDGELESS, "optimizer")
-    for compute, optimizer, name in wrong:
-        with pytest.raises(ValueError, match=name):
-            theory.frontier(problem, compute, optimizer=optimizer)
-
-
 def best_balance(alpha, beta):
     """(size, risk) exponents by brute force: minimise the largest of the four terms over d = f^x, r = f^(1-x)."""
     x = np.linspace(0.0, 1.0, 200_001)

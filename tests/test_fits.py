@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.compare import Scan
-from experiments.fits import DRIFT, choose_window, fit_exponent, jackknife_slope, local_slopes, power_law_exponents
+from experiments.fits import DRIFT, bootstrap_slope, choose_window, fit_exponent, local_slopes, power_law_exponents
 
 
 def make_scan(x, samples, predicted, limit):
@@ -53,12 +53,12 @@ def test_refusal_where_nothing_is_at_its_limit():
 
 
 def test_standard_error_covers_the_truth():
-    """Over 400 synthetic scans |fit - truth| / stderr is like a t variable: 95 % within 2.13 for 16 seeds."""
+    """Over 500 synthetic scans |fit - truth| / stderr is like a t variable: 95 % within 2.13 for 16 seeds."""
     rng = np.random.default_rng(1)
     x = np.geomspace(1, 100, 15)
     scores = []
-    for _ in range(400):
-        slope, stderr = jackknife_slope(x, noisy(rng, x**-0.7, 16, 0.1))
+    for _ in range(500):
+        slope, stderr = bootstrap_slope(x, noisy(rng, x**-0.7, 16, 0.1))
         scores.append((slope + 0.7) / stderr)
     covered = np.mean(np.abs(scores) < 2.13)
     assert 0.92 < covered < 0.975  # two binomial standard errors about 0.95

@@ -1,5 +1,7 @@
 """Sums over modes: the compressed tail against direct sums, closed forms, and itself at other M."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import INF
@@ -124,3 +126,17 @@ def test_modes_by_formula_and_by_array_agree():
     np.testing.assert_allclose(lam[:10] * w[:10] ** 2, k**-1.8, rtol=1e-13)
     assert not np.any(lam[10:])
     assert not np.any(w[10:])
+
+
+@pytest.mark.parametrize("num_modes", [600, 10_000, 10**9])
+def test_traced_number_of_modes(num_modes):
+    """One compilation for every M, the same sums as with M known; and a derivative in M."""
+
+    def trace(m):
+        problem = rfm.power_law(1.8, 1.2, m)
+        modes = problem_modes(problem, jnp.asarray(60.0))
+        return jnp.sum(modes.multiplicity * modes.eigenvalues)
+
+    np.testing.assert_allclose(jax.jit(trace)(float(num_modes)), trace(num_modes), rtol=1e-13)
+    slope = jax.grad(trace)(float(num_modes))
+    np.testing.assert_allclose(slope, num_modes**-1.2, rtol=2 / num_modes)  # the mode that comes next

@@ -162,6 +162,12 @@ def frontier_exponents(a: float, b: float) -> tuple[float, float]:
     return (a - b) / a, (a - 1.0) / a
 
 
+def frontier_balance(a: float, b: float) -> str:
+    """Which two terms of the risk `frontier_exponents` balances."""
+    _check(a, b)
+    return "time = model" if a - 1.0 < b else "time = early correction"
+
+
 class Claim(NamedTuple):
     """An exponent as a paper states it, where it differs from the one here."""
 

@@ -173,7 +173,7 @@ def _curves(problem, num_features, num_samples, optimizer, times, parametrizatio
         optimizer = resolve(optimizer, times)
         arguments = (dataclasses.replace(problem, population=None), num_features, num_samples, optimizer, times)
         arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
-        curves = _evaluate(*arguments, standard, split, _nodes(*arguments, standard))
+        curves = evaluate(*arguments, standard, split, _nodes(*arguments, standard))
     if not is_traced(curves):
         check_stability(optimizer, np.asarray(curves.spectral_edge), num_features, num_samples)
     return settle(curves)
@@ -185,13 +185,21 @@ def _nodes(problem, num_features, num_samples, optimizer, times, standard) -> in
         return NODES
     if is_traced(optimizer.momentum):
         return TRACED_NODES
-    if is_traced(
-        problem, num_features, num_samples, optimizer, times
-    ):  # ten decades, and all that the momentum asks for
-        turns = math.pi**2 / -math.log(max(float(optimizer.momentum), LEAST_FLATNESS))
-        needed = (math.log(1e10) + 6.0 + turns) / STEP
-    else:
-        needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
+    if is_traced(problem, num_features, num_samples, optimizer, times):
+        return most_nodes(optimizer)
+    needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
+    return _in_steps(needed, optimizer)
+
+
+def most_nodes(optimizer: Optimizer) -> int:
+    """Nodes for ten decades of times at any lr, and all that the momentum asks for."""
+    if not hasattr(optimizer, "momentum"):
+        return NODES
+    turns = math.pi**2 / -math.log(max(float(optimizer.momentum), LEAST_FLATNESS))
+    return _in_steps((math.log(1e10) + 6.0 + turns) / STEP, optimizer)
+
+
+def _in_steps(needed: float, optimizer: Optimizer) -> int:
     nodes = NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
     if nodes > MOST_NODES:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", float(optimizer.momentum))
@@ -224,7 +232,7 @@ def _symbols(problem, num_features, num_samples, optimizer, times, standard):
 
 
 @partial(jax.jit, static_argnums=(5, 6, 7))
-def _evaluate(
+def evaluate(
     problem: Problem,
     num_features: Array,
     num_samples: Array,
@@ -234,6 +242,7 @@ def _evaluate(
     split: bool,
     nodes: int,
 ) -> LearningCurve:
+    """Curves of jax arrays, unchecked, with so many nodes; see `predict`."""
     modes, inv_n, inv_p, algorithm = _symbols(problem, num_features, num_samples, optimizer, times, standard)
     if isinstance(optimizer, SGD):
         return one_pass_curve(modes, problem.noise_var, inv_n, times, **vars(optimizer), nodes=nodes)

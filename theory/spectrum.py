@@ -45,10 +45,12 @@ def power_law_tail(
     eigenvalue_scale: Array,
     power_scale: Array,
     first: int,
-    num_modes: int | None,
+    num_modes: Array | None,
     depth: Array,
 ) -> Modes:
     """Modes first + 1 .. num_modes (None: infinity) of lambda_k = c k^-b, lambda_k w_k^2 = d k^-a.
+
+    num_modes may be traced and any real number above HEAD; up to HEAD it counts whole modes.
 
     Euler-Maclaurin turns the sum into an integral with end corrections; the integral runs over v = b log k,
     where the poles of 1/(kappa + lambda) keep a fixed distance pi - |arg kappa| from the path whatever b is.
@@ -57,32 +59,26 @@ def power_law_tail(
     """
     # notation: c = eigenvalue_scale, d = power_scale
     c, d = eigenvalue_scale, power_scale
-    resolved = max(first, min(HEAD, num_modes) if num_modes else HEAD)  # one by one up to here
-    k_parts = [np.arange(first + 1, resolved + 1, dtype=float)]
-    n_parts = [np.ones(resolved - first)]  # how many modes each k stands for
-    if num_modes is None or num_modes > resolved:
-        offsets, weights = _end_correction()
-        k_parts.append(resolved + offsets)
-        n_parts.append(np.where(offsets == 0, -0.5, -weights))
-        if num_modes is not None:
-            k_parts.append(num_modes + offsets)
-            n_parts.append(np.where(offsets == 0, 0.5, weights))
-        log_end = np.inf if num_modes is None else np.log(num_modes)
-        v_start = b * np.log(resolved)
-        v_end = jnp.maximum(jnp.minimum(depth, DEEPEST), v_start + 12.0)
-        if num_modes is not None:  # not left to a minimum with infinity, whose derivative is NaN
-            v_end = jnp.minimum(b * log_end, v_end)
-        x, dx = _strip_rule(PANEL)
-        v = v_start + (v_end - v_start) * x  # (PANEL,)
-        k_panel = jnp.exp(v / b)
-        n_panel = (v_end - v_start) * dx * k_panel / b  # dk = k dv / b
-        k = jnp.concatenate([np.concatenate(k_parts), k_panel])
-        n = jnp.concatenate([np.concatenate(n_parts), n_panel])
-        lumps = _lumps(a, b, c, d, v_end / b, log_end)
-    else:
-        k, n, lumps = jnp.asarray(k_parts[0]), jnp.asarray(n_parts[0]), None
-    nodes = Modes(c * k**-b, n, n * d * k**-a)
-    return nodes if lumps is None else join(nodes, lumps)
+    resolved = max(first, HEAD)  # one by one up to here
+    offsets, weights = _end_correction()
+    one_by_one = np.arange(first + 1.0, resolved + 1.0)
+    v_start = b * np.log(resolved)
+    v_end = jnp.maximum(jnp.minimum(depth, DEEPEST), v_start + 12.0)
+    # how many modes each k stands for: one, and the end corrections of the integral
+    k_parts = [one_by_one, resolved + offsets]
+    n_parts = [np.ones_like(one_by_one), np.where(offsets == 0, -0.5, -weights)]
+    log_end = None
+    if num_modes is not None:
+        end = jnp.maximum(num_modes, resolved)  # fewer modes: an empty integral, whose corrections cancel
+        log_end = jnp.log(end)
+        v_end = jnp.minimum(b * log_end, v_end)
+        k_parts.append(end + offsets)
+        n_parts = [jnp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
+    x, dx = _strip_rule(PANEL)
+    k_parts.append(jnp.exp((v_start + (v_end - v_start) * x) / b))  # (PANEL,)
+    n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b
+    k, n = jnp.concatenate(k_parts), jnp.concatenate(n_parts)
+    return join(Modes(c * k**-b, n, n * d * k**-a), _lumps(a, b, c, d, v_end / b, log_end))
 
 
 def join(head: Modes, tail: Modes) -> Modes:
@@ -91,20 +87,20 @@ def join(head: Modes, tail: Modes) -> Modes:
 
 
 def _lumps(a, b, c, d, log_start, log_end) -> Modes:
-    """Two nodes for log k in (log_start, log_end): one carries sum lambda, one carries sum lambda w^2.
+    """Two nodes for log k in (log_start, log_end or infinity): one carries sum lambda, one carries sum lambda w^2.
 
     Each sits at the mean eigenvalue of what it carries, so it is right to second order in lambda/kappa.
     """
 
     def span(p):  # int k^-p dk over the range / k^(1-p) at its start: positive however short the range
         q = 1.0 - p
-        if np.isinf(log_end):
+        if log_end is None:
             return -1.0 / q
         x = q * width
         small = jnp.abs(x) < 1e-12
         return jnp.where(small, 1.0, jnp.expm1(x) / jnp.where(small, 1.0, x))  # a factor `width` left out
 
-    width = 1.0 if np.isinf(log_end) else jnp.maximum(log_end - log_start, 0.0)
+    width = 1.0 if log_end is None else jnp.maximum(log_end - log_start, 0.0)
     # only ratios of spans are divided: a width that is zero up to rounding may round either way
     first = c * jnp.exp(-b * log_start)
     at_trace = first * span(2 * b) / span(b)

@@ -217,7 +217,7 @@ def table(scans: list[Scan]) -> list[dict]:
 def draw(scans: list[Scan], fits: list[Fit]):
     """The three scans side by side."""
     own = any(scan.own_theory for scan in scans)
-    figure, axes = plotting.new_figure(1, len(scans), caption=plotting.CAPTION if own else "")
+    figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if own else "") + plotting.POINTS)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
         plotting.draw_scan(ax, scan, fit if scan.comparable else None)
     return figure
