@@ -24,7 +24,8 @@ def test_exponents(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
     assert main(["exponents", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert "2.000 (S1 eq. 14)  1.250        1.2499  claim FAILS; closed form holds" in printed
+    assert "1.2499" in printed
+    assert "claim FAILS; closed form holds" in printed
     rows, record = outputs(tmp_path, "exponents")
     by_name = {row["quantity"]: row for row in rows if row["closed_form"]}
     assert abs(float(by_name["time t, N = P = inf"]["theory"]) - 1.6) < 0.01

@@ -39,10 +39,10 @@ def test_exponents(task, exponent):
 def test_limited_data_and_early_stopping():
     """With few noisy samples no N t <= C does better: at equal compute a wider model stops earlier already."""
     problem, samples = rfm.power_law(2.0, 1.5, None, 0.1), 300
-    found = theory.frontier(problem, np.array([1e3, 1e6]), num_samples=samples, optimizer=FLOW)
+    found = theory.frontier(problem, np.array([1e3, 1e6, 1e8]), num_samples=samples, optimizer=FLOW)
     assert found.converged.all()
     assert (found.risk_exponent >= 0).all()
-    for compute, best in zip(found.compute, found.risk, strict=True):
+    for compute, best in zip(found.compute[:2], found.risk[:2], strict=True):
         sizes = np.geomspace(2, compute / 0.1, 40)
         times = np.geomspace(1e-1, compute, 120)
         for n in sizes:
@@ -50,8 +50,8 @@ def test_limited_data_and_early_stopping():
             allowed = theory.predict(problem, **args).risk[n * times <= compute * (1 + 1e-12)]
             assert np.all(allowed >= best * (1 - 1e-9))
     # data limits: risk hardly falls any more, and all further compute goes into the model
-    assert found.risk_exponent[1] < 0.1
-    assert found.size_exponent[1] > 0.9
+    assert found.risk_exponent[2] < 0.01
+    assert found.size_exponent[2] > 0.95
 
 
 PHASES = {

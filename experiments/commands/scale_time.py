@@ -16,7 +16,7 @@ from rfm import checks
 from theory import exponents
 
 SURFACE_SAMPLES, SURFACE_NOISE = 100, 0.1
-SURFACE_SIZES = np.geomspace(8, 2048, 33)
+SURFACE_SIZES = SURFACE_SAMPLES * np.geomspace(1 / 16, 16, 33)
 SURFACE_CLOCK = rfm.log_times(1e-1, 1e8, 46)
 LARGE_SIZES = (512, 1024, 2048, 4096)  # where slopes of the time to a risk are taken
 EARLY_LEVELS = np.geomspace(1.0, 0.6, 15)
@@ -251,8 +251,9 @@ def surface(ax, args, infinite, finite, keys):
     middle = (SURFACE_SIZES > SURFACE_SAMPLES / 4) & (SURFACE_SIZES < SURFACE_SAMPLES * 4)
     late = risk[:, SURFACE_CLOCK >= 1e4]
     peaks = np.unique(SURFACE_SIZES[middle][np.argmax(late[middle], axis=0)])
-    where = ", ".join(f"{peak:.0f}" for peak in peaks)
-    moves = "the peak does not move with N t" if len(peaks) == 1 else "the peak moves with N t"
+    where = " to ".join(f"{peak:.0f}" for peak in dict.fromkeys((peaks[0], peaks[-1])))
+    stays = peaks[-1] / peaks[0] < 1.3  # one step of the grid, over four decades of the clock
+    moves = "the peak does not move with N t" if stays else "the peak moves with N t"
     rows = [
         {"row": "surface", "N": float(n), "clock": float(t), "risk": float(r)}
         for n, line in zip(SURFACE_SIZES, risk, strict=True) for t, r in zip(SURFACE_CLOCK, line, strict=True)
