@@ -107,6 +107,11 @@ def laws(a: float, b: float) -> list[Law]:
             lambda x: _best(a, b, x, sgd=True).risk, COMPUTE, (1e4, COMPUTE),
             phase.risk, "S4", points=9,
         ))  # fmt: skip
+    if a == b:
+        found.append(Law(
+            "kernel", "data P against alpha_K, flat teacher", p, data_exponent, lambda x: at_end(x, "num_samples"),
+            LARGE, (4.0, LARGE), b - 1.0, "S3",
+        ))  # fmt: skip
     if a - 1.0 < b:
         found.append(Law(
             "duality", "risk(P)/risk(N) at P = N", n, exponents.duality_ratio(a, b),

@@ -1,7 +1,5 @@
 """The `rfm` command: what it leaves behind, what it prints, how it refuses."""
 
-import csv
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +9,7 @@ import time
 import jax
 import optax
 import pytest
+from left_behind import outputs
 
 import rfm
 from experiments.algorithms import ALGORITHMS
@@ -25,15 +24,6 @@ def _keep_x64():
     before = jax.config.jax_enable_x64
     yield
     jax.config.update("jax_enable_x64", before)
-
-
-def outputs(folder, name):
-    """Rows and record of a finished command; all four files exist and no temporary one is left."""
-    assert sorted(p.name for p in folder.iterdir()) == [f"{name}.{s}" for s in ("csv", "json", "pdf", "png")]
-    assert (folder / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
-    assert (folder / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
-    with open(folder / f"{name}.csv") as file:
-        return list(csv.DictReader(file)), json.loads((folder / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("extra", [[], ["--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]])

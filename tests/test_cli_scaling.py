@@ -1,18 +1,10 @@
 """The commands on exponents: `rfm exponents`, `phases`, `frontier`, `scale-time`."""
 
-import jax
 import pytest
-from test_cli import outputs
+from left_behind import outputs
 
 from experiments import laws
 from experiments.cli import main
-
-
-@pytest.fixture(autouse=True)
-def _keep_x64():
-    before = jax.config.jax_enable_x64
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def without_frontiers(a, b):

@@ -35,6 +35,15 @@ def test_claims_that_fail():
     assert failing == {(task, name) for task in easy for name in ("model", "compute")} | {((1.5, 1.25), "duality")}
 
 
+def test_flat_teacher():
+    """S3: a = b = 1 + alpha_K, where data and model exponents are alpha_K and their amplitudes agree."""
+    rows = {law.name: law for law in laws(1.5, 1.5)}
+    assert rows["kernel"].claim == rows["kernel"].closed == 0.5
+    for name in ("kernel", "model", "data", "duality"):
+        assert abs(rows[name].measured() - rows[name].closed) < 0.01
+    assert rows["duality"].closed == 1.0
+
+
 def test_a_wrong_curve_is_noticed():
     """Negative control: the slope of another law."""
     law = Law("x", "x", "x", 0.5, lambda x: x**-0.6, 1e6, (1.0, 1e6))

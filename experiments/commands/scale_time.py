@@ -248,6 +248,7 @@ def surface(ax, args, infinite, finite, keys):
     ax.axhline(SURFACE_SAMPLES, color="w", lw=0.8, ls=":", label="$N = P$")
     ax.figure.colorbar(picture, ax=ax, label=r"$\log_{10}$ risk")
     plotting.finish(ax, "clock $N t$", "model size $N$", f"risk at P = {SURFACE_SAMPLES}, noise {args.noise:g}")
+    ax.legend(fontsize=6.5, frameon=False, labelcolor="w")
     middle = (SURFACE_SIZES > SURFACE_SAMPLES / 4) & (SURFACE_SIZES < SURFACE_SAMPLES * 4)
     late = risk[:, SURFACE_CLOCK >= 1e4]
     peaks = np.unique(SURFACE_SIZES[middle][np.argmax(late[middle], axis=0)])
