@@ -24,6 +24,7 @@ def test_exponents(tmp_path, capsys, monkeypatch):
     assert record["settings"]["verdicts"]["time"] == "claim holds; closed form holds"
 
 
+@pytest.mark.slow
 def test_exponents_of_training_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
     monkeypatch.setattr("experiments.commands.exponents.SIZES", (16, 32, 48, 64))

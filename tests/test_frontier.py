@@ -92,6 +92,7 @@ def test_the_formula_of_another_phase_is_missed():
         assert max(sizes, abs(found.risk_exponent[-1] - exponents.phase(*other).risk)) > 0.05
 
 
+@pytest.mark.slow
 def test_best_lr():
     """No other lr, with its own best size, does better; the lr found is inside what is stable."""
     problem, compute = rfm.power_law(3.0, 1.5, None), np.array([1e5])
