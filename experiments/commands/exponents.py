@@ -42,7 +42,7 @@ class Row:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments and defaults of this command alone."""
-    parser.add_argument("--simulate", action="store_true", help="train models too, for time, N and P (2 min more)")
+    parser.add_argument("--simulate", action="store_true", help="train models too, for time, N and P (3 min more)")
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
 

@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
         found = list(pool.map(one, work))
     grid, followed = found[: len(plane)], np.reshape(found[len(plane) :], (len(POINTS), len(trend), 3))
     print(trend_table(followed, trend))
+    if not np.all(followed[..., 2]):
+        print("?: not converged, the risk is too small for a contour of so few nodes; left out of verdict and figure")
     print(grid_summary(plane, grid, args.compute))
     settings = vars(args) | {"lr": LR, "modes_per_feature": MODES_PER_FEATURE}
     rows = table(plane, grid, args.compute) + [
