@@ -148,9 +148,8 @@ def scan_size(
     for size in map(int, sizes):
         args = {"num_features": num_features, "num_samples": num_samples, f"num_{axis}": size}
         others = {name: size if name == f"num_{axis}" else np.inf for name in ("num_features", "num_samples")}
-        own_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, size)
         simulated = _simulate(
-            problem, **args, **models, optimizer=optimizer, times=times, keys=own_keys, features=features
+            problem, **args, **models, optimizer=optimizer, times=times, keys=own_keys(keys, size), features=features
         )
         algorithm, label = theory_of(optimizer, problem, **args)
         kind = simulated.kind
@@ -170,6 +169,11 @@ def scan_size(
     fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
     x, messages = np.array(x), tuple(messages)
     return Scan(axis, x, risk.T, predicted, limit, train.T, train_predicted, kind, fixed, label, messages)
+
+
+def own_keys(keys, size: int):
+    """Keys of draws at one size, independent of those at any other."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, size)
 
 
 def _simulate(problem: rfm.Problem, **args) -> rfm.Curve:

@@ -58,11 +58,11 @@ def fit_exponent(scan: Scan) -> Fit:
         return Fit(None, np.nan, np.nan, np.nan, (np.nan, np.nan), np.nan, nothing)
     x, samples = scan.x[window], scan.samples[:, window]
     slope, stderr = bootstrap_slope(x, samples)
-    theory_slope = _slope(x, scan.predicted[window])
+    theory_slope = log_slope(x, scan.predicted[window])
     half = stdtrit(len(samples) - 1, 0.975) * stderr
     cut = np.exp(SHORTER * np.log(x[-1] / x[0]))
     parts = [use for use in (x >= x[0] * cut, x <= x[-1] / cut) if use.sum() > 1]
-    moved = [abs(_slope(x[use], samples.mean(0)[use]) - slope) for use in parts]
+    moved = [abs(log_slope(x[use], samples.mean(0)[use]) - slope) for use in parts]
     return Fit(
         (float(x[0]), float(x[-1])),
         -theory_slope,
@@ -131,7 +131,7 @@ def bootstrap_slope(x: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
     if np.any(means <= 0):
         raise ValueError("Argument `samples` must be positive, but is not: a loss <= 0 has no logarithm.")
     slopes = np.polyfit(np.log(x), np.log(means).T, 1)[0]
-    return _slope(x, samples.mean(0)), float(np.std(slopes) * np.sqrt(count / (count - 1)))
+    return log_slope(x, samples.mean(0)), float(np.std(slopes) * np.sqrt(count / (count - 1)))
 
 
 def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[float, float]:
@@ -141,8 +141,9 @@ def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[fl
     k = np.arange(1.0, rank + 1)
     middle = slice(min(9, rank // 8), max(rank // 4, min(rank, 12)))
     power = np.cumsum((eigenvalues * target**2)[::-1])[::-1]
-    return 1.0 - _slope(k[middle], power[middle]), -_slope(k[middle], eigenvalues[middle])
+    return 1.0 - log_slope(k[middle], power[middle]), -log_slope(k[middle], eigenvalues[middle])
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
+def log_slope(x: np.ndarray, y: np.ndarray) -> float:
+    """d log y/d log x by least squares."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])

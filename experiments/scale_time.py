@@ -9,11 +9,11 @@ features of variance 1/N ("ntk") the clock is t.
 
 import dataclasses
 
-import jax
 import numpy as np
 
 import rfm
 import theory
+from experiments.compare import own_keys
 
 FLOW, INF = rfm.GradientFlow(), np.inf
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -47,11 +47,6 @@ def times_to_risk(x: np.ndarray, risk: np.ndarray, levels=LEVELS) -> np.ndarray:
         part = np.log(level / risk[i - 1]) / np.log(risk[i] / risk[i - 1])
         out.append(x[i - 1] * (x[i] / x[i - 1]) ** part)
     return np.array(out)
-
-
-def slope(x, y) -> float:
-    """Of log y against log x."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def collapse_exponent(sizes, times: np.ndarray, risks: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
@@ -88,9 +83,7 @@ def cross_predict(problem, keys) -> CrossPrediction:
     clock = np.geomspace(1.0, 1e5, 11)
     args = dict(num_samples=INF, optimizer=FLOW, parametrization="standard")
     big, small = (
-        rfm.simulate(
-            problem, num_features=n, times=clock / n, keys=jax.vmap(jax.random.fold_in, (0, None))(keys, n), **args
-        ).risk
+        rfm.simulate(problem, num_features=n, times=clock / n, keys=own_keys(keys, n), **args).risk
         for n in (BIG, SMALL)
     )
     predicted = theory.predict(problem, num_features=BIG, times=clock / BIG, **args).risk
@@ -136,15 +129,10 @@ def steps_to_risk(problem, optimizer, parametrization: str, keys) -> np.ndarray:
     for size in TRAINED:
         risk = rfm.simulate(
             problem, num_features=size, num_samples=INF, optimizer=optimizer, times=times,
-            keys=_own(keys, size), parametrization=parametrization,
+            keys=own_keys(keys, size), parametrization=parametrization,
         ).risk  # fmt: skip
         columns.append([times_to_risk(times, row, (level,))[0] for row in risk])
     return np.array(columns).T
-
-
-def _own(keys, size: int):
-    """Keys of draws that are independent from size to size."""
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, size)
 
 
 def surface(problem, sizes, samples: float, clock: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         on_line, asked = points[: len(line)], points[len(line) :]
         bar.set_description("training")
         trained = train(args, finite, on_line, optimizer, bar)
-    print("\n".join(plan(args, law, one, optimizer) for one in asked))
+    print("\n".join(plan(args, one, optimizer) for one in asked))
     print(shares_table([(one, shares(law, one, optimizer, args.samples)) for one in asked]))
     if trained:
         print(trained_table(trained))
@@ -91,7 +91,7 @@ def closed_form(args, optimizer) -> tuple[float, float, str] | None:
     return phase.size, phase.risk, f"phase {phase.name}, {phase.balance}"
 
 
-def plan(args, law, one: theory.Frontier, optimizer) -> str:
+def plan(args, one: theory.Frontier, optimizer) -> str:
     """The plan for one budget in one line."""
     lr = "" if one.lr is None else f", lr = {one.lr[0]:.3g}"
     known = closed_form(args, optimizer)
