@@ -9,6 +9,7 @@ from rfm.exact import exact
 from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
 from rfm.problem import Problem, from_features, from_inputs, power_law, white
 from rfm.simulate import simulate
+from rfm.sweep import Sweep, load_sweep, sweep
 
 __version__ = "0.1.0"
 
@@ -22,11 +23,14 @@ __all__ = [
     "Optax",
     "Problem",
     "Ridge",
+    "Sweep",
     "exact",
     "from_features",
     "from_inputs",
+    "load_sweep",
     "log_times",
     "power_law",
     "simulate",
+    "sweep",
     "white",
 ]

@@ -1,17 +1,19 @@
 """One draw solved exactly, with no random steps: by eigensystem, or by the second moments of one-pass SGD."""
 
 import math
+from collections.abc import Callable
 
-import jax
 from jax import Array
 
 from rfm import checks
-from rfm.batches import Batch, Solution, run
+from rfm.batches import Batch, Solution, each
 from rfm.curve import EXACT, Curve
+from rfm.devices import RUNS
 from rfm.features import Setting
 from rfm.one_pass import expect_one_pass
 from rfm.optimizers import SGD, Optimizer
 from rfm.problem import Problem
+from rfm.run import run
 
 
 def exact(
@@ -26,6 +28,7 @@ def exact(
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
+    split: str = RUNS,
     progress: bool = False,
 ) -> Curve:
     """Solve the draws that `simulate` would train on: same arguments, same draws, same `Curve`.
@@ -37,22 +40,27 @@ def exact(
     Raises ValueError as `simulate` does, and for an optimizer that has no exact solution.
     """
     setting = Setting(num_features, num_samples, parametrization, features)
-    method = solve
+    method, kind, _ = method_of(problem, num_samples, optimizer)
+    if method is expect_one_pass and (ensemble, bags) != (1, 1):
+        checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", (ensemble, bags))
+    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
+
+
+def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tuple[Callable, str, bool]:
+    """What solves a batch of draws, the kind of curve that it gives, and whether it needs eigensystems."""
     if isinstance(optimizer, SGD):
         if not (math.isinf(num_samples) and problem.population is None):
             checks.fail("num_samples", "jnp.inf, with Gaussian data, for an exact solution of SGD", num_samples)
-        if (ensemble, bags) != (1, 1):
-            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", (ensemble, bags))
-        method = expect_one_pass
-    elif isinstance(optimizer, Optimizer) and not hasattr(optimizer, "response"):
+        return expect_one_pass, EXACT, True
+    if isinstance(optimizer, Optimizer) and not hasattr(optimizer, "response"):
         checks.fail("optimizer", "linear in the weights to be solved exactly (`simulate` takes any)", optimizer)
-    return run(problem, setting, optimizer, times, keys, method, EXACT, ensemble, bags, progress)
+    return solve, EXACT, True
 
 
 def solve(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
     """Weights (S, T, n) at all times, from the eigensystems of a batch."""
 
-    def one(draw, z, basis):  # z (m,), basis (m, m)
+    def one(optimizer, draw, z, basis):  # z (m,), basis (m, m)
         response = optimizer.response(z, times[:, None])  # (T, m)
         if draw.design is None:
             return (response * (draw.moment(setting) @ basis)) @ basis.T
@@ -61,4 +69,4 @@ def solve(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
             return (response * (draw.labels @ basis / p)) @ (basis.T @ draw.design)
         return (response * (draw.labels @ draw.design / p @ basis)) @ basis.T
 
-    return Solution(jax.vmap(one)(batch.draws, *batch.eigensystems))
+    return Solution(each(optimizer, batch, one, batch.draws, *batch.eigensystems))

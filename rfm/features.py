@@ -1,12 +1,14 @@
 """Random draws: features, data, label noise; the modes streamed in chunks, so memory never grows with M."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from rfm.devices import AXIS
 from rfm.problem import Problem
 
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
@@ -28,6 +30,7 @@ class Setting(NamedTuple):
     parametrization: str
     features: str = "gaussian"
     batch_size: int | None = None  # of SGD
+    mode_parts: int = 1  # devices that the modes are divided among
 
     @property
     def dual(self) -> bool:
@@ -90,7 +93,7 @@ def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
             f, lam, w = feature_chunk(problem, setting, keys.features, i)
             return gram + (f * lam) @ f.T, moment + f @ (lam * w)
 
-        gram, moment = lax.fori_loop(0, num_chunks(problem), add, (jnp.zeros((n, n)), jnp.zeros(n)))
+        gram, moment = sum_chunks(problem, setting, add, (jnp.zeros((n, n)), jnp.zeros(n)))
         return Draw(None, gram, moment)
 
     labels = _label_noise(problem, p, keys.data)
@@ -108,13 +111,28 @@ def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
         return product + psi @ f.T, labels
 
     columns = p if math.isinf(n) else n
-    product, labels = lax.fori_loop(0, num_chunks(problem), add, (jnp.zeros((p, columns)), labels))
+    product, labels = sum_chunks(problem, setting, add, (jnp.zeros((p, columns)), labels))
     return Draw(None, product, labels) if math.isinf(n) else Draw(product, None, labels)
 
 
 def num_chunks(problem: Problem) -> int:
     """Steps of the stream over modes."""
     return -(-problem.num_modes // chunk_length(problem))
+
+
+def sum_chunks(problem: Problem, setting: Setting, add: Callable, start: Any) -> Any:
+    """`start` with the chunks 0 .. num_chunks - 1 added by add(index, total), which is linear in what it adds.
+
+    Where the modes are divided among devices each sums every so many-th chunk, and psum contracts the parts. A chunk
+    draws from its own index, so that only rounding depends on the number of devices.
+    """
+    parts = setting.mode_parts
+    if parts == 1:
+        return lax.fori_loop(0, num_chunks(problem), add, start)
+    own = lax.axis_index(AXIS)
+    count = (num_chunks(problem) - own + parts - 1) // parts
+    part = lax.fori_loop(0, count, lambda j, total: add(own + j * parts, total), jax.tree.map(jnp.zeros_like, start))
+    return jax.tree.map(lambda x, y: x + lax.psum(y, AXIS), start, part)
 
 
 def chunk_length(problem: Problem) -> int:

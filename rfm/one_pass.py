@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from rfm.batches import Batch, Solution
-from rfm.features import BLOCK, Setting, chunk_length, normal, num_chunks
+from rfm.batches import Batch, Solution, each
+from rfm.features import BLOCK, Setting, chunk_length, normal, sum_chunks
+from rfm.grid import place_problem
 from rfm.optimizers import SGD
 from rfm.problem import Problem
 from rfm.steps import take_steps
@@ -23,9 +24,9 @@ from rfm.steps import take_steps
 def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
     """Weights (S, T, N) at all times, and the risk of each model by itself."""
     z, basis = batch.eigensystems  # (S, N), (S, N, N)
-    best, floor = _best_weights(problem, batch)
+    best, floor = _best_weights(problem, setting, batch)
     size, width = setting.batch_size, z.shape[1] + 1
-    scale = jnp.sqrt(jnp.concatenate([z, floor[:, None] + problem.noise_var], axis=1))  # (S, N + 1)
+    scale = jnp.sqrt(jnp.concatenate([z, (floor + batch.numbers["noise_var"])[:, None]], axis=1))  # (S, N + 1)
     # samples of some steps at a time: random numbers come cheaper by the ten thousand
     block = max(1, BLOCK // (size * width))
 
@@ -33,7 +34,7 @@ def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Ar
         one = lambda key: normal(jax.random.fold_in(key, count // block), (block, size, width))  # noqa: E731
         return jax.vmap(one)(batch.keys.steps) * scale[:, None, None]
 
-    def step(sample, d, memory):
+    def step(optimizer, sample, d, memory):
         x, e = sample[:, :-1], sample[:, -1]
         return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
 
@@ -41,12 +42,12 @@ def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Ar
         memory, count, samples = memory
         samples = lax.cond(count % block == 0, refill, lambda _: samples, count)
         sample = lax.dynamic_index_in_dim(samples, count % block, 1, keepdims=False)
-        d, memory = jax.vmap(step)(sample, d, memory)
+        d, memory = each(optimizer, batch, step, sample, d, memory)
         return d, (memory, count + 1, samples)
 
     start = -best
     empty = jnp.zeros((len(start), block, size, width))
-    memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int), empty
+    memory = each(optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
     distance, count = take_steps(update, start, memory, times)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
     return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis), count, risk)
@@ -59,15 +60,17 @@ def expect_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: A
     E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) gives
     c <- a^2 c - 2 a momentum m + momentum^2 p + (lr^2/B) (z^2 c + z L),  m <- a c - momentum m,  p <- c.
     """
-    del setting
     z, _ = batch.eigensystems
-    best, floor = _best_weights(problem, batch)
-    lr, beta, size = optimizer.lr, optimizer.momentum, optimizer.batch_size
+    best, floor = _best_weights(problem, setting, batch)
+    size = optimizer.batch_size
+    lr, beta = (batch.numbers.get(name, getattr(optimizer, name)) for name in ("lr", "momentum"))  # (S,) or ()
+    lr, beta = (jnp.broadcast_to(x, floor.shape)[:, None] for x in (lr, beta))
+    label_floor = floor + batch.numbers["noise_var"]
     a = 1.0 + beta - lr * z
 
     def update(c, memory):
         m, p = memory
-        label_risk = floor + problem.noise_var + jnp.sum(z * c, axis=1)
+        label_risk = label_floor + jnp.sum(z * c, axis=1)
         noise = lr**2 / size * (z**2 * c + z * label_risk[:, None])
         return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
 
@@ -77,16 +80,20 @@ def expect_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: A
     return Solution(None, count, risk)
 
 
-def _best_weights(problem: Problem, batch: Batch) -> tuple[Array, Array]:
+def _best_weights(problem: Problem, setting: Setting, batch: Batch) -> tuple[Array, Array]:
     """v* in the eigenbasis (S, N), and the risk that no weights go below (S,)."""
     z, basis = batch.eigensystems
     moment = jnp.einsum("sn,snm->sm", batch.draws.labels, basis)
     cutoff = jnp.max(z, axis=1, keepdims=True) * z.shape[1] * jnp.finfo(z.dtype).eps  # N > M: directions of no weight
     best = jnp.where(z > cutoff, moment / jnp.where(z > cutoff, z, 1.0), 0.0)
 
-    def add(i, total):
-        lam, w = problem.modes(i * chunk_length(problem), chunk_length(problem))
-        return total + lam @ w**2
+    def power(numbers):
+        own = place_problem(problem, numbers)
 
-    power = lax.fori_loop(0, num_chunks(problem), add, jnp.zeros(()))
-    return best, jnp.maximum(power - jnp.sum(moment * best, axis=1), 0.0)
+        def add(i, total):
+            lam, w = own.modes(i * chunk_length(own), chunk_length(own))
+            return total + lam @ w**2
+
+        return sum_chunks(own, setting, add, jnp.zeros(()))
+
+    return best, jnp.maximum(jax.vmap(power)(batch.numbers) - jnp.sum(moment * best, axis=1), 0.0)

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import Array, lax
 
-from rfm.features import Keys, Setting, chunk_length, data_chunk, feature_chunk, neural, neurons, num_chunks
+from rfm.features import Keys, Setting, chunk_length, data_chunk, feature_chunk, neural, neurons, sum_chunks
 from rfm.problem import Problem
 
 
@@ -37,4 +37,4 @@ def population_risk(problem: Problem, setting: Setting, keys: Keys, weights: Arr
         total, _ = lax.scan(mode_weights, jnp.zeros((weights.shape[1], len(lam))), (keys, weights))
         return risk + (w - total / len(weights)) ** 2 @ lam
 
-    return lax.fori_loop(0, num_chunks(problem), add, jnp.zeros(weights.shape[1]))
+    return sum_chunks(problem, setting, add, jnp.zeros(weights.shape[1]))

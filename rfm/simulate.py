@@ -1,18 +1,21 @@
 """Training runs: every step taken, on many seeds at once."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from rfm.batches import Batch, Solution, run
+from rfm.batches import Batch, Solution, each
 from rfm.curve import EXACT, MONTE_CARLO, Curve
+from rfm.devices import RUNS
 from rfm.exact import solve
 from rfm.features import Draw, Setting
 from rfm.one_pass import train_one_pass
 from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.problem import Problem
+from rfm.run import run
 from rfm.steps import take_steps
 
 
@@ -28,6 +31,7 @@ def simulate(
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
+    split: str = RUNS,
     progress: bool = False,
 ) -> Curve:
     """Train the random-feature model on fresh draws, one a key.
@@ -52,21 +56,24 @@ def simulate(
     parametrization or law of features, or a learning rate at or beyond stability, naming the largest stable one.
     """
     setting = Setting(num_features, num_samples, parametrization, features)
-    if isinstance(optimizer, SGD) and math.isinf(num_samples) and problem.population is None:
-        method = train_one_pass
-    elif hasattr(optimizer, "step") or isinstance(optimizer, Ridge):
-        method = train
-    else:
-        method = solve
+    method, kind, _ = method_of(problem, num_samples, optimizer)
+    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
+
+
+def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tuple[Callable, str, bool]:
+    """What solves a batch of draws, the kind of curve that it gives, and whether it needs eigensystems."""
     kind = MONTE_CARLO if hasattr(optimizer, "step") else EXACT
-    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, progress)
+    if isinstance(optimizer, SGD) and math.isinf(num_samples) and problem.population is None:
+        return train_one_pass, kind, True
+    by_steps = hasattr(optimizer, "step") or isinstance(optimizer, Ridge)
+    return (train, kind, False) if by_steps else (solve, kind, True)
 
 
 def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
     """Weights (S, T, n) at all times, step by step; the eigensystems of `solve` are not used."""
     draws = batch.draws
     if isinstance(optimizer, Ridge):
-        return Solution(jax.vmap(lambda draw: _solve_ridge(setting, optimizer, draw)[None])(draws))
+        return Solution(each(optimizer, batch, lambda ridge, draw: _solve_ridge(setting, ridge, draw)[None], draws))
 
     def gradient(draw, key, count):
         if draw.design is None:
@@ -80,13 +87,13 @@ def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
 
     def update(v, memory):
         memory, count = memory
-        one = lambda draw, key, v, memory: optimizer.step(gradient(draw, key, count), v, memory)  # noqa: E731
-        v, memory = jax.vmap(one)(draws, batch.keys.steps, v, memory)
+        one = lambda optimizer, draw, key, *state: optimizer.step(gradient(draw, key, count), *state)  # noqa: E731
+        v, memory = each(optimizer, batch, one, draws, batch.keys.steps, v, memory)
         return v, (memory, count + 1)
 
     seeds, n = draws.labels.shape[0], (draws.gram if draws.design is None else draws.design).shape[-1]
     start = jnp.zeros((seeds, n))
-    memory = jax.vmap(optimizer.init)(start), jnp.zeros((), int)
+    memory = each(optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int)
     weights, count = take_steps(update, start, memory, times)  # (T, S, n)
     return Solution(jnp.swapaxes(weights, 0, 1), count)
 

@@ -40,23 +40,25 @@ def tabulate(schedule: Callable[[Array], Array], num_steps: int) -> Schedule:
 def take_steps(
     update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array
 ) -> tuple[Array, Array]:
-    """Repeat (v, memory) <- update(v, memory) and record v at `times` (T,), increasing step counts.
+    """Repeat (v, memory) <- update(v, memory) for runs v (S, ...) and record v at `times` (T,), increasing step counts.
 
-    Returns v at all times (T, ...) and how many steps were taken: fewer than the last time where |v|^2 passes LARGEST
-    or is no number any more; what is recorded from there on is the last v.
+    Returns v at all times (T, S, ...) and how many steps each run took (S,): fewer than the last time where its |v|^2
+    passes LARGEST or is no number any more; what is recorded of it from there on means nothing.
     """
-
-    def going(carry, stop):
-        v, _, count = carry
-        return (count < stop) & (jnp.sum(v * v) < LARGEST)
+    runs, axes = v.shape[:1], tuple(range(1, v.ndim))
 
     def one(carry):
-        v, memory, count = carry
-        return *update(v, memory), count + 1
+        v, memory, count, taken = carry
+        v, memory = update(v, memory)
+        # a run that diverged counts no further; its numbers may overflow beside those of the others
+        going = (taken == count) & (jnp.sum(v * v, axis=axes) < LARGEST)
+        return v, memory, count + 1, jnp.where(going, count + 1, taken)
 
     def segment(carry, stop):  # one scan over recorded times; the steps between are a loop of traced length
-        carry = lax.while_loop(lambda carry: going(carry, stop), one, carry)
+        going = lambda carry: (carry[2] < stop) & jnp.any(carry[3] == carry[2])  # noqa: E731
+        carry = lax.while_loop(going, one, carry)
         return carry, carry[0]
 
-    (_, _, count), recorded = lax.scan(segment, (v, memory, jnp.zeros((), int)), times.astype(int))
-    return recorded, count
+    start = v, memory, jnp.zeros((), int), jnp.zeros(runs, int)
+    (_, _, _, taken), recorded = lax.scan(segment, start, times.astype(int))
+    return recorded, taken

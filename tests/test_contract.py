@@ -156,15 +156,18 @@ def test_a_seed_does_not_depend_on_its_neighbours(row):
 @each_row
 def test_batches_of_seeds_do_not_change_the_numbers(row, monkeypatch):
     """Memory for two seeds at a time: three seeds come in two batches, the last one padded."""
-    from rfm import batches
+    import rfm.run as host
+    from rfm import batches, devices
 
     whole = run(rfm.simulate, row, KEYS[:3])
-    sizes = batches.Setting(40, row.num_samples, "ntk")
-    count = lambda models: len(list(batches._batches(PROBLEM, sizes, 4, KEYS[:3], models, False)))  # noqa: E731
-    while count(1) == 1:
-        monkeypatch.setattr(batches, "MEMORY", 0.8 * batches.MEMORY)
-    assert count(1) == 2
-    assert count(3) == 3  # three models a seed
+    plan = batches.Plan(batches.Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
+    count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, KEYS[:3], False)))  # noqa: E731
+    memory = 2**30
+    monkeypatch.setattr(host, "free_memory", lambda layout: memory)
+    while count(plan) == 1:
+        memory *= 0.8
+    assert count(plan) == 2
+    assert count(plan._replace(bags=3)) == 3  # three models a seed
     np.testing.assert_allclose(run(rfm.simulate, row, KEYS[:3]).risk, whole.risk, rtol=1e-12)
 
 
@@ -296,8 +299,8 @@ def test_numbers_of_a_transformation_compile_once():
     """A sweep over the numbers of Optax, or of any spec, is one compilation."""
     from rfm import batches
 
-    before = batches._evaluate._cache_size()
+    before = batches.solve_batch._cache_size()
     for lr in (0.01, 0.02, 0.03):
         optimizer = rfm.Optax(optax.adam, {"learning_rate": lr})
         rfm.simulate(PROBLEM, num_features=39, num_samples=70, optimizer=optimizer, times=STEPS, keys=KEYS[:2])
-    assert batches._evaluate._cache_size() == before + 1
+    assert batches.solve_batch._cache_size() == before + 1

@@ -1,0 +1,82 @@
+"""Which devices share the work of a call, and how: by runs, or by modes."""
+
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+from rfm import checks
+
+AXIS = "devices"
+RUNS, MODES = "runs", "modes"
+SHARE = 0.5  # of the free memory that a batch may fill: a program keeps copies of what is counted
+MOST_ON_CPU = 2**30  # bytes: larger batches gain nothing there
+
+
+class Layout(NamedTuple):
+    """Devices of this process in a row, and what is divided among them: hashable, so that each compiles once.
+
+    mesh: None for one device. split: RUNS, every device its own seeds and grid points; MODES, every device all runs
+    and a part of the modes of their features and data, whose sums are contracted by psum.
+    """
+
+    mesh: Mesh | None = None
+    split: str = RUNS
+
+    @property
+    def ways(self) -> int:
+        """Devices."""
+        return 1 if self.mesh is None else self.mesh.size
+
+    @property
+    def runs(self) -> int:
+        """Parts that the runs of a batch are divided into."""
+        return self.ways if self.split == RUNS else 1
+
+    @property
+    def modes(self) -> int:
+        """Parts that the modes are divided into."""
+        return self.ways if self.split == MODES else 1
+
+
+def layout(split: str = RUNS) -> Layout:
+    """All devices of this process, or the one that `jax.default_device` names."""
+    checks.one_of("split", split, (RUNS, MODES))
+    devices = jax.local_devices()
+    chosen = jax.config.jax_default_device
+    if isinstance(chosen, str):
+        devices = jax.local_devices(backend=chosen)
+    elif chosen is not None:
+        devices = [chosen]
+    if len(devices) == 1:
+        return Layout(None, split)
+    return Layout(jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices), split)
+
+
+def spread(function: Callable, layout: Layout, shared: Any, runs: Any) -> Any:
+    """function(shared, runs), every leaf of `runs` and of the result with a leading axis of runs.
+
+    Their number must be a multiple of `layout.runs`. No device waits for another but in the sums over modes.
+    """
+    if layout.mesh is None:
+        return function(shared, runs)
+    spec = PartitionSpec(AXIS) if layout.split == RUNS else PartitionSpec()
+    # loops carry constants from their start, whose variation over the mesh would have to be declared one by one
+    return jax.shard_map(function, mesh=layout.mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False)(
+        shared, runs
+    )
+
+
+def free_memory(layout: Layout) -> int:
+    """Bytes that a batch may fill on each device: what the device reports free, or this machine's memory, shared."""
+    device = jax.local_devices()[0] if layout.mesh is None else layout.mesh.devices.flat[0]
+    stats = device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+    try:
+        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not on every system
+        available = 2**31
+    return min(MOST_ON_CPU, int(SHARE * available)) // layout.ways

@@ -1,0 +1,135 @@
+"""Grids of settings: which names an axis may have, which points share a compilation, and the random numbers of a point.
+
+An axis is a size, by which arrays are shaped and programs compiled, or a number, which is traced.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax import Array
+
+from rfm import checks
+from rfm.optimizers import SGD, Optax, Optimizer
+from rfm.problem import Problem, power_law
+from rfm.steps import Schedule
+
+SIZES = ("num_features", "num_samples", "batch_size", "num_modes", "ensemble", "bags")
+PROBLEM_NUMBERS = ("noise_var", "a", "b")
+UNITS = {
+    "num_features": "random features", "num_samples": "training samples", "batch_size": "samples a step",
+    "num_modes": "modes", "ensemble": "feature draws", "bags": "data sets", "lr": "1/curvature",
+}  # fmt: skip
+
+
+class Axes(NamedTuple):
+    """Axes by name, each (n,) float64 without repetition, in the order of the result; the grid is their product."""
+
+    values: dict[str, np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along each axis."""
+        return tuple(len(v) for v in self.values.values())
+
+    def points(self) -> Iterator[tuple[tuple[int, ...], dict[str, float]]]:
+        """Index and values by name of every point, the last axis fastest."""
+        for index in itertools.product(*(range(n) for n in self.shape)):
+            yield index, {name: float(v[i]) for (name, v), i in zip(self.values.items(), index, strict=True)}
+
+
+def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer) -> Axes:
+    """Check a grid {name: values}; ValueError for a name that this problem and optimizer do not have, or bad values."""
+    if not isinstance(grid, Mapping) or not grid:
+        checks.fail("grid", "a mapping from names of axes to values, not empty", grid)
+    allowed = axis_names(problem, optimizer)
+    found = {}
+    for name, values in grid.items():
+        if name not in allowed:
+            checks.fail("grid", "of axes out of " + ", ".join(allowed), name)
+        try:
+            values = np.atleast_1d(np.asarray(values, np.float64))
+        except (TypeError, ValueError):
+            checks.fail(name, "numbers", values)
+        if values.ndim != 1 or not values.size or np.isnan(values).any() or len(set(values.tolist())) < values.size:
+            checks.fail(name, "different numbers in one dimension, not empty", values)
+        if name in SIZES and np.any((values < 1) | (np.isfinite(values) & (values != np.round(values)))):
+            checks.fail(name, "integers >= 1" + (" or inf" if name.startswith("num_") else ""), values)
+        found[name] = values
+        if name in numbers_of(optimizer):
+            for value in values:
+                place_optimizer(optimizer, {name: float(value)})  # its own checks
+    a, b = exponents(problem) or (None, None)
+    if {"a", "b", "num_modes"} & set(found):
+        spectra = (found.get(name, [own]) for name, own in (("a", a), ("b", b), ("num_modes", problem.num_modes)))
+        for spectrum in itertools.product(*spectra):
+            power_law(*spectrum)
+    for value in found.get("noise_var", ()):
+        place_problem(problem, {"noise_var": float(value)})
+    return Axes(found)
+
+
+def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
+    """Names that an axis of a grid may have."""
+    names = ["num_features", "num_samples", "noise_var", *numbers_of(optimizer), "ensemble", "bags"]
+    if isinstance(optimizer, SGD):
+        names.append("batch_size")
+    if exponents(problem) is not None:
+        names += ["a", "b", "num_modes"]
+    return tuple(names)
+
+
+def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
+    """The traced numbers of an optimizer by name."""
+    if isinstance(optimizer, Optax):
+        return dict(optimizer.numbers)
+    found = {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer) if f.name != "batch_size"}
+    return {name: value for name, value in found.items() if not (callable(value) or isinstance(value, Schedule))}
+
+
+def exponents(problem: Problem) -> tuple[float, float] | None:
+    """(a, b) of a problem made by `power_law`, None for any other; one mode alone is none."""
+    if problem.population is not None:
+        return None
+    lam, w = problem.eigenvalues, problem.target
+    if len(lam) < 2:
+        return None
+    t = problem.tail
+    with np.errstate(divide="ignore", invalid="ignore"):
+        b, a = (-math.log2(x) if x > 0 else math.nan for x in (float(lam[1]), float(lam[1] * w[1] ** 2)))
+    if t is not None:
+        a, b = float(t.a), float(t.b)
+    if not (a > 1 and b > 0):
+        return None
+    k = np.arange(1.0, len(lam) + 1)
+    same = np.allclose(lam, k**-b, rtol=1e-9, atol=0) and np.allclose(w, k ** ((b - a) / 2), rtol=1e-9, atol=0)
+    return (a, b) if same else None
+
+
+def place_problem(problem: Problem, numbers: Mapping[str, Array]) -> Problem:
+    """The problem with `numbers` in place of its own; a and b come together and make it a new power law."""
+    noise_var = numbers.get("noise_var", problem.noise_var)
+    if "a" in numbers:
+        return power_law(numbers["a"], numbers["b"], problem.num_modes, noise_var)
+    return dataclasses.replace(problem, noise_var=noise_var)
+
+
+def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, Array]) -> Optimizer:
+    """The optimizer with `numbers` in place of its own."""
+    if isinstance(optimizer, Optax):
+        own = {name: numbers.get(name, value) for name, value in optimizer.numbers.items()}
+        return dataclasses.replace(optimizer, numbers=own)
+    names = {f.name for f in dataclasses.fields(optimizer)}
+    own = {name: value for name, value in numbers.items() if name in names}
+    return dataclasses.replace(optimizer, **own) if own else optimizer
+
+
+def words(point: Mapping[str, float]) -> tuple[int, int]:
+    """64 bits that a point's values alone determine, whatever grid it stands in: what its keys fold in."""
+    text = ";".join(f"{name}={float(point[name]).hex()}" for name in sorted(point))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")

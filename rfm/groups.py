@@ -1,0 +1,180 @@
+"""The work of a sweep: points of one shape share a program, whose batches of runs fit in memory."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from rfm import checks, store
+from rfm.batches import Plan, run_batch, run_floats
+from rfm.devices import free_memory, layout
+from rfm.features import Setting
+from rfm.grid import SIZES, Axes, exponents, numbers_of, words
+from rfm.optimizers import Optimizer, resolve
+from rfm.problem import Problem, power_law
+from rfm.run import check, check_members
+
+ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
+LEAST = 2  # runs of a batch: the program of a single one rounds differently
+
+
+class Group(NamedTuple):
+    """Points of one shape. points: index in the grid and values by name; optimizer: learning rate tabulated."""
+
+    plan: Plan
+    problem: Problem
+    optimizer: Optimizer
+    points: list[tuple[tuple[int, ...], dict[str, float]]]
+
+    def numbers(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
+        """What is traced, one number (n,) each for `chosen` (n,) points."""
+        own = {"noise_var": self.problem.noise_var, **numbers_of(self.optimizer)}
+        if exponents(self.problem) is not None:
+            own["a"], own["b"] = exponents(self.problem)
+        swept = {name for name in self.points[0][1] if name not in SIZES} | {"noise_var"}
+        if swept & {"a", "b"}:
+            swept |= {"a", "b"}
+        values = {name: np.array([float(p.get(name, own[name])) for _, p in self.points]) for name in sorted(swept)}
+        return {name: x[chosen] for name, x in values.items()}
+
+
+def groups_of(
+    grid: Axes,
+    sizes: dict[str, float],
+    problem: Problem,
+    optimizer: Optimizer,
+    times: Array | None,
+    keys: Array,
+    kinds: tuple[str, str],
+    choose: Callable,
+) -> list[Group]:
+    """The points of a grid by shape, every shape checked.
+
+    sizes: those that the grid may leave out; kinds: parametrization and law of the features; choose: as
+    `simulate.method_of`, what solves a batch.
+    """
+    by_shape: dict[tuple, list] = {}
+    for index, point in grid.points():
+        by_shape.setdefault(tuple(point.get(name) for name in SIZES), []).append((index, point))
+    found = []
+    for points in by_shape.values():
+        own = {**sizes, **{name: value for name, value in points[0][1].items() if name in SIZES}}
+        here, algorithm = problem, optimizer
+        if "batch_size" in own:
+            algorithm = dataclasses.replace(optimizer, batch_size=int(own["batch_size"]))
+        if "num_modes" in own:
+            here = power_law(*exponents(problem), int(own["num_modes"]), problem.noise_var)
+        setting = check(here, Setting(own["num_features"], own["num_samples"], *kinds), algorithm, times, keys)
+        members = check_members(own["ensemble"], own["bags"])
+        method, _, spectrum = choose(here, setting.num_samples, algorithm)
+        plan = Plan(setting, layout(), method, *members, spectrum)
+        found.append(Group(plan, here, algorithm if times is None else resolve(algorithm, times), points))
+    return found
+
+
+def batch_length(group: Group, num_times: int, memory: float | None) -> int:
+    """Runs of a batch; ValueError where `memory`, or what is free, does not hold the least."""
+    plan = group.plan
+    size, ways = 8 * run_floats(group.problem, plan, num_times), plan.layout.runs
+    least = max(1, math.ceil(LEAST / ways))  # on every device
+    budget = free_memory(plan.layout) if memory is None else memory
+    if memory is None and jax.default_backend() == "cpu":
+        budget = min(budget, max(ON_CPU, least * size))
+    if least * size > budget:
+        setting = plan.setting
+        allowed = (
+            f"at least {least * size:.3g} bytes for {least} runs of num_features = {setting.num_features}, "
+            f"num_samples = {setting.num_samples}"
+        )
+        checks.fail("memory", allowed, memory if memory is not None else f"{budget:.3g} bytes free")
+    return int(budget // size) * ways
+
+
+def run_groups(
+    groups: list[Group],
+    times: np.ndarray,
+    keys: Array,
+    results: store.Results,
+    lengths: list[int],
+    save: Callable[[Group, int, slice], None],
+    block: int,
+    share: tuple[int, int],
+    on_work: Callable[[float], None],
+) -> None:
+    """Fill in what `results` lacks, and call save(group, point, seeds) for every point and block of seeds that is done.
+
+    share: (index, count) of this process, which does every so many-th point; on_work: called with the part of the
+    estimated work of all groups that is done.
+    """
+    index, count = share
+    for group, length in zip(groups, lengths, strict=True):
+        status = np.stack([results.status[place] for place, _ in group.points])  # (points, S)
+        mine = np.arange(len(group.points)) % count == index
+        point, seed = np.nonzero((status == store.MISSING) & mine[:, None])
+        cost = work(group, times)
+        while len(point):
+            length = min(length, _round_up(len(point), group.plan.layout.runs))
+            try:
+                for done, found in _in_flight(group, times, keys, point, seed, length):
+                    _take(results, group, times, point[:done], seed[:done], found)
+                    for p, first in {(p, s // block) for p, s in zip(point[:done], seed[:done], strict=True)}:
+                        seeds = slice(first * block, min((first + 1) * block, len(keys)))
+                        if (results.status[group.points[p][0]][seeds] != store.MISSING).all():
+                            save(group, p, seeds)
+                    point, seed = point[done:], seed[done:]
+                    on_work(done * cost)
+            except jax.errors.JaxRuntimeError as error:
+                length = _halved(error, length, group.plan.layout.runs)
+
+
+def work(group: Group, times: np.ndarray) -> float:
+    """Operations of one run, roughly: for the estimate of the time left."""
+    plan, setting = group.plan, group.plan.setting
+    n, p = (x if math.isfinite(x) else 1.0 for x in setting[:2])
+    steps = times[-1] if plan.method.__name__ != "solve" and np.isfinite(times[-1]) else 0.0
+    modes = float(group.problem.num_modes)
+    random = 100.0 * modes * (2 * n + p)
+    stepping = steps * (n * p if setting.batch_size is None else 50.0 * n * setting.batch_size)
+    return plan.models * (random + modes * n * (p + len(times)) + 10.0 * plan.spectrum * min(n, p) ** 3 + 2 * stepping)
+
+
+def _in_flight(group, times, keys, point, seed, length) -> Iterator[tuple[int, tuple]]:
+    """Results of the runs, some at a time: the next batch is under way while the last one is looked after."""
+    names = np.array([words(values) for _, values in group.points], np.uint32)  # (points, 2)
+    waiting = None
+    for start in range(0, len(point), length):
+        some = np.minimum(np.arange(start, start + length), len(point) - 1)  # the last batch is padded
+        runs = seed[some], names[point[some]], group.numbers(point[some])
+        found = run_batch(group.plan, group.problem, group.optimizer, times, keys, runs)
+        if waiting is not None:
+            yield waiting
+        waiting = min(length, len(point) - start), found
+    yield waiting
+
+
+def _take(results: store.Results, group: Group, times, point, seed, found) -> None:
+    risk, train_loss, steps = (None if x is None else np.asarray(x)[: len(point)] for x in found)
+    late = np.zeros(risk.shape, bool) if steps is None else times > steps[:, None]
+    risk, train_loss = (np.where(late | ~np.isfinite(x), np.nan, x) for x in (risk, train_loss))
+    diverged = np.isnan(risk).any(1) | np.isnan(train_loss).any(1)
+    for i, (p, s) in enumerate(zip(point, seed, strict=True)):
+        place = (*group.points[p][0], s)
+        results.risk[place], results.train_loss[place] = risk[i], train_loss[i]
+        results.status[place] = store.DIVERGED if diverged[i] else store.FINISHED
+
+
+def _halved(error: Exception, length: int, ways: int) -> int:
+    if "RESOURCE_EXHAUSTED" not in str(error) and "ut of memory" not in str(error):
+        raise error
+    shorter = length // 2 // ways * ways
+    if shorter < max(ways, LEAST):
+        raise MemoryError(f"out of memory with a batch of {length} runs, the smallest there is: {error}") from error
+    return shorter
+
+
+def _round_up(number: int, ways: int) -> int:
+    return max(LEAST, math.ceil(number / ways) * ways)

@@ -1,0 +1,228 @@
+"""Results of a sweep on disk: a zarr group of named axes with units, written point by point.
+
+`zarr.open_group(path)` and `xarray.open_zarr(path)` read it. A chunk is a point with a block of seeds; it is written
+under a temporary name and renamed, its status last, so that what has a status is whole at any moment.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rfm import checks
+from rfm.grid import UNITS, Axes
+
+FORMAT = "random-feature sweep 1"
+MISSING, FINISHED, DIVERGED = 0, 1, 2
+LARGEST_CHUNK = 2**22  # bytes
+COORDINATES = 2**16  # values of an axis that are written at once
+LONG_NAMES = {
+    "risk": "E (f - target . psi)^2, label noise not included",
+    "train_loss": "mean of (f - y)^2 over the training set",
+}
+
+
+class Results(NamedTuple):
+    """What a sweep finds: risk and train_loss (axes..., S, T), NaN where missing or diverged; status (axes..., S)."""
+
+    risk: np.ndarray
+    train_loss: np.ndarray
+    status: np.ndarray
+
+
+class Store(NamedTuple):
+    """An open store. axes: all it holds, in the order they came; block: seeds a chunk."""
+
+    path: Path
+    axes: Axes
+    block: int
+    arrays: dict[str, Any]
+
+
+def empty(shape: tuple[int, ...], num_times: int) -> Results:
+    """Nothing found yet; shape: (axes..., S)."""
+    return Results(np.full((*shape, num_times), np.nan), np.full((*shape, num_times), np.nan), np.zeros(shape, np.int8))
+
+
+def prepare(path: Path, settings: dict, axes: Axes, times: np.ndarray, keys: jax.Array) -> None:
+    """Create the store, or extend one of the same settings by the values and seeds that it lacks.
+
+    Raises ValueError for a store of another sweep, a foreign or damaged file: nothing of it is touched.
+    """
+    data = np.asarray(jax.random.key_data(keys)).tolist()
+    if not path.exists():
+        with _explained(path):
+            _create(path, settings, axes, times, data)
+        return
+    store, known = open_store(path), _attributes(path)
+    for name in sorted({*known["settings"], *settings}):
+        there, here = (found.get(name) for found in (known["settings"], settings))
+        if there != here:
+            _refuse(path, f"is of another sweep: {name} is {there!r} there and {here!r} here")
+    if list(store.axes.values) != list(axes.values):
+        _refuse(path, f"has axes {', '.join(store.axes.values)}, not {', '.join(axes.values)}")
+    if not np.array_equal(_read(path, store.arrays["time"]), times):
+        _refuse(path, "has other times")
+    longer, shorter = (data, known["keys"]) if len(data) > len(known["keys"]) else (known["keys"], data)
+    if longer[: len(shorter)] != shorter:
+        _refuse(path, "was made with other keys")
+    with _explained(path):
+        for leftover in path.rglob("*.partial"):  # of a write that was killed
+            leftover.unlink(missing_ok=True)
+        # in the order they came, so that chunks stay where they are
+        merged = {
+            name: np.concatenate([v, np.setdiff1d(axes.values[name], v)]) for name, v in store.axes.values.items()
+        }
+        if Axes(merged).shape != store.axes.shape or longer != known["keys"]:
+            _extend(store, Axes(merged), longer)
+
+
+def open_store(path: Path, mode: str = "r+") -> Store:
+    """A store that `prepare` made; ValueError where there is none."""
+    import zarr
+
+    attributes = _attributes(path)
+    try:
+        group = zarr.open_group(path, mode=mode)
+        arrays = {name: group[name] for name in (*Results._fields, "time")}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        _refuse(path, f"is damaged ({error})")
+    axes = Axes({name: np.array([float(x) for x in values]) for name, values in attributes["axes"].items()})
+    return Store(path, axes, attributes["block"], arrays)
+
+
+def load(store: Store, axes: Axes, num_seeds: int) -> Results:
+    """What the store holds of a grid that it covers."""
+    index = _index(store, axes, range(num_seeds))
+    return Results(*(_read(store.path, store.arrays[name], index) for name in Results._fields))
+
+
+def write(store: Store, axes: Axes, point: tuple[int, ...], seeds: slice, found: Results) -> None:
+    """Add one point of a grid with one block of seeds; found: (seeds, T), (seeds, T), (seeds,)."""
+    index = tuple(
+        int(np.flatnonzero(store.axes.values[n] == v[i])[0])
+        for i, (n, v) in zip(point, axes.values.items(), strict=True)
+    )
+    with _explained(store.path):
+        for name in Results._fields:  # the status last
+            store.arrays[name][(*index, seeds)] = getattr(found, name)
+
+
+def times_and_keys(store: Store) -> tuple[np.ndarray, jax.Array]:
+    """(T,) and the keys of all seeds, (S,)."""
+    found = _attributes(store.path)
+    keys = jax.random.wrap_key_data(np.array(found["keys"], np.uint32), impl=found["settings"]["key"])
+    return _read(store.path, store.arrays["time"]), keys
+
+
+def settings_of(store: Store) -> dict:
+    """What all points of a store have in common."""
+    return _attributes(store.path)["settings"]
+
+
+def _create(path: Path, settings: dict, axes: Axes, times: np.ndarray, key_data: list) -> None:
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    num_seeds = len(key_data)
+    block = max(1, min(num_seeds, LARGEST_CHUNK // (8 * len(times))))
+    names, ones = tuple(axes.values), (1,) * len(axes.values)
+    try:
+        group = zarr.create_group(temporary)
+        for name, long_name in LONG_NAMES.items():
+            group.create_array(
+                name, shape=(*axes.shape, num_seeds, len(times)), chunks=(*ones, block, len(times)), dtype="f8",
+                fill_value=np.nan, compressors=Crc32cCodec(), dimension_names=(*names, "seed", "time"),
+                attributes={"long_name": long_name, "units": "1"},
+            )  # fmt: skip
+        group.create_array(
+            "status", shape=(*axes.shape, num_seeds), chunks=(*ones, block), dtype="i1", fill_value=MISSING,
+            compressors=Crc32cCodec(), dimension_names=(*names, "seed"),
+            attributes={"flag_values": [MISSING, FINISHED, DIVERGED], "flag_meanings": "missing finished diverged"},
+        )  # fmt: skip
+        group.create_array("time", data=times, dimension_names=("time",), attributes={"units": settings["time_unit"]})
+        for name, values in _coordinates(axes, key_data).items():
+            array = group.create_array(
+                name, shape=values.shape, chunks=(COORDINATES,), dtype=values.dtype, dimension_names=(name,),
+                attributes={"units": UNITS.get(name, "1")},
+            )  # fmt: skip
+            array[...] = values
+        versions = {"python": sys.version.split()[0], "jax": jax.__version__, "numpy": np.__version__}
+        attributes = {"settings": settings, "axes": _encode(axes), "keys": key_data, "block": block}
+        group.attrs.update({"format": FORMAT, **attributes, "versions": versions})
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _extend(store: Store, axes: Axes, key_data: list) -> None:
+    # the attributes say what the grid is; killed before they are written, the store is as it was
+    import zarr
+
+    shape = (*axes.shape, len(key_data))
+    for name in Results._fields:
+        array = store.arrays[name]
+        array.resize(tuple(max(x, y) for x, y in zip(shape, array.shape, strict=False)) + array.shape[len(shape) :])
+    group = zarr.open_group(store.path, mode="r+")
+    for name, values in _coordinates(axes, key_data).items():
+        group[name].resize(values.shape)
+        group[name][...] = values
+    group.attrs.update({"axes": _encode(axes), "keys": key_data})
+
+
+def _coordinates(axes: Axes, key_data: list) -> dict[str, np.ndarray]:
+    return {**axes.values, "seed": np.arange(len(key_data))}
+
+
+def _attributes(path: Path) -> dict:
+    try:
+        found = json.loads((path / "zarr.json").read_text())["attributes"]
+        if found["format"] == FORMAT and {"axes", "settings", "block", "keys"} <= set(found):
+            return found
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    _refuse(path, "is no store of a sweep, or a damaged one")
+
+
+def _encode(axes: Axes) -> dict[str, list]:
+    # JSON has no infinity
+    return {name: [float(x) if np.isfinite(x) else "inf" for x in values] for name, values in axes.values.items()}
+
+
+def _index(store: Store, axes: Axes, seeds: range) -> tuple:
+    places = [
+        [int(np.flatnonzero(store.axes.values[name] == v)[0]) for v in values] for name, values in axes.values.items()
+    ]
+    return (*places, slice(seeds.start, seeds.stop))
+
+
+def _read(path: Path, array, index: tuple = (...,)) -> np.ndarray:
+    try:
+        return array.oindex[index] if len(index) > 1 else array[...]
+    except (ValueError, OSError, RuntimeError) as error:
+        _refuse(path, f"has a damaged chunk in {array.path!r} ({error})")
+
+
+def _refuse(path: Path, reason: str) -> None:
+    checks.fail("out", f"a new name, or the store of the same sweep; this one {reason}", str(path))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"cannot write the store ({error.strerror or error}); what it holds is whole, the same call resumes",
+            str(path),
+        ) from error

@@ -1,0 +1,217 @@
+"""Grids times seeds: one compilation a shape, batches that fit in memory, results on disk as they come."""
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from rfm import checks, store
+from rfm.curve import Curve
+from rfm.exact import method_of as method_of_exact
+from rfm.grid import Axes, axes, exponents, words
+from rfm.groups import Group, batch_length, groups_of, run_groups, work
+from rfm.optimizers import Optax, Optimizer
+from rfm.precision import float64
+from rfm.problem import Problem
+from rfm.processes import processes
+from rfm.simulate import method_of
+from rfm.steps import Schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Risk and training loss on a grid of settings.
+
+    axes: values (n,) by name; times: (T,); risk, train_loss: (axes..., S, T), NaN where a run is missing or has
+    diverged; status: (axes..., S), 0 missing, 1 finished, 2 diverged; keys: (S,) of the seeds. kind: as in `Curve`.
+    """
+
+    axes: dict[str, np.ndarray]
+    times: np.ndarray
+    risk: np.ndarray
+    train_loss: np.ndarray
+    status: np.ndarray
+    keys: Array
+    kind: str
+
+    def mean(self, name: str = "risk") -> np.ndarray:
+        """Mean over seeds of "risk" or "train_loss", (axes..., T)."""
+        return getattr(self, name).mean(-2)
+
+    def stderr(self, name: str = "risk") -> np.ndarray:
+        """Standard error of that mean over seeds, (axes..., T); NaN for a single seed."""
+        values, seeds = getattr(self, name), len(self.keys)
+        return values.std(-2, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full_like(values[..., 0, :], np.nan)
+
+    def curve(self, **point: float) -> Curve:
+        """The curve of one point of the grid; ValueError where a value is not on its axis."""
+        index = tuple(_position(self.axes, name, point) for name in self.axes)
+        converged = bool((self.status[index] == store.FINISHED).all())
+        residual = 0.0 if converged else math.inf
+        return Curve(self.times, self.risk[index], self.train_loss[index], converged, residual, self.kind)
+
+    def keys_at(self, **point: float) -> Array:
+        """The keys (S,) that `simulate` draws one point of the grid from."""
+        for name in self.axes:
+            _position(self.axes, name, point)
+        low, high = words({name: point[name] for name in self.axes})
+        return jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, low), high))(self.keys)
+
+
+def sweep(
+    problem: Problem,
+    grid: Mapping[str, Any],
+    keys: Array,
+    *,
+    optimizer: Optimizer,
+    times: Array | None = None,
+    num_features: float | None = None,
+    num_samples: float | None = None,
+    parametrization: str = "ntk",
+    features: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
+    out: str | Path | None = None,
+    exact: bool = False,
+    memory: float | None = None,
+    progress: bool = False,
+) -> Sweep:
+    """`simulate` on every point of a grid with every seed, on all devices of all processes.
+
+    grid: values by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a shape, and
+    compiles once), noise_var and the numbers of the optimizer, and a, b, num_modes of a `power_law`. keys: (S,) from
+    `jax.random.split`; a point's runs draw from them with 64 bits of its values folded in (`Sweep.keys_at`), so that no
+    result depends on the rest of the grid, the order, the batch or the device. Other arguments as in `simulate`,
+    num_features and num_samples where the grid has them not. exact: solve every draw as `rfm.exact` does.
+
+    out: a folder, made as a zarr store that holds every point from the moment it is done. The same call resumes, and
+    one with more values or seeds adds what is missing. memory: bytes that a batch may fill on each device, else a
+    part of what is free; where a device runs out of memory all the same, the batch is halved. Runs that diverge, or
+    whose learning rate is beyond stability, are no error: their risk is NaN from there on.
+
+    In a program of several processes (`rfm.processes.start`) each does its part of the points and all return the same.
+
+    Raises ValueError for wrong arguments, a store that is foreign, damaged or of another sweep, or too little memory
+    for one run; OSError where the store cannot be written. What is in the store stays as it is.
+    """
+    grid_axes = axes(grid, problem, optimizer)
+    sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
+    for name in ("num_features", "num_samples"):
+        if (sizes[name] is None) == (name not in grid_axes.values):
+            checks.fail(name, "either an argument or an axis of the grid", sizes[name])
+    team = processes()
+    if team.count > 1 and out is None:
+        checks.fail("out", "a folder that all processes see", None)
+    if memory is not None:
+        checks.number("memory", memory, 0.0, "a number of bytes > 0")
+    choose = method_of_exact if exact else method_of
+    kinds = parametrization, features
+    with float64():
+        groups = groups_of(grid_axes, sizes, problem, optimizer, times, keys, kinds, choose)
+        times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
+        lengths = [batch_length(group, len(times), memory) for group in groups]
+        _, kind, _ = choose(problem, groups[0].plan.setting.num_samples, optimizer)
+        place, results, block = None, store.empty((*grid_axes.shape, len(keys)), len(times)), len(keys)
+        if out is not None:
+            settings = _settings(problem, groups[0].optimizer, keys, grid_axes, sizes, kinds, kind)
+            with team.first_alone():
+                if team.index == 0:
+                    store.prepare(Path(out), settings, grid_axes, times, keys)
+            place = store.open_store(Path(out))
+            results, block = store.load(place, grid_axes, len(keys)), place.block
+
+        def save(group, point, seeds):
+            if place is not None:
+                index = group.points[point][0]
+                store.write(place, grid_axes, index, seeds, store.Results(*(x[index][seeds] for x in results)))
+
+        with _bar(groups, times, results, progress) as on_work:
+            share = team.index, team.count
+            run_groups(groups, times, keys, results, lengths, save, block, share, on_work)
+        if team.count > 1:
+            team.wait("the end of the sweep")
+            results = store.load(place, grid_axes, len(keys))
+    diverged = int((results.status == store.DIVERGED).sum())
+    if diverged:
+        text = f"{diverged} of {results.status.size} runs diverged: NaN in the result from there on"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return Sweep(grid_axes.values, times, *results, keys, kind)
+
+
+def load_sweep(path: str | Path) -> Sweep:
+    """All that a store holds, axes in increasing order; ValueError where there is no store."""
+    found = store.open_store(Path(path), "r")
+    times, keys = store.times_and_keys(found)
+    everything = Axes({name: np.sort(values) for name, values in found.axes.values.items()})
+    results = store.load(found, everything, len(keys))
+    return Sweep(everything.values, times, *results, keys, store.settings_of(found)["kind"])
+
+
+@contextlib.contextmanager
+def _bar(groups: list[Group], times: np.ndarray, results: store.Results, progress: bool) -> Iterator[Callable]:
+    """A progress bar in units of estimated work, so that its time left is one of time, not of points."""
+    if not progress:
+        yield lambda done: None
+        return
+    from tqdm import tqdm
+
+    total = left = 0.0
+    for group in groups:
+        cost = work(group, times)
+        total += cost * len(group.points) * results.status.shape[-1]
+        left += cost * sum(int((results.status[place] == store.MISSING).sum()) for place, _ in group.points)
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
+    with tqdm(total=total, initial=total - left, desc="sweep", bar_format=layout) as bar:
+        yield bar.update
+
+
+def _settings(problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[str, str], kind: str) -> dict:
+    """What all points have in common, by name: what makes two calls the same sweep."""
+    digest = hashlib.sha256()
+    swept = set(grid.values)
+    if not swept & {"a", "b", "num_modes"}:
+        for leaf in (problem.eigenvalues, problem.target, *jax.tree.leaves((problem.tail, problem.population))):
+            digest.update(np.asarray(leaf, np.float64).tobytes())
+    if isinstance(optimizer, Optax):
+        if isinstance(optimizer.transformation, tuple):
+            allowed = "made as Optax(optax.adam, {...}) in a stored sweep: a finished transformation has no name"
+            checks.fail("optimizer", allowed, optimizer.transformation)
+        algorithm = f"Optax({optimizer.transformation.__module__}.{optimizer.transformation.__qualname__})"
+    else:
+        algorithm = type(optimizer).__name__
+    numbers = {"noise_var": problem.noise_var, **vars(optimizer)}
+    numbers = {**numbers, **numbers.pop("numbers", {})} if isinstance(optimizer, Optax) else numbers
+    if exponents(problem) is not None:
+        numbers |= {"num_modes": problem.num_modes, **dict(zip("ab", exponents(problem), strict=True))}
+    for name, value in numbers.items():
+        if isinstance(value, Schedule):
+            numbers[name] = hashlib.sha256(np.concatenate(value).tobytes()).hexdigest()
+    fixed = {name: value for name, value in {**numbers, **sizes}.items() if name not in swept and value is not None}
+    fixed.pop("transformation", None)
+    return {
+        "kind": kind,
+        "optimizer": algorithm,
+        "problem": digest.hexdigest(),
+        "parametrization": kinds[0],
+        "features": kinds[1],
+        "key": str(jax.random.key_impl(keys)),
+        "time_unit": "steps" if optimizer.discrete else "learning rate x steps",
+        **{name: value if isinstance(value, str) else str(float(value)) for name, value in fixed.items()},
+    }
+
+
+def _position(found: dict[str, np.ndarray], name: str, point: Mapping[str, float]) -> int:
+    if sorted(point) != sorted(found):
+        checks.fail("point", "one value of each of " + ", ".join(found), dict(point))
+    place = np.flatnonzero(found[name] == point[name])
+    if not len(place):
+        checks.fail(name, f"on the grid, one of {found[name].tolist()}", point[name])
+    return int(place[0])
