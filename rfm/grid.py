@@ -100,7 +100,8 @@ def exponents(problem: Problem) -> tuple[float, float] | None:
         return None
     t = problem.tail
     with np.errstate(divide="ignore", invalid="ignore"):
-        b, a = (-math.log2(x) if x > 0 else math.nan for x in (float(lam[1]), float(lam[1] * w[1] ** 2)))
+        # the exponents are told to 12 digits by the arrays
+        b, a = (round(-math.log2(x), 12) if x > 0 else math.nan for x in (float(lam[1]), float(lam[1] * w[1] ** 2)))
     if t is not None:
         a, b = float(t.a), float(t.b)
     if not (a > 1 and b > 0):

@@ -14,6 +14,7 @@ from rfm.batches import Plan, run_batch, run_floats
 from rfm.devices import free_memory, layout
 from rfm.features import Setting
 from rfm.grid import SIZES, Axes, exponents, numbers_of, words
+from rfm.one_pass import expect_one_pass
 from rfm.optimizers import Optimizer, resolve
 from rfm.problem import Problem, power_law
 from rfm.run import check, check_members
@@ -71,6 +72,8 @@ def groups_of(
         setting = check(here, Setting(own["num_features"], own["num_samples"], *kinds), algorithm, times, keys)
         members = check_members(own["ensemble"], own["bags"])
         method, _, spectrum = choose(here, setting.num_samples, algorithm)
+        if method is expect_one_pass and members != (1, 1):
+            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
         plan = Plan(setting, layout(), method, *members, spectrum)
         found.append(Group(plan, here, algorithm if times is None else resolve(algorithm, times), points))
     return found

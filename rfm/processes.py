@@ -19,7 +19,7 @@ class Processes(NamedTuple):
     count: int
 
     def wait(self, what: str) -> None:
-        """Until all processes are here; RuntimeError where one of them is lost."""
+        """Until all processes are here; ConnectionError where one of them is lost."""
         if self.count == 1:
             return
         from jax.experimental import multihost_utils
@@ -27,7 +27,7 @@ class Processes(NamedTuple):
         try:
             multihost_utils.sync_global_devices(what)
         except Exception as error:  # whatever the backend says of a lost peer
-            raise RuntimeError(
+            raise ConnectionError(
                 f"one of the {self.count} processes was lost before {what} ({type(error).__name__}); every point that "
                 "was done is in the store, and the same call resumes"
             ) from error
