@@ -10,8 +10,8 @@ import numpy as np
 import rfm
 import theory
 from experiments.algorithms import DESCENT, OWN, theory_of
-from rfm import batches
 from rfm.features import Setting
+from rfm.run import check as check_run
 
 AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}
 
@@ -82,7 +82,7 @@ def check(problem, optimizer, times, keys, points: list[dict[str, float]], featu
     """
     for sizes in points:
         setting = Setting(sizes["num_features"], sizes["num_samples"], "ntk", features)
-        batches.check(problem, setting, optimizer, times, keys)
+        check_run(problem, setting, optimizer, times, keys)
         algorithm, _ = theory_of(optimizer, problem, **sizes)
         theory.predict(problem, **sizes, optimizer=algorithm, times=times)
 

@@ -31,7 +31,8 @@ class Sweep:
     """Risk and training loss on a grid of settings.
 
     axes: values (n,) by name; times: (T,); risk, train_loss: (axes..., S, T), NaN where a run is missing or has
-    diverged; status: (axes..., S), 0 missing, 1 finished, 2 diverged; keys: (S,) of the seeds. kind: as in `Curve`.
+    diverged; status: (axes..., S), 0 missing, 1 finished, 2 diverged; keys: (S,) of the seeds. Theory has no axis S
+    and no keys. kind: as in `Curve`.
     """
 
     axes: dict[str, np.ndarray]
@@ -39,15 +40,18 @@ class Sweep:
     risk: np.ndarray
     train_loss: np.ndarray
     status: np.ndarray
-    keys: Array
+    keys: Array | None
     kind: str
 
     def mean(self, name: str = "risk") -> np.ndarray:
         """Mean over seeds of "risk" or "train_loss", (axes..., T)."""
-        return getattr(self, name).mean(-2)
+        values = getattr(self, name)
+        return values if self.keys is None else values.mean(-2)
 
     def stderr(self, name: str = "risk") -> np.ndarray:
-        """Standard error of that mean over seeds, (axes..., T); NaN for a single seed."""
+        """Standard error of that mean over seeds, (axes..., T); zero for theory, NaN for a single seed."""
+        if self.keys is None:
+            return np.zeros_like(getattr(self, name))
         values, seeds = getattr(self, name), len(self.keys)
         return values.std(-2, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full_like(values[..., 0, :], np.nan)
 

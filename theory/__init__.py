@@ -17,6 +17,7 @@
 from theory.optimal import Frontier, frontier
 from theory.predict import Decomposition, decompose, largest_curvature, predict
 from theory.stopping import Stopping, best_stopping
+from theory.sweep import sweep
 
 __all__ = [
     "Decomposition",
@@ -27,4 +28,5 @@ __all__ = [
     "frontier",
     "largest_curvature",
     "predict",
+    "sweep",
 ]

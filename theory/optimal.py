@@ -130,7 +130,7 @@ def _solve(problem, log_compute, least, optimizer, num_samples, scaling, standar
         if hasattr(optimizer, "lr"):
             lr = jnp.exp(theta[1]) if tune_lr else optimizer.lr * n**lr_exponent
             algorithm = dataclasses.replace(optimizer, lr=lr)
-        return evaluate(spectrum, n, num_samples, algorithm, jnp.exp(y - x)[None], standard, False, nodes)
+        return evaluate(spectrum, n, num_samples, algorithm, jnp.exp(y - x)[None], False, standard, nodes)
 
     def log_risk(theta, y, nodes=few):
         return jnp.log(curve(theta, y, nodes).risk[0])

@@ -1,4 +1,4 @@
-"""`predict`: the simulator's arguments in, the closed form out. The only file of theory that knows rfm."""
+"""`predict`: the simulator's arguments in, the closed form out."""
 
 import dataclasses
 import math
@@ -59,27 +59,9 @@ def predict(
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), appendices on the Fourier-space and discrete-time
     response functions, with their misprints corrected; one-pass SGD: Paquette et al. 2024 (arXiv 2405.15074).
     """
-    for name, value in (("ensemble", ensemble), ("bags", bags)):
-        checks.size(name, value, integer=False)
-    single = not is_traced(ensemble, bags) and ensemble == bags == 1
-    args = (problem, num_features, num_samples, optimizer, times, parametrization)
-    curves = _curves(*args, split=not single)
-    risk = curves.risk
-    if not single:
-        if isinstance(optimizer, SGD):
-            # members see batches of their own, so what two of them share follows full batches of fresh data
-            full = _curves(*args[:3], optimizer.full_batch(), *args[4:], split=True).pieces
-            pieces = full._replace(risk=risk, same_data=full.independent)
-        else:
-            pieces = curves.pieces
-        inv_k, inv_b = 1.0 / ensemble, 1.0 / bags
-        risk = (
-            inv_k * inv_b * pieces.risk
-            + inv_b * (1.0 - inv_k) * pieces.same_data
-            + inv_k * (1.0 - inv_b) * pieces.same_features
-            + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
-        )
-    return Curve(_as_times(times), risk, curves.train_loss, curves.converged, curves.residual, THEORY)
+    members = check_members(optimizer, ensemble, bags)
+    curves = _solve(averaged, problem, num_features, num_samples, optimizer, times, parametrization, members)
+    return Curve(as_times(times), curves.risk, curves.train_loss, curves.converged, curves.residual, THEORY)
 
 
 @pytree
@@ -117,13 +99,13 @@ def decompose(
     """
     if isinstance(optimizer, SGD):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
-    curves = _curves(problem, num_features, num_samples, optimizer, times, parametrization, split=True)
+    curves = _solve(evaluate, problem, num_features, num_samples, optimizer, times, parametrization, True)
     p = curves.pieces
     features = p.same_features - p.independent
     data = p.same_data - p.noise_same_data - p.independent
     interaction = p.risk - p.noise - p.independent - features - data
     parts = (p.risk, p.independent, features, data, interaction, p.noise)
-    return Decomposition(_as_times(times), *parts, curves.converged, curves.residual)
+    return Decomposition(as_times(times), *parts, curves.converged, curves.residual)
 
 
 def largest_curvature(
@@ -153,27 +135,45 @@ def _check(problem, num_features, num_samples, parametrization) -> None:
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", num_features)
 
 
-def _as_times(times: Array | None) -> Array:
+def as_times(times: Array | None) -> Array:
+    """Times of a curve: infinity where training has ended."""
     if is_traced(times):
         return times
     return np.array([np.inf]) if times is None else np.asarray(times, np.float64)
 
 
-def _curves(problem, num_features, num_samples, optimizer, times, parametrization, split) -> LearningCurve:
+def check_members(optimizer: Optimizer, ensemble: float, bags: float) -> tuple | None:
+    """What `averaged` wants of an ensemble: None for one model, else the sizes and whose dynamics two members share."""
+    for name, value in (("ensemble", ensemble), ("bags", bags)):
+        checks.size(name, value, integer=False)
+    if not is_traced(ensemble, bags) and ensemble == bags == 1:
+        return None
+    return ensemble, bags, optimizer.full_batch() if isinstance(optimizer, SGD) else None
+
+
+def check_arguments(problem, num_features, num_samples, optimizer, times, parametrization) -> None:
+    """Refuse what `predict` cannot do."""
     _check(problem, num_features, num_samples, parametrization)
     check_times(optimizer, times)
     if isinstance(optimizer, Optax):
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
     if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(num_samples)):
         checks.fail("num_samples", "jnp.inf for SGD: theory knows one pass (full batches: HeavyBall)", num_samples)
+
+
+def _solve(function, problem, num_features, num_samples, optimizer, times, parametrization, more) -> LearningCurve:
+    """function(problem, N, P, optimizer, times, more, standard, nodes) on checked arguments in float64."""
+    check_arguments(problem, num_features, num_samples, optimizer, times, parametrization)
     standard = parametrization == "standard"
     if not (times is None or is_traced(times)):
         times = np.asarray(times, np.float64)
     with float64(problem, num_features, num_samples, times):
         optimizer = resolve(optimizer, times)
-        arguments = (dataclasses.replace(problem, population=None), num_features, num_samples, optimizer, times)
-        arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
-        curves = evaluate(*arguments, standard, split, _nodes(*arguments, standard))
+        sizes = dataclasses.replace(problem, population=None), num_features, num_samples
+        sizes, algorithm, times = jax.tree.map(lambda x: jnp.asarray(x, float), (sizes, optimizer, times))
+        shared = more[2] if isinstance(more, tuple) else None
+        nodes = max(_nodes(*sizes, o, times, standard) for o in (algorithm, shared) if o is not None)
+        curves = function(*sizes, algorithm, times, more, standard, nodes)
     if not is_traced(curves):
         check_stability(optimizer, np.asarray(curves.spectral_edge), num_features, num_samples)
     return settle(curves)
@@ -231,6 +231,38 @@ def _symbols(problem, num_features, num_samples, optimizer, times, standard):
     return problem_modes(problem, depth, clock), inv_n, inv_p, algorithm
 
 
+@partial(jax.jit, static_argnums=(6, 7))
+def averaged(
+    problem: Problem,
+    num_features: Array,
+    num_samples: Array,
+    optimizer: Optimizer,
+    times: Array | None,
+    members: tuple | None,
+    standard: bool,
+    nodes: int,
+) -> LearningCurve:
+    """Curves of the average of some models, unchecked; see `predict`, and `check_members` for the last word."""
+    sizes = problem, num_features, num_samples
+    curves = evaluate(*sizes, optimizer, times, members is not None, standard, nodes)
+    if members is None:
+        return curves
+    ensemble, bags, full_batch = members
+    pieces = curves.pieces
+    if full_batch is not None:
+        # members see batches of their own, so what two of them share follows full batches of fresh data
+        shared = evaluate(*sizes, full_batch, times, True, standard, nodes).pieces
+        pieces = shared._replace(risk=curves.risk, same_data=shared.independent)
+    inv_k, inv_b = 1.0 / ensemble, 1.0 / bags
+    risk = (
+        inv_k * inv_b * pieces.risk
+        + inv_b * (1.0 - inv_k) * pieces.same_data
+        + inv_k * (1.0 - inv_b) * pieces.same_features
+        + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
+    )
+    return curves._replace(risk=risk, pieces=None)
+
+
 @partial(jax.jit, static_argnums=(5, 6, 7))
 def evaluate(
     problem: Problem,
@@ -238,8 +270,8 @@ def evaluate(
     num_samples: Array,
     optimizer: Optimizer,
     times: Array | None,
-    standard: bool,
     split: bool,
+    standard: bool,
     nodes: int,
 ) -> LearningCurve:
     """Curves of jax arrays, unchecked, with so many nodes; see `predict`."""

@@ -1,0 +1,120 @@
+"""Theory on whole grids: one compilation, every point on one of the devices."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from rfm import checks
+from rfm.curve import THEORY
+from rfm.devices import Layout, layout, spread
+from rfm.grid import axes, exponents, place_optimizer, place_problem
+from rfm.optimizers import HeavyBall, Optimizer, resolve
+from rfm.precision import float64
+from rfm.problem import Problem, power_law
+from rfm.store import DIVERGED, FINISHED
+from rfm.sweep import Sweep
+from theory.predict import as_times, averaged, check_arguments, check_members, most_nodes
+
+AT_ONCE = 64  # points on an accelerator
+
+
+def sweep(
+    problem: Problem,
+    grid: Mapping[str, Any],
+    *,
+    optimizer: Optimizer,
+    times: Array | None = None,
+    num_features: float | None = None,
+    num_samples: float | None = None,
+    parametrization: str = "ntk",
+    ensemble: float = 1,
+    bags: float = 1,
+) -> Sweep:
+    """`predict` on every point of a grid: arguments as in `rfm.sweep`, a `Sweep` with risk (axes..., T), no seeds.
+
+    status: 1, or 2 where the result is not converged or the learning rate is beyond stability, with NaN for the risk.
+    Every axis is traced, so that a grid of any sizes compiles once for each num_modes up to 512, once for all beyond.
+
+    Raises ValueError as `rfm.sweep` and `predict` do.
+    """
+    found = axes(grid, problem, optimizer)
+    fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
+    for name in ("num_features", "num_samples"):
+        if (fixed[name] is None) == (name not in found.values):
+            checks.fail(name, "either an argument or an axis of the grid", fixed[name])
+    points = [point for _, point in found.points()]
+    first = {name: float(points[0].get(name, fixed[name])) for name in fixed}
+    check_arguments(problem, first["num_features"], first["num_samples"], optimizer, times, parametrization)
+    alone = all(np.all(found.values.get(name, fixed[name]) == 1) for name in ("ensemble", "bags"))
+    members = None if alone else check_members(optimizer, 2, 2)
+    momenta = found.values.get("momentum", [getattr(optimizer, "momentum", 0.0)])
+    algorithms = [place_optimizer(optimizer, {"momentum": momentum}) for momentum in momenta]
+    if members is not None and members[2] is not None:
+        algorithms += [place_optimizer(HeavyBall(optimizer.lr, 0.0), {"momentum": momentum}) for momentum in momenta]
+        members = (*members[:2], HeavyBall(optimizer.lr, optimizer.momentum))
+    nodes = max(most_nodes(algorithm) for algorithm in algorithms)
+    with float64():
+        times = None if times is None else np.asarray(times, np.float64)
+        here = dataclasses.replace(problem, population=None)
+        arguments = jax.tree.map(lambda x: jnp.asarray(x, float), (resolve(optimizer, times), times))
+        place = layout()
+        results = [None] * len(points)
+        for num_modes in dict.fromkeys(point.get("num_modes") for point in points):
+            if num_modes is not None:
+                here = power_law(*exponents(problem), int(num_modes), problem.noise_var)
+            own = [i for i, point in enumerate(points) if point.get("num_modes") == num_modes]
+            padded = own + own[:1] * (-len(own) % place.runs)
+            numbers = _numbers([points[i] for i in padded], fixed, here)
+            standard = parametrization == "standard"
+            curves = _points(jax.tree.map(jnp.asarray, here), *arguments, members, numbers, standard, nodes, place)
+            for i, *curve in zip(own, *(np.asarray(x) for x in curves), strict=False):
+                results[i] = curve
+    risk, train_loss, converged = (
+        np.array(x).reshape(*found.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
+    )
+    status = np.where(converged, FINISHED, DIVERGED).astype(np.int8)
+    risk, train_loss = (np.where(converged[..., None], x, np.nan) for x in (risk, train_loss))
+    return Sweep(found.values, as_times(times), risk, train_loss, status, None, THEORY)
+
+
+def _numbers(points: list[dict[str, float]], fixed: dict[str, float], problem: Problem) -> dict[str, np.ndarray]:
+    """All axes but num_modes, one number a point; a and b together."""
+    law = dict(zip("ab", exponents(problem), strict=True)) if {"a", "b"} & set(points[0]) else {}
+    full = [{**law, **fixed, **point} for point in points]
+    return {name: np.array([float(p[name]) for p in full]) for name in full[0] if name != "num_modes"}
+
+
+@partial(jax.jit, static_argnames=("standard", "nodes", "layout"))
+def _points(
+    problem: Problem,
+    optimizer: Optimizer,
+    times: Array | None,
+    members: tuple | None,
+    numbers: dict[str, Array],
+    standard: bool,
+    nodes: int,
+    layout: Layout,
+) -> tuple[Array, Array, Array]:
+    """Risk, training loss (points, T) and whether they are converged (points,)."""
+
+    def all_of(shared, numbers):
+        problem, optimizer, times, members = shared
+
+        def one(numbers):
+            sizes = place_problem(problem, numbers), numbers["num_features"], numbers["num_samples"]
+            of = None
+            if members is not None:
+                of = numbers["ensemble"], numbers["bags"], members[2] and place_optimizer(members[2], numbers)
+            curves = averaged(*sizes, place_optimizer(optimizer, numbers), times, of, standard, nodes)
+            return curves.risk, curves.train_loss, curves.converged
+
+        # a point fills a core, and its matrices the cache; an accelerator takes some at a time
+        return lax.map(one, numbers, batch_size=None if jax.default_backend() == "cpu" else AT_ONCE)
+
+    return spread(all_of, layout, (problem, optimizer, times, members), numbers)
