@@ -83,6 +83,7 @@ def learning_curve(
     df1, _ = degrees_of_freedom(kappa, modes)
     # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
     data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), 1.0 - df1 * inv_p)
+    # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
     rows = lax.optimization_barrier(jnp.concatenate([r, r * data, untrained[None]]))
 
     def curves(rows, pair, mirror):  # risk, training loss, and the risk of no training
