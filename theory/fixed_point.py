@@ -72,7 +72,8 @@ def _search(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> Array:
     one root, also at N = P and s = 0, and Newton turns an error e into e^2/2 whatever the spectrum.
     """
 
-    def gap(x):  # q (df1 - D) and its slope, but for that of q
+    # notation: x = log kappa, rho = s/kappa
+    def gap(x):  # q (df1 - D), and its slope but for that of q
         kappa = jnp.exp(x)
         rho = s / kappa
         df1, slope = degrees_of_freedom(kappa, modes)
