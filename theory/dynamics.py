@@ -77,39 +77,46 @@ def learning_curve(
     z = lax.stop_gradient(flt.curvature(w))  # (n,)
     kappa, residual = kappa_path(-z, modes, inv_n, inv_p)  # (n,)
 
-    here = two_point(kappa, kappa, modes, noise_var, inv_n, inv_p)
-    across = two_point(kappa, kappa.conj(), modes, noise_var, inv_n, inv_p)
-    r = flt.response(z, times[:, None]) * lax.stop_gradient(weights * flt.log_slope(w))  # (T, n)
+    here, across = two_point(kappa, modes, noise_var, inv_n, inv_p)
+    untrained = lax.stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
+    r = flt.response(z, times[:, None]) * untrained  # (T, n)
     df1, _ = degrees_of_freedom(kappa, modes)
     # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
     data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), 1.0 - df1 * inv_p)
-    r_train = r * data
+    # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
+    rows = lax.optimization_barrier(jnp.concatenate([r, r * data, untrained[None]]))
 
-    def integrate(left, pair, mirror):  # the four quadrants of the two contours, by conjugate symmetry
-        return (
-            2.0 * jnp.einsum("ti,ti->t", left @ pair, left).real
-            + 2.0 * jnp.einsum("ti,ti->t", left @ mirror, left.conj()).real
-        )
+    def curves(rows, pair, mirror):  # risk, training loss, and the risk of no training
+        risk, train_loss, start = jnp.split(_integrate(rows, pair, mirror), [len(times), 2 * len(times)])
+        noise = noise_var * (2.0 * rows[len(times) : -1].sum(1).real) ** 2
+        return risk, train_loss + noise, start[0]
 
-    risk = integrate(r, here.risk, across.risk)
-    train_loss = integrate(r_train, here.risk + noise_var, across.risk + noise_var)
-
+    risk, train_loss, at_start = curves(rows, here.risk, across.risk)
     # the trapezoidal rule squares its error when the step halves: compare with every other node
-    def coarse(left, pair, mirror):
-        return integrate(2.0 * left[:, ::2], pair[::2, ::2], mirror[::2, ::2])
-
+    coarse = curves(2.0 * rows[:, ::2], here.risk[::2, ::2], across.risk[::2, ::2])
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
     start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
-    risk_gap = (coarse(r, here.risk, across.risk) - risk) / jnp.maximum(risk, 1e-12 * start)
-    train_gap = (coarse(r_train, here.risk + noise_var, across.risk + noise_var) - train_loss) / start
+    risk_gap = (coarse[0] - risk) / jnp.maximum(risk, 1e-12 * start)
+    train_gap = (coarse[1] - train_loss) / start
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
-    untrained = (weights * flt.log_slope(w))[None]
-    missed = jnp.abs(integrate(untrained, here.risk, across.risk)[0] - modes.power.sum()) / start
+    missed = jnp.abs(at_start - modes.power.sum()) / start
     residual = jnp.max(jnp.stack([residual, jnp.max(risk_gap**2), jnp.max(train_gap**2), missed]))
     residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
     # an exponentially small loss is lost in rounding, which may be negative
     risk, train_loss = jnp.maximum(risk, 0.0), jnp.maximum(train_loss, 0.0)
     pieces = None
     if split:
-        pieces = jax.tree.map(lambda x, y: jnp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
+        pieces = jax.tree.map(lambda x, y: jnp.maximum(_integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
     return LearningCurve(risk, train_loss, pieces, residual, residual < TOLERANCE, edge)
+
+
+def _integrate(rows: Array, pair: Array, mirror: Array) -> Array:
+    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (T, n) -> (T,).
+
+    The four quadrants of two contours that are their own mirror images, pair symmetric and mirror Hermitian: one real
+    quadratic form in (Re l, Im l).
+    """
+    top = jnp.concatenate([mirror.real + pair.real, mirror.imag - pair.imag], axis=1)
+    bottom = jnp.concatenate([-mirror.imag - pair.imag, mirror.real - pair.real], axis=1)
+    rows = jnp.concatenate([rows.real, rows.imag], axis=1)
+    return 2.0 * jnp.sum(rows @ jnp.concatenate([top, bottom]) * rows, axis=1)

@@ -7,14 +7,15 @@ transforms of the risk E (f - w.psi)^2.
 
 from typing import NamedTuple
 
-from jax import Array
+import jax.numpy as jnp
+from jax import Array, lax
 
 from theory.fixed_point import resolvent
 from theory.spectrum import Modes
 
 
 class TwoPoint(NamedTuple):
-    """Transforms at every pair of points, each (n, n').
+    """Transforms at pairs of points, all of one shape: (n, n) or ().
 
     risk: one model; same_data: two feature draws on one data set; same_features: two data sets through one
     feature draw; independent: both drawn twice. noise, noise_same_data: the part of the first two that is
@@ -29,20 +30,50 @@ class TwoPoint(NamedTuple):
     noise_same_data: Array
 
 
-def two_point(kappa: Array, kappa_other: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array) -> TwoPoint:
-    """E(s, s') - sigma^2 and its pieces for kappa (n,), kappa' (n',).
+def two_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array) -> tuple[TwoPoint, TwoPoint]:
+    """E(s, s') - sigma^2 and its pieces at all pairs of kappa (n,), and at all pairs of kappa and its conjugate.
+
+    With 1/(kappa + lambda) = x + iy both follow from the real sums of xx', xy', yx' and yy': one product of matrices
+    each for t1 and T1, a fifth of the time that complex ones take.
+    """
+    n = kappa.shape[0]
+    r = resolvent(kappa, modes)  # (n, K)
+    stacked = jnp.concatenate([r.real, r.imag])  # (2n, K)
+
+    def sums(weight):  # of r, r r' and r conj(r')
+        products = (stacked * weight) @ stacked.T
+        xx, xy, yx, yy = products[:n, :n], products[:n, n:], products[n:, :n], products[n:, n:]
+        return r @ weight, lax.complex(xx - yy, yx + xy), lax.complex(xx + yy, yx - xy)
+
+    df1, here, across = sums(modes.multiplicity * modes.eigenvalues)
+    power, power_here, power_across = sums(modes.power)
+
+    def pieces(kappa_other, df1, t1, power, big_t1):
+        # lambda^2 q = lambda/(k' + lambda) - k lambda q saves two products; what it cancels is small in E
+        df2, big_t2 = df1 - kappa[:, None] * t1, power - kappa[:, None] * big_t1
+        return _pieces(kappa[:, None] * kappa_other, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p)
+
+    return (
+        pieces(kappa, df1, here, power, power_here),
+        pieces(kappa.conj(), df1.conj(), across, power.conj(), power_across),
+    )
+
+
+def one_real_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array) -> TwoPoint:
+    """E(s, s) - sigma^2 and its pieces, scalars, for one real kappa > 0."""
+    q = resolvent(kappa, modes) ** 2  # (K,)
+    weights = modes.multiplicity * modes.eigenvalues, modes.power
+    t1, big_t1 = (q @ weight for weight in weights)
+    df2, big_t2 = ((q * modes.eigenvalues) @ weight for weight in weights)
+    return _pieces(kappa**2, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p)
+
+
+def _pieces(kk, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p) -> TwoPoint:
+    """E - sigma^2 elementwise, from kk = kappa kappa' and the sums over modes.
 
     E = [sigma^2 + kk' T1 + kk' t1 T2/(N - df2)] / [1 - df2/P - kk' t1^2/(P (N - df2))], k = kappa, with
     t1, df2 = sum (lambda, lambda^2) q, T1, T2 = sum (lambda w^2, lambda^2 w^2) q, q = 1/((k + lambda)(k' + lambda)).
     """
-    left, right = resolvent(kappa, modes), resolvent(kappa_other, modes)  # (n, K), (n', K)
-    weight = modes.multiplicity * modes.eigenvalues  # (K,)
-    t1 = (left * weight) @ right.T  # (n, n')
-    big_t1 = (left * modes.power) @ right.T
-    # lambda^2 q = lambda/(k' + lambda) - k lambda q saves two products; what it cancels is small in E
-    df2 = right @ weight - kappa[:, None] * t1
-    big_t2 = right @ modes.power - kappa[:, None] * big_t1
-    kk = kappa[:, None] * kappa_other
     mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)  # kk' t1/(N - df2)
     reuse = inv_p * (df2 + mixing * t1)  # of the same data, in one model and, without mixing, in two
     bias = kk * big_t1

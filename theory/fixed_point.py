@@ -6,8 +6,9 @@ from jax import Array, lax
 
 from theory.spectrum import Modes
 
-BISECTIONS = 60  # log kappa to 1e-15 in a bracket of up to 700
-NEWTON_STEPS = 4  # per node: the predictor is right to 1e-2, and Newton squares the error
+BISECTIONS = 60  # an edge to 1e-15 in a bracket of up to 100
+HALVINGS = 11  # log kappa to 1/6 in a bracket of up to 700, where Newton's steps cannot fail
+NEWTON_STEPS = 4  # from a start that is right to 1/6 on the real axis, 1e-2 on a path: each squares the error
 ROUNDING = 1e-12  # sizes count as equal within it: compressed modes add up to M with rounding error
 POLISH_STEPS = 2  # two differentiated steps give exact first and second derivatives
 
@@ -41,30 +42,12 @@ def kappa_real(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Arra
     """The positive root at real s >= 0 with df1 < min(N, P), and its residual |Newton step|/kappa.
 
     s = 0 gives the ridgeless root df1 = min(N, P), or kappa = 0 where there are fewer modes than min(N, P).
-    Bisection in log kappa: on the wanted branch s(kappa) grows with kappa, below it one factor is negative.
     """
     s = jnp.asarray(s, float)
-    trace = modes.multiplicity @ modes.eigenvalues
-    # kappa <= s + trace (1/N + 1/P), since df1 <= trace/kappa; 1e-290 stands for zero
-    top = jnp.max(modes.eigenvalues)
-    high = jnp.log(s + trace * (inv_n + inv_p) + 1e-290 * top)
-    low = jnp.log(jnp.maximum(s, 1e-290 * top))
-
-    def halve(_, bracket):
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        kappa = jnp.exp(middle)
-        df1, _slope = degrees_of_freedom(kappa, modes)
-        data, features = jnp.maximum(1.0 - df1 * inv_p, 0.0), jnp.maximum(1.0 - df1 * inv_n, 0.0)
-        above = (kappa * data * features > s) | ((s == 0) & (data * features > 0))
-        return jnp.where(above, low, middle), jnp.where(above, middle, high)
-
-    frozen = lax.stop_gradient((low, jnp.maximum(high, low)))
-    _, high = lax.fori_loop(0, BISECTIONS, halve, frozen)
-    found = lax.stop_gradient(jnp.exp(high))
+    found = _search(*lax.stop_gradient((s, modes, inv_n, inv_p)))
     # s = 0 and no more modes than features and samples: df1 < min(N, P) down to kappa = 0
     empty = (s == 0) & (modes.multiplicity.sum() * jnp.maximum(inv_n, inv_p) <= 1.0 + ROUNDING)
-    safe = jnp.where(empty, top, found)
+    safe = jnp.where(empty, jnp.max(modes.eigenvalues), found)
 
     # at N = P s(kappa) has a double root at s = 0: there the vanishing factor alone is solved for
     def newton(kappa):
@@ -79,6 +62,42 @@ def kappa_real(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Arra
         safe = safe - step
     residual = jnp.abs(lax.stop_gradient(newton(safe))) / safe
     return jnp.where(empty, 0.0, safe), jnp.where(empty, 0.0, residual)
+
+
+def _search(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> Array:
+    """The root of `kappa_real` to rounding, by a few bisections and then Newton steps in x = log kappa.
+
+    Solved for df1, the equation reads df1 = D(s/kappa), D(rho) = (1 - rho)/q, q = [1/N + 1/P + root]/2 and
+    root^2 = (1/N - 1/P)^2 + 4 rho/(N P). Both sides are monotone in x, with |f''| <= |f'| for either, so their gap has
+    one root, also at N = P and s = 0, and Newton turns an error e into e^2/2 whatever the spectrum.
+    """
+
+    # notation: x = log kappa, rho = s/kappa
+    def gap(x):  # q (df1 - D), and its slope but for that of q
+        kappa = jnp.exp(x)
+        rho = s / kappa
+        df1, slope = degrees_of_freedom(kappa, modes)
+        root = jnp.sqrt((inv_n - inv_p) ** 2 + 4.0 * inv_n * inv_p * rho)
+        q = 0.5 * (inv_n + inv_p + root)
+        share = jnp.where(root > 0, q / jnp.where(root > 0, root, 1.0), 1.0)
+        return q * df1 - (1.0 - rho), q * kappa * slope - rho * share
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        below = gap(middle)[0] > 0
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    # kappa <= s + trace (1/N + 1/P), since df1 <= trace/kappa; 1e-290 stands for zero
+    trace, least = modes.multiplicity @ modes.eigenvalues, 1e-290 * jnp.max(modes.eigenvalues)
+    bracket = jnp.log(jnp.maximum(s, least)), jnp.log(s + trace * (inv_n + inv_p) + least)
+    low, high = lax.fori_loop(0, HALVINGS, halve, bracket)
+
+    def newton(_, x):
+        value, slope = gap(x)
+        return jnp.clip(x - value / slope, low, high)
+
+    return jnp.exp(lax.fori_loop(0, NEWTON_STEPS, newton, 0.5 * (low + high)))
 
 
 def kappa_path(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Array, Array]:

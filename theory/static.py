@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from theory.dynamics import TOLERANCE
-from theory.equivalent import TwoPoint, two_point
+from theory.equivalent import TwoPoint, one_real_point
 from theory.fixed_point import ROUNDING, degrees_of_freedom, kappa_real
 from theory.spectrum import Modes
 
@@ -32,8 +32,8 @@ def static_risk(modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, ridg
     kappa, residual = kappa_real(ridge, modes, inv_n, inv_p)
     # kappa = 0: at least as many features and samples as modes; only the noise is left, sigma^2 M/(P - M)
     full_rank = kappa == 0
-    k = jnp.where(full_rank, jnp.max(modes.eigenvalues), kappa)[None]
-    pieces = TwoPoint(*(x[0, 0] for x in two_point(k, k, modes, noise_var, inv_n, inv_p)))
+    k = jnp.where(full_rank, jnp.max(modes.eigenvalues), kappa)
+    pieces = one_real_point(k, modes, noise_var, inv_n, inv_p)
     num_modes = modes.multiplicity.sum()
     load = inv_p * num_modes  # M/P
     determined = load < 1 - ROUNDING
