@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import platform
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ COMMANDS = {
     "exponents": "every scaling exponent: claimed, closed form, theory and, with --simulate, simulation (about 1 min)",
     "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
+    "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
     "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",
 }
 # arguments that several commands take; a command names those it has in ARGUMENTS
@@ -47,15 +49,41 @@ def _run(argv: list[str] | None) -> int:
         args = build_parser().parse_args(argv)
         command = f"rfm {args.command}"
         jax.config.update("jax_enable_x64", True)
+        cache_compilations()
         if hasattr(args, "seeds"):
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
             if not 0 <= args.seed < 2**32:
                 checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         _command(args.command).run(args)
-    except (ValueError, ImportError, OSError) as error:
-        print(f"{command}: error: {error}", file=sys.stderr)
+    except (ValueError, ImportError, OSError, MemoryError) as error:
+        print(f"{command}: error: {error}", file=sys.stderr, flush=True)
+        if isinstance(error, ConnectionError):
+            os._exit(2)  # at its end JAX would wait for the process that was lost
         return 2
     return 0
+
+
+def cache_compilations() -> None:
+    """Keep compiled programs in a folder of this user and machine, unless JAX_COMPILATION_CACHE_DIR names another.
+
+    Programs are loaded and run, so the folder must not be open to others; RFM_CACHE=off keeps none.
+    """
+    import jax
+
+    if os.environ.get("RFM_CACHE") == "off" or jax.config.jax_compilation_cache_dir is not None:
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(home, "random-feature-theory", platform.node() or "machine")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid"):
+            found = os.stat(folder)
+            if found.st_uid != os.getuid() or found.st_mode & 0o022:
+                return
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @contextlib.contextmanager
@@ -96,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Defaults in the help, but for those that depend on other arguments and are told in words."""
 
     def _get_help_string(self, action):

@@ -53,10 +53,10 @@ class SweepFile(NamedTuple):
     run: dict[str, Any]
 
 
-def read(path: str | Path, quick: bool = False) -> SweepFile:
+def read(path: str | Path, quick: bool = False, seed: int | None = None) -> SweepFile:
     """Raises ValueError for a file that is not TOML, or for names and values that are not understood.
 
-    quick: the first and last value of every axis and few seeds.
+    quick: the first and last value of every axis and few seeds; seed: in place of the file's.
     """
     try:
         text = Path(path).read_text()
@@ -67,14 +67,17 @@ def read(path: str | Path, quick: bool = False) -> SweepFile:
     except tomllib.TOMLDecodeError as error:
         checks.fail("FILE", f"TOML ({error})", str(path))
     _known("FILE", tables, TABLES)
-    if "grid" not in tables:
+    if not isinstance(tables.get("grid"), Mapping):
         checks.fail("FILE", "one with a table [grid]", str(path))
     problem = {**PROBLEM, **_known("problem", tables.get("problem", {}), PROBLEM)}
     run = {**RUN, **_known("run", tables.get("run", {}), RUN)}
+    if not isinstance(run["exact"], bool):
+        checks.fail("exact", "true or false", run["exact"])
     optimizer = _optimizer(tables.get("optimizer", {"name": "flow"}))
     whole = getattr(optimizer, "discrete", False)
     grid = {name: _values(name, values, name in rfm.grid.SIZES) for name, values in tables["grid"].items()}
-    times, seeds, seed = run.pop("times"), run.pop("seeds"), run.pop("seed")
+    times, seeds, own = run.pop("times"), run.pop("seeds"), run.pop("seed")
+    seed = own if seed is None else seed
     if times is not None:
         times = _values("times", times, whole)
     if quick:

@@ -65,5 +65,8 @@ def start(coordinator: str | None = None, count: int | None = None, index: int |
             coordinator, count, index, heartbeat_timeout_seconds=HEARTBEAT, initialization_timeout=START
         )
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"the processes cannot be joined: {error}") from error
+        hint = (
+            "" if all(given) else "; no cluster was detected: give a coordinator, how many processes, and which this is"
+        )
+        raise ValueError(f"the processes cannot be joined: {error}{hint}") from error
     return processes()

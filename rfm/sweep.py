@@ -137,8 +137,8 @@ def sweep(
                 index = group.points[point][0]
                 store.write(place, grid_axes, index, seeds, store.Results(*(x[index][seeds] for x in results)))
 
-        with _bar(groups, times, results, progress) as on_work:
-            share = team.index, team.count
+        share = team.index, team.count
+        with _bar(groups, times, results, share, progress) as on_work:
             run_groups(groups, times, keys, results, lengths, save, block, share, on_work)
         if team.count > 1:
             team.wait("the end of the sweep")
@@ -160,8 +160,8 @@ def load_sweep(path: str | Path) -> Sweep:
 
 
 @contextlib.contextmanager
-def _bar(groups: list[Group], times: np.ndarray, results: store.Results, progress: bool) -> Iterator[Callable]:
-    """A progress bar in units of estimated work, so that its time left is one of time, not of points."""
+def _bar(groups: list[Group], times, results: store.Results, share: tuple, progress: bool) -> Iterator[Callable]:
+    """A progress bar in units of estimated work, so that the time left does not jump where points are larger."""
     if not progress:
         yield lambda done: None
         return
@@ -170,8 +170,9 @@ def _bar(groups: list[Group], times: np.ndarray, results: store.Results, progres
     total = left = 0.0
     for group in groups:
         cost = work(group, times)
-        total += cost * len(group.points) * results.status.shape[-1]
-        left += cost * sum(int((results.status[place] == store.MISSING).sum()) for place, _ in group.points)
+        mine = [results.status[place] for place, _ in group.points[share[0] :: share[1]]]
+        total += cost * sum(status.size for status in mine)
+        left += cost * sum(int((status == store.MISSING).sum()) for status in mine)
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with tqdm(total=total, initial=total - left, desc="sweep", bar_format=layout) as bar:
         yield bar.update
@@ -191,15 +192,14 @@ def _settings(problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[st
         algorithm = f"Optax({optimizer.transformation.__module__}.{optimizer.transformation.__qualname__})"
     else:
         algorithm = type(optimizer).__name__
-    numbers = {"noise_var": problem.noise_var, **vars(optimizer)}
-    numbers = {**numbers, **numbers.pop("numbers", {})} if isinstance(optimizer, Optax) else numbers
+    own = optimizer.numbers if isinstance(optimizer, Optax) else vars(optimizer)
+    numbers = {"noise_var": problem.noise_var, **own}
     if exponents(problem) is not None:
         numbers |= {"num_modes": problem.num_modes, **dict(zip("ab", exponents(problem), strict=True))}
     for name, value in numbers.items():
         if isinstance(value, Schedule):
             numbers[name] = hashlib.sha256(np.concatenate(value).tobytes()).hexdigest()
     fixed = {name: value for name, value in {**numbers, **sizes}.items() if name not in swept and value is not None}
-    fixed.pop("transformation", None)
     return {
         "kind": kind,
         "optimizer": algorithm,

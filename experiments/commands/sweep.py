@@ -24,9 +24,9 @@ LABELS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command alone."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "a FILE to start from:\n\n" + sweep_file.EXAMPLE
     parser.add_argument("file", metavar="FILE", help="the sweep, in TOML; the store is OUT/NAME.zarr")
+    parser.add_argument("--seed", type=int, help="of the first key, in place of the file's")
     parser.add_argument("--memory", type=float, metavar="GB", help="that a batch may fill on each device")
     parser.add_argument(
         "--devices", type=int, metavar="D", help="CPU devices that share the runs (default: one a core)"
@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run or resume, print a summary, write NAME.png, .pdf, .csv and .json beside the store."""
-    spec_of = lambda: sweep_file.read(args.file, args.quick)  # noqa: E731
     folder = reports.open_folder(args.out)
     name = Path(args.file).stem + ("-quick" if args.quick else "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"process {team.index} of {team.count}: should another be lost, this one ends within "
               f"{processes.HEARTBEAT} s; finished points stay in the store, and the same command resumes",
               file=sys.stderr, flush=True)  # fmt: skip
-    spec = spec_of()
+    spec = sweep_file.read(args.file, args.quick, args.seed)
     memory = None if args.memory is None else args.memory * 1e9
     swept = rfm.sweep(
         spec.problem, spec.grid, spec.keys, optimizer=spec.optimizer, times=spec.times, **spec.run,
@@ -111,9 +110,9 @@ def summary(swept: rfm.Sweep, rows: list[dict], label: str) -> str:
             np.array([f(row) for row in known]) for f in (lambda r: r["z"], lambda r: r["risk"] / r["theory"] - 1)
         )
         lines.append(
-            f"simulation against {label} at {len(known)} points and times: relative gap median {np.median(np.abs(gap)):.2%}, "
-            f"worst {gap[np.argmax(np.abs(gap))]:+.2%}; |z| median {np.median(np.abs(z)):.2f}, "
-            f"{np.mean(np.abs(z) < 3):.0%} below 3"
+            f"simulation against {label} at {len(known)} points and times: relative gap "
+            f"median {np.median(np.abs(gap)):.2%}, worst {gap[np.argmax(np.abs(gap))]:+.2%}; "
+            f"|z| median {np.median(np.abs(z)):.2f}, {np.mean(np.abs(z) < 3):.0%} below 3"
         )
     return "\n".join(lines)
 
@@ -145,7 +144,7 @@ def draw(swept: rfm.Sweep, predicted: np.ndarray | None, label: str):
             name = f"{LABELS.get(other, other)} {grid[other][i]:.3g}" if other else "risk"
             plotting.draw_pair(ax, x[order], samples, x[order], expected, name, line)
         fixed = ", ".join(
-            f"{LABELS.get(n, n)} {grid[n][held[n]]:.3g}" for n in grid if n not in (panel, other) and len(grid[n]) > 1
+            f"{LABELS.get(n, n)} {grid[n][held[n]]:.4g}" for n in grid if n not in (panel, other) and len(grid[n]) > 1
         )
         plotting.finish(ax, LABELS.get(panel, panel) if panel != "time" else "time $t$", "risk", fixed)
     return figure
