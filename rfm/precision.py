@@ -4,8 +4,10 @@ Late times and small risks need 16 digits. JAX drops to float32 unless told othe
 point runs inside `float64()`: a scope of its own, results handed back as numpy float64 arrays.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TypeVar
 
 import jax
@@ -32,6 +34,36 @@ def float64(*values: object) -> Iterator[None]:
         raise ValueError(_NEEDS_X64)
     with jax.enable_x64(True):
         yield
+
+
+@contextmanager
+def complex128(*values: object) -> Iterator[None]:
+    """`float64`, and on the host where the accelerator has no complex128, which the contours of the theory need.
+
+    A call inside a transformation runs where its user runs it.
+    """
+    with float64(*values):
+        backend = jax.default_backend()
+        if is_traced(*values) or _has_complex128(backend):
+            yield
+            return
+        warnings.warn(
+            f"the {backend} backend has no complex128: the theory runs on the host", RuntimeWarning, stacklevel=4
+        )
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            yield
+
+
+@lru_cache
+def _has_complex128(backend: str) -> bool:
+    if backend == "cpu":
+        return True
+    try:
+        with jax.enable_x64(True):
+            z = np.array([1.0 + 1e-12j, 2.0])  # told apart from complex64 by its digits
+            return bool(np.all(np.asarray(jax.jit(lambda z: z * z)(z)) == z * z))
+    except Exception:  # each backend has its own words for it
+        return False
 
 
 def is_traced(*values: object) -> bool:

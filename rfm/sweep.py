@@ -186,10 +186,12 @@ def _settings(problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[st
         for leaf in (problem.eigenvalues, problem.target, *jax.tree.leaves((problem.tail, problem.population))):
             digest.update(np.asarray(leaf, np.float64).tobytes())
     if isinstance(optimizer, Optax):
-        if isinstance(optimizer.transformation, tuple):
-            allowed = "made as Optax(optax.adam, {...}) in a stored sweep: a finished transformation has no name"
-            checks.fail("optimizer", allowed, optimizer.transformation)
-        algorithm = f"Optax({optimizer.transformation.__module__}.{optimizer.transformation.__qualname__})"
+        make = optimizer.transformation
+        if "<" in getattr(make, "__qualname__", "<"):
+            checks.fail(
+                "optimizer", "made as Optax(optax.adam, {...}) in a stored sweep, by a function with a name", make
+            )
+        algorithm = f"Optax({make.__module__}.{make.__qualname__})"
     else:
         algorithm = type(optimizer).__name__
     own = optimizer.numbers if isinstance(optimizer, Optax) else vars(optimizer)

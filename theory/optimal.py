@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
-from rfm.precision import float64, is_traced
+from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
 from theory.predict import evaluate, most_nodes, predict
 
@@ -98,7 +98,7 @@ def frontier(
         predict(problem, num_features=largest, times=np.ones(1), **args)
     if nodes is None:
         nodes = most_nodes(optimizer)
-    with float64():
+    with complex128():
         problem = dataclasses.replace(problem, population=None)
         scaling = (lr_exponent, modes_per_feature)
         arguments = (problem, jnp.log(compute / cost), np.log([fewest, step]), optimizer, num_samples, scaling)

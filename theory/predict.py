@@ -13,7 +13,7 @@ from jax import Array, lax
 from rfm import checks
 from rfm.curve import THEORY, Curve
 from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_stability, check_times, resolve
-from rfm.precision import float64, is_traced, settle
+from rfm.precision import complex128, is_traced, settle
 from rfm.problem import Problem
 from rfm.pytree import pytree
 from theory.contour import NODES, STEP
@@ -116,7 +116,7 @@ def largest_curvature(
     Arguments and errors as in `predict`.
     """
     _check(problem, num_features, num_samples, parametrization)
-    with float64(problem, num_features, num_samples):
+    with complex128(problem, num_features, num_samples):
         problem = jax.tree.map(lambda x: jnp.asarray(x, float), dataclasses.replace(problem, population=None))
         return settle(_edge(problem, num_features, num_samples, parametrization == "standard"))
 
@@ -167,7 +167,7 @@ def _solve(function, problem, num_features, num_samples, optimizer, times, param
     standard = parametrization == "standard"
     if not (times is None or is_traced(times)):
         times = np.asarray(times, np.float64)
-    with float64(problem, num_features, num_samples, times):
+    with complex128(problem, num_features, num_samples, times):
         optimizer = resolve(optimizer, times)
         sizes = dataclasses.replace(problem, population=None), num_features, num_samples
         sizes, algorithm, times = jax.tree.map(lambda x: jnp.asarray(x, float), (sizes, optimizer, times))

@@ -15,7 +15,7 @@ from rfm.curve import THEORY
 from rfm.devices import Layout, layout, spread
 from rfm.grid import axes, exponents, place_optimizer, place_problem
 from rfm.optimizers import HeavyBall, Optimizer, resolve
-from rfm.precision import float64
+from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.store import DIVERGED, FINISHED
 from rfm.sweep import Sweep
@@ -59,7 +59,7 @@ def sweep(
         algorithms += [place_optimizer(HeavyBall(optimizer.lr, 0.0), {"momentum": momentum}) for momentum in momenta]
         members = (*members[:2], HeavyBall(optimizer.lr, optimizer.momentum))
     nodes = max(most_nodes(algorithm) for algorithm in algorithms)
-    with float64():
+    with complex128():
         times = None if times is None else np.asarray(times, np.float64)
         here = dataclasses.replace(problem, population=None)
         arguments = jax.tree.map(lambda x: jnp.asarray(x, float), (resolve(optimizer, times), times))
