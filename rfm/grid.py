@@ -42,8 +42,11 @@ class Axes(NamedTuple):
             yield index, {name: float(v[i]) for (name, v), i in zip(self.values.items(), index, strict=True)}
 
 
-def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer) -> Axes:
-    """Check a grid {name: values}; ValueError for a name that this problem and optimizer do not have, or bad values."""
+def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole: bool = True) -> Axes:
+    """Check a grid {name: values}; ValueError for a name that this problem and optimizer do not have, or bad values.
+
+    whole: sizes must be whole numbers, as where arrays of that size are drawn.
+    """
     if not isinstance(grid, Mapping) or not grid:
         checks.fail("grid", "a mapping from names of axes to values, not empty", grid)
     allowed = axis_names(problem, optimizer)
@@ -57,8 +60,9 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer) -> Axe
             checks.fail(name, "numbers", values)
         if values.ndim != 1 or not values.size or np.isnan(values).any() or len(set(values.tolist())) < values.size:
             checks.fail(name, "different numbers in one dimension, not empty", values)
-        if name in SIZES and np.any((values < 1) | (np.isfinite(values) & (values != np.round(values)))):
-            checks.fail(name, "integers >= 1" + (" or inf" if name.startswith("num_") else ""), values)
+        fractions = np.isfinite(values) & (values != np.round(values)) & (whole or name == "num_modes")
+        if name in SIZES and np.any((values < 1) | fractions):
+            checks.fail(name, ("integers" if whole else "numbers") + " >= 1", values)
         found[name] = values
         if name in numbers_of(optimizer):
             for value in values:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -103,31 +103,39 @@ def run_groups(
     keys: Array,
     results: store.Results,
     lengths: list[int],
-    save: Callable[[Group, int, slice], None],
+    chunk_of: Callable[[tuple[int, ...]], Hashable],
     block: int,
+    save: Callable[[list[tuple[int, ...]], slice], None],
     share: tuple[int, int],
     on_work: Callable[[float], None],
 ) -> None:
-    """Fill in what `results` lacks, and call save(group, point, seeds) for every point and block of seeds that is done.
+    """Fill in what `results` lacks, and call save(points, seeds) for every chunk that is done.
 
-    share: (index, count) of this process, which does every so many-th point; on_work: called with the part of the
-    estimated work of all groups that is done.
+    chunk_of: of a point, which are saved together, `block` seeds at a time; share: (index, count) of this process,
+    which does every so many-th chunk; on_work: called with the part of the estimated work that is done.
     """
-    index, count = share
     for group, length in zip(groups, lengths, strict=True):
-        status = np.stack([results.status[place] for place, _ in group.points])  # (points, S)
-        mine = np.arange(len(group.points)) % count == index
-        point, seed = np.nonzero((status == store.MISSING) & mine[:, None])
+        places = [place for place, _ in group.points]
+        chunks: dict[Hashable, list[int]] = {}
+        for p, place in enumerate(places):
+            chunks.setdefault(chunk_of(place), []).append(p)
+        members = list(chunks.values())
+        chunk = np.empty(len(places), int)
+        for c, points in enumerate(members):
+            chunk[points] = c
+        missing = np.stack([results.missing[place] for place in places])  # (points, S)
+        point, seed = np.nonzero(missing & (chunk % share[1] == share[0])[:, None])
         cost = work(group, times)
         while len(point):
             length = min(length, _round_up(len(point), group.plan.layout.runs))
             try:
                 for done, found in _in_flight(group, times, keys, point, seed, length):
                     _take(results, group, times, point[:done], seed[:done], found)
-                    for p, first in {(p, s // block) for p, s in zip(point[:done], seed[:done], strict=True)}:
+                    for c, first in sorted(set(zip(chunk[point[:done]], seed[:done] // block, strict=True))):
                         seeds = slice(first * block, min((first + 1) * block, len(keys)))
-                        if (results.status[group.points[p][0]][seeds] != store.MISSING).all():
-                            save(group, p, seeds)
+                        points = [places[p] for p in members[c]]
+                        if not any(np.isnan(results.risk[place][seeds, 0]).any() for place in points):
+                            save(points, seeds)
                     point, seed = point[done:], seed[done:]
                     on_work(done * cost)
             except jax.errors.JaxRuntimeError as error:
@@ -162,12 +170,9 @@ def _in_flight(group, times, keys, point, seed, length) -> Iterator[tuple[int, t
 def _take(results: store.Results, group: Group, times, point, seed, found) -> None:
     risk, train_loss, steps = (None if x is None else np.asarray(x)[: len(point)] for x in found)
     late = np.zeros(risk.shape, bool) if steps is None else times > steps[:, None]
-    risk, train_loss = (np.where(late | ~np.isfinite(x), np.nan, x) for x in (risk, train_loss))
-    diverged = np.isnan(risk).any(1) | np.isnan(train_loss).any(1)
     for i, (p, s) in enumerate(zip(point, seed, strict=True)):
-        place = (*group.points[p][0], s)
-        results.risk[place], results.train_loss[place] = risk[i], train_loss[i]
-        results.status[place] = store.DIVERGED if diverged[i] else store.FINISHED
+        for whole, values in zip(results, (risk, train_loss), strict=True):
+            whole[(*group.points[p][0], s)] = np.where(late[i] | ~np.isfinite(values[i]), np.inf, values[i])
 
 
 def _halved(error: Exception, length: int, ways: int) -> int:

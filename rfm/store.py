@@ -1,14 +1,16 @@
 """Results of a sweep on disk: a zarr group of named axes with units, written point by point.
 
-`zarr.open_group(path)` and `xarray.open_zarr(path)` read it. A chunk is a point with a block of seeds; it is written
-under a temporary name and renamed, its status last, so that what has a status is whole at any moment.
+`zarr.open_group(path)` and `xarray.open_zarr(path)` read it. A chunk is a point, or some that are quickly done, with
+a block of seeds; it is written under a temporary name and renamed, its risk last, so that what has a risk is whole at
+any moment.
 """
 
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +19,11 @@ import jax
 import numpy as np
 
 from rfm import checks
-from rfm.grid import UNITS, Axes
+from rfm.grid import SIZES, UNITS, Axes
 
 FORMAT = "random-feature sweep 1"
-MISSING, FINISHED, DIVERGED = 0, 1, 2
-LARGEST_CHUNK = 2**22  # bytes
+LARGEST_CHUNK, SMALL_CHUNK = 2**22, 2**16  # bytes: seeds are divided beyond one, points go together below the other
+WRITERS = 4  # threads: most of a write is waiting
 COORDINATES = 2**16  # values of an axis that are written at once
 LONG_NAMES = {
     "risk": "E (f - target . psi)^2, label noise not included",
@@ -30,36 +32,47 @@ LONG_NAMES = {
 
 
 class Results(NamedTuple):
-    """What a sweep finds: risk and train_loss (axes..., S, T), NaN where missing or diverged; status (axes..., S)."""
+    """What a sweep finds: (axes..., S, T), NaN where a run is missing, inf from where it has diverged."""
 
     risk: np.ndarray
     train_loss: np.ndarray
-    status: np.ndarray
+
+    @property
+    def missing(self) -> np.ndarray:
+        """(axes..., S)."""
+        return np.isnan(self.risk[..., 0])
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """(axes..., S)."""
+        return np.isinf(self.risk).any(-1) | np.isinf(self.train_loss).any(-1)
 
 
 class Store(NamedTuple):
-    """An open store. axes: all it holds, in the order they came; block: seeds a chunk."""
+    """An open store. axes: all it holds, in the order they came; chunk: points along each axis and seeds of a chunk."""
 
     path: Path
     axes: Axes
-    block: int
+    chunk: tuple[int, ...]
     arrays: dict[str, Any]
 
 
 def empty(shape: tuple[int, ...], num_times: int) -> Results:
     """Nothing found yet; shape: (axes..., S)."""
-    return Results(np.full((*shape, num_times), np.nan), np.full((*shape, num_times), np.nan), np.zeros(shape, np.int8))
+    return Results(*(np.full((*shape, num_times), np.nan) for _ in Results._fields))
 
 
-def prepare(path: Path, settings: dict, axes: Axes, times: np.ndarray, keys: jax.Array) -> None:
+def prepare(path: Path, settings: dict, axes: Axes, times: np.ndarray, keys: jax.Array, most: int) -> None:
     """Create the store, or extend one of the same settings by the values and seeds that it lacks.
+
+    most: points of a chunk in a store that is created.
 
     Raises ValueError for a store of another sweep, a foreign or damaged file: nothing of it is touched.
     """
     data = np.asarray(jax.random.key_data(keys)).tolist()
     if not path.exists():
         with _explained(path):
-            _create(path, settings, axes, times, data)
+            _create(path, settings, axes, times, data, most)
         return
     store, known = open_store(path), _attributes(path)
     for name in sorted({*known["settings"], *settings}):
@@ -95,24 +108,59 @@ def open_store(path: Path, mode: str = "r+") -> Store:
     except (OSError, KeyError, ValueError, TypeError) as error:
         _refuse(path, f"is damaged ({error})")
     axes = Axes({name: np.array([float(x) for x in values]) for name, values in attributes["axes"].items()})
-    return Store(path, axes, attributes["block"], arrays)
+    return Store(path, axes, arrays["risk"].chunks[:-1], arrays)
 
 
 def load(store: Store, axes: Axes, num_seeds: int) -> Results:
     """What the store holds of a grid that it covers."""
-    index = _index(store, axes, range(num_seeds))
+    index = (*_positions(store, axes), slice(0, num_seeds))
     return Results(*(_read(store.path, store.arrays[name], index) for name in Results._fields))
 
 
-def write(store: Store, axes: Axes, point: tuple[int, ...], seeds: slice, found: Results) -> None:
-    """Add one point of a grid with one block of seeds; found: (seeds, T), (seeds, T), (seeds,)."""
-    index = tuple(
-        int(np.flatnonzero(store.axes.values[n] == v[i])[0])
-        for i, (n, v) in zip(point, axes.values.items(), strict=True)
-    )
+def chunks(store: Store, axes: Axes) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    """Which chunk a point of a grid is in."""
+    positions = _positions(store, axes)
+
+    def chunk_of(point: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(int(p[i]) // c for p, i, c in zip(positions, point, store.chunk[:-1], strict=True))
+
+    return chunk_of
+
+
+def write(store: Store, axes: Axes, points: list[tuple[int, ...]], seeds: slice, found: Results) -> None:
+    """Add a chunk: points that differ along one axis, with a block of seeds; found: (points, seeds, T) each."""
+    positions = _positions(store, axes)
+    places = np.array([[p[i] for p, i in zip(positions, point, strict=True)] for point in points])  # (points, axes)
+    order = np.lexsort(places.T)
+    index = [np.unique(column) for column in places.T]
+    shape = [len(x) for x in index]
     with _explained(store.path):
-        for name in Results._fields:  # the status last
-            store.arrays[name][(*index, seeds)] = getattr(found, name)
+        for name in reversed(Results._fields):
+            values = getattr(found, name)[order]
+            store.arrays[name].oindex[(*index, seeds)] = values.reshape(*shape, *values.shape[1:])
+
+
+@contextmanager
+def writer(store: Store, axes: Axes) -> Iterator[Callable[[list[tuple[int, ...]], slice, Results], None]]:
+    """`write` in threads of its own, so that the disk is waited for beside the computation; all is written at the end.
+
+    A write that fails raises at the next one, or at the end.
+    """
+    with ThreadPoolExecutor(WRITERS) as pool:
+        waiting: list[Future] = []
+
+        def later(points: list[tuple[int, ...]], seeds: slice, found: Results) -> None:
+            for done in [future for future in waiting if future.done()]:
+                waiting.remove(done)
+                done.result()
+            waiting.append(pool.submit(write, store, axes, points, seeds, found))
+
+        try:
+            yield later
+            for future in waiting:
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def times_and_keys(store: Store) -> tuple[np.ndarray, jax.Array]:
@@ -127,7 +175,7 @@ def settings_of(store: Store) -> dict:
     return _attributes(store.path)["settings"]
 
 
-def _create(path: Path, settings: dict, axes: Axes, times: np.ndarray, key_data: list) -> None:
+def _create(path: Path, settings: dict, axes: Axes, times: np.ndarray, key_data: list, most: int) -> None:
     import zarr
     from zarr.codecs import Crc32cCodec
 
@@ -135,20 +183,19 @@ def _create(path: Path, settings: dict, axes: Axes, times: np.ndarray, key_data:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     num_seeds = len(key_data)
     block = max(1, min(num_seeds, LARGEST_CHUNK // (8 * len(times))))
-    names, ones = tuple(axes.values), (1,) * len(axes.values)
+    names = tuple(axes.values)
+    # points along the last axis that is no size: those of one shape come one after the other
+    several = max((i for i, name in enumerate(names) if name not in SIZES), default=None)
+    few = min(most, SMALL_CHUNK // (8 * block * len(times)), axes.shape[several] if several is not None else 1)
+    chunk = tuple(max(1, few) if i == several else 1 for i in range(len(names)))
     try:
         group = zarr.create_group(temporary)
         for name, long_name in LONG_NAMES.items():
             group.create_array(
-                name, shape=(*axes.shape, num_seeds, len(times)), chunks=(*ones, block, len(times)), dtype="f8",
+                name, shape=(*axes.shape, num_seeds, len(times)), chunks=(*chunk, block, len(times)), dtype="f8",
                 fill_value=np.nan, compressors=Crc32cCodec(), dimension_names=(*names, "seed", "time"),
-                attributes={"long_name": long_name, "units": "1"},
+                attributes={"long_name": long_name, "units": "1", "comment": "NaN: not run yet; inf: diverged"},
             )  # fmt: skip
-        group.create_array(
-            "status", shape=(*axes.shape, num_seeds), chunks=(*ones, block), dtype="i1", fill_value=MISSING,
-            compressors=Crc32cCodec(), dimension_names=(*names, "seed"),
-            attributes={"flag_values": [MISSING, FINISHED, DIVERGED], "flag_meanings": "missing finished diverged"},
-        )  # fmt: skip
         group.create_array("time", data=times, dimension_names=("time",), attributes={"units": settings["time_unit"]})
         for name, values in _coordinates(axes, key_data).items():
             array = group.create_array(
@@ -157,7 +204,7 @@ def _create(path: Path, settings: dict, axes: Axes, times: np.ndarray, key_data:
             )  # fmt: skip
             array[...] = values
         versions = {"python": sys.version.split()[0], "jax": jax.__version__, "numpy": np.__version__}
-        attributes = {"settings": settings, "axes": _encode(axes), "keys": key_data, "block": block}
+        attributes = {"settings": settings, "axes": _encode(axes), "keys": key_data}
         group.attrs.update({"format": FORMAT, **attributes, "versions": versions})
         os.rename(temporary, path)
     finally:
@@ -186,7 +233,7 @@ def _coordinates(axes: Axes, key_data: list) -> dict[str, np.ndarray]:
 def _attributes(path: Path) -> dict:
     try:
         found = json.loads((path / "zarr.json").read_text())["attributes"]
-        if found["format"] == FORMAT and {"axes", "settings", "block", "keys"} <= set(found):
+        if found["format"] == FORMAT and {"axes", "settings", "keys"} <= set(found):
             return found
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -198,11 +245,12 @@ def _encode(axes: Axes) -> dict[str, list]:
     return {name: [float(x) if np.isfinite(x) else "inf" for x in values] for name, values in axes.values.items()}
 
 
-def _index(store: Store, axes: Axes, seeds: range) -> tuple:
-    places = [
-        [int(np.flatnonzero(store.axes.values[name] == v)[0]) for v in values] for name, values in axes.values.items()
+def _positions(store: Store, axes: Axes) -> list[np.ndarray]:
+    """Where the values of a grid are along the axes of the store."""
+    return [
+        np.array([int(np.flatnonzero(store.axes.values[name] == value)[0]) for value in values])
+        for name, values in axes.values.items()
     ]
-    return (*places, slice(seeds.start, seeds.stop))
 
 
 def _read(path: Path, array, index: tuple = (...,)) -> np.ndarray:

@@ -25,23 +25,33 @@ from rfm.processes import processes
 from rfm.simulate import method_of
 from rfm.steps import Schedule
 
+CHUNK_WORK = 1e10  # operations that may be lost when a process is killed: half a second or so of a core
+
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """Risk and training loss on a grid of settings.
 
-    axes: values (n,) by name; times: (T,); risk, train_loss: (axes..., S, T), NaN where a run is missing or has
-    diverged; status: (axes..., S), 0 missing, 1 finished, 2 diverged; keys: (S,) of the seeds. Theory has no axis S
-    and no keys. kind: as in `Curve`.
+    axes: values (n,) by name; times: (T,); risk, train_loss: (axes..., S, T), inf from where a run has diverged, NaN
+    where it is missing; keys: (S,) of the seeds. Theory has no axis S and no keys. kind: as in `Curve`.
     """
 
     axes: dict[str, np.ndarray]
     times: np.ndarray
     risk: np.ndarray
     train_loss: np.ndarray
-    status: np.ndarray
     keys: Array | None
     kind: str
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Runs that a store has not yet, (axes..., S)."""
+        return store.Results(self.risk, self.train_loss).missing
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Runs that passed all bounds, (axes..., S)."""
+        return store.Results(self.risk, self.train_loss).diverged
 
     def mean(self, name: str = "risk") -> np.ndarray:
         """Mean over seeds of "risk" or "train_loss", (axes..., T)."""
@@ -53,12 +63,13 @@ class Sweep:
         if self.keys is None:
             return np.zeros_like(getattr(self, name))
         values, seeds = getattr(self, name), len(self.keys)
-        return values.std(-2, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full_like(values[..., 0, :], np.nan)
+        with np.errstate(invalid="ignore"):  # inf - inf where a run diverged
+            return values.std(-2, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full_like(values[..., 0, :], np.nan)
 
     def curve(self, **point: float) -> Curve:
         """The curve of one point of the grid; ValueError where a value is not on its axis."""
         index = tuple(_position(self.axes, name, point) for name in self.axes)
-        converged = bool((self.status[index] == store.FINISHED).all())
+        converged = not (self.missing[index].any() or self.diverged[index].any())
         residual = 0.0 if converged else math.inf
         return Curve(self.times, self.risk[index], self.train_loss[index], converged, residual, self.kind)
 
@@ -99,7 +110,7 @@ def sweep(
     out: a folder, made as a zarr store that holds every point from the moment it is done. The same call resumes, and
     one with more values or seeds adds what is missing. memory: bytes that a batch may fill on each device, else a
     part of what is free; where a device runs out of memory all the same, the batch is halved. Runs that diverge, or
-    whose learning rate is beyond stability, are no error: their risk is NaN from there on.
+    whose learning rate is beyond stability, are no error: their risk is inf from there on.
 
     In a program of several processes (`rfm.processes.start`) each does its part of the points and all return the same.
 
@@ -124,28 +135,31 @@ def sweep(
         lengths = [batch_length(group, len(times), memory) for group in groups]
         _, kind, _ = choose(problem, groups[0].plan.setting.num_samples, optimizer)
         place, results, block = None, store.empty((*grid_axes.shape, len(keys)), len(times)), len(keys)
+        chunk_of = tuple
         if out is not None:
             settings = _settings(problem, groups[0].optimizer, keys, grid_axes, sizes, kinds, kind)
+            most = max(1, int(CHUNK_WORK / (len(keys) * max(work(group, times) for group in groups))))
             with team.first_alone():
                 if team.index == 0:
-                    store.prepare(Path(out), settings, grid_axes, times, keys)
+                    store.prepare(Path(out), settings, grid_axes, times, keys, most)
             place = store.open_store(Path(out))
-            results, block = store.load(place, grid_axes, len(keys)), place.block
-
-        def save(group, point, seeds):
-            if place is not None:
-                index = group.points[point][0]
-                store.write(place, grid_axes, index, seeds, store.Results(*(x[index][seeds] for x in results)))
-
+            results, block = store.load(place, grid_axes, len(keys)), place.chunk[-1]
+            chunk_of = store.chunks(place, grid_axes)
         share = team.index, team.count
-        with _bar(groups, times, results, share, progress) as on_work:
-            run_groups(groups, times, keys, results, lengths, save, block, share, on_work)
+        with _bar(groups, times, results, share, progress) as on_work, contextlib.ExitStack() as stack:
+            write = None if place is None else stack.enter_context(store.writer(place, grid_axes))
+
+            def save(points, seeds):
+                if write is not None:
+                    write(points, seeds, store.Results(*(np.stack([x[p][seeds] for p in points]) for x in results)))
+
+            run_groups(groups, times, keys, results, lengths, chunk_of, block, save, share, on_work)
         if team.count > 1:
             team.wait("the end of the sweep")
             results = store.load(place, grid_axes, len(keys))
-    diverged = int((results.status == store.DIVERGED).sum())
-    if diverged:
-        text = f"{diverged} of {results.status.size} runs diverged: NaN in the result from there on"
+    diverged = results.diverged
+    if diverged.any():
+        text = f"{diverged.sum()} of {diverged.size} runs diverged: inf in the result from there on"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
     return Sweep(grid_axes.values, times, *results, keys, kind)
 
@@ -170,9 +184,9 @@ def _bar(groups: list[Group], times, results: store.Results, share: tuple, progr
     total = left = 0.0
     for group in groups:
         cost = work(group, times)
-        mine = [results.status[place] for place, _ in group.points[share[0] :: share[1]]]
-        total += cost * sum(status.size for status in mine)
-        left += cost * sum(int((status == store.MISSING).sum()) for status in mine)
+        runs = np.stack([results.missing[place] for place, _ in group.points])
+        total += cost * runs.size / share[1]
+        left += cost * runs.sum() / share[1]
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with tqdm(total=total, initial=total - left, desc="sweep", bar_format=layout) as bar:
         yield bar.update

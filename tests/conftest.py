@@ -5,6 +5,7 @@ import os
 os.environ["MPLBACKEND"] = "Agg"
 # before numpy loads: on a shared machine two threads that wait for each other made small products ten times slower
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["RFM_CACHE"] = "off"  # the compilation cache of whoever runs the tests
 
 import jax
 import pytest

@@ -21,13 +21,13 @@ def run(out, grid=None, seeds=SEEDS, **changes):
 
 
 def main() -> None:
-    """In a process that may be killed; prints a line for every point that is in the store."""
+    """In a process that may be killed; prints a line for every chunk that is in the store."""
     parser = argparse.ArgumentParser()
     parser.add_argument("store")
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--process", help="index:port of one of two processes")
     parser.add_argument("--modes", action="store_true", help="save a run whose modes are shared by the devices, too")
-    parser.add_argument("--die", type=int, help="kill this process after so many points")
+    parser.add_argument("--die", type=int, help="kill this process after so many chunks")
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", args.devices)
     if args.process:

@@ -17,7 +17,6 @@ from rfm.grid import axes, exponents, place_optimizer, place_problem
 from rfm.optimizers import HeavyBall, Optimizer, resolve
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
-from rfm.store import DIVERGED, FINISHED
 from rfm.sweep import Sweep
 from theory.predict import as_times, averaged, check_arguments, check_members, most_nodes
 
@@ -38,12 +37,12 @@ def sweep(
 ) -> Sweep:
     """`predict` on every point of a grid: arguments as in `rfm.sweep`, a `Sweep` with risk (axes..., T), no seeds.
 
-    status: 1, or 2 where the result is not converged or the learning rate is beyond stability, with NaN for the risk.
+    The risk is inf where the learning rate is beyond stability, or the result not converged.
     Every axis is traced, so that a grid of any sizes compiles once for each num_modes up to 512, once for all beyond.
 
     Raises ValueError as `rfm.sweep` and `predict` do.
     """
-    found = axes(grid, problem, optimizer)
+    found = axes(grid, problem, optimizer, whole=False)
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     for name in ("num_features", "num_samples"):
         if (fixed[name] is None) == (name not in found.values):
@@ -78,9 +77,8 @@ def sweep(
     risk, train_loss, converged = (
         np.array(x).reshape(*found.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
     )
-    status = np.where(converged, FINISHED, DIVERGED).astype(np.int8)
-    risk, train_loss = (np.where(converged[..., None], x, np.nan) for x in (risk, train_loss))
-    return Sweep(found.values, as_times(times), risk, train_loss, status, None, THEORY)
+    risk, train_loss = (np.where(converged[..., None], x, np.inf) for x in (risk, train_loss))
+    return Sweep(found.values, as_times(times), risk, train_loss, None, THEORY)
 
 
 def _numbers(points: list[dict[str, float]], fixed: dict[str, float], problem: Problem) -> dict[str, np.ndarray]:

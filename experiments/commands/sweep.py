@@ -1,6 +1,7 @@
 """`rfm sweep FILE.toml`: a grid of settings times seeds, resumable, beside its theory."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> None:
     name = Path(args.file).stem + ("-quick" if args.quick else "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     devices = checks.count("devices", cores if args.devices is None else args.devices, "an integer >= 1")
-    jax.config.update("jax_num_cpu_devices", devices)
+    with contextlib.suppress(RuntimeError):  # called from Python after other work: the devices are there already
+        jax.config.update("jax_num_cpu_devices", devices)
     team = processes.Processes(0, 1)
     if args.distributed or args.coordinator:
         team = processes.start(args.coordinator, args.processes, args.process)
@@ -89,12 +91,13 @@ def table(swept: rfm.Sweep, predicted: np.ndarray | None, label: str) -> list[di
     rows = []
     for index in np.ndindex(mean.shape[:-1]):
         point = {name: float(values[i]) for (name, values), i in zip(swept.axes.items(), index, strict=True)}
-        diverged = int((swept.status[index] == 2).sum())
+        diverged = int(swept.diverged[index].sum())
         for i, time in enumerate(swept.times):
             row = {**point, "time": float(time), "risk": mean[index][i], "stderr": stderr[index][i]}
             row |= {"train_loss": train[index][i], "diverged": diverged}
             if predicted is not None:
                 row["theory"] = predicted[index][i]
+            if predicted is not None and not diverged:
                 row["z"] = (row["risk"] - row["theory"]) / max(row["stderr"], 1e-12 * row["risk"])
             rows.append(row | ({"theory_of": label} if predicted is not None and label != OWN else {}))
     return rows
@@ -102,8 +105,8 @@ def table(swept: rfm.Sweep, predicted: np.ndarray | None, label: str) -> list[di
 
 def summary(swept: rfm.Sweep, rows: list[dict], label: str) -> str:
     """A few lines: how much was run, what diverged, how far theory is."""
-    points = swept.status[..., 0].size
-    lines = [f"{points} points x {len(swept.keys)} seeds, {int((swept.status == 2).sum())} runs diverged"]
+    points = swept.diverged[..., 0].size
+    lines = [f"{points} points x {len(swept.keys)} seeds, {swept.diverged.sum()} runs diverged"]
     known = [row for row in rows if np.isfinite(row.get("z", np.nan)) and row["time"] > 0 and row["theory"] > 0]
     if known:
         z, gap = (
@@ -123,7 +126,7 @@ def draw(swept: rfm.Sweep, predicted: np.ndarray | None, label: str):
     panels = (["time"] if len(swept.times) > 1 else []) + varied
     panels = (panels or list(swept.axes))[:MOST_PANELS]
     figure, axes = plotting.new_figure(1, len(panels), caption=(f"lines: {label}; " if label else "") + plotting.POINTS)
-    names = [*swept.axes, "time"]
+    names, mean = [*swept.axes, "time"], swept.mean()
     grid = {**swept.axes, "time": swept.times}
     for ax, panel in zip(axes[0], panels, strict=True):
         other = next((name for name in varied if name != panel), None)
@@ -134,10 +137,12 @@ def draw(swept: rfm.Sweep, predicted: np.ndarray | None, label: str):
             if other is None
             else np.unique(np.linspace(0, len(grid[other]) - 1, min(MOST_LINES, len(grid[other]))).astype(int))
         )
-        x, order = grid[panel], np.argsort(grid[panel])
-        order = order[np.isfinite(x[order]) & (x[order] > 0)]
+        x = grid[panel]
         for line, i in enumerate(chosen):
             place = {**held, **({other: i} if other else {})}
+            every = tuple(slice(None) if name == panel else place[name] for name in names)
+            order = np.argsort(x)
+            order = order[np.isfinite(x[order]) & (x[order] > 0) & np.isfinite(mean[every][order])]
             index = tuple(order if name == panel else place[name] for name in names)
             samples = np.moveaxis(swept.risk, -2, 0)[(slice(None), *index)]  # (S, X)
             expected = np.full(len(order), np.nan) if predicted is None else predicted[index]
