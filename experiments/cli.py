@@ -40,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str] | None) -> int:
+    import jax
+
     command = "rfm"
     try:
-        import jax
-
         from rfm import checks
 
         args = build_parser().parse_args(argv)
@@ -57,8 +57,8 @@ def _run(argv: list[str] | None) -> int:
         _command(args.command).run(args)
     except (ValueError, ImportError, OSError, MemoryError) as error:
         print(f"{command}: error: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, ConnectionError):
-            os._exit(2)  # at its end JAX would wait for the process that was lost
+        if jax.distributed.is_initialized():
+            os._exit(2)  # at its end JAX would wait for the other processes, or for one that was lost
         return 2
     return 0
 

@@ -31,16 +31,15 @@ class Group(NamedTuple):
     optimizer: Optimizer
     points: list[tuple[tuple[int, ...], dict[str, float]]]
 
-    def numbers(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
-        """What is traced, one number (n,) each for `chosen` (n,) points."""
+    def numbers(self) -> dict[str, np.ndarray]:
+        """What is traced, by name, one number a point."""
         own = {"noise_var": self.problem.noise_var, **numbers_of(self.optimizer)}
         if exponents(self.problem) is not None:
             own["a"], own["b"] = exponents(self.problem)
         swept = {name for name in self.points[0][1] if name not in SIZES} | {"noise_var"}
         if swept & {"a", "b"}:
             swept |= {"a", "b"}
-        values = {name: np.array([float(p.get(name, own[name])) for _, p in self.points]) for name in sorted(swept)}
-        return {name: x[chosen] for name, x in values.items()}
+        return {name: np.array([float(p.get(name, own[name])) for _, p in self.points]) for name in sorted(swept)}
 
 
 def groups_of(
@@ -156,10 +155,10 @@ def work(group: Group, times: np.ndarray) -> float:
 def _in_flight(group, times, keys, point, seed, length) -> Iterator[tuple[int, tuple]]:
     """Results of the runs, some at a time: the next batch is under way while the last one is looked after."""
     names = np.array([words(values) for _, values in group.points], np.uint32)  # (points, 2)
-    waiting = None
+    numbers, waiting = group.numbers(), None
     for start in range(0, len(point), length):
         some = np.minimum(np.arange(start, start + length), len(point) - 1)  # the last batch is padded
-        runs = seed[some], names[point[some]], group.numbers(point[some])
+        runs = seed[some], names[point[some]], {name: x[point[some]] for name, x in numbers.items()}
         found = run_batch(group.plan, group.problem, group.optimizer, times, keys, runs)
         if waiting is not None:
             yield waiting

@@ -46,6 +46,9 @@ def simulate(
     ensemble, bags: the risk is that of the average of ensemble x bags models, every feature draw trained on every data
     set (SGD: each on batches of its own); train_loss is the average over the models.
 
+    split: what the devices of this process share, "runs", each its own seeds, or "modes", each a part of the modes of
+    every F and data set, for a few large models; numbers differ by rounding.
+
     Returns a `Curve` with risk and train_loss (S, T): kind "Monte Carlo" where steps are taken; gradient flow has none
     and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24 random bits, arithmetic is
     float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and learning rate are traced.

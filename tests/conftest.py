@@ -18,3 +18,12 @@ def _forget_compiled_programs():
     """Each program on CPU holds tens of memory maps; a process may have 65,530, and XLA crashes at the next one."""
     yield
     jax.clear_caches()
+
+
+LONGEST = ("test_cli_scaling", "test_frontier", "test_cli", "test_transforms", "test_momentum", "test_sweep")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that two processes end together."""
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))

@@ -26,7 +26,10 @@ def _keep_x64():
     jax.config.update("jax_enable_x64", before)
 
 
-@pytest.mark.parametrize("extra", [[], ["--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]])
+STEPPED = ["--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]
+
+
+@pytest.mark.parametrize("extra", [[], pytest.param(STEPPED, marks=pytest.mark.slow)])
 def test_compare(tmp_path, capsys, extra):
     assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -52,7 +55,9 @@ STEPS = ["--times", "1", "60", "8"]
 @pytest.mark.parametrize(
     "extra",
     [
-        ["--optimizer", "heavy-ball", "--momentum", "0.5", "--map", "rademacher", *STEPS],
+        pytest.param(
+            ["--optimizer", "heavy-ball", "--momentum", "0.5", "--map", "rademacher", *STEPS], marks=pytest.mark.slow
+        ),
         pytest.param(["--optimizer", "nesterov", "--momentum", "0.5", *STEPS], marks=pytest.mark.slow),
         ["--optimizer", "gd", "--schedule", "cosine", "--map", "erf", "--ensemble", "2", "--bags", "2", *STEPS],
     ],

@@ -69,7 +69,9 @@ def test_laws_change_at_their_boundary():
     assert abs(slope - 2.5) > 0.05  # a - 1, beyond a - 1 = 2b
 
 
-@pytest.mark.parametrize("task", [(1.5, 1.25), (3.0, 1.25), (2.0, 1.5)], ids=str)
+@pytest.mark.parametrize(
+    "task", [(1.5, 1.25), *(pytest.param(task, marks=pytest.mark.slow) for task in [(3.0, 1.25), (2.0, 1.5)])], ids=str
+)
 def test_early_corrections(task):
     """|risk(N, t) - risk(infinity, t)| against N and t, the same for P, and label noise."""
     a, b = task

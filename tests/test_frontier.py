@@ -60,7 +60,9 @@ PHASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PHASES)
+@pytest.mark.parametrize(
+    "name", [name if name == "Ia" else pytest.param(name, marks=pytest.mark.slow) for name in PHASES]
+)
 def test_phases_of_one_pass_sgd(name):
     """Risk exponents on the theory, and closer to the formula with compute; alpha < 1/2 converges slowly."""
     (alpha, beta), tolerance = PHASES[name]
@@ -107,6 +109,7 @@ def test_best_lr():
     np.testing.assert_allclose(same.num_features, best.num_features, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_batches_cost_compute():
     """C = N t B: at small lr, where batches only average, a batch of 4 needs four times the compute."""
     problem = rfm.power_law(1.5, 1.25, None)

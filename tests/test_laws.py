@@ -104,6 +104,7 @@ def test_noise_collapses():
     assert max(ratios) / min(ratios) < 1.15
 
 
+@pytest.mark.slow
 def test_adam_has_another_clock(monkeypatch):
     """T6: steps to a risk ~ N^-1 for all with features of variance 1; with 1/N, N^0 and for the others N^-1/2."""
     monkeypatch.setattr(st, "TRAINED", (32, 256))

@@ -118,6 +118,7 @@ def largest(name, momentum, n, p):
 
 
 @both
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [0.7])
 def test_just_below_the_largest_lr(name, momentum):
     top = largest(name, momentum, 20, 35)

@@ -56,7 +56,10 @@ def whole(tmp_path_factory):
         (rfm.SGD(0.1, 2), {"batch_size": [3], "momentum": [0.0, 0.3]}, SIZES),
         (rfm.Optax(optax.adam, {"learning_rate": 0.1}), {"learning_rate": [0.01, 0.1]}, SIZES),
         (rfm.Ridge(0.1), {"ridge": [0.0, 1e-3]}, SIZES),
-        (rfm.GradientDescent(0.3), {"ensemble": [1, 2], "noise_var": [0.0, 0.2]}, {**SIZES, "bags": 2}),
+        pytest.param(
+            rfm.GradientDescent(0.3), {"ensemble": [1, 2], "noise_var": [0.0, 0.2]}, {**SIZES, "bags": 2},
+            marks=pytest.mark.slow,
+        ),
         (rfm.GradientDescent(lambda count: 0.5 / (1 + count)), {"weight_decay": [0.0, 0.1]}, SIZES),
     ],
 )  # fmt: skip
@@ -194,7 +197,7 @@ def test_killed_at_twenty_moments(whole, tmp_path):
         _kill_and_resume(whole, tmp_path / f"{store}.zarr", moments)
 
 
-@pytest.mark.parametrize("devices", [2, 3])
+@pytest.mark.parametrize("devices", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_devices_do_not_matter(whole, tmp_path, devices):
     """Forced host devices, a number of them that divides no batch among them; and modes shared by the devices."""
     running = start(tmp_path / "sweep.zarr", "--devices", str(devices), "--modes")

@@ -1,0 +1,60 @@
+"""`python -m experiments.benchmarks`: how far everything is from its floor, and from plain numpy, in one run.
+
+Prints a table of ratios and the growth of each cost, and writes benchmarks.png, .pdf, .csv and .json.
+"""
+
+import argparse
+
+import jax
+
+from experiments import reports
+from experiments.benchmarks import growth, ratios
+from experiments.benchmarks.timing import busy, rates
+
+COLUMNS = ("numpy", "scikit-learn", "floor", "floor with random numbers")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="results", metavar="DIR", help="folder for figure and table")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, for a first look")
+    args = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    folder = reports.open_folder(args.out)
+    if note := busy():
+        print(note)
+    measured = rates()
+    print(
+        f"{measured.multiply_add * 1e12:.3g} ms a product of 1000 x 1000 matrices, {measured.eigen * 1e3:.0f} ms an "
+        f"eigendecomposition, {measured.normal * 1e9:.3g} ms a million normals"
+    )
+    lines = [("what", "bar", "ours", *(f"{name} / ours" for name in COLUMNS))]
+    table = []
+    for row in ratios.rows(measured, args.quick):
+        own = f"{row['ratio']:.3g}" if "ratio" in row else _seconds(row["seconds"])
+        lines.append((row["what"], row["bar"], own, *(f"{row[c]:.3g}" if c in row else "-" for c in COLUMNS)))
+        table.append(row)
+        print(f"measured: {row['what']}: {own}", flush=True)
+    print(reports.align(lines))
+    if not any("scikit-learn" in row for row in table):
+        print("scikit-learn is not installed: pip install 'random-feature-theory[data]'")
+    costs = growth.measure(args.quick)
+    for cost in costs:
+        print(f"{cost.part} ~ {cost.argument}^{cost.exponent:.2f}")
+        table += [
+            {"what": cost.part, "argument": cost.argument, "size": int(size), "seconds": float(seconds),
+             "exponent": cost.exponent}
+            for size, seconds in zip(cost.sizes, cost.seconds, strict=True)
+        ]  # fmt: skip
+    settings = {**vars(args), "rates": measured._asdict()}
+    written = reports.save(folder, "benchmarks", growth.draw(costs), table, settings)
+    print("wrote " + ", ".join(str(path) for path in written))
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
+
+
+if __name__ == "__main__":
+    main()

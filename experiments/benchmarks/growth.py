@@ -1,0 +1,89 @@
+"""How each cost grows with each size: measured, fitted by a power law over the upper half, drawn."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+import rfm
+import theory
+from experiments import plotting
+from experiments.benchmarks.timing import best_of
+from experiments.fits import log_slope
+
+KEYS = jax.random.split(jax.random.key(0), 64)
+LABELS = {"N": "model size $N = P$", "M": "modes $M$", "T": "steps, or times of a curve", "S": "seeds $S$"}
+
+
+class Cost(NamedTuple):
+    """Seconds (n,) of a part at sizes (n,) of one argument, and the exponent of the upper half."""
+
+    part: str
+    argument: str
+    sizes: np.ndarray
+    seconds: np.ndarray
+    exponent: float
+
+
+def full_batch(N=128, M=4096, T=60, S=2):
+    """Gradient flow on N = P, T times."""
+    return rfm.simulate(rfm.power_law(1.8, 1.5, M, 0.01), num_features=N, num_samples=N, optimizer=rfm.GradientFlow(),
+                        times=rfm.log_times(0.1, 1e6, T), keys=KEYS[:S]).risk  # fmt: skip
+
+
+def one_pass(N=128, M=4096, T=1000, S=2):
+    """SGD with batches of one for T steps."""
+    return rfm.simulate(rfm.power_law(1.8, 1.5, M, 0.01), num_features=N, num_samples=np.inf, optimizer=rfm.SGD(0.2, 1),
+                        times=[T], keys=KEYS[:S]).risk  # fmt: skip
+
+
+def theory_curve(N=128, M=4096, T=60):
+    """The theory of gradient flow at T times."""
+    return theory.predict(rfm.power_law(1.8, 1.5, M, 0.01), num_features=N, num_samples=N, optimizer=rfm.GradientFlow(),
+                          times=rfm.log_times(0.1, 1e6, T)).risk  # fmt: skip
+
+
+RANGES: dict[Callable, dict[str, tuple[int, ...]]] = {
+    full_batch: {
+        "N": (64, 128, 256, 512, 1024),
+        "M": (1024, 4096, 16384, 65536),
+        "T": (10, 100, 1000),
+        "S": (1, 4, 16),
+    },
+    one_pass: {
+        "N": (64, 128, 256, 512, 1024),
+        "M": (1024, 4096, 16384, 65536),
+        "T": (100, 1000, 10_000),
+        "S": (1, 4, 16),
+    },
+    theory_curve: {"N": (64, 256, 1024), "M": (10**3, 10**6, 10**9), "T": (10, 100, 1000)},
+}
+
+
+def measure(quick: bool) -> list[Cost]:
+    """All of `RANGES`, or the first three sizes of each."""
+    jobs = [(part, name, sizes[:3] if quick else sizes) for part, r in RANGES.items() for name, sizes in r.items()]
+    found = []
+    with tqdm(total=sum(len(sizes) for *_, sizes in jobs), desc="growth", unit="size") as bar:
+        for part, name, sizes in jobs:
+            seconds = []
+            for size in sizes:
+                seconds.append(best_of(lambda part=part, name=name, size=size: part(**{name: size}), 3))
+                bar.update()
+            upper = slice(-min(3, len(sizes)), None)
+            exponent = log_slope(np.array(sizes, float)[upper], np.array(seconds)[upper])
+            found.append(Cost(part.__name__, name, np.array(sizes), np.array(seconds), float(exponent)))
+    return found
+
+
+def draw(costs: list[Cost]):
+    """One panel an argument, one line a part."""
+    figure, axes = plotting.new_figure(1, len(LABELS), caption="seconds, warm; slopes over the three largest sizes")
+    for ax, (argument, label) in zip(axes[0], LABELS.items(), strict=True):
+        for i, cost in enumerate(c for c in costs if c.argument == argument):
+            name = f"{cost.part.replace('_', ' ')}: {cost.exponent:.2f}"
+            ax.plot(cost.sizes, cost.seconds, color=plotting.COLORS[i], marker=plotting.MARKERS[i], ms=4, label=name)
+        plotting.finish(ax, label, "seconds", "")
+    return figure
