@@ -15,6 +15,7 @@ from jax import Array
 
 from rfm import checks
 from rfm.optimizers import SGD, Optax, Optimizer
+from rfm.precision import is_traced
 from rfm.problem import Problem, power_law
 from rfm.steps import Schedule
 
@@ -47,6 +48,8 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
 
     whole: sizes must be whole numbers, as where arrays of that size are drawn.
     """
+    if not isinstance(optimizer, Optimizer):
+        checks.fail("optimizer", "a training algorithm, as rfm.GradientDescent(0.1)", optimizer)
     if not isinstance(grid, Mapping) or not grid:
         checks.fail("grid", "a mapping from names of axes to values, not empty", grid)
     allowed = axis_names(problem, optimizer)
@@ -55,7 +58,7 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
         if name not in allowed:
             checks.fail("grid", "of axes out of " + ", ".join(allowed), name)
         try:
-            values = np.atleast_1d(np.asarray(values, np.float64))
+            values = np.atleast_1d(np.asarray(values, np.float64)) + 0.0  # -0.0 is 0.0
         except (TypeError, ValueError):
             checks.fail(name, "numbers", values)
         if values.ndim != 1 or not values.size or np.isnan(values).any() or len(set(values.tolist())) < values.size:
@@ -70,8 +73,8 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
     a, b = exponents(problem) or (None, None)
     if {"a", "b", "num_modes"} & set(found):
         spectra = (found.get(name, [own]) for name, own in (("a", a), ("b", b), ("num_modes", problem.num_modes)))
-        for spectrum in itertools.product(*spectra):
-            power_law(*spectrum)
+        for a, b, num_modes in itertools.product(*spectra):
+            power_law(a, b, finite_or_none(num_modes))
     for value in found.get("noise_var", ()):
         place_problem(problem, {"noise_var": float(value)})
     return Axes(found)
@@ -115,11 +118,18 @@ def exponents(problem: Problem) -> tuple[float, float] | None:
     return (a, b) if same else None
 
 
+def finite_or_none(num_modes: Any) -> Any:
+    """The number of modes as `power_law` takes it: None where it is infinite, else whole; a tracer as it is."""
+    if is_traced(num_modes):
+        return num_modes
+    return None if math.isinf(num_modes) else int(num_modes)
+
+
 def place_problem(problem: Problem, numbers: Mapping[str, Array]) -> Problem:
     """The problem with `numbers` in place of its own; a and b come together and make it a new power law."""
     noise_var = numbers.get("noise_var", problem.noise_var)
     if "a" in numbers:
-        return power_law(numbers["a"], numbers["b"], problem.num_modes, noise_var)
+        return power_law(numbers["a"], numbers["b"], finite_or_none(problem.num_modes), noise_var)
     return dataclasses.replace(problem, noise_var=noise_var)
 
 
@@ -135,6 +145,6 @@ def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, Array]) -> Optim
 
 def words(point: Mapping[str, float]) -> tuple[int, int]:
     """64 bits that a point's values alone determine, whatever grid it stands in: what its keys fold in."""
-    text = ";".join(f"{name}={float(point[name]).hex()}" for name in sorted(point))
+    text = ";".join(f"{name}={(float(point[name]) + 0.0).hex()}" for name in sorted(point))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")

@@ -13,33 +13,44 @@ from rfm import checks, store
 from rfm.batches import Plan, run_batch, run_floats
 from rfm.devices import free_memory, layout
 from rfm.features import Setting
-from rfm.grid import SIZES, Axes, exponents, numbers_of, words
+from rfm.grid import SIZES, Axes, exponents, finite_or_none, numbers_of, place_problem, words
 from rfm.one_pass import expect_one_pass
 from rfm.optimizers import Optimizer, resolve
 from rfm.problem import Problem, power_law
 from rfm.run import check, check_members
 
 ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
-LEAST = 2  # runs of a batch: the program of a single one rounds differently
+# a run has diverged where its training loss is so many times that of zero weights; stable momentum may reach 1e4
+GROWN = 1e6
+LEAST = 2  # runs of a batch on every device: the program of a single one rounds differently
 
 
 class Group(NamedTuple):
-    """Points of one shape. points: index in the grid and values by name; optimizer: learning rate tabulated."""
+    """Points of one shape. points: index in the grid and values by name; optimizer: learning rate tabulated; spectrum:
+    exponents a, b of a power law."""
 
     plan: Plan
     problem: Problem
     optimizer: Optimizer
+    spectrum: tuple[float, float] | None
     points: list[tuple[tuple[int, ...], dict[str, float]]]
 
     def numbers(self) -> dict[str, np.ndarray]:
         """What is traced, by name, one number a point."""
         own = {"noise_var": self.problem.noise_var, **numbers_of(self.optimizer)}
-        if exponents(self.problem) is not None:
-            own["a"], own["b"] = exponents(self.problem)
+        if self.spectrum is not None:
+            own["a"], own["b"] = self.spectrum
         swept = {name for name in self.points[0][1] if name not in SIZES} | {"noise_var"}
         if swept & {"a", "b"}:
             swept |= {"a", "b"}
         return {name: np.array([float(p.get(name, own[name])) for _, p in self.points]) for name in sorted(swept)}
+
+    def label_power(self) -> np.ndarray:
+        """Variance of the labels, (points,), of the modes that a problem keeps as arrays: nearly all of it."""
+        numbers = self.numbers()
+        values = [{name: float(x[i]) for name, x in numbers.items()} for i in range(len(self.points))]
+        problems = [place_problem(self.problem, v) for v in values]
+        return np.array([float(p.eigenvalues @ p.target**2 + p.noise_var) for p in problems])
 
 
 def groups_of(
@@ -65,16 +76,21 @@ def groups_of(
         own = {**sizes, **{name: value for name, value in points[0][1].items() if name in SIZES}}
         here, algorithm = problem, optimizer
         if "batch_size" in own:
-            algorithm = dataclasses.replace(optimizer, batch_size=int(own["batch_size"]))
+            algorithm = dataclasses.replace(optimizer, batch_size=own["batch_size"])
         if "num_modes" in own:
-            here = power_law(*exponents(problem), int(own["num_modes"]), problem.noise_var)
+            here = power_law(*exponents(problem), finite_or_none(own["num_modes"]), problem.noise_var)
+        # the noise that is hardest to serve
+        noisiest = max(float(point.get("noise_var", here.noise_var)) for _, point in points)
+        here = dataclasses.replace(here, noise_var=noisiest)
         setting = check(here, Setting(own["num_features"], own["num_samples"], *kinds), algorithm, times, keys)
         members = check_members(own["ensemble"], own["bags"])
         method, _, spectrum = choose(here, setting.num_samples, algorithm)
         if method is expect_one_pass and members != (1, 1):
             checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
         plan = Plan(setting, layout(), method, *members, spectrum)
-        found.append(Group(plan, here, algorithm if times is None else resolve(algorithm, times), points))
+        found.append(
+            Group(plan, here, algorithm if times is None else resolve(algorithm, times), exponents(problem), points)
+        )
     return found
 
 
@@ -82,14 +98,13 @@ def batch_length(group: Group, num_times: int, memory: float | None) -> int:
     """Runs of a batch; ValueError where `memory`, or what is free, does not hold the least."""
     plan = group.plan
     size, ways = 8 * run_floats(group.problem, plan, num_times), plan.layout.runs
-    least = max(1, math.ceil(LEAST / ways))  # on every device
     budget = free_memory(plan.layout) if memory is None else memory
     if memory is None and jax.default_backend() == "cpu":
-        budget = min(budget, max(ON_CPU, least * size))
-    if least * size > budget:
+        budget = min(budget, max(ON_CPU, LEAST * size))
+    if LEAST * size > budget:
         setting = plan.setting
         allowed = (
-            f"at least {least * size:.3g} bytes for {least} runs of num_features = {setting.num_features}, "
+            f"at least {LEAST * size:.3g} bytes for {LEAST} runs of num_features = {setting.num_features}, "
             f"num_samples = {setting.num_samples}"
         )
         checks.fail("memory", allowed, memory if memory is not None else f"{budget:.3g} bytes free")
@@ -124,12 +139,12 @@ def run_groups(
             chunk[points] = c
         missing = np.stack([results.missing[place] for place in places])  # (points, S)
         point, seed = np.nonzero(missing & (chunk % share[1] == share[0])[:, None])
-        cost = work(group, times)
+        cost, most = work(group, times), GROWN * group.label_power()
         while len(point):
             length = min(length, _round_up(len(point), group.plan.layout.runs))
             try:
                 for done, found in _in_flight(group, times, keys, point, seed, length):
-                    _take(results, group, times, point[:done], seed[:done], found)
+                    _take(results, group, times, point[:done], seed[:done], most[point[:done]], found)
                     for c, first in sorted(set(zip(chunk[point[:done]], seed[:done] // block, strict=True))):
                         seeds = slice(first * block, min((first + 1) * block, len(keys)))
                         points = [places[p] for p in members[c]]
@@ -166,22 +181,25 @@ def _in_flight(group, times, keys, point, seed, length) -> Iterator[tuple[int, t
     yield waiting
 
 
-def _take(results: store.Results, group: Group, times, point, seed, found) -> None:
+def _take(results: store.Results, group: Group, times, point, seed, most, found) -> None:
     risk, train_loss, steps = (None if x is None else np.asarray(x)[: len(point)] for x in found)
-    late = np.zeros(risk.shape, bool) if steps is None else times > steps[:, None]
+    late = ~(np.isfinite(risk) & (train_loss <= most[:, None]))  # (runs, T)
+    if steps is not None:
+        late |= times > steps[:, None]
+    late = np.logical_or.accumulate(late, axis=1)
     for i, (p, s) in enumerate(zip(point, seed, strict=True)):
         for whole, values in zip(results, (risk, train_loss), strict=True):
-            whole[(*group.points[p][0], s)] = np.where(late[i] | ~np.isfinite(values[i]), np.inf, values[i])
+            whole[(*group.points[p][0], s)] = np.where(late[i], np.inf, values[i])
 
 
 def _halved(error: Exception, length: int, ways: int) -> int:
     if "RESOURCE_EXHAUSTED" not in str(error) and "ut of memory" not in str(error):
         raise error
     shorter = length // 2 // ways * ways
-    if shorter < max(ways, LEAST):
+    if shorter < LEAST * ways:
         raise MemoryError(f"out of memory with a batch of {length} runs, the smallest there is: {error}") from error
     return shorter
 
 
 def _round_up(number: int, ways: int) -> int:
-    return max(LEAST, math.ceil(number / ways) * ways)
+    return max(LEAST, math.ceil(number / ways)) * ways

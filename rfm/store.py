@@ -93,7 +93,10 @@ def prepare(path: Path, settings: dict, axes: Axes, times: np.ndarray, keys: jax
         merged = {
             name: np.concatenate([v, np.setdiff1d(axes.values[name], v)]) for name, v in store.axes.values.items()
         }
-        if Axes(merged).shape != store.axes.shape or longer != known["keys"]:
+        whole = (*Axes(merged).shape, len(longer))
+        # an extension that was killed leaves arrays of another shape
+        shapes = {array.shape[: len(whole)] for name, array in store.arrays.items() if name != "time"}
+        if Axes(merged).shape != store.axes.shape or longer != known["keys"] or shapes != {whole}:
             _extend(store, Axes(merged), longer)
 
 
@@ -155,12 +158,9 @@ def writer(store: Store, axes: Axes) -> Iterator[Callable[[list[tuple[int, ...]]
                 done.result()
             waiting.append(pool.submit(write, store, axes, points, seeds, found))
 
-        try:
-            yield later
-            for future in waiting:
-                future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield later  # where the computation fails, what is waiting is still written: the pool is joined
+        for future in waiting:
+            future.result()
 
 
 def times_and_keys(store: Store) -> tuple[np.ndarray, jax.Array]:
@@ -188,6 +188,7 @@ def _create(path: Path, settings: dict, axes: Axes, times: np.ndarray, key_data:
     several = max((i for i, name in enumerate(names) if name not in SIZES), default=None)
     few = min(most, SMALL_CHUNK // (8 * block * len(times)), axes.shape[several] if several is not None else 1)
     chunk = tuple(max(1, few) if i == several else 1 for i in range(len(names)))
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
     try:
         group = zarr.create_group(temporary)
         for name, long_name in LONG_NAMES.items():
@@ -218,7 +219,7 @@ def _extend(store: Store, axes: Axes, key_data: list) -> None:
     shape = (*axes.shape, len(key_data))
     for name in Results._fields:
         array = store.arrays[name]
-        array.resize(tuple(max(x, y) for x, y in zip(shape, array.shape, strict=False)) + array.shape[len(shape) :])
+        array.resize(shape + array.shape[len(shape) :])
     group = zarr.open_group(store.path, mode="r+")
     for name, values in _coordinates(axes, key_data).items():
         group[name].resize(values.shape)

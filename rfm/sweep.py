@@ -75,9 +75,9 @@ class Sweep:
 
     def keys_at(self, **point: float) -> Array:
         """The keys (S,) that `simulate` draws one point of the grid from."""
-        for name in self.axes:
-            _position(self.axes, name, point)
-        low, high = words({name: point[name] for name in self.axes})
+        if self.keys is None:
+            checks.fail("keys", "those of a simulation; theory has none", None)
+        low, high = words({name: float(self.axes[name][_position(self.axes, name, point)]) for name in self.axes})
         return jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, low), high))(self.keys)
 
 
@@ -109,8 +109,9 @@ def sweep(
 
     out: a folder, made as a zarr store that holds every point from the moment it is done. The same call resumes, and
     one with more values or seeds adds what is missing. memory: bytes that a batch may fill on each device, else a
-    part of what is free; where a device runs out of memory all the same, the batch is halved. Runs that diverge, or
-    whose learning rate is beyond stability, are no error: their risk is inf from there on.
+    part of what is free; where a device runs out of memory all the same, the batch is halved. A learning rate beyond
+    stability is no error: a run has diverged, and is inf, from where its training loss is 10^6 times that of zero
+    weights.
 
     In a program of several processes (`rfm.processes.start`) each does its part of the points and all return the same.
 
@@ -134,10 +135,11 @@ def sweep(
         times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
         lengths = [batch_length(group, len(times), memory) for group in groups]
         _, kind, _ = choose(problem, groups[0].plan.setting.num_samples, optimizer)
+        method = "exact" if exact else "simulate"
         place, results, block = None, store.empty((*grid_axes.shape, len(keys)), len(times)), len(keys)
         chunk_of = tuple
         if out is not None:
-            settings = _settings(problem, groups[0].optimizer, keys, grid_axes, sizes, kinds, kind)
+            settings = _settings(problem, groups[0].optimizer, keys, grid_axes, sizes, kinds, kind, method)
             most = max(1, int(CHUNK_WORK / (len(keys) * max(work(group, times) for group in groups))))
             with team.first_alone():
                 if team.index == 0:
@@ -166,6 +168,8 @@ def sweep(
 
 def load_sweep(path: str | Path) -> Sweep:
     """All that a store holds, axes in increasing order; ValueError where there is no store."""
+    if not Path(path).exists():
+        checks.fail("path", "a store of a sweep", str(path))
     found = store.open_store(Path(path), "r")
     times, keys = store.times_and_keys(found)
     everything = Axes({name: np.sort(values) for name, values in found.axes.values.items()})
@@ -192,7 +196,9 @@ def _bar(groups: list[Group], times, results: store.Results, share: tuple, progr
         yield bar.update
 
 
-def _settings(problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[str, str], kind: str) -> dict:
+def _settings(
+    problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[str, str], kind: str, method: str
+) -> dict:
     """What all points have in common, by name: what makes two calls the same sweep."""
     digest = hashlib.sha256()
     swept = set(grid.values)
@@ -219,6 +225,7 @@ def _settings(problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[st
     return {
         "kind": kind,
         "optimizer": algorithm,
+        "method": method,
         "problem": digest.hexdigest(),
         "parametrization": kinds[0],
         "features": kinds[1],
@@ -231,7 +238,7 @@ def _settings(problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[st
 def _position(found: dict[str, np.ndarray], name: str, point: Mapping[str, float]) -> int:
     if sorted(point) != sorted(found):
         checks.fail("point", "one value of each of " + ", ".join(found), dict(point))
-    place = np.flatnonzero(found[name] == point[name])
+    place = np.flatnonzero(found[name] == float(point[name]))
     if not len(place):
         checks.fail(name, f"on the grid, one of {found[name].tolist()}", point[name])
     return int(place[0])

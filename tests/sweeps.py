@@ -12,6 +12,7 @@ GRID = {"num_features": [12, 20], "num_samples": [16], "lr": [0.1, 0.3, 0.5], "n
 PROBLEM = rfm.power_law(1.8, 1.5, 200, 0.05)
 ARGUMENTS = {"optimizer": rfm.GradientDescent(0.5), "times": [1, 4, 20, 100]}
 SEEDS = 5
+LONE = {name: values[:1] for name, values in GRID.items()}  # with two seeds: one run a device
 
 
 def run(out, grid=None, seeds=SEEDS, **changes):
@@ -57,6 +58,8 @@ def main() -> None:
 
     store.write = counted
     run(args.store, memory=2e5)
+    if args.modes:
+        run(args.store + "-lone", LONE, seeds=2)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def test_compare_one_pass_sgd(tmp_path, capsys, one_size):
     assert record["settings"]["samples"] == "one pass"
 
 
+@pytest.mark.slow
 def test_compare_sgd_on_a_training_set_is_beside_full_batches(tmp_path, capsys, one_size):
     assert main([*COMPARE, "--optimizer", "sgd", *STEPS, "--out", str(tmp_path)]) == 0
     assert "simulation against theory of full batches" in capsys.readouterr().out

@@ -102,6 +102,7 @@ def test_wrong_files(file, tmp_path, capsys, old, new, text):
         (["--devices", "0"], "`devices` must be an integer >= 1"),
         (["--memory", "1e-6"], "`memory` must be at least"),
         (["--coordinator", "localhost:1"], "`coordinator` must be given together with"),
+        (["--processes", "2", "--process", "1"], "`coordinator` must be given together with"),
     ],
 )
 def test_wrong_options(file, tmp_path, capsys, extra, text):
@@ -109,6 +110,27 @@ def test_wrong_options(file, tmp_path, capsys, extra, text):
     assert text in capsys.readouterr().err
     assert main(["sweep", str(tmp_path / "no.toml"), "--out", str(tmp_path / "out")]) == 2
     assert "`FILE` must be a text file that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({'name = "gd"\nlr = 0.5': 'name = "ridge"', "times =": "# times =", "lr = [0.1, 0.5, 40.0]": "ridge = [0.1]",
+          "{ start = 0.01, stop = 0.1, num = 2 }": "[0.0]", "[12, 20]": "[12]"}, "1 points x 4 seeds"),
+        ({'name = "gd"': 'name = "sgd"\nbatch_size = 4', "[0.1, 0.5, 40.0]": "[0.1]", "[12, 20]": "[12]",
+          "noise_var = { start = 0.01, stop = 0.1, num = 2 }": "momentum = [0.0, 0.5]"}, "theory of full batches"),
+    ],
+)  # fmt: skip
+def test_corners_of_files(file, tmp_path, capsys, changes, text):
+    """Nothing to draw on a logarithm; the momentum of SGD beside the theory of full batches."""
+    spec = FILE
+    for old, new in changes.items():
+        assert old in spec
+        spec = spec.replace(old, new)
+    file.write_text(spec)
+    assert main(["sweep", str(file), "--out", str(tmp_path / "out")]) == 0
+    assert text in capsys.readouterr().out
+    assert (tmp_path / "out" / "small.png").exists()
 
 
 def test_the_example_of_the_help_is_a_sweep(tmp_path):

@@ -36,6 +36,7 @@ def test_exponents(task, exponent):
         assert risk(rfm.power_law(*task, None), FLOW, n, found.compute[1] / n) > found.risk[1]
 
 
+@pytest.mark.slow
 def test_limited_data_and_early_stopping():
     """With few noisy samples no N t <= C does better: at equal compute a wider model stops earlier already."""
     problem, samples = rfm.power_law(2.0, 1.5, None, 0.1), 300
@@ -119,6 +120,7 @@ def test_batches_cost_compute():
     np.testing.assert_allclose(four.times, one.times, rtol=2e-2)
 
 
+@pytest.mark.slow
 def test_fewer_nodes():
     problem, compute = rfm.power_law(3.0, 1.5, None), np.array([1e6])
     full, fast = (theory.frontier(problem, compute, optimizer=rfm.SGD(0.3, 1), nodes=n) for n in (None, 64))

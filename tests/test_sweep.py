@@ -102,7 +102,7 @@ def test_one_compilation_a_shape():
     grid = {
         "num_features": [7, 8],
         "num_samples": [10, 11],
-        "lr": np.linspace(0.1, 0.5, 10),
+        "lr": np.linspace(0.05, 0.25, 10),
         "noise_var": np.arange(5.0),
     }
     keys = jax.random.split(jax.random.key(0), 16)
@@ -147,6 +147,69 @@ def test_a_larger_grid_reuses_what_is_there(whole, tmp_path, monkeypatch):
     count.clear()
     sweeps.run(store)
     assert not count
+
+
+def test_an_extension_that_was_killed(whole, tmp_path, monkeypatch):
+    """Before its attributes are written: another extension, and the old grid, bring the arrays back into shape."""
+    import zarr
+
+    store = sys.modules["rfm.store"]
+    small, path = {**GRID, "lr": [0.1]}, tmp_path / "sweep.zarr"
+    sweeps.run(path, small, seeds=3)
+    before = contents(path)
+    for seeds, values in ((3, [0.1]), (SEEDS, [0.1, 0.3])):
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_encode", lambda axes: sys.exit("killed"))
+            with pytest.raises(SystemExit):
+                sweeps.run(path, {**GRID, "lr": [0.1, 0.3, 0.5]}, seeds=SEEDS)
+        assert (~rfm.load_sweep(path).missing).all()
+        swept = sweeps.run(path, {**GRID, "lr": values}, seeds=seeds)
+        assert zarr.open_group(path)["risk"].shape[:-1] == swept.risk.shape[:-1]
+        assert zarr.open_group(path)["lr"].shape == (len(values),)
+        if len(values) == 1:
+            assert contents(path) == before
+    np.testing.assert_array_equal(swept.risk, whole[1].risk[:, :, :2])
+
+
+def test_what_is_done_is_written_where_the_rest_fails(tmp_path, monkeypatch):
+    groups, store = sys.modules["rfm.groups"], sys.modules["rfm.store"]
+    run_batch, write, calls = groups.run_batch, store.write, []
+
+    def slow(*args):
+        time.sleep(0.2)
+        write(*args)
+
+    def failing(*args):
+        calls.append(args)
+        if args[0].setting.num_features == 20:
+            raise KeyboardInterrupt
+        return run_batch(*args)
+
+    monkeypatch.setattr(store, "write", slow)
+    monkeypatch.setattr(groups, "run_batch", failing)
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(tmp_path / "sweep.zarr")
+    assert (~rfm.load_sweep(tmp_path / "sweep.zarr").missing[0]).all()
+
+
+def test_keys_belong_to_the_values_of_the_axis(whole):
+    """Rounded in float32, or zero with a sign."""
+    swept, point = whole[1], {"num_features": 12, "num_samples": 16, "lr": 0.5, "noise_var": 0.0}
+    keys = jax.random.key_data(swept.keys_at(**point))
+    np.testing.assert_array_equal(jax.random.key_data(swept.keys_at(**{**point, "noise_var": -0.0})), keys)
+    np.testing.assert_array_equal(jax.random.key_data(swept.keys_at(**{**point, "lr": jnp.float32(0.5)})), keys)
+    with pytest.raises(ValueError, match="`lr` must be on the grid"):
+        swept.keys_at(**{**point, "lr": jnp.float32(0.1)})
+    signed = sweeps.run(None, {**GRID, "noise_var": [-0.0], "lr": [0.1]})
+    np.testing.assert_array_equal(signed.risk[:, :, 0, 0], swept.risk[:, :, 0, 0])
+
+
+def test_noise_that_a_population_cannot_give_for_ever():
+    inputs = np.random.default_rng(0).standard_normal((20, 5))
+    problem = rfm.from_features(inputs, inputs[:, 0])
+    args = {"optimizer": rfm.SGD(0.1, 2), "times": [1, 4], "num_features": 3, "num_samples": np.inf}
+    with pytest.raises(ValueError, match="`noise_var` must be what the rows leave unexplained"):
+        rfm.sweep(problem, {"noise_var": [1.0, 2.0]}, KEYS, **args)
 
 
 def test_store_tells_what_it_is(whole):
@@ -204,6 +267,8 @@ def test_devices_do_not_matter(whole, tmp_path, devices):
     _, errors = running.communicate(timeout=200)
     assert running.returncode == 0, errors
     assert contents(tmp_path / "sweep.zarr") == contents(whole[0])
+    sweeps.run(tmp_path / "lone.zarr", sweeps.LONE, seeds=2)
+    assert contents(tmp_path / "sweep.zarr-lone") == contents(tmp_path / "lone.zarr")
 
 
 def _two(store, *arguments):
@@ -265,8 +330,8 @@ def test_divergence_is_marked():
     with pytest.warns(RuntimeWarning, match="5 of 10 runs diverged"):
         swept = sweeps.run(None, grid, times=[1, 5, 2000])
     assert (swept.diverged[0, 0] == [[False] * SEEDS, [True] * SEEDS]).all()
-    assert np.isinf(swept.risk[0, 0, 1, :, 2]).all()
-    assert np.isfinite(swept.risk[0, 0, 1, :, :2]).all()
+    assert np.isinf(swept.risk[0, 0, 1, :, 1:]).all()
+    assert np.isfinite(swept.risk[0, 0, 1, :, 0]).all()
     assert np.isfinite(swept.risk[0, 0, 0]).all()
     assert not swept.curve(num_features=12, num_samples=16, lr=20.0).converged
 
@@ -289,6 +354,9 @@ def test_divergence_is_marked():
         (dict(memory=1e3), "`memory` must be at least .* bytes for 2 runs of num_features = 12"),
         (dict(memory=-1), "`memory` must be a number of bytes > 0"),
         (dict(times=[2, 1]), "`times` must be"),
+        (dict(optimizer="gd"), "`optimizer` must be a training algorithm"),
+        (dict(optimizer=rfm.SGD(0.1, 2), grid={**GRID, "batch_size": [1, np.inf]}), "`batch_size` must be"),
+        (dict(grid={**GRID, "num_modes": [100, np.inf], "a": [1.8]}), "`num_modes` must be finite in the simulator"),
         (dict(optimizer=rfm.Optax(optax.sgd(0.1)), grid={"num_features": [3], "num_samples": [4]}, out="x.zarr"),
          "`optimizer` must be made as Optax"),
     ],

@@ -79,11 +79,31 @@ def test_beyond_stability_is_infinite():
         ({"lr": [0.1]}, dict(num_features=3), "`num_samples` must be either"),
         ({"num_samples": [0]}, dict(num_features=3), "`num_samples` must be numbers >= 1"),
         ({"lr": [0.1]}, dict(num_features=3, num_samples=4, parametrization="x"), "`parametrization` must be"),
+        (
+            {"num_features": [3, np.inf]},
+            dict(num_samples=4, parametrization="standard"),
+            "`num_features` must be finite",
+        ),
+        ({"lr": [0.1]}, dict(num_features=3, num_samples=4, ensemble=0.5), "`ensemble` must be"),
     ],
 )
 def test_wrong_arguments(grid, sizes, text):
     with pytest.raises(ValueError, match=text):
         theory.sweep(rfm.white(4), grid, optimizer=rfm.GradientDescent(0.1), times=TIMES, **sizes)
+
+
+def test_one_pass_wants_fresh_data_at_every_point():
+    with pytest.raises(ValueError, match=r"`num_samples` must be jnp.inf for SGD"):
+        theory.sweep(rfm.white(4), {"num_samples": [np.inf, 16]}, num_features=3, optimizer=rfm.SGD(0.1), times=TIMES)
+
+
+def test_infinitely_many_modes():
+    """Beside finite ones, and with exponents as axes."""
+    args = {"num_features": 30, "num_samples": 40, "optimizer": rfm.Ridge(0.01)}
+    swept = theory.sweep(rfm.power_law(1.8, 1.5, None), {"a": [1.5, 1.8], "num_modes": [900, np.inf]}, **args)
+    for a, num_modes in ((1.5, 900), (1.8, None)):
+        own = theory.predict(rfm.power_law(a, 1.5, num_modes), **args)
+        np.testing.assert_allclose(swept.curve(a=a, num_modes=num_modes or np.inf).risk, own.risk, rtol=1e-12)
 
 
 def test_host_where_the_accelerator_has_no_complex128(monkeypatch):

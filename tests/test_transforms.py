@@ -84,7 +84,9 @@ def test_derivatives_against_differences(name):
             np.testing.assert_allclose(forward[..., i], numeric, rtol=1e-7, atol=1e-8 * scale, err_msg=argument)
 
 
-@pytest.mark.parametrize(("name", "argument"), [("flow", "num_features"), ("ridge", "b")])
+@pytest.mark.parametrize(
+    ("name", "argument"), [("flow", "num_features"), pytest.param("ridge", "b", marks=pytest.mark.slow)]
+)
 def test_second_derivative_against_differences(name, argument):
     """grad of grad against differences of grad."""
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(curve(name, **{argument: x}))))

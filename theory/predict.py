@@ -188,22 +188,23 @@ def _nodes(problem, num_features, num_samples, optimizer, times, standard) -> in
     if is_traced(problem, num_features, num_samples, optimizer, times):
         return most_nodes(optimizer)
     needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
-    return _in_steps(needed, optimizer)
-
-
-def most_nodes(optimizer: Optimizer) -> int:
-    """Nodes for ten decades of times at any lr, and all that the momentum asks for."""
-    if not hasattr(optimizer, "momentum"):
-        return NODES
-    turns = math.pi**2 / -math.log(max(float(optimizer.momentum), LEAST_FLATNESS))
-    return _in_steps((math.log(1e10) + 6.0 + turns) / STEP, optimizer)
-
-
-def _in_steps(needed: float, optimizer: Optimizer) -> int:
-    nodes = NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
+    nodes = _in_steps(needed)
     if nodes > MOST_NODES:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", float(optimizer.momentum))
     return nodes
+
+
+def most_nodes(optimizer: Optimizer) -> int:
+    """Nodes for ten decades of times at any lr, and all that the momentum asks for as far as memory allows."""
+    if not hasattr(optimizer, "momentum"):
+        return NODES
+    turns = math.pi**2 / -math.log(max(float(optimizer.momentum), LEAST_FLATNESS))
+    nodes = _in_steps((math.log(1e10) + 6.0 + turns) / STEP)
+    return nodes if nodes <= MOST_NODES else _in_steps(MOST_NODES / 2)
+
+
+def _in_steps(needed: float) -> int:
+    return NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
 
 
 @partial(jax.jit, static_argnums=5)

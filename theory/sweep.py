@@ -13,7 +13,7 @@ from jax import Array, lax
 from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, spread
-from rfm.grid import axes, exponents, place_optimizer, place_problem
+from rfm.grid import axes, exponents, finite_or_none, place_optimizer, place_problem
 from rfm.optimizers import HeavyBall, Optimizer, resolve
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
@@ -48,8 +48,9 @@ def sweep(
         if (fixed[name] is None) == (name not in found.values):
             checks.fail(name, "either an argument or an axis of the grid", fixed[name])
     points = [point for _, point in found.points()]
-    first = {name: float(points[0].get(name, fixed[name])) for name in fixed}
-    check_arguments(problem, first["num_features"], first["num_samples"], optimizer, times, parametrization)
+    for features, samples in {tuple(p.get(n, fixed[n]) for n in ("num_features", "num_samples")) for p in points}:
+        check_arguments(problem, features, samples, optimizer, times, parametrization)
+    check_members(optimizer, ensemble, bags)
     alone = all(np.all(found.values.get(name, fixed[name]) == 1) for name in ("ensemble", "bags"))
     members = None if alone else check_members(optimizer, 2, 2)
     momenta = found.values.get("momentum", [getattr(optimizer, "momentum", 0.0)])
@@ -66,10 +67,10 @@ def sweep(
         results = [None] * len(points)
         for num_modes in dict.fromkeys(point.get("num_modes") for point in points):
             if num_modes is not None:
-                here = power_law(*exponents(problem), int(num_modes), problem.noise_var)
+                here = power_law(*exponents(problem), finite_or_none(num_modes), problem.noise_var)
             own = [i for i, point in enumerate(points) if point.get("num_modes") == num_modes]
             padded = own + own[:1] * (-len(own) % place.runs)
-            numbers = _numbers([points[i] for i in padded], fixed, here)
+            numbers = _numbers([points[i] for i in padded], fixed, problem)
             standard = parametrization == "standard"
             curves = _points(jax.tree.map(jnp.asarray, here), *arguments, members, numbers, standard, nodes, place)
             for i, *curve in zip(own, *(np.asarray(x) for x in curves), strict=False):

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     with contextlib.suppress(RuntimeError):  # called from Python after other work: the devices are there already
         jax.config.update("jax_num_cpu_devices", devices)
     team = processes.Processes(0, 1)
-    if args.distributed or args.coordinator:
+    if args.distributed or not args.coordinator is args.processes is args.process is None:
         team = processes.start(args.coordinator, args.processes, args.process)
         print(f"process {team.index} of {team.count}: should another be lost, this one ends within "
               f"{processes.HEARTBEAT} s; finished points stay in the store, and the same command resumes",
@@ -77,11 +77,17 @@ def predict(spec: sweep_file.SweepFile, swept: rfm.Sweep) -> tuple[np.ndarray | 
     if isinstance(spec.optimizer, rfm.Optax):
         return None, ""
     algorithm, label = theory_of(spec.optimizer, spec.problem, features, samples)
-    if algorithm is not spec.optimizer and {"batch_size"} & set(swept.axes):
+    if label != OWN and "batch_size" in swept.axes:
         return None, ""
+    if label != OWN and "momentum" in swept.axes:  # full batches of SGD whose own momentum may be zero
+        algorithm = rfm.HeavyBall(spec.optimizer.lr, spec.optimizer.momentum)
     keep = ("num_features", "num_samples", "parametrization", "ensemble", "bags")
     arguments = {key: value for key, value in spec.run.items() if key in keep}
-    found = theory.sweep(spec.problem, swept.axes, optimizer=algorithm, times=spec.times, **arguments)
+    try:
+        found = theory.sweep(spec.problem, swept.axes, optimizer=algorithm, times=spec.times, **arguments)
+    except ValueError as error:  # the simulation is done: it is shown without
+        print(f"no theory: {error}", file=sys.stderr)
+        return None, ""
     return found.risk, label
 
 
@@ -137,7 +143,7 @@ def draw(swept: rfm.Sweep, predicted: np.ndarray | None, label: str):
             if other is None
             else np.unique(np.linspace(0, len(grid[other]) - 1, min(MOST_LINES, len(grid[other]))).astype(int))
         )
-        x = grid[panel]
+        x, drawn = grid[panel], False
         for line, i in enumerate(chosen):
             place = {**held, **({other: i} if other else {})}
             every = tuple(slice(None) if name == panel else place[name] for name in names)
@@ -145,11 +151,12 @@ def draw(swept: rfm.Sweep, predicted: np.ndarray | None, label: str):
             order = order[np.isfinite(x[order]) & (x[order] > 0) & np.isfinite(mean[every][order])]
             index = tuple(order if name == panel else place[name] for name in names)
             samples = np.moveaxis(swept.risk, -2, 0)[(slice(None), *index)]  # (S, X)
+            drawn |= len(order) > 0
             expected = np.full(len(order), np.nan) if predicted is None else predicted[index]
             name = f"{LABELS.get(other, other)} {grid[other][i]:.3g}" if other else "risk"
             plotting.draw_pair(ax, x[order], samples, x[order], expected, name, line)
         fixed = ", ".join(
             f"{LABELS.get(n, n)} {grid[n][held[n]]:.4g}" for n in grid if n not in (panel, other) and len(grid[n]) > 1
         )
-        plotting.finish(ax, LABELS.get(panel, panel) if panel != "time" else "time $t$", "risk", fixed)
+        plotting.finish(ax, LABELS.get(panel, panel) if panel != "time" else "time $t$", "risk", fixed, log=drawn)
     return figure
