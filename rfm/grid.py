@@ -80,6 +80,13 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
     return Axes(found)
 
 
+def check_sizes(found: Axes, sizes: Mapping[str, Any]) -> None:
+    """ValueError unless N and P each come once: as an argument, in `sizes`, or as an axis."""
+    for name in ("num_features", "num_samples"):
+        if (sizes[name] is None) == (name not in found.values):
+            checks.fail(name, "either an argument or an axis of the grid", sizes[name])
+
+
 def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
     """Names that an axis of a grid may have."""
     names = ["num_features", "num_samples", "noise_var", *numbers_of(optimizer), "ensemble", "bags"]

@@ -128,6 +128,7 @@ def run_groups(
     chunk_of: of a point, which are saved together, `block` seeds at a time; share: (index, count) of this process,
     which does every so many-th chunk; on_work: called with the part of the estimated work that is done.
     """
+    lacking = results.missing
     for group, length in zip(groups, lengths, strict=True):
         places = [place for place, _ in group.points]
         chunks: dict[Hashable, list[int]] = {}
@@ -137,7 +138,7 @@ def run_groups(
         chunk = np.empty(len(places), int)
         for c, points in enumerate(members):
             chunk[points] = c
-        missing = np.stack([results.missing[place] for place in places])  # (points, S)
+        missing = np.stack([lacking[place] for place in places])  # (points, S)
         point, seed = np.nonzero(missing & (chunk % share[1] == share[0])[:, None])
         cost, most = work(group, times), GROWN * group.label_power()
         while len(point):

@@ -16,7 +16,7 @@ from jax import Array
 from rfm import checks, store
 from rfm.curve import Curve
 from rfm.exact import method_of as method_of_exact
-from rfm.grid import Axes, axes, exponents, words
+from rfm.grid import Axes, axes, check_sizes, exponents, words
 from rfm.groups import Group, batch_length, groups_of, run_groups, work
 from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
@@ -120,9 +120,7 @@ def sweep(
     """
     grid_axes = axes(grid, problem, optimizer)
     sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
-    for name in ("num_features", "num_samples"):
-        if (sizes[name] is None) == (name not in grid_axes.values):
-            checks.fail(name, "either an argument or an axis of the grid", sizes[name])
+    check_sizes(grid_axes, sizes)
     team = processes()
     if team.count > 1 and out is None:
         checks.fail("out", "a folder that all processes see", None)
@@ -185,10 +183,10 @@ def _bar(groups: list[Group], times, results: store.Results, share: tuple, progr
         return
     from tqdm import tqdm
 
-    total = left = 0.0
+    total, left, missing = 0.0, 0.0, results.missing
     for group in groups:
         cost = work(group, times)
-        runs = np.stack([results.missing[place] for place, _ in group.points])
+        runs = np.stack([missing[place] for place, _ in group.points])
         total += cost * runs.size / share[1]
         left += cost * runs.sum() / share[1]
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"

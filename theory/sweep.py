@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, spread
-from rfm.grid import axes, exponents, finite_or_none, place_optimizer, place_problem
+from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
 from rfm.optimizers import HeavyBall, Optimizer, resolve
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
@@ -44,9 +43,7 @@ def sweep(
     """
     found = axes(grid, problem, optimizer, whole=False)
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
-    for name in ("num_features", "num_samples"):
-        if (fixed[name] is None) == (name not in found.values):
-            checks.fail(name, "either an argument or an axis of the grid", fixed[name])
+    check_sizes(found, fixed)
     points = [point for _, point in found.points()]
     for features, samples in {tuple(p.get(n, fixed[n]) for n in ("num_features", "num_samples")) for p in points}:
         check_arguments(problem, features, samples, optimizer, times, parametrization)

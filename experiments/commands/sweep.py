@@ -94,10 +94,10 @@ def predict(spec: sweep_file.SweepFile, swept: rfm.Sweep) -> tuple[np.ndarray | 
 def table(swept: rfm.Sweep, predicted: np.ndarray | None, label: str) -> list[dict]:
     """Every point at every time, one row each."""
     mean, stderr, train = swept.mean(), swept.stderr(), swept.mean("train_loss")
-    rows = []
+    rows, lost = [], swept.diverged.sum(-1)
     for index in np.ndindex(mean.shape[:-1]):
         point = {name: float(values[i]) for (name, values), i in zip(swept.axes.items(), index, strict=True)}
-        diverged = int(swept.diverged[index].sum())
+        diverged = int(lost[index])
         for i, time in enumerate(swept.times):
             row = {**point, "time": float(time), "risk": mean[index][i], "stderr": stderr[index][i]}
             row |= {"train_loss": train[index][i], "diverged": diverged}
