@@ -45,9 +45,7 @@ def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) 
             writer.writerows(rows)
 
     def record(path):
-        versions = {package: _version(package) for package in PACKAGES}
-        machine = {"python": sys.version.split()[0], "platform": platform.platform(), "dtype": "float64"}
-        text = json.dumps({"settings": settings, "versions": versions | machine}, indent=2, default=str)
+        text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
         Path(path).write_text(text + "\n")
 
     writers = {
@@ -67,6 +65,12 @@ def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) 
             temporary.unlink(missing_ok=True)
         written.append(path)
     return written
+
+
+def versions() -> dict[str, str | None]:
+    """Of the packages that results depend on, and the machine."""
+    machine = {"python": sys.version.split()[0], "platform": platform.platform(), "dtype": "float64"}
+    return {package: _version(package) for package in PACKAGES} | machine
 
 
 def _version(package: str) -> str | None:
