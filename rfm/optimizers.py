@@ -206,7 +206,8 @@ class Optax:
     transformation: an optax.GradientTransformation, or a function that makes one from `numbers`, as in
     Optax(optax.adam, {"learning_rate": 1e-2}): then a sweep over the numbers compiles once. It sees half the gradient
     of the training loss of one model, so that optax.sgd(lr) is GradientDescent(lr). No closed form is known;
-    nothing is checked beforehand, a run that diverges stops and says so.
+    nothing is checked beforehand, a run that diverges stops and says so. Raises ValueError for a transformation that is
+    neither, and for numbers beside a finished one.
     """
 
     transformation: Any = static()
@@ -237,7 +238,7 @@ class Optax:
 class Ridge:
     """Ridge regression, trained to convergence: training loss + ridge |v|^2 minimised. No time: pass no `times`.
 
-    ridge = 0 is the ridgeless limit, where gradient flow ends at t = infinity.
+    ridge = 0 is the ridgeless limit, where gradient flow ends at t = infinity. Raises ValueError unless ridge >= 0.
     """
 
     ridge: Any
