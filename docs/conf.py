@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from docutils.utils import new_document
+from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.util.docutils import SphinxDirective
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -34,9 +35,7 @@ class Markdown(SphinxDirective):
 
     def run(self):
         document = new_document(self.get_source_info()[0], self.state.document.settings)
-        self.env.app.registry.create_source_parser("markdown", config=self.config, env=self.env).parse(
-            "\n".join(self.content), document
-        )
+        MystParser().parse("\n".join(self.content), document)
         return document.children
 
 
@@ -45,7 +44,13 @@ def as_markdown(app, what, name, obj, options, lines):
     lines[:] = [".. markdown::", "", *("   " + line for line in lines), ""]
 
 
+def without_docstring(app, what, name, obj, skip, options):
+    """Fields of a NamedTuple are told of in its docstring; Python's own words for them say nothing."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app):
     """Called by Sphinx."""
     app.add_directive("markdown", Markdown)
     app.connect("autodoc-process-docstring", as_markdown)
+    app.connect("autodoc-skip-member", without_docstring)
