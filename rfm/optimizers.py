@@ -4,7 +4,8 @@ Adding an algorithm: one spec here, one filter in `theory/filters.py`, one row i
 
 A spec that takes steps has `init(v)`, what it remembers beside the weights, and `step(gradient, v, memory)`, one update
 of one model; `gradient(v)` is half the gradient of the training loss, Phi^T (Phi v - y)/P. A spec that `exact` can
-solve has `response(z, t)`: the weight after t along a direction of curvature z, divided by its moment.
+solve has `response(z, t)`, z (m,), t (T, 1) -> (T, m): the weight after t along a direction of curvature z, divided by
+its moment.
 """
 
 import dataclasses

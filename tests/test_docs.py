@@ -30,11 +30,12 @@ CODE = re.compile(r"`([^`\n]+)`")
 
 
 def apply(text, where, anchor, block):
-    """`block` above, or in place of, the one line of `text` that starts with `anchor`."""
+    """`block` above, or in place of, the one line of `text` that starts with `anchor`; two empty lines after a def."""
     lines = text.splitlines(keepends=True)
     found = [i for i, line in enumerate(lines) if line.startswith(anchor)]
     assert len(found) == 1, f"{len(found)} lines start with {anchor!r}"
     i = found[0]
+    block += "\n\n" if block.startswith(("@", "def ", "class ")) else ""
     return "".join([*lines[:i], block, *lines[i if where == "above" else i + 1 :]])
 
 
@@ -66,6 +67,8 @@ def test_add_an_algorithm_as_the_page_says(tmp_path):
     passed = int(re.search(r"(\d+) passed", done.stdout).group(1))
     assert passed >= 10 + 15  # the checks of the row, and those of wrong numbers
     assert "skipped" not in done.stdout
+    offered = run("python -m experiments.cli compare --help", tmp_path)
+    assert "midpoint" in offered.stdout, offered.stderr
     formatted = run("python -m ruff check rfm theory experiments tests/test_contract.py", tmp_path)
     assert formatted.returncode == 0, formatted.stdout
 
