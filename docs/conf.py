@@ -23,6 +23,7 @@ html_title = project
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["tables.css"]
+myst_heading_anchors = 2
 smartquotes = False  # a prime is a prime
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # shapes and meanings are in the text; Any says nothing

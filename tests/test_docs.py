@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 BLOCK = re.compile(r"^In `([^`]+)`, (above|in place of) the line `([^`]+)`:\n\n```python\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
@@ -93,6 +96,8 @@ def test_names_resolve(page):
             assert name in functions_of(ROOT / path), token
         elif re.fullmatch(r"(rfm|theory|experiments|tests|docs|notebooks)/[\w/.-]*", token):
             assert (ROOT / token).exists(), token
+        elif extra := re.fullmatch(r"\[(\w+)\]", token):
+            assert extra.group(1) in EXTRAS, token
         elif command := re.match(r"rfm ([a-z][a-z-]*)", token):
             assert command.group(1) in (*COMMANDS, "explore"), token
 

@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 # two levels of eigenvalues: few enough that one draw is nearly an average, and both sides of a power of lambda differ
-MODES, FEATURES, SAMPLES, NOISE, DRAWS = 320, 200, 260, 1.5, 100
+MODES, FEATURES, SAMPLES, NOISE, DRAWS = 320, 200, 260, 1.5, 70
 LAMBDA = np.where(np.arange(MODES) < MODES // 2, 3.0, 0.3)
 TARGET = np.where(np.arange(MODES) < MODES // 2, 1.0, 2.0) / MODES  # w^2
 POINTS = 0.3, 1.2  # s, s'
@@ -222,10 +222,10 @@ def test_eqs_14_and_128_keep_the_bias_only():
 
 def test_eq_17_balances_the_wrong_terms():
     """a = 3, b = 1.5, flow on infinite data: the best risk falls as C^-(a-1)/a = C^-0.667, not C^-0.8."""
-    rng, (lam, w) = np.random.default_rng(6), power_law(3.0, 1.5, 1000)
-    sizes = np.unique(np.round(2 ** np.arange(3, 8.1, 0.25)).astype(int))
-    compute, risk = np.geomspace(300, 10_000, 8), []
-    for _ in range(12):
+    rng, (lam, w) = np.random.default_rng(6), power_law(3.0, 1.5, 800)
+    sizes = np.unique(np.round(2 ** np.arange(3, 7.8, 0.25)).astype(int))
+    compute, risk = np.geomspace(200, 4000, 8), []
+    for _ in range(40):
         rows = []
         for n in sizes:
             features = rng.standard_normal((n, len(lam))) / np.sqrt(n)
@@ -235,9 +235,9 @@ def test_eq_17_balances_the_wrong_terms():
         risk.append(rows)
     risk = np.array(risk)  # (draws, N, C)
     exponent = lambda risk: -np.polyfit(np.log(compute), np.log(risk.mean(0).min(0)), 1)[0]  # noqa: E731
-    error = np.std([exponent(risk[rng.integers(0, 12, 12)]) for _ in range(100)], ddof=1)
+    error = np.std([exponent(risk[rng.integers(0, 40, 40)]) for _ in range(100)], ddof=1)
     assert abs(exponent(risk) - 2 / 3) < 4 * error
-    assert abs(exponent(risk) - 0.8) > 4 * error
+    assert abs(exponent(risk) - 0.8) > 6 * error
 
 
 def test_eq_155_share_of_time():
