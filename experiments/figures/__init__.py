@@ -9,6 +9,12 @@ from rfm import checks
 ROWS = {
     "S1-2a-c": "s1_2abc_model_size",
     "S1-2d-f": "s1_2def_data",
+    "S1-8": "s1_8_spectra",
+    "S1-9": "s1_9_ensembles",
+    "S1-10": "s1_10_early_stopping",
+    "S1-11": "s1_11_plotted_bias",
+    "S3-RF": "s3_four_regimes",
+    "S3-dual": "s3_duality",
 }
 
 
