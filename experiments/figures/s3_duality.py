@@ -110,10 +110,10 @@ def _ratio_panel(ax, tasks, runs, sizes):
     ax.plot(line_x, [exponents.duality_ratio(a, B) for a in line_x], color="0.5", lw=2.5, ls="--", zorder=0,
             label="closed form $b - (a - 1)$")  # fmt: skip
     for index, at in enumerate((0, len(sizes) - 1)):
-        ratio = [_ratio(runs[a, B], at) for a in some]
-        ax.errorbar(some, [mean for mean, *_ in ratio], [2.0 * error for _, error, _ in ratio], lw=0.9, ms=3.6,
-                    fmt=plotting.MARKERS[index], color=plotting.COLORS[index], label=f"trained, $N = P$ = {sizes[at]}")  # fmt: skip
-        ax.plot(some, [there for *_, there in ratio], "_", color=plotting.COLORS[index], ms=11, label="theory there")
+        mean, error, there = zip(*(_ratio(runs[a, B], at) for a in some), strict=True)
+        style = {"fmt": plotting.MARKERS[index], "color": plotting.COLORS[index], "lw": 0.9, "ms": 3.6}
+        ax.errorbar(some, mean, 2.0 * np.array(error), **style, label=f"trained, $N = P$ = {sizes[at]}")
+        ax.plot(some, there, "_", color=style["color"], ms=11, label="theory there")
     ax.axhline(1.0, color="k", ls=":", lw=1, label="claimed: equal")
     ax.axvline(B, color="0.8", lw=0.8, zorder=-1)
     plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {B:g}; grey: flat teacher", log=False)
@@ -145,8 +145,14 @@ def _findings(kernels, runs, sizes) -> list:
                      closed=exponents.duality_ratio(HARD, B))  # fmt: skip
     found.append(condition(split.quantity, split.claimed, split.measured + told, split.verdict == CONTRADICTED,
                            CONTRADICTED, OPEN))  # fmt: skip
-    found.append(exponent(f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {easy['data']:.3f}", easy["model"],
-                          claimed=exponents.data_exponent(EASY, B), closed=exponents.model_exponent(EASY, B)))  # fmt: skip
+    found.append(
+        exponent(
+            f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {easy['data']:.3f}",
+            easy["model"],
+            claimed=exponents.data_exponent(EASY, B),
+            closed=exponents.model_exponent(EASY, B),
+        )
+    )
     for axis, (_, symbol, _) in LAW.items():
         trained, line = runs[EASY, B][axis]
         slope, error = bootstrap_slope(sizes, trained)
@@ -164,5 +170,5 @@ main = Script(
     full=dict(
         kernels=(0.25, 0.5, 0.75, 1.0, 1.5), tasks=(1.5, 2.0, 3.5, 4.6), sizes=(16, 32, 64, 128), seeds=64, modes=4000
     ),
-    smoke=dict(kernels=(0.5, 1.0), tasks=(2.0, 3.5), sizes=(16, 32), seeds=4, modes=600),
+    smoke=dict(kernels=(0.5, 1.0), tasks=(2.0, 3.5), sizes=(16, 32), seeds=32, modes=600),
 )
