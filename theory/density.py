@@ -1,4 +1,4 @@
-"""Where the curvatures lie: the limiting density of eigenvalues of A = F^T F Psi^T Psi/P, of all and as one mode has it.
+"""Where the curvatures lie: the limiting density of eigenvalues of A = F^T F Psi^T Psi/P, and of one mode over them.
 
 The average of s (s + A)^-1 tends to kappa/(kappa + lambda_k), so that mode k is learned at rates z spread as rho_k,
 

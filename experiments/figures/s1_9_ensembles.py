@@ -112,7 +112,7 @@ main = Script(
     "infinitely many",
     show=show,
     full=dict(
-        num_modes=200, ratios=(0.25, 0.75), alphas=(0.1, 0.2, 0.4, 0.6, 0.9, 1.4, 2.0), members=(1, 5, 50),
+        num_modes=200, ratios=(0.25, 0.75), alphas=(0.1, 0.2, 0.4, 0.6, 1.0, 2.0), members=(1, 5, 50),
         seeds=16, points=200,
     ),
     smoke=dict(num_modes=40, ratios=(0.25,), alphas=(0.5, 2.0), members=(1, 5), seeds=4, points=40),

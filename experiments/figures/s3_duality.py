@@ -15,7 +15,7 @@ from theory import exponents
 
 END, INF = rfm.Ridge(0.0), np.inf
 B = 1.5  # spectral exponent where the task varies
-TASKS = (1.3, 1.6, 2.0, 2.2, 3.0, 3.3, 3.6, 4.6, 5.0)  # a of the lines, off 1 + B and 1 + 2 B: logarithms there
+TASKS = 1.25 + 0.1 * np.arange(38)  # a of the lines, off 1 + B and 1 + 2 B, where laws carry logarithms
 HARD, EASY = 2.0, 3.5  # of the findings: a - 1 < b, and between b and 2b
 LAW = {
     "samples": ("data", r"\alpha_D", exponents.data_exponent),

@@ -41,7 +41,8 @@ def show(
                 predicted = _theory(problem, axis, x, fixed)
                 compared.append((samples, predicted, 1.0 / (1.0 / x + 1.0 / fixed)))
                 slope, error = _slope(x, samples)
-                _draw(axes[row, column], axis, fixed, x, samples, problem, slope, alpha, index)
+                label = f"trained $-${-slope:.3f}, theory there $-${-log_slope(x, predicted):.3f}"
+                _draw(axes[row, column], axis, fixed, x, samples, problem, alpha, label, index)
                 findings += _measured(law, alpha, regime, axis, fixed, x, predicted, slope, error)
                 table += [
                     {"alpha_K": alpha, "regime": regime, "axis": SYMBOL[axis], "size": n, "held": fixed, "loss": m,
@@ -95,11 +96,10 @@ def _slope(x, samples) -> tuple[float, float]:
         return np.nan, np.nan
 
 
-def _draw(ax, axis, fixed, x, samples, problem, slope, alpha, index):
+def _draw(ax, axis, fixed, x, samples, problem, alpha, label, index):
     line_x = np.geomspace(x[0], (REACH if np.isfinite(fixed) else 1.0) * x[-1], 25)
     line = _theory(problem, axis, line_x, fixed)
-    label = rf"$\alpha_K$ = {alpha:g}: trained $-${-slope:.3f}"
-    plotting.draw_pair(ax, x, samples, line_x, line, label, index)
+    plotting.draw_pair(ax, x, samples, line_x, line, rf"$\alpha_K$ = {alpha:g}: {label}", index)
     claim = 1.0 if np.isfinite(fixed) else alpha
     guide = 0.6 * line[-1] * (line_x / line_x[-1]) ** -claim
     ax.plot(line_x, guide, color=plotting.COLORS[index], lw=0.9, ls="--", label=f"slope $-${claim:g}")
