@@ -32,8 +32,8 @@ def show(
     z = np.geomspace(1e-6, 6.0, points)
     rho = _density(problem, SMALL, z, shown)
     resolved = _resolved(head)
-    local = 0.4 * np.linspace(-1.0, 1.0, 101) ** 3  # peaks of the first modes are 0.06 wide in log z
-    late_z = np.unique(np.concatenate([np.geomspace(1e-9, 4.0, points), *(k**-B * np.exp(local) for k in late)]))
+    # the largest eigenvalues stand alone, 4 (1/N + 1/P)^(1/2) = 0.06 wide in log z
+    late_z = np.unique(np.concatenate([np.geomspace(1e-9, 4.0, points), np.geomspace(0.01, 1.2, 2 * points)]))
     late_rho = _density(resolved, LARGE, late_z, late)
 
     figure, axes = plotting.new_figure(1, 3)
@@ -105,8 +105,8 @@ def _each(ax, values, weights, z, rho, shown):
     for index, k in enumerate(shown):
         label = f"$k$ = {k}: {100 * rho.never[index]:.2g} % never learned"
         plotting.draw_pair(ax, _middle(), _binned(values, weights[:, index]), z, rho.modes[:, index], label, index)
-        ax.axvline(k**-B, color=plotting.COLORS[index], lw=0.8, ls=":")
-    ax.set_ylim(1e-3, 3.0)
+        ax.axvline(k**-B, ymax=0.7, color=plotting.COLORS[index], lw=0.8, ls=":")
+    ax.set_ylim(1e-3, 30.0)
     plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$",
                     rf"$N$ = {SMALL[0]}, $P$ = {SMALL[1]}; dots: $\lambda_k$")  # fmt: skip
     ax.set_xlim(1e-4, 6.0)
@@ -116,9 +116,11 @@ def _each_late(ax, z, rho, late):
     for index, k in enumerate(late):
         label = f"$k$ = {k}: {100 * rho.never[index]:.2g} % never learned"
         ax.plot(z, rho.modes[:, index], color=plotting.COLORS[index], lw=1.1, label=label)
-        ax.axvline(k**-B, color=plotting.COLORS[index], lw=0.8, ls=":")
-    ax.set_ylim(1e-3, 300.0)
-    plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", "$N = P = 10^4$, theory alone")
+        ax.axvline(k**-B, ymax=0.68, color=plotting.COLORS[index], lw=0.8, ls=":")
+    ax.set_ylim(1e-3, 3e3)
+    plotting.finish(
+        ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", r"$N = P = 10^4$, theory alone; dots: $\lambda_k$"
+    )
     ax.set_xlim(1e-7, 6.0)
 
 
@@ -186,6 +188,6 @@ main = Script(
     "with a part that is never learned",
     show=show,
     full=dict(shown=(1, 5, 20, 100), late=(1, 10, 100, 1000, 10_000), seeds=1024, modes=2000, head=2048, points=600),
-    smoke=dict(shown=(1, 20), late=(1, 100), seeds=16, modes=600, head=256, points=60),
+    smoke=dict(shown=(1, 20), late=(1, 100), seeds=16, modes=600, head=256, points=100),
     limits="N = P = 10^4 is theory alone: an eigensystem of 10^4 takes minutes and 2 GB a draw",
 )

@@ -116,6 +116,7 @@ def _ratio_panel(ax, tasks, runs, sizes):
         ax.plot(some, there, "_", color=style["color"], ms=11, label="theory there")
     ax.axhline(1.0, color="k", ls=":", lw=1, label="claimed: equal")
     ax.axvline(B, color="0.8", lw=0.8, zorder=-1)
+    ax.set_ylim(0.2, 1.9)
     plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {B:g}; grey: flat teacher", log=False)
 
 
