@@ -27,8 +27,8 @@ def show(seed: int, times: tuple[float, ...], ratios: tuple[float, ...], seeds: 
     keys = jax.random.split(jax.random.key(seed), seeds)
     grid = {"num_features": [round(nu * NUM_MODES) for nu in ratios]}
     simulated = rfm.sweep(problem, grid, keys, **args, progress=True).risk / NUM_MODES  # (N, S, T)
-    predicted = theory.sweep(problem, grid, **args).risk / NUM_MODES  # (N, T)
     lines = theory.sweep(problem, {"num_features": list(NUS * NUM_MODES)}, **args).risk / NUM_MODES  # (181, T)
+    predicted = lines[[np.argmin(np.abs(NUS - nu)) for nu in ratios]]  # (N, T)
     nu = np.array(ratios)
     figure, axes = plotting.new_figure(1, 3)
     _against_size(axes[0, 0], nu, every, times, simulated, lines)
@@ -42,15 +42,15 @@ def show(seed: int, times: tuple[float, ...], ratios: tuple[float, ...], seeds: 
     return Shown(figure, table, tuple(_findings(nu, every, times, simulated, predicted, lines)))
 
 
-def late_peak(problem, time: float) -> float:
+def late_peak(problem, time: float, count: int) -> float:
     """nu of the largest risk at a late time: a parabola through the best of a grid in (1 - nu/alpha) t.
 
     The grid is where it was found: the distance to alpha falls as 1/t, faster than the t^-1/2 of the peak's width.
     """
-    x = np.linspace(20.0, 100.0, 41)
-    args = {"num_samples": ALPHA * problem.num_modes, "optimizer": FLOW, "times": np.array([time])}
+    x = np.linspace(20.0, 100.0, len(NUS))  # as many points, and times, as above: one compilation
+    args = {"num_samples": ALPHA * problem.num_modes, "optimizer": FLOW, "times": np.linspace(0.5, 1.0, count) * time}
     sizes = ALPHA * (1.0 - x / time) * problem.num_modes
-    risk = theory.sweep(problem, {"num_features": list(sizes)}, **args).risk[:, 0]
+    risk = theory.sweep(problem, {"num_features": list(sizes)}, **args).risk[:, -1]
     at = int(np.clip(np.argmax(risk), 1, len(x) - 2))
     bend, slope, _ = np.polyfit(x[at - 1 : at + 2] - x[at], risk[at - 1 : at + 2], 2)
     return ALPHA * (1.0 - (x[at] - slope / (2.0 * bend)) / time)
@@ -91,7 +91,7 @@ def _findings(nu, every, times, simulated, predicted, lines) -> list:
     risk = np.moveaxis(simulated, 1, 0)[..., ::4]  # (S, N, T)
     sizes = np.repeat(NUM_MODES / (1.0 / nu + 1.0 / ALPHA), risk.shape[-1])
     problem = rfm.white(NUM_MODES)
-    gaps = np.array([ALPHA - late_peak(problem, t) for t in LATE])
+    gaps = np.array([ALPHA - late_peak(problem, t, len(every)) for t in LATE])
     highest = {t: at for t in times if (at := _highest(lines[:, np.searchsorted(every, t)])) is not None}
     rate = log_slope(LATE[1:], 1.0 / gaps[1:])
     best = lines.min(1)

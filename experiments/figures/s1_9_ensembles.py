@@ -30,10 +30,11 @@ def show(
         args = {"num_features": round(nu * num_modes), "optimizer": FLOW, "times": np.array([END])}
         grid = {"num_samples": [round(alpha * num_modes) for alpha in apart], "ensemble": list(members)}
         simulated = rfm.sweep(problem, grid, keys, **args, progress=True).risk[..., 0] / num_modes  # (P, K, S)
-        predicted = theory.sweep(problem, grid, **args).risk[..., 0] / num_modes  # (P, K)
-        ends = {"num_samples": list(line_x * num_modes), "ensemble": [*members, np.inf]}
-        lines = theory.sweep(problem, ends, num_features=nu * num_modes, optimizer=rfm.Ridge(0.0)).risk[..., 0]
-        lines = lines.T / num_modes  # (K, points)
+        # one call for the points and the lines: a sweep compiles for its number of points
+        ends = {"num_samples": [*grid["num_samples"], *(line_x * num_modes)], "ensemble": [*members, np.inf]}
+        every = theory.sweep(problem, ends, num_features=args["num_features"], optimizer=rfm.Ridge(0.0)).risk[..., 0]
+        predicted, lines = np.split(every / num_modes, [len(apart)])  # (P, K + 1), (points, K + 1)
+        predicted, lines = predicted[:, :-1], lines.T
         for index, count in enumerate(members):
             label = "one model" if count == 1 else f"average of {count}"
             plotting.draw_pair(ax, apart, simulated[:, index].T, line_x, lines[index], label, index)
