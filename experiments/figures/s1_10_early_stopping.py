@@ -7,7 +7,7 @@ import rfm
 import theory
 from experiments import plotting
 from experiments.compare import AXES
-from experiments.findings import CONTRADICTED, REFINED, agreement, condition
+from experiments.findings import CONFIRMED, CONTRADICTED, REFINED, agreement, condition
 from experiments.fits import log_slope
 from experiments.rows import Script, Shown
 
@@ -110,7 +110,7 @@ def _findings(nu, every, times, simulated, predicted, lines) -> list:
                   bool(np.all(np.diff(best) < 0)), no=CONTRADICTED),
         condition("one early time for all sizes", "falls with nu",
                   f"only up to t = {until:.2g}; from then on smaller models have their peak already",
-                  not falling.all(), REFINED),
+                  not falling.all(), REFINED, CONFIRMED),
     ]  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def show(
                 predicted = _theory(problem, axis, x, fixed)
                 compared.append((samples, predicted, 1.0 / (1.0 / x + 1.0 / fixed)))
                 slope, error = _slope(x, samples)
-                label = f"trained $-${-slope:.3f}, theory there $-${-log_slope(x, predicted):.3f}"
+                label = f"trained $-${-slope:.3f} (theory there $-${-log_slope(x, predicted):.3f})"
                 _draw(axes[row, column], axis, fixed, x, samples, problem, alpha, label, index)
                 findings += _measured(law, alpha, regime, axis, fixed, x, predicted, slope, error)
                 table += [
@@ -55,6 +55,9 @@ def show(
         findings.append(_mirrored(problem, sizes["variance"], held, alpha))
     for row, column in np.ndindex(2, 2):
         axis = tuple(OTHER)[column]
+        axes[row, column].set_yscale("log")
+        low, high = axes[row, column].get_ylim()
+        axes[row, column].set_ylim((low, 12.0 * high) if row == 0 else (0.2 * low, high))  # room for the legend
         limit = rf"${SYMBOL[OTHER[axis]]} = {held}$" if row == 0 else rf"${SYMBOL[OTHER[axis]]} = \infty$"
         plotting.finish(
             axes[row, column], AXES[axis], rf"risk $-$ risk at ${SYMBOL[axis]} = \infty$" if row == 0 else "risk",
