@@ -257,7 +257,7 @@ def averaged(
     inv_k, inv_b = 1.0 / ensemble, 1.0 / bags
     share = inv_k * inv_b
     risk = (
-        jnp.where(share > 0, share * pieces.risk, 0.0)  # infinite at the interpolation peak
+        share * jnp.where(share > 0, pieces.risk, 0.0)  # infinite at the interpolation peak
         + inv_b * (1.0 - inv_k) * pieces.same_data
         + inv_k * (1.0 - inv_b) * pieces.same_features
         + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
