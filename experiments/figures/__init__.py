@@ -10,6 +10,7 @@ ROWS = {
     "S1-2a-c": "s1_2abc_model_size",
     "S1-2d-f": "s1_2def_data",
     "S1-3": "s1_3_online",
+    "S1-4": "s1_4_compute",
 }
 
 

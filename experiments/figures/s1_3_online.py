@@ -48,10 +48,10 @@ def show(
         (n, b): rfm.simulate(problem, num_features=n, optimizer=rfm.SGD(LR, b), keys=own_keys(keys, n), **args).risk
         for n, b in tqdm(pairs, desc="one-pass SGD")
     }
-    # the same features without the noise of batches, so that its small effect is not lost among draws
-    still = rfm.exact(
-        problem, num_features=size, optimizer=rfm.GradientDescent(LR), keys=own_keys(keys, size), **args
-    ).risk
+    # the same features with and without batches, in expectation: one run's own noise would hide their small effect
+    exact = partial(rfm.exact, problem, num_features=size, keys=own_keys(keys, size), **args)
+    still = exact(optimizer=rfm.GradientDescent(LR)).risk
+    expected = np.stack([exact(optimizer=rfm.SGD(LR, b)).risk for b in batches], axis=1)  # (S, B, T)
     grid = np.unique(np.concatenate([LINE, times, [LATE]]))
     curve = partial(_curve, times=grid)
     at = np.searchsorted(grid, times)
@@ -75,7 +75,7 @@ def show(
         np.repeat([n for n, _ in pairs], len(some)),
     )]  # fmt: skip
     found += _plateau(axes[1, 0], problem, sizes, batches, batch, runs, lines, at, curve)
-    found += _excess(axes[1, 1], problem, size, batches, runs, still, times, at, curve)
+    found += _excess(axes[1, 1], problem, size, batches, expected, still, times, at, curve)
     table = [
         {"N": n, "B": b, "steps": t, "risk": m, "stderr": s, "theory": p}
         for (n, b), risk in runs.items()
@@ -123,26 +123,27 @@ def _plateau(ax, problem, sizes, batches, batch, runs, lines, at, curve):
     ]  # fmt: skip
 
 
-def _excess(ax, problem, size, batches, runs, still, times, at, curve):
+def _excess(ax, problem, size, batches, expected, still, times, at, curve):
     """What finite batches add to the risk, in parts of it: 1/B at all times, at the plateau the factor less one."""
     x, line = np.array(batches, float), np.geomspace(batches[0], batches[-1], 9)
     picked = [int(np.searchsorted(times, times[-1] ** power)) for power in (0.3, 0.6, 1.0)]
     full = curve(problem, size, INF)
     more = lambda some: np.stack([curve(problem, size, b) / full - 1.0 for b in some])  # noqa: E731
     here, predicted = more(batches)[:, at], more(line)[:, at]  # (b, T)
-    # of means, not the mean of ratios, and seed by seed: both have the same features
-    added = np.stack([(runs[size, b] - still) / still.mean(0) for b in batches], axis=1)  # (S, B, T)
+    added = (expected - still[:, None]) / still.mean(0)  # (S, B, T): a ratio of means, not the mean of ratios
     for index, i in enumerate(picked):
         plotting.draw_pair(ax, x, added[..., i], line, predicted[:, i], f"{times[i]:g} steps", index)
     lam, _ = problem.modes(0, int(problem.num_modes))
     closed = [plateau_factor(LR, b, np.asarray(lam)) - 1.0 for b in line]
     ax.plot(line, closed, color="k", lw=0.9, ls="--", label="plateau, closed form")
-    plotting.finish(ax, "batch size $B$", "risk over that of full batches $-$ 1", f"N = {size}")
+    plotting.finish(
+        ax, "batch size $B$", "risk over that of full batches $-$ 1", f"N = {size}; points: expectation over batches"
+    )
 
     slope = -log_derivative(lambda many: more(many)[:, -1], MANY)
     return [
         agreement(added[..., picked].reshape(len(added), -1), here[:, picked].ravel(), float(size),
-                  "what batches add, on the same features: theory = simulation"),
+                  "what batches add, in expectation: theory = the same features exactly"),
         exponent(f"what batches add at the plateau, against B, theory at {MANY:g}", slope, closed=1.0),
     ]  # fmt: skip
 
