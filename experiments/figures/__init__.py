@@ -11,6 +11,7 @@ ROWS = {
     "S1-2d-f": "s1_2def_data",
     "S1-3": "s1_3_online",
     "S1-4": "s1_4_compute",
+    "S1-5": "s1_5_data_reuse",
 }
 
 
