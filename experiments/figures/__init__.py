@@ -12,6 +12,7 @@ ROWS = {
     "S1-3": "s1_3_online",
     "S1-4": "s1_4_compute",
     "S1-5": "s1_5_data_reuse",
+    "S1-6": "s1_6_ensembles",
 }
 
 

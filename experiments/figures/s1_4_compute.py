@@ -32,13 +32,14 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     figure, axes = plotting.new_figure(len(tasks) // 2, 2, width=4.4)
     found, table = [], []
     bar = tqdm(total=len(tasks) * len(sizes), unit="size")
-    for ax, (a, b) in zip(axes.flat, tasks, strict=True):
+    for task, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
+        own = own_keys(keys, task)  # draws of their own, or all tasks would be lucky at the same size
         bar.set_description(f"a = {a:g}, b = {b:g}")
         risks, predicted = [], []
         for n in sizes:
             problem = rfm.power_law(a, b, PER_FEATURE * n)
             args = dict(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
-            risks.append(rfm.simulate(problem, **args, keys=own_keys(keys, n)).risk)
+            risks.append(rfm.simulate(problem, **args, keys=own_keys(own, n)).risk)
             predicted.append(theory.predict(problem, **args).risk)
             bar.update()
         risks, predicted = np.stack(risks, axis=1), np.array(predicted)  # (S, N, T), (N, T)
@@ -127,8 +128,10 @@ def _findings(a, b, sizes, risks, predicted, compute, trained, best, line):
 def _draw(ax, a, b, sizes, risks, predicted, compute, trained, line):
     every = slice(1, None, 4)
     for i, n in enumerate(sizes):
-        plotting.draw_pair(ax, n * TIMES[every], risks[:, i, every], n * TIMES, predicted[i], f"N = {n}", i,
+        plotting.draw_pair(ax, n * TIMES[every], risks[:, i, every], n * TIMES, predicted[i], "_", i,
                            style={"lw": 0.9})  # fmt: skip
+        text = f"N = {n}" if i == 0 else f"{n}"
+        ax.text(1.3 * n * TIMES[-1], predicted[i, -1], text, color=plotting.COLORS[i], fontsize=6.5, va="center")
     on_line = slice(len(LINE))
     c, risk = line.compute[on_line], line.risk[on_line]
     ax.plot(c, risk, "k", lw=1.6, label="frontier of theory")
@@ -142,8 +145,9 @@ def _draw(ax, a, b, sizes, risks, predicted, compute, trained, line):
         if label == "closed form" or abs(claim - closed) > CLOSE:
             ax.plot(c[start:], risk[start] * (c[start:] / c[start]) ** -value, color=plotting.COLORS[1], lw=1.4,
                     ls=style, label=f"{label} {value:.3f}", zorder=5)  # fmt: skip
-    ax.set_ylim(0.3 * risk[-1], 2.0 * predicted[:, 0].max())
-    plotting.finish(ax, "compute $C = N t$", "risk", f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N")
+    ax.set_ylim(0.3 * min(risk[-1], predicted[-1, -1]), 2.0 * predicted[:, 0].max())
+    plotting.finish(ax, "compute $C = N t$", "risk", f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N; {len(risks)} seeds")
+    ax.legend(fontsize=6.5, frameon=False, loc="lower left")
 
 
 main = Script(
@@ -152,6 +156,6 @@ main = Script(
     source="Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), Fig. 4 and eq. 17",
     claim="the best risk falls as C^-((a-1) m/(a-1 + b m)), m = min(a-1, 2b), as time and model size balance",
     show=show,
-    full=dict(tasks=((2.0, 1.0), (2.0, 1.5), (2.0, 2.0), (3.0, 1.5)), sizes=(32, 64, 128, 256, 512, 1024), seeds=12),
+    full=dict(tasks=((2.0, 1.0), (2.0, 1.5), (2.0, 2.0), (3.0, 1.5)), sizes=(32, 64, 128, 256, 512, 1024), seeds=32),
     smoke=dict(tasks=((2.0, 1.0), (3.0, 1.5)), sizes=(32, 64, 128), seeds=4),
 )
