@@ -84,7 +84,7 @@ def claimed_size(a: float, b: float) -> float:
     return time / (time + model)
 
 
-def _limit(values: np.ndarray, compute: np.ndarray) -> float:
+def limit(values: np.ndarray, compute: np.ndarray) -> float:
     """Of an exponent that is approached as 1/log C: a straight line in 1/log C, at zero."""
     return float(np.polyfit(1.0 / np.log(compute), values, 1)[1])
 
@@ -110,7 +110,7 @@ def _findings(a, b, sizes, risks, predicted, compute, trained, best, line):
     measured, measured_size = risk_slopes[0], size_slopes[0]
     if edge:
         where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C"
-        measured, measured_size = _limit(risk_slopes, far), _limit(size_slopes, far)
+        measured, measured_size = limit(risk_slopes, far), limit(size_slopes, far)
     found += [
         exponent(f"{task}: compute, {where}", measured, claimed=claim, closed=risk),
         exponent(f"{task}: best size in compute, {where}", measured_size, claimed=claimed_size(a, b), closed=size),

@@ -12,10 +12,10 @@ from experiments.fits import STEP, bootstrap_slope, log_derivative, log_slope
 from experiments.rows import Script, Shown
 
 A, B = 1.5, 1.25
-TIMES = rfm.log_times(1e-1, 1e4, 26)
+TIMES = rfm.log_times(1.0, 1e4, 25)
 FEW, WIDE = 128, 512  # data where N varies, model size where P does
-EARLY = 10.0  # time at which the gap is compared for all P
-WINDOW = (10.0, 100.0)  # of times, where the gap grows and is not lost in the scatter of the training loss
+EARLY = 10.0  # time at which the gap is compared for all P; before it the scatter of training losses is as large
+WINDOW = (EARLY, 100.0)  # of times, where the gap grows as a power law
 SATURATED = 1.1  # times the risk of an infinite model
 LARGE, HUGE, MIDDLE = 1e6, 1e9, 1e6  # sizes and time where theory alone measures exponents
 GRID = np.unique(np.concatenate([TIMES, MIDDLE * np.exp([-STEP, STEP])]))  # of the theory: one compiled program
@@ -60,17 +60,18 @@ def _theory(problem, n, p):
 
 
 def _agreements(sizes, samples, trained, predicted):
-    """Of the risk and of its gap to the training loss, at every third time; that loss itself falls exponentially."""
+    """Of the risk, and of its gap to the training loss from EARLY on; that loss itself falls exponentially."""
     harmonic = np.concatenate([1.0 / (1.0 / np.array(sizes) + 1.0 / FEW), 1.0 / (1.0 / np.array(samples) + 1.0 / WIDE)])
-    risk, loss = (np.concatenate([np.moveaxis(getattr(x, name), 1, 0)[..., ::3] for x in trained], axis=1)
+    risk, loss = (np.concatenate([np.moveaxis(getattr(x, name), 1, 0) for x in trained], axis=1)
                   for name in ("risk", "train_loss"))  # fmt: skip
-    lines, its = np.moveaxis(np.concatenate(predicted)[..., ::3], 1, 0)  # (N + P, T)
-    size = np.repeat(harmonic, lines.shape[1])
-    told = {"risk": (risk, lines), "risk less training loss": (risk - loss, lines - its)}
+    lines, its = np.moveaxis(np.concatenate(predicted), 1, 0)  # (N + P, T)
+    every, late = np.arange(0, len(TIMES), 3), np.arange(int(np.searchsorted(TIMES, EARLY)), len(TIMES), 3)
+    told = {"risk": (risk, lines, every), "risk less training loss": (risk - loss, lines - its, late)}
     return [
-        agreement(points.reshape(len(points), -1), line.ravel(), size, f"{name}: theory = simulation")
-        for name, (points, line) in told.items()
-    ]
+        agreement(points[..., some].reshape(len(points), -1), line[:, some].ravel(),
+                  np.repeat(harmonic, len(some)), f"{name}: theory = simulation")
+        for name, (points, line, some) in told.items()
+    ]  # fmt: skip
 
 
 def _saturation(ax, problem, sizes, trained, predicted, endless):
@@ -78,7 +79,7 @@ def _saturation(ax, problem, sizes, trained, predicted, endless):
     for index, n in enumerate(sizes):
         plotting.draw_pair(ax, TIMES, trained.risk[index], TIMES, predicted[index, 0], f"N = {n}", index)
     ax.plot(TIMES, endless, "k", lw=1.0, ls=":", label="N = $\\infty$")
-    plotting.finish(ax, "time $t$", "risk", f"P = {FEW}")
+    plotting.finish(ax, "time $t$", "risk", f"P = {FEW}; {len(trained.keys)} seeds")
     end, last = TIMES[-1], len(TIMES) - 1
 
     def added(many):
@@ -103,7 +104,7 @@ def _losses(ax, samples, trained, predicted, fresh):
                            f"P = {p}, training loss", index, hollow=True)  # fmt: skip
     ax.plot(TIMES, fresh[0], "k", lw=1.0, ls=":", label="fresh data, both")
     plotting.finish(ax, "time $t$", "risk, training loss", f"N = {WIDE}")
-    ax.set_ylim(0.05 * fresh[0, -1], 1.5 * predicted[:, 0].max())
+    ax.set_ylim(0.02 * fresh[0, -1], 1.5 * predicted[:, 0].max())
 
 
 def _gap(ax, samples, trained, predicted, fresh):
@@ -119,7 +120,8 @@ def _gap(ax, samples, trained, predicted, fresh):
     window = TIMES[some]
     ax.axvspan(window[0], window[-1], color="0.93", zorder=-1)
     ax.plot(window, 0.6 * line[-1, some][0] * (window / window[0]) ** growth, "k", lw=1, label=f"slope {growth:.3f}")
-    plotting.finish(ax, "time $t$", "1 $-$ training loss/risk", f"N = {WIDE}")
+    plotting.finish(ax, "time $t$", "1 $-$ training loss/risk", f"N = {WIDE}; {len(trained.keys)} seeds")
+    ax.set_ylim(bottom=0.5 * line.min())
 
     clean = rfm.power_law(A, B, ENDLESS)
 
