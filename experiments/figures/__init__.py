@@ -9,6 +9,10 @@ from rfm import checks
 ROWS = {
     "S1-2a-c": "s1_2abc_model_size",
     "S1-2d-f": "s1_2def_data",
+    "S1-3": "s1_3_online",
+    "S1-4": "s1_4_compute",
+    "S1-5": "s1_5_data_reuse",
+    "S1-6": "s1_6_ensembles",
     "S1-8": "s1_8_spectra",
     "S1-9": "s1_9_ensembles",
     "S1-10": "s1_10_early_stopping",
