@@ -90,6 +90,6 @@ def test_scale_time(tmp_path, capsys, monkeypatch):
         assert row in printed
     rows, record = outputs(tmp_path, "scale-time")
     assert {row["row"] for row in rows} >= {"T1", "T2", "T4", "T5", "T6", "surface"}
-    verdicts = {one["row"]: one["verdict"] for one in record["settings"]["findings"]}
-    assert verdicts["T1 variance 1"] == "confirmed"
-    assert verdicts["surface"] == "the peak does not move with N t"
+    found = {one["quantity"]: one for one in record["settings"]["findings"]}
+    assert found["T1 variance 1"]["verdict"] == "confirmed"
+    assert "the peak does not move with N t" in found["surface"]["measured"]
