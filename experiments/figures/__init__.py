@@ -15,6 +15,7 @@ ROWS = {
     "S2-T4": "s2_t4_prediction",
     "S2-T5": "s2_t5_noise",
     "S2-T6": "s2_t6_algorithms",
+    "S4": "s4_phases",
 }
 
 
