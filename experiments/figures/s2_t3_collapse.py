@@ -36,7 +36,14 @@ def panel(ax, setting):
         color, marker = plotting.COLORS[index], plotting.MARKERS[index]
         value, error = st.over_draws(risks, each)
         far = [_two(st.CLOCK, (n, 2 * n), [line[n], line[2 * n]], standard) for n in PAIRS]
-        ax.plot(np.sqrt(2) * PAIRS, far, color=color, lw=0.9, ls="--", label="theory, infinitely many modes")
+        ax.plot(
+            np.sqrt(2) * PAIRS,
+            far,
+            color=color,
+            lw=0.9,
+            ls="--",
+            label="theory, infinitely many modes" if standard else None,
+        )
         ax.plot(middle, each(known), color=color, lw=1.3)
         ax.errorbar(middle, value, 2 * error, fmt=marker, ms=4, color=color, label=f"features of {unit}")
         table += [
@@ -65,9 +72,10 @@ def curves(ax, setting):
     """All sizes against the clock of S2, trained and in theory: one curve where they are compared."""
     risks, known = st.trained(setting), st.predicted(setting)
     early = (known.min(0) > 0.9 * EARLY[-1] * known[0, 0]) & (st.FEW_CLOCK >= 0.1)
+    shown = (st.FEW_CLOCK >= 0.1) & (st.FEW_CLOCK <= 1e3)
     for index, n in enumerate(setting.sizes):
-        plotting.draw_pair(ax, st.FEW_CLOCK[early], risks[index][:, early], st.FEW_CLOCK[early], known[index, early],
-                           f"N = {n}", index)  # fmt: skip
+        samples, line = risks[index][:, shown], known[index, shown]
+        plotting.draw_pair(ax, st.FEW_CLOCK[shown], samples, st.FEW_CLOCK[shown], line, f"N = {n}", index)
     ax.axhspan(EARLY[-1] * known[0, 0], EARLY[0] * known[0, 0], color="0.93", zorder=-1)
     plotting.finish(ax, "$N t$", "risk", "shaded: risks that are compared")
     size = np.repeat(setting.sizes, early.sum())
