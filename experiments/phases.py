@@ -73,18 +73,18 @@ def verdict(formula: float, measured: np.ndarray) -> str:
     return f"{gap[-1]:.3f} off, closer with compute" if gap[-1] < gap[0] else f"{gap[-1]:.3f} off, not closer"
 
 
-def draw_map(figure, ax, title: str, points=None, measured=None, **marks) -> None:
+def draw_map(figure, ax, title: str, points=None, measured=None, betas: tuple[float, float] = BETAS) -> None:
     """The formula over the plane, or with `points` and `measured` their colours, and the boundaries of the phases."""
     colours = dict(cmap="cividis", vmin=0.0, vmax=1.0)
     if points is None:
-        fine = [(x, y) for y in np.linspace(*BETAS, FINE) for x in np.linspace(*ALPHAS, FINE)]
+        fine = [(x, y) for y in np.linspace(*betas, FINE) for x in np.linspace(*ALPHAS, FINE)]
         formula = np.reshape([exponents.phase(*p).risk if inside(*p) else np.nan for p in fine], (FINE, FINE))
-        picture = ax.imshow(formula, origin="lower", extent=(*ALPHAS, *BETAS), aspect="auto", **colours)
+        picture = ax.imshow(formula, origin="lower", extent=(*ALPHAS, *betas), aspect="auto", **colours)
     else:
-        picture = ax.scatter(*np.array(points).T, c=measured, **({"s": 62, "marker": "s"} | marks), **colours)
-    boundaries(ax)
+        picture = ax.scatter(*np.array(points).T, c=measured, s=62, marker="s", **colours)
+    boundaries(ax, betas[1])
     ax.set_xlim(*ALPHAS)
-    ax.set_ylim(*BETAS)
+    ax.set_ylim(*betas)
     ax.set_xlabel(r"$\alpha$")
     ax.set_ylabel(r"$\beta$")
     ax.set_title(f"exponent of the best risk, {title}", fontsize=9)
@@ -101,14 +101,14 @@ def draw_trend(ax, points: dict[str, tuple[float, float]], followed: np.ndarray,
     plotting.finish(ax, "compute $C$", "measured $-$ formula", title, log=False)
 
 
-def boundaries(ax) -> None:
-    """Where phases meet, and their names."""
+def boundaries(ax, highest: float) -> None:
+    """Where phases meet, up to the highest beta, and their names."""
     line = dict(color="w", lw=1.2)
-    ax.plot([0.5, 0.5], [0.0, BETAS[1]], **line)
+    ax.plot([0.5, 0.5], [0.0, highest], **line)
     ax.plot([0.25, ALPHAS[1]], [0.5, 0.5], **line)
     ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], **line)
     for x in (0.25, 1.0 - 1.0 / np.sqrt(2.0)):
-        ax.plot([x, x], [0.5, BETAS[1]], **line)
+        ax.plot([x, x], [0.5, highest], **line)
     labels = {"Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.17, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2),
               "IVa": (0.4, 1.0), "IVb": (0.27, 1.4)}  # fmt: skip
     for name, (x, y) in labels.items():

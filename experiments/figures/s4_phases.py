@@ -15,6 +15,7 @@ from experiments.rows import Script, Shown
 from theory import exponents
 
 POINTS = ((0.75, 0.25), (1.25, 0.75), (1.0, 2.0), (0.25, 2.0), (0.33, 0.45), (0.45, 0.33))
+BETAS = (0.05, 2.2)  # of the map
 GRID = 16  # compute points of a frontier
 RECORDED = 40  # steps at which risks are recorded
 
@@ -46,7 +47,7 @@ def show(seed: int, sizes: tuple[int, ...], steps: int, seeds: int, points: int,
     for ax in axes.flat[len(chosen) : -2]:
         ax.set_visible(False)
     last = [line[line[:, 2] > 0, 0][-1] if line[:, 2].any() else np.nan for line in followed]
-    phases.draw_map(figure, axes[1, 2], "formula; dots: measured", None)
+    phases.draw_map(figure, axes[1, 2], "dots: measured", betas=BETAS)
     axes[1, 2].scatter(*np.array(chosen).T, c=last, cmap="cividis", vmin=0.0, vmax=1.0, s=70, edgecolors="w")
     phases.draw_trend(axes[1, 3], names, followed, computes, "exponent of the frontier, theory")
     return Shown(figure, table, tuple(findings))
