@@ -31,10 +31,11 @@ def run(args: argparse.Namespace) -> None:
     folder = reports.open_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
-    sizes = st.SIZES[:3] if args.quick else st.SIZES
+    few = slice(3 if args.quick else None)
     setting = st.Setting(
-        args.seed, args.a, args.b, args.noise, args.modes, args.seeds, sizes, (st.SMALL, st.BIG), st.TRAINED, st.STEPS
-    )
+        args.seed, args.a, args.b, args.noise, args.modes, args.seeds, st.SIZES[few], (st.SMALL, st.BIG), st.TRAINED,
+        st.STEPS, st.DATA[:1] if args.quick else st.DATA,
+    )  # fmt: skip
     figure, axes = plotting.new_figure(2, 4)
     findings, rows = [], []
     with tqdm(total=len(PANELS), unit="panel") as bar:

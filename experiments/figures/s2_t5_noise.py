@@ -8,7 +8,7 @@ import theory
 from experiments import plotting
 from experiments import scale_time as st
 from experiments.compare import AXES, own_keys
-from experiments.findings import CONFIRMED, OPEN, REFINED, agreement, condition, exponent
+from experiments.findings import CLOSE, CONFIRMED, OPEN, REFINED, agreement, condition, exponent
 from experiments.fits import log_slope
 from experiments.rows import Script
 
@@ -52,8 +52,15 @@ def panel(ax, setting):
     late = [one["ratio"] for one in points if one["clock"] > 50]
     spread = max(late) / min(late) - 1.0
     told = f"added risk P/(N t)^(1/b) within {spread:.0%} over {len(late)} points, 2 sizes, 3 P"
-    far = st.noise_added(lambda v: rfm.power_law(setting.a, b, None, v), FAR, FAR, FAR_CLOCK)
+    infinite = lambda v: rfm.power_law(setting.a, b, None, v)  # noqa: E731
+    far = st.noise_added(infinite, FAR, FAR, FAR_CLOCK)
+    small, large = (st.noise_added(infinite, n, FAR, FAR_CLOCK) for n in FAR * FAR_CLOCK / 1e4)
+    # at one time: the clock of the larger model is further by its size, or is the same
+    standard, ntk = (log_slope(FAR_CLOCK, [small[0], large[i]]) for i in (1, 0))
+    more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
+    alone = abs(standard - 1.0 / b) < CLOSE and abs(ntk) < CLOSE
     return [
+        condition("T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, REFINED, OPEN),
         condition("T5 noise", "one function of the clock and P", told, spread < SPREAD, CONFIRMED, OPEN),
         exponent("T5 noise added against N t, theory", log_slope(FAR_CLOCK, far), closed=1.0 / b),
         agreement(np.concatenate(samples, 1), np.concatenate(known), np.array(sizes), "T5 theory = simulation"),
