@@ -97,6 +97,7 @@ def draw_trend(ax, points: dict[str, tuple[float, float]], followed: np.ndarray,
         gap = np.where(line[:, 2] > 0, line[:, 0], np.nan) - exponents.phase(*point).risk
         ax.plot(trend, gap, label=name, color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
     ax.axhline(0.0, color="0.6", lw=0.8)
+    ax.set_xlim(0.5 * TREND[0], 2.0 * TREND[-1])
     ax.set_xscale("log")
     plotting.finish(ax, "compute $C$", "measured $-$ formula", title, log=False)
 

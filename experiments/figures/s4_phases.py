@@ -73,7 +73,7 @@ def _tends(name, point, line, computes):
     measured = line[ok, 0]
     gap = np.abs(measured - formula)
     told = ", ".join(f"{value:.3f} at C = {c:.0e}" for value, c in zip(measured, computes[ok], strict=True))
-    told += f": {phases.verdict(formula, measured)}"
+    told += (": " if told else "") + phases.verdict(formula, measured)
     everywhere = len(gap) and gap.max() < CLOSE
     closer = len(gap) > 1 and np.all(np.diff(gap) < 0)
     return condition(
