@@ -17,8 +17,15 @@ ROWS = {
     "S1-9": "s1_9_ensembles",
     "S1-10": "s1_10_early_stopping",
     "S1-11": "s1_11_plotted_bias",
+    "S2-T1": "s2_t1_clock",
+    "S2-T2": "s2_t2_floor",
+    "S2-T3": "s2_t3_collapse",
+    "S2-T4": "s2_t4_prediction",
+    "S2-T5": "s2_t5_noise",
+    "S2-T6": "s2_t6_algorithms",
     "S3-RF": "s3_four_regimes",
     "S3-dual": "s3_duality",
+    "S4": "s4_phases",
 }
 
 
