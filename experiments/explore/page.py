@@ -21,7 +21,7 @@ from experiments.explore.plots import Plots
 from experiments.explore.settings import Settings, from_address, python_call
 from experiments.explore.template import PAGE
 
-GATHER = 15  # ms in which moves of a slider become one
+GATHER = 20  # least ms between two looks at a moving slider
 PATIENCE = 500  # ms without a curve after which the page says what it waits for
 REST = 300  # ms of rest before the frontier is asked for
 SHOWS = ("what limits the risk", "bias, variances and noise (one model)")
@@ -54,7 +54,8 @@ class Page:
 
     def __init__(self, doc: Document, workers: Workers, query: dict, origin: str):
         self._doc, self._workers, self._origin = doc, workers, origin
-        self._wanted, self._waiting, self._moved = 0, False, time.perf_counter()
+        self._wanted, self._waiting = 0, False
+        self._moved = self._asked = time.perf_counter()
         self._shown: tuple[Settings, model.Curves] | None = None
         self._runs: training.Runs | None = None
         self._details: model.Details | None = None
@@ -106,10 +107,11 @@ class Page:
         self._forget_runs("cleared: a setting has changed since")
         if not self._waiting:
             self._waiting = True
-            self._doc.add_timeout_callback(self._refresh, GATHER)
+            since = 1e3 * (self._moved - self._asked)
+            self._doc.add_timeout_callback(self._refresh, max(0, int(GATHER - since)))
 
     def _refresh(self) -> None:
-        self._waiting = False
+        self._waiting, self._asked = False, time.perf_counter()
         self._wanted += 1
         try:
             settings = self.controls.settings()

@@ -133,7 +133,7 @@ class Plots:
         closed = ColumnDataSource({"times": [], "slope": []})
         label = "closed form (a \u2212 1)/b, time alone"
         plot.line("times", "slope", source=closed, color="#666666", line_dash="dashed", legend_label=label)
-        _legend(plot, "bottom_left")
+        _legend(plot)
         return plot, closed
 
     def _frontier(self):
@@ -145,7 +145,7 @@ class Plots:
         dots = plot.scatter("compute", "risk", size=6, **style)
         tips = [("C", "@compute{0.0e+0}"), ("best N", "@size{0.[0]}"), ("risk", "@risk{0.000e+0}")]
         plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))
-        _legend(plot, "bottom_left")
+        _legend(plot)
         return plot
 
 
@@ -160,18 +160,13 @@ def _figure(title: str, height: int, y_axis_type: str = "linear"):
     return plot
 
 
-def _legend(plot, location: str | None = None) -> None:
-    if location is None:  # below, in columns that a phone has room for
-        legend = plot.legend[0]
-        plot.center.remove(legend)
-        plot.add_layout(legend, "below")
-        legend.ncols, legend.border_line_color = 3, None
-    else:
-        plot.legend.location = location
-    plot.legend.label_text_font_size = "8.5pt"
-    plot.legend.background_fill_alpha = 0.7
-    plot.legend.spacing, plot.legend.padding, plot.legend.glyph_width = 0, 4, 18
-    plot.legend.click_policy = "hide"
+def _legend(plot) -> None:
+    legend = plot.legend
+    legend.location = "bottom_left"
+    legend.label_text_font_size = "8.5pt"
+    legend.background_fill_alpha = 0.7
+    legend.spacing, legend.padding, legend.glyph_width = 0, 4, 18
+    legend.label_height = legend.glyph_height = 15
 
 
 def _part_names() -> list[str]:
