@@ -1,7 +1,7 @@
 """The figures of the page: risk, local slope, frontier; data in, glyphs moved."""
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, Whisker
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, SaveTool, Whisker
 from bokeh.plotting import figure
 
 import theory
@@ -11,7 +11,7 @@ from experiments.explore.training import Runs
 from experiments.plotting import COLORS
 from theory import exponents
 
-TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
+TOOLS = "pan,box_zoom,wheel_zoom,reset"
 LIMITS = ("time", "model", "data", "noise", "batches")
 LOSSES = {"risk": ("risk", "solid"), "train_loss": ("training loss", "dashed")}
 
@@ -111,7 +111,7 @@ class Plots:
         ]  # fmt: skip
         for color, (loss, (label, dash)) in zip(COLORS, LOSSES.items(), strict=False):
             line = plot.line("times", loss, source=self.curve, color=color, line_dash=dash, line_width=2,
-                             legend_label=label, name=loss)  # fmt: skip
+                             legend_label=label,)  # fmt: skip
             face = color if loss == "risk" else "white"
             plot.scatter("times", f"{loss}_mean", source=self.runs, color=color, fill_color=face, size=6)
             bar = Whisker(base="times", lower=f"{loss}_lower", upper=f"{loss}_upper", source=self.runs,
@@ -156,6 +156,7 @@ def _figure(title: str, height: int, y_axis_type: str = "linear"):
         # nothing is dragged before a tool is chosen: on a phone the page must scroll
         active_drag=None, active_scroll=None,
     )  # fmt: skip
+    plot.add_tools(SaveTool(filename="explore"))  # without a name it asks for one
     plot.toolbar.logo = None
     return plot
 

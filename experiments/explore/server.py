@@ -77,12 +77,12 @@ class Export(RequestHandler):
         runs = self._workers.kept.get((settings, int(seeds))) if seeds.isdecimal() and len(seeds) < 6 else None
         if seeds != "0" and runs is None:
             self._refuse(
-                f"Argument `seeds` must be 0, or of runs made on this page since it started, but is {seeds!r}."
+                f"Argument `seeds` must be 0, or that of runs made since the server started, but is {seeds!r}."
             )
             return
         try:
             work = partial(export, settings, runs, suffix)
-            data = await asyncio.get_running_loop().run_in_executor(self._workers.theory, work)
+            data = await asyncio.get_running_loop().run_in_executor(self._workers.details, work)
         except ValueError as error:
             self._refuse(str(error))
             return

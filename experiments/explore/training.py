@@ -79,7 +79,9 @@ def cost(settings: Settings, seeds: int) -> tuple[float, float]:
     """Bytes of one run, and roughly the seconds of all seeds; ValueError for what the simulator refuses."""
     s, optimizer = settings, settings.optimizer
     models, _ = check_members(s.K, 1)
-    setting = check(s.problem, Setting(s.N, s.P, "ntk", "gaussian"), optimizer, s.times, jax.random.split(jax.random.key(0), 1))
+    setting = check(
+        s.problem, Setting(s.N, s.P, "ntk", "gaussian"), optimizer, s.times, jax.random.split(jax.random.key(0), 1)
+    )
     method, _, spectrum = method_of(s.problem, s.P, optimizer)
     size = 8.0 * run_floats(s.problem, Plan(setting, layout(), method, models, 1, spectrum), len(s.times))
     n, p = (x if math.isfinite(x) else 0.0 for x in (s.N, s.P))
