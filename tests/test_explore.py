@@ -197,7 +197,8 @@ def test_regimes_in_words():
     assert model.task(dataclasses.replace(SMALL, a=4.0)).startswith("easy task")
     assert model.task(dataclasses.replace(SMALL, a=2.5)).startswith("boundary")
     assert "phase Ia of" in model.task(Settings(algorithm="sgd"))
-    assert "boundary between phases" in model.task(Settings(a=2.5, algorithm="sgd"))
+    for a, b in ((2.5, 1.5), (2.2, 1.2)):  # 2.2 - 1.2 is not one in binary
+        assert "boundary between phases" in model.task(Settings(a, b, algorithm="sgd"))
     assert "no phase" in model.task(Settings(a=1.2, algorithm="sgd"))
 
 

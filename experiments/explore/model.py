@@ -133,7 +133,7 @@ def task(settings: Settings) -> str:
     text = f"{kind}, a \u2212 1 = {a - 1.0:.3g} {'<' if gap < -1e-9 else '>' if gap > 1e-9 else '='} b = {b:.3g}"
     if settings.algorithm != "sgd":
         return text
-    alpha, beta = exponents.to_alpha_beta(a, b)
+    alpha, beta = (round(x, 9) for x in exponents.to_alpha_beta(a, b))  # sliders stand on boundaries
     where = f"\u03b1 = {alpha:.3g}, \u03b2 = {beta:.3g}"
     if beta <= 0.0:
         return f"{text}; no phase of compute-optimal SGD is known for a \u2264 b ({where})"

@@ -8,9 +8,7 @@ import html
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
 
 from bokeh.document import Document
 from bokeh.models import Button, CheckboxGroup, CustomJS, Div, PreText, Select, TextInput
@@ -20,6 +18,7 @@ from experiments.explore.controls import LABELS, Controls
 from experiments.explore.plots import Plots
 from experiments.explore.settings import Settings, from_address, python_call
 from experiments.explore.template import PAGE
+from experiments.explore.workers import Workers
 
 GATHER = 20  # least ms between two looks at a moving slider
 PATIENCE = 500  # ms without a curve after which the page says what it waits for
@@ -30,23 +29,6 @@ navigator.clipboard.writeText(source.text).then(() => { button.label = "Copied" 
 setTimeout(() => { button.label = "Copy" }, 1500)
 """
 ADDRESS = 'history.replaceState(null, "", "?" + cb_obj.value.split("?")[1])'
-
-
-class Workers(NamedTuple):
-    """Threads of one server, one job at a time each; kept: training runs for `export`, by settings and seeds."""
-
-    theory: ThreadPoolExecutor
-    details: ThreadPoolExecutor
-    frontier: ThreadPoolExecutor
-    training: ThreadPoolExecutor
-    warming: ThreadPoolExecutor
-    kept: dict[tuple[Settings, int], training.Runs]
-    warm: set[str]
-
-    @classmethod
-    def start(cls) -> "Workers":
-        """All idle."""
-        return cls(*(ThreadPoolExecutor(1, thread_name_prefix=name) for name in cls._fields[:5]), {}, set())
 
 
 class Page:
@@ -131,7 +113,7 @@ class Page:
         self._later(wanted, self._show_details, settings, shown, model.details(settings, shown))
 
     def _show_curve(self, settings: Settings, shown: model.Curves, moved: float) -> None:
-        first = self._shown is None
+        first = self._details is None
         self._shown = settings, shown
         self.problem.visible = False
         if not shown.converged:

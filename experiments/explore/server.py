@@ -16,8 +16,9 @@ from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
 from experiments.explore.export import NAME, TYPES, export
-from experiments.explore.page import Page, Workers
+from experiments.explore.page import Page
 from experiments.explore.settings import from_address
+from experiments.explore.workers import Workers
 from rfm import checks
 
 HOST = "127.0.0.1"
