@@ -79,6 +79,7 @@ def test_two_hundred_random_settings():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # contours of four sizes are compiled for each of the algorithms with momentum
 def test_two_hundred_random_settings_of_every_algorithm():
     rng = np.random.default_rng(1)
     shown = [survives(random_settings(rng, NAMES), more=True) for _ in range(200)]

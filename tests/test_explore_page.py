@@ -236,6 +236,7 @@ def test_it_fits_wide_and_narrow_screens(tab, width, height):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_algorithm_and_the_frontier(tab):
     page = tab(START)
     drawn(page)
