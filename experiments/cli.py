@@ -18,6 +18,7 @@ COMMANDS = {
     "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
     "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
+    "explore": "a page on this machine with a slider for every number, and the theory moving with it",
     "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",
     "report": "published claims and their verdicts on one HTML page, with every figure",
     "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",

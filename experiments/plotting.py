@@ -74,7 +74,7 @@ def draw_scan(ax: Axes, scan: Scan, fit: Fit | None = None) -> None:
 
 def describe(scan: Scan) -> str:
     """What was held, for a title."""
-    fixed = ", ".join(f"${name}$ = {_number(value)}" for name, value in scan.fixed.items())
+    fixed = ", ".join(f"${name}$ = {number(value)}" for name, value in scan.fixed.items())
     return f"{fixed}; {len(scan.samples)} seeds"
 
 
@@ -92,7 +92,8 @@ def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -
     ax.legend(fontsize=6.5, frameon=False)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """For a label, in TeX."""
     if np.isinf(value):
         return r"$\infty$"
     return f"{value:g}" if value < 1e5 else f"$10^{{{np.log10(value):.3g}}}$"

@@ -188,7 +188,7 @@ def _nodes(problem, num_features, num_samples, optimizer, times, standard) -> in
     if is_traced(problem, num_features, num_samples, optimizer, times):
         return most_nodes(optimizer)
     needed = float(_count_nodes(problem, num_features, num_samples, optimizer, times, standard))
-    nodes = _in_steps(needed)
+    nodes = _in_steps(needed) if math.isfinite(needed) else needed
     if nodes > MOST_NODES:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", float(optimizer.momentum))
     return nodes

@@ -10,14 +10,14 @@ import rfm
 import theory
 from experiments import algorithms, plotting, reports
 from experiments.compare import standard_error
+from experiments.limits import frontier_law, limits
 from rfm import checks
-from theory import exponents
 
 ARGUMENTS = ("a", "b", "modes", "noise", "seeds", "seed", "out", "quick")
 LEAST, POINTS = 1e2, 9  # compute where the line starts, and points of it
 TRAINED = (8, 200)  # model sizes on the line that are trained too
 RUNS = 4
-LIMITS = ("time", "model", "data", "batches")
+LIMITS = ("time", "model", "data", "noise", "batches")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,23 +78,10 @@ def at(optimizer, one: theory.Frontier):
     return optimizer if not isinstance(optimizer, rfm.SGD) else rfm.SGD(float(one.lr[0]), optimizer.batch_size)
 
 
-def closed_form(args, optimizer) -> tuple[float, float, str] | None:
-    """Exponents of N* and risk* and what balances, where a formula is known: fresh data, no label noise."""
-    if np.isfinite(args.samples) or args.noise or args.b <= 1.0:
-        return None
-    if not isinstance(optimizer, rfm.SGD):
-        return *exponents.frontier_exponents(args.a, args.b), exponents.frontier_balance(args.a, args.b)
-    try:
-        phase = exponents.phase(*exponents.to_alpha_beta(args.a, args.b))
-    except ValueError:
-        return None
-    return phase.size, phase.risk, f"phase {phase.name}, {phase.balance}"
-
-
 def plan(args, one: theory.Frontier, optimizer) -> str:
     """The plan for one budget in one line."""
     lr = "" if one.lr is None else f", lr = {one.lr[0]:.3g}"
-    known = closed_form(args, optimizer)
+    known = frontier_law(args.a, args.b, args.noise, args.samples, optimizer)
     formula = "no closed form" if known is None else f"closed form {known[0]:.3f}, {known[1]:.3f}: {known[2]}"
     unsure = "" if one.converged[0] else "; NOT CONVERGED"
     return (
@@ -104,26 +91,13 @@ def plan(args, one: theory.Frontier, optimizer) -> str:
 
 
 def shares(law, one: theory.Frontier, optimizer, num_samples: float) -> dict[str, float]:
-    """What the risk would be with everything infinite but one, divided by the risk.
-
-    time: N = P = infinity, full batches; model, data: t = infinity, the other size infinite; batches: what they add.
-    """
-    n, t, inf = float(one.num_features[0]), np.array([float(one.times[0])]), np.inf
-    own = at(optimizer, one)
-    full = own.full_batch() if isinstance(own, rfm.SGD) else own
+    """What limits the risk at an optimum, in parts of it; see `limits.limits`."""
+    own, t = at(optimizer, one), np.array([float(one.times[0])])
     if own.discrete:
         t = np.maximum(np.round(t), 1.0)
-
-    def risk(size, samples, algorithm, times=t):
-        return theory.predict(law, num_features=size, num_samples=samples, optimizer=algorithm, times=times).risk[0]
-
-    end = rfm.Ridge(0.0)
-    found = {"time": risk(inf, inf, full), "model": risk(n, inf, end, None)}
-    if np.isfinite(num_samples):
-        found["data"] = risk(inf, num_samples, end, None)
-    if isinstance(own, rfm.SGD):
-        found["batches"] = risk(n, inf, own) - risk(n, inf, full)
-    return {name: float(value / one.risk[0]) for name, value in found.items()}
+    n = float(one.num_features[0])
+    found = limits(law, num_features=n, num_samples=num_samples, optimizer=own, times=t)
+    return {name: float(value[0] / one.risk[0]) for name, value in found.items()}
 
 
 def shares_table(found: list[tuple[theory.Frontier, dict[str, float]]]) -> str:
@@ -192,7 +166,7 @@ def draw(args, law, on_line: list[theory.Frontier], trained: list[dict], optimiz
         risk = theory.predict(law, num_features=float(n), num_samples=args.samples, optimizer=fixed, times=times).risk
         shade = dict(color=plotting.COLORS[5], lw=0.8, label="models of one size" if index == 0 else None)
         left.plot(n * times * cost(optimizer), risk, **shade)
-    known = closed_form(args, optimizer)
+    known = frontier_law(args.a, args.b, args.noise, args.samples, optimizer)
     label = f"frontier, slope $-${line.risk_exponent[-1]:.3f} at the end"
     left.plot(line.compute, line.risk, color="k", lw=1.5, label=label)
     if known is not None:

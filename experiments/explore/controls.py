@@ -1,0 +1,116 @@
+"""The widgets of the page and the numbers that they stand for."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from bokeh.models import CustomJSTickFormatter, RangeSlider, Select, Slider
+
+from experiments.algorithms import ALGORITHMS
+from experiments.explore.settings import NAMES, OPTION_OF, PARAMETERS, Parameter, Settings
+
+LABELS = {
+    "flow": "gradient flow", "gd": "gradient descent", "heavy-ball": "heavy ball", "nesterov": "Nesterov",
+    "sgd": "SGD, one pass",
+}  # fmt: skip
+# the same number as Parameter.value makes of a position
+FORMAT = """
+if (infinite && tick > high + step / 2) return "\\u221e"
+if (zero && tick < low - step / 2) return "0"
+const x = log ? 10 ** Math.min(Math.max(tick, low), high) : tick
+if (whole) return Math.round(x).toLocaleString("en")
+return x < 1e5 ? String(Number(x.toPrecision(3))) : Number(x.toPrecision(3)).toExponential().replace("+", "")
+"""
+FRESH = "P, data: fresh at every step"
+
+
+class Controls:
+    """Sliders, one a parameter; `values` are exact, also where a slider cannot stand.
+
+    on_change is called, without arguments, after every change of a value.
+    """
+
+    def __init__(self, settings: Settings, on_change: Callable[[], None]):
+        self._on_change, self._quiet = on_change, False
+        self.values = {
+            name: PARAMETERS[name].value(_middle(PARAMETERS[name])) if value is None else value
+            for name, value in dataclasses.asdict(settings).items()
+        }
+        self.algorithm = Select(
+            title="algorithm", value=settings.algorithm, options=[(n, LABELS[n]) for n in NAMES],
+            sizing_mode="stretch_width", name="algorithm",
+        )  # fmt: skip
+        self.algorithm.on_change("value", lambda attr, old, new: self._choose(new))
+        self.sliders = {name: self._slider(name) for name in PARAMETERS if name not in ("start", "stop")}
+        start, stop = PARAMETERS["start"], PARAMETERS["stop"]
+        low, high = start.ends[0], stop.ends[1]
+        self.time = RangeSlider(
+            title="time", start=low, end=high, step=start.step, format=_format(start._replace(high=stop.high)),
+            value=(start.position(settings.start), stop.position(settings.stop)),
+            sizing_mode="stretch_width", name="time",
+        )  # fmt: skip
+        self.time.on_change("value", self._move_time)
+        self._show()
+
+    def settings(self) -> Settings:
+        """What the widgets say; ValueError where numbers exclude each other."""
+        own = ALGORITHMS[self.values["algorithm"]][1]
+        used = {name: x for name, x in self.values.items() if name not in OPTION_OF or OPTION_OF[name] in own}
+        if self.values["algorithm"] == "sgd":
+            used["P"] = math.inf
+        return Settings(**used)
+
+    def _slider(self, name: str) -> Slider:
+        p = PARAMETERS[name]
+        slider = Slider(
+            title=p.label, start=p.ends[0], end=p.ends[1], step=p.step, value=p.position(self.values[name]),
+            format=_format(p), sizing_mode="stretch_width", name=name,
+        )  # fmt: skip
+
+        def moved(attr, old, new):
+            self.values[name] = p.value(new)
+            self._tell()
+
+        slider.on_change("value", moved)
+        return slider
+
+    def _move_time(self, attr, old, new):
+        for name, position in zip(("start", "stop"), new, strict=True):
+            p = PARAMETERS[name]
+            self.values[name] = p.value(min(max(position, p.ends[0]), p.ends[1]))
+        self._tell()
+
+    def _choose(self, algorithm: str) -> None:
+        """Another algorithm, at its own defaults."""
+        self.values["algorithm"], self._quiet = algorithm, True
+        defaults = ALGORITHMS[algorithm][1]
+        for name, option in OPTION_OF.items():
+            if option in defaults:
+                self.values[name] = defaults[option]
+                self.sliders[name].value = PARAMETERS[name].position(defaults[option])
+        self._quiet = False
+        self._show()
+        self._tell()
+
+    def _show(self) -> None:
+        own = ALGORITHMS[self.values["algorithm"]][1]
+        for name, option in OPTION_OF.items():
+            self.sliders[name].visible = option in own
+        fresh = self.values["algorithm"] == "sgd"
+        self.sliders["P"].disabled = fresh
+        self.sliders["P"].title = FRESH if fresh else PARAMETERS["P"].label
+        self.time.title = "time t" if self.values["algorithm"] == "flow" else "steps"
+
+    def _tell(self) -> None:
+        if not self._quiet:
+            self._on_change()
+
+
+def _middle(p: Parameter) -> float:
+    return 0.5 * (p.ends[0] + p.ends[1])
+
+
+def _format(p: Parameter) -> CustomJSTickFormatter:
+    low, high = (math.log10(x) if p.log else x for x in (p.low, p.high))
+    args = dict(low=low, high=high, step=p.step, log=p.log, zero=p.zero, infinite=p.infinite, whole=p.whole)
+    return CustomJSTickFormatter(args=args, code=FORMAT)

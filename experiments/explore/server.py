@@ -1,0 +1,97 @@
+"""The server of `rfm explore`: this machine only, nothing loaded from elsewhere."""
+
+import asyncio
+import signal
+from functools import partial
+
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.util import bind_sockets
+from bokeh.settings import settings as bokeh_settings
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.web import RequestHandler
+
+from experiments.explore.export import NAME, TYPES, export
+from experiments.explore.page import Page
+from experiments.explore.settings import from_address
+from experiments.explore.workers import Workers
+from rfm import checks
+
+HOST = "127.0.0.1"
+
+
+def serve(port: int, browser: bool) -> None:
+    """Serve until interrupted. Raises ValueError for a port that cannot be had."""
+    try:
+        sockets, port = bind_sockets(HOST, port)
+    except OSError as error:
+        checks.fail("port", f"a free port, or 0 for any ({error.strerror})", port)
+    hosts = [f"{name}:{port}" for name in ("localhost", HOST)]
+    origin = f"http://{hosts[0]}"
+    # settings of other projects in the environment must neither open the server nor send the page elsewhere
+    bokeh_settings.allowed_ws_origin.set_value(hosts)
+    bokeh_settings.resources.set_value("server")
+    workers = Workers.start()
+    application = Application(FunctionHandler(partial(_open, workers, origin)))
+    routes = [(rf"/export/{NAME}\.({'|'.join(TYPES)})", Export, {"workers": workers})]
+    app = BokehTornado({"/": application}, extra_websocket_origins=hosts, extra_patterns=routes)
+    http = HTTPServer(app)
+    http.add_sockets(sockets)
+    loop = IOLoop.current()
+    server = BaseServer(loop, app, http)
+    server.start()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: loop.add_callback_from_signal(loop.stop))
+    print(f"rfm explore: {origin}/  (Ctrl-C ends it)", flush=True)
+    if browser:
+        import webbrowser
+
+        loop.call_later(0.1, partial(webbrowser.open, origin + "/"))
+    loop.start()
+    server.stop(wait=False)
+    print("rfm explore: stopped", flush=True)
+
+
+def _open(workers: Workers, origin: str, doc: Document) -> None:
+    Page(doc, workers, doc.session_context.request.arguments, origin)
+
+
+class Export(RequestHandler):
+    """/export/explore.png?a=1.8&...: one file of the point in the address, with the training runs that are kept."""
+
+    def initialize(self, workers: Workers) -> None:
+        """Arguments of the route."""
+        self._workers = workers
+
+    async def get(self, suffix: str) -> None:
+        """The file; 400 and one line for an address that is refused."""
+        query = dict(self.request.query_arguments)
+        seeds = query.pop("seeds", [b"0"])[0].decode(errors="replace")
+        settings, refused = from_address(query)
+        if refused:
+            self._refuse(refused[0])
+            return
+        runs = self._workers.kept.get((settings, int(seeds))) if seeds.isdecimal() and len(seeds) < 6 else None
+        if seeds != "0" and runs is None:
+            self._refuse(
+                f"Argument `seeds` must be 0, or that of runs made since the server started, but is {seeds!r}."
+            )
+            return
+        try:
+            work = partial(export, settings, runs, suffix)
+            data = await asyncio.get_running_loop().run_in_executor(self._workers.details, work)
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        self.set_header("Content-Type", TYPES[suffix])
+        self.set_header("Content-Disposition", f'attachment; filename="{NAME}.{suffix}"')
+        self.write(data)
+
+    def _refuse(self, line: str) -> None:
+        self.set_status(400)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.write(line + "\n")
