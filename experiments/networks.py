@@ -16,7 +16,6 @@ weights 1/P it is the training loss of this project. Arrays are float32 unless `
 nothing from digits 8 to 16, and single precision is twice as fast.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -27,48 +26,50 @@ from jax import Array, lax
 
 from rfm import checks
 from rfm.problem import KERNELS
+from rfm.pytree import pytree, static
 
 PARAMETRIZATIONS = ("standard", "ntk", "mup")
 OPTIMIZERS = ("gd", "adam", "sign-sgd")
-BASE = 64
+BASE = 64  # width where mup is the standard parametrization
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Network:
-    """widths (d, n, ..., k): inputs, hidden layers of one width n, outputs."""
+    """scale, multiplier, rate: s_l, m_l and r_l (L,), traced, so that parametrizations share one compilation.
 
-    widths: tuple[int, ...]
-    parametrization: str = "standard"
-    base: int = BASE  # width where mup and standard are the same
+    widths: (d, n, ..., k), inputs, hidden layers of one width n, outputs.
+    """
 
-    def __post_init__(self):
-        checks.one_of("parametrization", self.parametrization, PARAMETRIZATIONS)
-        if len(self.widths) < 3 or len(set(self.widths[1:-1])) > 1 or min(self.widths) < 1:
-            checks.fail("widths", "(inputs, width, ..., width, outputs), all at least 1", self.widths)
+    scale: Array
+    multiplier: Array
+    rate: Array
+    widths: tuple[int, ...] = static()
 
     @property
     def num_parameters(self) -> int:
         """Weights of all layers."""
         return sum(a * b for a, b in zip(self.widths, self.widths[1:], strict=False))
 
-    @property
-    def scales(self) -> list[tuple[float, float]]:
-        """(s_l, m_l) of every layer."""
-        fans, last = self.widths[:-1], len(self.widths) - 2
-        ratio = self.widths[1] / self.base
-        whole = [math.sqrt((2.0 if layer else 1.0) / n) for layer, n in enumerate(fans)]
-        if self.parametrization == "ntk":
-            return [(1.0, size) for size in whole]
-        shrink = ratio**-0.5 if self.parametrization == "mup" else 1.0
-        return [(size * (shrink if layer == last else 1.0), 1.0) for layer, size in enumerate(whole)]
 
-    def rates(self, adaptive: bool) -> list[float]:
-        """r_l of every layer; adaptive: is the step independent of the size of the gradient?"""
-        hidden = len(self.widths) - 3
-        ratio = self.widths[1] / self.base
-        if self.parametrization != "mup":
-            return [1.0] * (hidden + 2)
-        return [1.0, *[1 / ratio] * hidden, 1 / ratio] if adaptive else [ratio, *[1.0] * hidden, 1 / ratio]
+def build(widths: tuple[int, ...], parametrization: str = "standard", optimizer: str = "gd") -> Network:
+    """A network in one of PARAMETRIZATIONS for one of OPTIMIZERS. Raises ValueError for others, and wrong widths."""
+    checks.one_of("parametrization", parametrization, PARAMETRIZATIONS)
+    checks.one_of("optimizer", optimizer, OPTIMIZERS)
+    if len(widths) < 3 or len(set(widths[1:-1])) > 1 or min(widths) < 1:
+        checks.fail("widths", "(inputs, width, ..., width, outputs), all at least 1", widths)
+    hidden, ratio = len(widths) - 3, widths[1] / BASE
+    whole = np.array([math.sqrt((2.0 if layer else 1.0) / n) for layer, n in enumerate(widths[:-1])])
+    scale, multiplier, rate = whole, np.ones(hidden + 2), np.ones(hidden + 2)
+    if parametrization == "ntk":
+        scale, multiplier = multiplier, whole
+    elif parametrization == "mup":
+        scale[-1] *= ratio**-0.5
+        rate[-1] = 1.0 / ratio
+        if optimizer == "gd":
+            rate[0] = ratio
+        else:
+            rate[1:-1] = 1.0 / ratio
+    return Network(scale, multiplier, rate, tuple(widths))
 
 
 def init(network: Network, key: Array, dtype=jnp.float32) -> list[Array]:
@@ -76,13 +77,15 @@ def init(network: Network, key: Array, dtype=jnp.float32) -> list[Array]:
     keys = jax.random.split(key, len(network.widths) - 1)
     shapes = zip(network.widths, network.widths[1:], strict=False)
     return [
-        s * jax.random.normal(k, shape, dtype) for k, shape, (s, _) in zip(keys, shapes, network.scales, strict=True)
-    ]  # fmt: skip
+        jnp.asarray(s, dtype) * jax.random.normal(k, shape, dtype)
+        for k, shape, s in zip(keys, shapes, network.scale, strict=True)
+    ]
 
 
 def apply(network: Network, params: list[Array], x: Array) -> Array:
     """f(x) (B, k) of inputs (B, d)."""
-    for layer, (weight, (_, m)) in enumerate(zip(params, network.scales, strict=True)):
+    for layer, weight in enumerate(params):
+        m = jnp.asarray(network.multiplier[layer], weight.dtype)
         x = m * ((jax.nn.relu(x) if layer else x) @ weight)
     return x
 
@@ -92,45 +95,44 @@ def loss(network: Network, params: list[Array], x: Array, y: Array, weight: Arra
     return weight @ jnp.sum((apply(network, params, x) - y) ** 2, axis=-1)
 
 
-def optimizer(network: Network, name: str, lr):
-    """The optax transformation `name` of OPTIMIZERS with the steps of the parametrization; lr: a number or a schedule."""
+def rule(network: Network, optimizer: str, lr):
+    """The optax transformation of one of OPTIMIZERS, its steps times r_l; lr: a number or a schedule."""
     import optax
 
-    checks.one_of("name", name, OPTIMIZERS)
-    rule = {"gd": optax.sgd, "adam": optax.adam, "sign-sgd": optax.sign_sgd}[name]
-    rates = network.rates(adaptive=name != "gd")
-    scale = optax.stateless(lambda updates, _: [r * u for r, u in zip(rates, updates, strict=True)])
-    return optax.chain(rule(lr), scale)
+    steps = {"gd": optax.sgd, "adam": optax.adam, "sign-sgd": optax.sign_sgd}[optimizer](lr)
+    scaled = optax.stateless(
+        lambda updates, _: [jnp.asarray(r, u.dtype) * u for r, u in zip(network.rate, updates, strict=True)]
+    )
+    return optax.chain(steps, scaled)
 
 
 def train(
     network: Network,
     params: list[Array],
-    rule,
+    steps,
     sample: Callable[[Array], tuple[Array, Array, Array]],
     test: tuple[Array, Array, Array],
     times: Array,
-    key: Array,
 ) -> tuple[list[Array], Array]:
     """Trained weights, and the loss (T,) on `test` = (x, y, weight) after each number of steps in `times` (T,).
 
-    rule: an optax transformation; sample(key): the (x, y, weight) of one step, drawn anew, or the same for full batches.
-    Pure: to be called inside `jax.jit`, and `jax.vmap` over seeds or learning rates.
+    steps: an optax transformation, see `rule`; sample(i): the (x, y, weight) of step i, always the same for full
+    batches. Pure: to be called inside `jax.jit`, and `jax.vmap` over seeds or learning rates.
     """
     import optax
 
-    def step(_, carry):
-        params, state, key = carry
-        key, own = jax.random.split(key)
-        grads = jax.grad(lambda p: loss(network, p, *sample(own)))(params)
-        updates, state = rule.update(grads, state, params)
-        return optax.apply_updates(params, updates), state, key
+    def step(i, carry):
+        params, state = carry
+        grads = jax.grad(lambda p: loss(network, p, *sample(i)))(params)
+        updates, state = steps.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
 
-    def interval(carry, length):
-        carry = lax.fori_loop(0, length, step, carry)
+    def interval(carry, ends):
+        carry = lax.fori_loop(*ends, step, carry)
         return carry, loss(network, carry[0], *test)
 
-    (params, _, _), losses = lax.scan(interval, (params, rule.init(params), key), jnp.diff(times, prepend=0))
+    starts = jnp.concatenate([jnp.zeros(1, times.dtype), times[:-1]])
+    (params, _), losses = lax.scan(interval, (params, steps.init(params)), (starts, times))
     return params, losses
 
 

@@ -9,6 +9,9 @@ from rfm import checks
 ROWS = {
     "S1-2a-c": "s1_2abc_model_size",
     "S1-2d-f": "s1_2def_data",
+    "S2-net": "s2_net_clock",
+    "S3-pool": "s3_pool_images",
+    "S3-net": "s3_net_variance",
 }
 
 

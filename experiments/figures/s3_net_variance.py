@@ -1,0 +1,169 @@
+"""S3 on networks: what a finite width, and finite data, add to the loss where an infinite one has a limit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from experiments import images, networks, plotting
+from experiments.findings import condition, exponent
+from experiments.fits import bootstrap_means, bootstrap_slope
+from experiments.rows import Script, Shown
+
+LR = {"gd": 0.05, "adam": 0.003}  # gd: a fiftieth of the largest stable one on digits
+SMALL = 32  # width of the networks whose data vary
+LAST = 3  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
+
+
+def show(
+    seed: int, data: str, rows: int, train: int, widths: tuple, deep: tuple, samples: tuple, seeds: int, steps: int
+) -> Shown:
+    """Loss less that of infinite width or data, and the variance of the outputs, against width and against data."""
+    inputs, classes = (array[:rows] for array in images.load(data, seed))
+    x, y = images.flatten(inputs), images.outputs(classes)
+    key = jax.random.key(seed)
+    figure, axes = plotting.new_figure(
+        1, 3, caption="points: networks, two standard errors over seeds; lines: slope $-1$"
+    )
+    with tqdm(total=len(widths) + len(deep) + 2 * len(samples), unit="size") as bar:
+        panels = (
+            ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(x, y, train, widths, seeds, steps, key, bar)),
+            ("features: mup, Adam", "width $n$", deep, _mup(x, y, train, deep, seeds, steps, key, bar)),
+            ("width 32, finite data", "data $P$", samples, _data(x, y, samples, seeds, steps, key, bar)),
+        )
+    findings, table = [], []
+    for ax, (title, x_name, sizes, curves) in zip(axes[0], panels, strict=True):
+        for index, (name, points) in enumerate(curves.items()):
+            finding, rows = _draw(ax, index, name, title, np.array(sizes, float), points)
+            findings.append(finding)
+            table += rows
+        plotting.finish(ax, x_name, "mean square, all outputs", title)
+    return Shown(figure, table, tuple(findings))
+
+
+def _draw(ax, index, name, title, sizes, points):
+    """One curve (S, X), its last slope, and a line of slope -1 through its last point."""
+    last, mean, label = points[:, -LAST:], points.mean(0), name
+    quantity = f"{title}: {name}, {sizes[-LAST:][0]:g} to {sizes[-1]:g}".replace("$", "").replace("\\infty", "inf")
+    if np.all(bootstrap_means(last) > 0):
+        slope, error = bootstrap_slope(sizes[-LAST:], last)
+        label += f": slope $-${-slope:.3f} $\\pm$ {error:.3f}"
+        finding = exponent(quantity, -slope, claimed=1.0, error=error)
+    else:
+        finding = condition(quantity, "1", "not identified: within its error of zero", False)
+    plotting.draw_pair(ax, sizes, points, sizes, mean[-1] * sizes[-1] / sizes, label, index)
+    rows = [
+        {"panel": title, "curve": name, "size": n, "mean": m, "stderr": s}
+        for n, m, s in zip(sizes, mean, points.std(0, ddof=1) / np.sqrt(len(points)), strict=True)
+    ]
+    return finding, rows
+
+
+def _spread(outputs: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(S,) squared distance of the outputs (S, n, k) of each seed from their mean; its mean is the variance."""
+    count = len(outputs)
+    return ((outputs - outputs.mean(0)) ** 2).sum(-1) @ weight * count / (count - 1)
+
+
+def _split(x, y, train):
+    """Rows as float32 arrays, and the weights of the training and of the test rows."""
+    first = np.arange(len(x)) < train
+    weights = first / train, ~first / (len(x) - train)
+    return jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), *weights
+
+
+def _lazy(x, y, train, widths, seeds, steps, key, bar):
+    """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
+    _, kernel = networks.kernels(x)
+    rows, labels, trained, tested = _split(x, y, train)
+    limit = tested @ np.sum((networks.lazy(kernel, y, trained, LR["gd"], steps) - y) ** 2, axis=1)
+    losses, spread = [], []
+    for n in widths:
+        network = networks.build((x.shape[1], n, y.shape[1]), "ntk")
+
+        def run(key, network=network):
+            params = networks.init(network, key)
+            start = networks.apply(network, params, rows)
+            batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)
+            params, _ = _train(network, params, "gd", batch, batch, steps)
+            return networks.apply(network, params, rows) - start
+
+        outputs = np.asarray(_over(run, key, n, seeds), float)
+        losses.append(((outputs - y) ** 2).sum(-1) @ tested - limit)
+        spread.append(_spread(outputs, tested))
+        bar.update()
+    return {"loss $-$ loss at $n = \\infty$": np.array(losses).T, "variance over draws": np.array(spread).T}
+
+
+def _mup(x, y, train, widths, seeds, steps, key, bar):
+    """Two hidden layers; the limit of infinite width is one function, not in closed form."""
+    rows, labels, _, tested = _split(x, y, train)
+    spread = []
+    for n in widths:
+        network = networks.build((x.shape[1], n, n, y.shape[1]), "mup", "adam")
+
+        def run(key, network=network):
+            batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
+            params, _ = _train(network, networks.init(network, key), "adam", batch, batch, steps)
+            return networks.apply(network, params, rows)
+
+        spread.append(_spread(np.asarray(_over(run, key, n, seeds), float), tested))
+        bar.update()
+    return {"variance over draws": np.array(spread).T}
+
+
+def _data(x, y, samples, seeds, steps, key, bar):
+    """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
+    found = {}
+    for name, depth, parametrization in (("gd", 1, "ntk"), ("adam", 2, "standard")):
+        network = networks.build((x.shape[1], *[SMALL] * depth, y.shape[1]), parametrization, name)
+        rows, labels = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)
+        whole = jnp.full(len(x), 1.0 / len(x), jnp.float32)
+
+        def run(key, size, network=network, name=name, rows=rows, labels=labels, whole=whole):
+            """The outputs after training on a draw of `size` rows."""
+            own, sample = jax.random.split(key)
+            drawn = jax.random.randint(jax.random.fold_in(sample, size), (max(samples),), 0, len(rows))
+            weight = jnp.zeros(len(rows)).at[drawn].add(jnp.arange(max(samples)) < size) / size
+            weight = jnp.where(size > 0, weight, whole).astype(jnp.float32)
+            params = networks.init(network, own)
+            params, _ = _train(network, params, name, (rows, labels, weight), (rows, labels, whole), steps)
+            return networks.apply(network, params, rows)
+
+        many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
+        keys = jax.random.split(key, seeds)
+        limit = np.asarray(many(keys, 0), float)  # (S, n, k)
+        added, spread = [], []
+        for size in samples:
+            outputs = np.asarray(many(keys, size), float)
+            losses = [((o - y) ** 2).sum(-1).mean(-1) for o in (outputs, limit)]
+            added.append(losses[0] - losses[1])
+            spread.append(((outputs - limit) ** 2).sum(-1).mean(-1))
+            bar.update()
+        told = "gd" if name == "gd" else "Adam"
+        found[f"{told}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
+        found[f"{told}: distance from $P = \\infty$"] = np.array(spread).T
+    return found
+
+
+def _train(network, params, name, batch, test, steps):
+    rule = networks.rule(network, name, jnp.float32(LR[name]))
+    return networks.train(network, params, rule, lambda _: batch, test, jnp.array([steps]))
+
+
+def _over(run, key, size, seeds):
+    """`run` over draws of their own at every size."""
+    return jax.jit(jax.vmap(run))(jax.random.split(jax.random.fold_in(key, size), seeds))
+
+
+main = Script(
+    name="S3-net",
+    title="Variance-limited width and data of networks",
+    source="Bahri et al. 2021 (arXiv 2102.06701), the variance-limited columns of Fig. 1",
+    claim="where infinite width or data has a limit, the loss approaches it as 1/width and 1/P",
+    show=show,
+    full=dict(data="digits", rows=2000, train=256, widths=(16, 32, 64, 128, 256, 512), deep=(16, 32, 64, 128, 256),
+              samples=(256, 512, 1024, 2048, 4096), seeds=32, steps=100),
+    smoke=dict(data="digits", rows=200, train=64, widths=(8, 16), deep=(8, 16), samples=(128, 256), seeds=8, steps=20),
+    limits="",
+)  # fmt: skip
