@@ -11,6 +11,8 @@ ROWS = {
     "S1-2d-f": "s1_2def_data",
     "S2-net": "s2_net_clock",
     "S3-pool": "s3_pool_images",
+    "S3-4d": "s3_4d_dimension",
+    "S3-noise": "s3_noise_classes",
     "S3-net": "s3_net_variance",
 }
 
