@@ -40,7 +40,8 @@ def load_classes(data: str) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"Argument `data` must be a file of arrays x and y, but is {data!r} ({error}).") from None
     if inputs.ndim < 2 or len(inputs) < 2 or not np.all(np.isfinite(inputs)):
         checks.fail("data", "a file with finite x (n, ...) of at least two rows", inputs.shape)
-    if classes.shape != (len(inputs),) or np.any(classes != np.round(classes)):
+    whole = classes.dtype.kind in "iufb" and np.all(classes == np.round(classes))
+    if classes.shape != (len(inputs),) or not whole:
         checks.fail("data", f"a file with classes y ({len(inputs)},), whole numbers", classes)
     names, classes = np.unique(classes, return_inverse=True)
     if len(names) < 2:

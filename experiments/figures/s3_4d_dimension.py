@@ -15,6 +15,7 @@ from experiments.rows import Script, Shown
 
 TEACHER = 64  # width of the teachers, of two hidden layers as the students
 LR = 5e-3  # of Adam, falling to zero as a cosine
+RESOLVED = 0.5  # data limit the loss where the training loss is below this part of it, else training time does
 SYMBOL = {"width": r"$\alpha_P$", "data": r"$\alpha_D$"}
 
 
@@ -37,7 +38,10 @@ def show(
         for size in samples:
             limited["data"].append(train(_student(dims, wide), *pools, size, keys))
             bar.update()
-    losses = {name: np.asarray(points, float).reshape(-1, len(dims), seeds) for name, points in limited.items()}
+    both = {name: np.array(points, float).reshape(-1, 2, len(dims), seeds) for name, points in limited.items()}
+    losses = {name: points[:, 0] for name, points in both.items()}  # (X, dims, S)
+    part = both["data"].mean(-1)
+    resolved = {"width": np.ones((len(widths), len(dims)), bool), "data": part[:, 1] < RESOLVED * part[:, 0]}
     sizes = {
         "width": np.array([[n * (d + 1) + n * n + n for d in dims] for n in widths], float),
         "data": np.repeat(np.array(samples, float)[:, None], len(dims), axis=1),
@@ -50,19 +54,21 @@ def show(
         alphas, errors = [], []
         for j, dim in enumerate(dims):
             x, y = sizes[name][:, j], losses[name][:, j].T  # (S, X)
-            each = np.array([-log_slope(x, one) for one in y])
+            use = resolved[name][:, j] if resolved[name][:, j].sum() > 2 else np.ones(len(x), bool)
+            each = np.array([-log_slope(x[use], one[use]) for one in y])
             alphas.append(each.mean())
             errors.append(float(standard_error(each[:, None])[0]))
-            line = np.exp(np.log(y).mean() - alphas[-1] * (np.log(x) - np.log(x).mean()))
+            line = np.exp(np.log(y[:, use]).mean() - alphas[-1] * (np.log(x) - np.log(x[use]).mean()))
             told = f"$d$ = {dim}: {SYMBOL[name]} = {alphas[-1]:.2f}, $4/d$ = {4 / dim:.2f}"
-            plotting.draw_pair(axes[0, index], x, y, x, line, told, j)
-            findings.append(_finding(f"{'alpha_P' if name == 'width' else 'alpha_D'} at d = {dim}", alphas[-1],
-                                     errors[-1], 4 / dim))  # fmt: skip
+            plotting.draw_pair(axes[0, index], x, y, x[use], line[use], told, j)
+            quantity = f"{'alpha_P' if name == 'width' else 'alpha_D'} at d = {dim}, {x[use][0]:g} to {x[use][-1]:g}"
+            findings.append(_finding(quantity, alphas[-1], errors[-1], 4 / dim))
             table += [
-                {"axis": name, "d": dim, "size": n, "loss": m, "stderr": s}
-                for n, m, s in zip(x, y.mean(0), standard_error(y), strict=True)
+                {"axis": name, "d": dim, "size": n, "loss": m, "stderr": s, "training_loss": t}
+                for n, m, s, t in zip(x, y.mean(0), standard_error(y), both[name][:, 1, j].mean(-1), strict=True)
             ]
-        plotting.finish(axes[0, index], label, "test loss, of variance one", title)
+        plotting.finish(axes[0, index], label, "test loss, labels of variance one", title)
+        axes[0, index].set_ylim(bottom=axes[0, index].get_ylim()[0] / 30)
         style = dict(color=plotting.COLORS[index], fmt=plotting.MARKERS[index], ms=4)
         axes[0, 2].errorbar(dims, alphas, 2 * np.array(errors), label=f"{SYMBOL[name]}, measured", **style)
     span = np.linspace(min(dims), max(dims), 50)
@@ -102,7 +108,10 @@ def _pools(keys, d, most, count):
 
 @partial(jax.jit, static_argnames=("batch", "steps"))
 def _train(network, x, y, size, keys, batch, steps):
-    """Loss (R,) on the second half of the pool, after training on batches of the first `size` rows in turn."""
+    """Test and training loss (2, R), after training on batches of the first `size` rows of the pool in turn.
+
+    The test is on the second half of the pool.
+    """
     import optax
 
     half = x.shape[1] // 2
@@ -116,9 +125,11 @@ def _train(network, x, y, size, keys, batch, steps):
         steps_of = networks.rule(network, "adam", optax.cosine_decay_schedule(jnp.float32(LR), steps))
         params = networks.init(network, jax.random.fold_in(key, 1))
         test = x[half:], y[half:], jnp.full(half, 1.0 / half, jnp.float32)
-        return networks.train(network, params, steps_of, sample, test, jnp.array([steps]))[1][0]
+        trained = x[:half], y[:half], ((jnp.arange(half) < size) / size).astype(jnp.float32)
+        params, losses = networks.train(network, params, steps_of, sample, test, jnp.array([steps]))
+        return jnp.array([losses[0], networks.loss(network, params, *trained)])
 
-    return jax.vmap(one)(x, y, keys)
+    return jax.vmap(one, out_axes=1)(x, y, keys)
 
 
 main = Script(
@@ -127,11 +138,11 @@ main = Script(
     source="Bahri et al. 2021 (arXiv 2102.06701); Sharma and Kaplan 2022 (arXiv 2004.10802): teacher-student networks",
     claim="the resolution-limited exponents of piecewise linear networks are 4/d, for data and for parameters",
     show=show,
-    full=dict(dims=(2, 3, 4, 6, 9), widths=(4, 8, 16, 32), samples=(64, 128, 256, 512, 1024, 2048), wide=64,
-              pool=4096, batch=64, steps=3000, seeds=4),
+    full=dict(dims=(2, 3, 4, 6, 9), widths=(6, 12, 24, 48), samples=(64, 128, 256, 512, 1024, 2048), wide=64,
+              pool=8192, batch=64, steps=12_000, seeds=4),
     smoke=dict(dims=(2, 4), widths=(2, 4), samples=(16, 32), wide=16, pool=256, batch=16, steps=100, seeds=2),
     limits=(
-        "d = 5, 7 and 8, and students of more than 1,400 parameters or data of more than 2,048 rows, are not run here. "
+        "d = 5, 7 and 8, and students of more than 2,900 parameters or data of more than 2,048 rows, are not run here. "
         "On a GPU: from experiments.figures.s3_4d_dimension import show; show(0, dims=(2, 3, 4, 5, 6, 7, 8, 9), "
         "widths=(8, 16, 32, 64, 128, 256), samples=(256, 1024, 4096, 16384, 65536), wide=512, pool=2**18, batch=256, "
         "steps=50_000, seeds=8)."
