@@ -1,6 +1,7 @@
 """Networks: against plain numpy, parametrizations against each other, and wide ones against their tangent kernel."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,18 @@ every_network = pytest.mark.parametrize("widths", SHAPES, ids=["one hidden", "tw
 every_parametrization = pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
 
 
-def trained(network, params, optimizer, lr, times, sample=lambda _: (X, Y, WEIGHT)):
+def same(i):
+    return X, Y, WEIGHT
+
+
+def growing(i):
+    return X * (1.0 + i), Y, WEIGHT
+
+
+@partial(jax.jit, static_argnames=("optimizer", "sample"))  # parametrizations share one program
+def trained(network, params, optimizer, lr, times, sample=same):
     steps = networks.rule(network, optimizer, lr)
-    return jax.jit(lambda p: networks.train(network, p, steps, sample, (X, Y, WEIGHT), jnp.array(times)))(params)
+    return networks.train(network, params, steps, sample, (X, Y, WEIGHT), times)
 
 
 # ---- plain numpy
@@ -65,7 +75,7 @@ def test_steps_are_those_of_plain_numpy(widths, parametrization, optimizer):
     network = networks.build(widths, parametrization, optimizer)
     start = networks.init(network, KEY, jnp.float64)
     lr = 1e-3
-    found, losses = trained(network, start, optimizer, lr, [1, 3], lambda i: (X * (1.0 + i), Y, WEIGHT))
+    found, losses = trained(network, start, optimizer, lr, jnp.array([1, 3]), growing)
 
     params = [np.asarray(w) for w in start]
     fan = np.sqrt([1 / 5, *[2 / 128] * (len(widths) - 2)])
@@ -113,13 +123,15 @@ def test_ntk_trains_as_standard_with_rates_of_the_layers():
     """W = s V: a step lr in V is a step s^2 lr in W."""
     ntk, standard = (networks.build(SHAPES[0], p) for p in ("ntk", "standard"))
     standard = dataclasses.replace(standard, rate=np.square(ntk.multiplier))
-    one, other = (trained(n, networks.init(n, KEY, jnp.float64), "gd", 0.05, [10])[1] for n in (ntk, standard))
+    one, other = (
+        trained(n, networks.init(n, KEY, jnp.float64), "gd", 0.05, jnp.array([10]))[1] for n in (ntk, standard)
+    )
     np.testing.assert_allclose(one, other, rtol=1e-10)
 
 
-def first_change(n, parametrization, optimizer):
+@partial(jax.jit, static_argnames=("optimizer",))
+def first_change(network, optimizer):
     """Root mean square change of the output in the first step towards labels Y from the start, mean over 8 draws."""
-    network = networks.build((5, n, 2), parametrization, optimizer)
 
     def change(key):
         params = networks.init(network, key, jnp.float64)
@@ -129,7 +141,7 @@ def first_change(n, parametrization, optimizer):
         after, _ = networks.train(network, params, steps, lambda _: batch, batch, jnp.array([1]))
         return jnp.sqrt(jnp.mean((networks.apply(network, after, X) - start) ** 2))
 
-    return float(jnp.mean(jax.lax.map(change, jax.random.split(KEY, 8))))
+    return jnp.mean(jax.lax.map(change, jax.random.split(KEY, 8)))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +151,7 @@ def first_change(n, parametrization, optimizer):
 )  # fmt: skip
 def test_change_in_one_step_against_width(parametrization, optimizer, power):
     """The power of n by which one step changes the outputs: what makes the clock of each parametrization."""
-    small, large = (first_change(n, parametrization, optimizer) for n in (512, 4096))
+    small, large = (first_change(networks.build((5, n, 2), parametrization, optimizer), optimizer) for n in (512, 4096))
     assert np.log(large / small) / np.log(8) == pytest.approx(power, abs=0.08)
 
 

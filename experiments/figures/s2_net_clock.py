@@ -1,4 +1,4 @@
-"""S2 on networks: steps to a loss against width, for three parametrizations and three algorithms at fixed rates."""
+"""S2 on networks of one hidden layer, whose size is n (d + k): steps to a loss against width n at one learning rate."""
 
 import dataclasses
 from functools import partial
@@ -70,7 +70,7 @@ def show(seed: int, data: str, train: int, test: int, widths: tuple[int, ...], s
             lowest = min(np.min(line.get_ydata()) for line in ax.lines)
             claim = 0.6 * lowest * widths[-1] / np.array(widths[-LAST:], float)
             ax.plot(widths[-LAST:], claim, "k:", lw=1.2, label="S2: slope $-1$")
-            plotting.finish(ax, "width $n$", f"steps to {LEVEL:g} of the test loss at the start", parametrization)
+            plotting.finish(ax, "width $n$", f"steps to {LEVEL:g} of the test loss", parametrization)
             ax.set_ylim(bottom=0.3 * lowest, top=ax.get_ylim()[1] * 12)
     return Shown(figure, table, tuple(findings))
 
