@@ -33,10 +33,10 @@ def show(
     limited = {"width": [], "data": []}
     with tqdm(total=len(widths) + len(samples), unit="size") as bar:
         for n in widths:
-            limited["width"].append(train(_student(dims, n), *pools, pool, keys))
+            limited["width"].append(np.asarray(train(_student(dims, n), *pools, pool, keys)))
             bar.update()
         for size in samples:
-            limited["data"].append(train(_student(dims, wide), *pools, size, keys))
+            limited["data"].append(np.asarray(train(_student(dims, wide), *pools, size, keys)))
             bar.update()
     both = {name: np.array(points, float).reshape(-1, 2, len(dims), seeds) for name, points in limited.items()}
     losses = {name: points[:, 0] for name, points in both.items()}  # (X, dims, S)
