@@ -82,11 +82,11 @@ def init(network: Network, key: Array, dtype=jnp.float32) -> list[Array]:
     ]
 
 
-def apply(network: Network, params: list[Array], x: Array) -> Array:
+def apply(network: Network, params: list[Array], x: Array, activation: Callable[[Array], Array] = jax.nn.relu) -> Array:
     """f(x) (B, k) of inputs (B, d)."""
     for layer, weight in enumerate(params):
         m = jnp.asarray(network.multiplier[layer], weight.dtype)
-        x = m * ((jax.nn.relu(x) if layer else x) @ weight)
+        x = m * ((activation(x) if layer else x) @ weight)
     return x
 
 

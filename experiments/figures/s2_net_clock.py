@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from experiments import images, networks, plotting
 from experiments.compare import standard_error
-from experiments.findings import OPEN, REFINED, condition, exponent
+from experiments.findings import approaching, condition, exponent
 from experiments.fits import log_slope
 from experiments.rows import Script, Shown
 from experiments.scale_time import times_to_risk
@@ -130,11 +130,7 @@ def _finding(quantity, widths, steps, closed):
         return condition(quantity, "1.000", f"not reached in {LONGEST} steps", False)
     found, error = _slope(widths, steps)
     finding = exponent(quantity, found, claimed=1.0, closed=closed, error=error)
-    local = -np.diff(np.log(steps.mean(0))) / np.diff(np.log(widths))
-    if finding.verdict == OPEN and closed == 1.0 and np.all(np.diff(local) > 0) and local[-1] < 1.0:
-        path = ", ".join(f"{g:.3f}" for g in local)
-        return dataclasses.replace(finding, measured=f"{finding.measured}, rising with n: {path}", verdict=REFINED)
-    return finding
+    return approaching(finding, np.array(widths, float), steps.mean(0), 1.0) if closed == 1.0 else finding
 
 
 main = Script(

