@@ -90,7 +90,7 @@ def _lazy(x, y, train, widths, seeds, key, bar):
             params, _ = _train(network, params, GD, batch, batch)
             return networks.apply(network, params, rows) - start
 
-        outputs = np.asarray(_over(run, key, n, seeds), float)
+        outputs = np.asarray(jax.jit(jax.vmap(run))(_keys(key, n, seeds)), float)
         losses.append(((outputs - y) ** 2).sum(-1) @ tested - limit)
         spread.append(_spread(outputs, tested))
         bar.update()
@@ -103,14 +103,15 @@ def _mup(x, y, train, widths, seeds, key, bar):
     spread = {"early": [], "late": []}
     for n in widths:
         network = networks.build((x.shape[1], n, n, y.shape[1]), "mup", "adam")
-        for name, how in (("early", ADAM), ("late", LATE)):
 
-            def run(key, network=network, how=how):
-                batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
-                params, _ = _train(network, networks.init(network, key), how, batch, batch)
-                return networks.apply(network, params, rows)
+        def run(key, lr, steps, network=network):
+            batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
+            params, _ = _train(network, networks.init(network, key), ("adam", lr, steps), batch, batch)
+            return networks.apply(network, params, rows)
 
-            spread[name].append(_spread(np.asarray(_over(run, key, n, seeds), float), tested))
+        many, keys = jax.jit(jax.vmap(run, (0, None, None))), _keys(key, n, seeds)
+        for name, (_, lr, steps) in (("early", ADAM), ("late", LATE)):
+            spread[name].append(_spread(np.asarray(many(keys, lr, steps), float), tested))
             bar.update()
     return {f"{name}: variance over draws": np.array(points).T for name, points in spread.items()}
 
@@ -151,13 +152,13 @@ def _data(x, y, samples, seeds, key, bar):
 
 def _train(network, params, how, batch, test):
     name, lr, steps = how
-    rule = networks.rule(network, name, jnp.float32(lr))
+    rule = networks.rule(network, name, jnp.asarray(lr, jnp.float32))
     return networks.train(network, params, rule, lambda _: batch, test, jnp.array([steps]))
 
 
-def _over(run, key, size, seeds):
-    """`run` over draws of their own at every size."""
-    return jax.jit(jax.vmap(run))(jax.random.split(jax.random.fold_in(key, size), seeds))
+def _keys(key, size, seeds):
+    """Draws of their own at every size."""
+    return jax.random.split(jax.random.fold_in(key, size), seeds)
 
 
 main = Script(

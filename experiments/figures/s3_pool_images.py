@@ -105,7 +105,7 @@ main = Script(
     claim="pooling changes the spectrum k^-(1 + alpha_K) of the kernel, and alpha_D = alpha_P = alpha_K throughout",
     show=show,
     full=dict(data="digits", rows=2000, pools=(1, 2, 4), sizes=(8, 16, 32, 64, 128), seeds=32),
-    smoke=dict(data="digits", rows=250, pools=(1, 2), sizes=(8, 16, 32), seeds=4),
+    smoke=dict(data="digits", rows=250, pools=(2,), sizes=(8, 32), seeds=4),
     limits=(
         "S3 pools MNIST and CIFAR-10; other images: rfm figures S3-pool --data FILE.npz, with arrays "
         "x (n, height, width) and classes y (n,); 2,000 of them are used."
