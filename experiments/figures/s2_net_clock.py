@@ -57,9 +57,11 @@ def show(seed: int, data: str, train: int, test: int, widths: tuple[int, ...], s
                         columns.append(_steps(network, name, lr, x, y, train, own, level))
                         bar.update()
                     steps = np.array(columns).T  # (S, X)
-                    found, error = _slope(widths, steps)
                     told = f"{NAMES[name]}{', last layer' * last_only}"
                     findings.append(_finding(f"{parametrization}, {told}", widths, steps, closed))
+                    if not np.all(np.isfinite(steps)):
+                        continue
+                    found, error = _slope(widths, steps)
                     plotting.draw_pair(ax, widths, steps, widths[-LAST:], _line(widths[-LAST:], steps, found),
                                        f"{told}: slope ${-found:+.3f} \\pm {error:.3f}$", index, last_only)  # fmt: skip
                     run = {"parametrization": parametrization, "optimizer": told, "lr": lr}
@@ -67,7 +69,7 @@ def show(seed: int, data: str, train: int, test: int, widths: tuple[int, ...], s
                         run | {"width": n, "steps": m, "stderr": s}
                         for n, m, s in zip(widths, steps.mean(0), standard_error(steps), strict=True)
                     ]
-            lowest = min(np.min(line.get_ydata()) for line in ax.lines)
+            lowest = min((np.min(line.get_ydata()) for line in ax.lines), default=1.0)
             claim = 0.6 * lowest * widths[-1] / np.array(widths[-LAST:], float)
             ax.plot(widths[-LAST:], claim, "k:", lw=1.2, label="S2: slope $-1$")
             plotting.finish(ax, "width $n$", f"steps to {LEVEL:g} of the test loss", parametrization)
@@ -140,7 +142,7 @@ main = Script(
     claim="a network of p times the size needs 1/p of the time",
     show=show,
     full=dict(data="digits", train=128, test=256, widths=(64, 256, 1024, 4096), seeds=6, rate=1.0),
-    smoke=dict(data="digits", train=256, test=256, widths=(16, 64), seeds=4, rate=10.0),
+    smoke=dict(data="digits", train=128, test=256, widths=(64, 128), seeds=4, rate=10.0),
     limits=(
         "S2 trains convolutional networks on larger images too; other images: rfm figures S2-net --data FILE.npz, "
         "with arrays x (n, height, width) and classes y (n,)."

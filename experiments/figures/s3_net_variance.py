@@ -175,7 +175,7 @@ main = Script(
     claim="where infinite width or data has a limit, the loss approaches it as 1/width and 1/P",
     show=show,
     full=dict(data="digits", rows=2000, train=256, widths=(16, 32, 64, 128, 256, 512), deep=(64, 128, 256, 512),
-              samples=(256, 512, 1024, 2048, 4096), seeds=32),
+              samples=(256, 512, 1024, 2048, 4096), seeds=64),
     smoke=dict(data="digits", rows=200, train=64, widths=(8, 16), deep=(8, 16), samples=(128, 256), seeds=8),
     limits=(
         "S3 trains convolutional and residual networks on CIFAR-10, SVHN and others; these networks on other images: "
