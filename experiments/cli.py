@@ -19,6 +19,7 @@ COMMANDS = {
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
     "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
     "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",
+    "report": "published claims and their verdicts on one HTML page, with every figure",
     "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",
 }
 # arguments that several commands take; a command names those it has in ARGUMENTS

@@ -37,8 +37,12 @@ def exponent(
     closed: float | None = None,
     error: float = 0.0,
     close: float = CLOSE,
+    known: str = "closed form",
 ) -> Finding:
-    """Is a measured exponent the claimed one, or only that of our closed form? To `close`, or two standard errors."""
+    """Is a measured exponent the claimed one, or only that of our closed form? To `close`, or two standard errors.
+
+    known: what `closed` is called where it is no closed form, such as the slope of the theory over the same window.
+    """
     near = max(close, 2.0 * error)
     if claimed is None and closed is None:
         raise ValueError("Argument `claimed` or `closed` must be given, but is None.")
@@ -50,8 +54,9 @@ def exponent(
     else:
         verdict = OPEN
     told = f"{measured:.3f}" + (f" ± {error:.3f}" if error else "")
-    known = closed is not None and (claimed is None or abs(claimed - closed) > 1e-9)
-    return Finding(quantity, stated, told + (f" (closed form {closed:.3f})" if known else ""), verdict)
+    if closed is not None and (claimed is None or abs(claimed - closed) > 1e-9):
+        told += f" ({known} {closed:.3f})"
+    return Finding(quantity, stated, told, verdict)
 
 
 def approaching(finding: Finding, x: np.ndarray, y: np.ndarray, claimed: float) -> Finding:
@@ -89,10 +94,11 @@ def agreement(
     stated = q * stderr + finite_size / np.broadcast_to(sizes, mean.shape) * predicted
     gap, worst = np.abs(mean / predicted - 1.0), np.max(np.abs(mean - predicted) / stated)
     measured = (
-        f"{mean.size} points, {len(samples)} seeds: median gap {np.median(gap):.1%}, largest {gap.max():.1%}, "
-        f"at most {worst:.2f} of the stated error ({q:.1f} s.e. + {finite_size:g} (1/N + 1/P))"
+        f"{worst:.2f} of it at most; gap {np.median(gap):.1%} in the median, {gap.max():.1%} at most; "
+        f"{mean.size} points, {len(samples)} seeds"
     )
-    return condition(quantity, "agree", measured, bool(worst <= 1.0))
+    stated_error = f"to {q:.1f} s.e. + {finite_size:g} (1/N + 1/P)"
+    return condition(quantity, stated_error, measured, bool(worst <= 1.0))
 
 
 def overall(findings: tuple[Finding, ...]) -> str:

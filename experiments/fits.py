@@ -8,6 +8,7 @@ theory alone, so the simulation cannot choose its own window.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import stdtrit
@@ -20,6 +21,7 @@ MIN_DECADES = 0.6
 MIN_POINTS = 4
 BOOTSTRAPS = 200
 SHORTER = 0.25  # part of the window, in log x, that is left out at either end to see what the window decides
+STEP = 0.1  # in log x, of `log_derivative`: an error of a few 1e-6 in the exponents of power laws
 Z_LIMIT = 3.0  # simulation and theory slopes agree within this many standard errors
 
 
@@ -142,6 +144,12 @@ def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[fl
     middle = slice(min(9, rank // 8), max(rank // 4, min(rank, 12)))
     power = np.cumsum((eigenvalues * target**2)[::-1])[::-1]
     return 1.0 - log_slope(k[middle], power[middle]), -log_slope(k[middle], eigenvalues[middle])
+
+
+def log_derivative(curve: Callable[[np.ndarray], np.ndarray], at: float) -> float:
+    """d log y/d log x of y = curve(x) at one x, by a central difference: no window is chosen."""
+    low, high = np.log(curve(at * np.exp([-STEP, STEP])))
+    return float((high - low) / (2 * STEP))
 
 
 def log_slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -12,9 +12,9 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.fits import log_derivative
 from theory import exponents
 
-STEP = 0.1  # in log x, of the central difference: an error of a few 1e-6 in the exponent
 LEAST_RISK = 1e-9  # below it rounding of the contours shows in a difference
 LATE, LARGE = 1e12, 1e6  # time and sizes where the laws of one limit are measured
 EARLY, HUGE = 1e6, 1e9  # time and sizes where the corrections to it are: N, P far above t^(1/b)
@@ -51,8 +51,7 @@ class Law:
         """d log y/d log x times sign at `at`; y itself for a ratio."""
         if self.kind == "ratio":
             return float(self.curve(np.array([self.at]))[0])
-        low, high = np.log(self.curve(self.at * np.exp([-STEP, STEP])))
-        return float(self.sign * (high - low) / (2 * STEP))
+        return self.sign * log_derivative(self.curve, self.at)
 
 
 def laws(a: float, b: float) -> list[Law]:

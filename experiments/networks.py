@@ -45,11 +45,6 @@ class Network:
     rate: Array
     widths: tuple[int, ...] = static()
 
-    @property
-    def num_parameters(self) -> int:
-        """Weights of all layers."""
-        return sum(a * b for a, b in zip(self.widths, self.widths[1:], strict=False))
-
 
 def build(widths: tuple[int, ...], parametrization: str = "standard", optimizer: str = "gd") -> Network:
     """A network in one of PARAMETRIZATIONS for one of OPTIMIZERS. Raises ValueError for others, and wrong widths."""

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
@@ -54,17 +54,20 @@ def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) 
         ".csv": table,
         ".json": record,
     }
-    written = []
-    for suffix, write in writers.items():
-        path = folder / f"{name}{suffix}"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            write(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        written.append(path)
+    written = [folder / f"{name}{suffix}" for suffix in writers]
+    for path, write in zip(written, writers.values(), strict=True):
+        replace(path, write)
     return written
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make the file under a temporary name, then give it its own: nobody meets half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str | None]:

@@ -45,12 +45,17 @@ class Row:
     stem: str
 
     @property
+    def deciding(self) -> str:
+        """The numbers that decide: those of the first findings with the verdict of the row."""
+        found = [f for f in self.findings if f.verdict == self.verdict]
+        told = "; ".join(f"{f.quantity}: {f.measured}" + _claimed(f) for f in found[:DECIDING])
+        more = len(found) - DECIDING
+        return told + (f"; and {more} more" if more > 0 else "")
+
+    @property
     def line(self) -> str:
-        """Name, verdict and the numbers that decide it: those of the findings with the same verdict."""
-        deciding = [f for f in self.findings if f.verdict == self.verdict]
-        told = "; ".join(f"{f.quantity}: {f.measured}" + _claimed(f) for f in deciding[:DECIDING])
-        more = len(deciding) - DECIDING
-        return f"{self.name}: {self.verdict}. {told}" + (f"; and {more} more" if more > 0 else "")
+        """Name, verdict and the numbers that decide it."""
+        return f"{self.name}: {self.verdict}. {self.deciding}"
 
 
 def _claimed(finding: Finding) -> str:
@@ -108,8 +113,11 @@ class Script:
             row = read(path)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        wanted = json.loads(json.dumps(self.parameters(size, data), default=str))
-        same = (row.size, row.seed, row.parameters, row.versions) == (size, seed, wanted, reports.versions())
+        parameters = json.loads(json.dumps(self.parameters(size, data), default=str))
+        same = dataclasses.replace(
+            row, title=self.title, source=self.source, claim=self.claim, limits=self.limits, size=size, seed=seed,
+            parameters=parameters, versions=reports.versions(),
+        ) == row  # fmt: skip
         return row if same and all(path.with_suffix(end).exists() for end in (".png", ".pdf", ".csv")) else None
 
 

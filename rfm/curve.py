@@ -18,7 +18,8 @@ class Curve:
     """Risk and training loss against time.
 
     times: (T,), lr x steps for gradient flow and a number of steps for discrete algorithms. risk, train_loss:
-    (seeds, T) from the simulator, (T,) from the theory. kind: one of the four kinds above, never mixed.
+    (seeds, T) from the simulator, (T,) from the theory. kind: "Monte Carlo", "exact given the draw", "deterministic
+    equivalent" or "asymptote", never mixed.
     converged, residual: the numerical state of the computation that made it; for theory an estimated relative error,
     for the simulator whether every number is finite. message: why a run ended early, else empty.
     """
@@ -52,7 +53,10 @@ class Curve:
 
 
 def log_times(start: float, stop: float, num: int, integer: bool = False) -> np.ndarray:
-    """`num` logarithmically spaced times from start to stop; integer=True: distinct whole steps, maybe fewer."""
+    """`num` logarithmically spaced times from start to stop, (num,); integer=True: distinct whole steps, maybe fewer.
+
+    Raises ValueError unless 0 < start < stop and num >= 2.
+    """
     checks.number("start", start, 0.0, "a number > 0")
     checks.number("stop", stop, start, f"a number > start = {start}")
     checks.number("num", num, 2, "an integer >= 2", inclusive=True)

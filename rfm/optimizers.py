@@ -4,7 +4,8 @@ Adding an algorithm: one spec here, one filter in `theory/filters.py`, one row i
 
 A spec that takes steps has `init(v)`, what it remembers beside the weights, and `step(gradient, v, memory)`, one update
 of one model; `gradient(v)` is half the gradient of the training loss, Phi^T (Phi v - y)/P. A spec that `exact` can
-solve has `response(z, t)`: the weight after t along a direction of curvature z, divided by its moment.
+solve has `response(z, t)`, z (m,), t (T, 1) -> (T, m): the weight after t along a direction of curvature z, divided by
+its moment.
 """
 
 import dataclasses
@@ -206,7 +207,8 @@ class Optax:
     transformation: an optax.GradientTransformation, or a function that makes one from `numbers`, as in
     Optax(optax.adam, {"learning_rate": 1e-2}): then a sweep over the numbers compiles once. It sees half the gradient
     of the training loss of one model, so that optax.sgd(lr) is GradientDescent(lr). No closed form is known;
-    nothing is checked beforehand, a run that diverges stops and says so.
+    nothing is checked beforehand, a run that diverges stops and says so. Raises ValueError for a transformation that is
+    neither, and for numbers beside a finished one.
     """
 
     transformation: Any = static()
@@ -237,7 +239,7 @@ class Optax:
 class Ridge:
     """Ridge regression, trained to convergence: training loss + ridge |v|^2 minimised. No time: pass no `times`.
 
-    ridge = 0 is the ridgeless limit, where gradient flow ends at t = infinity.
+    ridge = 0 is the ridgeless limit, where gradient flow ends at t = infinity. Raises ValueError unless ridge >= 0.
     """
 
     ridge: Any

@@ -147,7 +147,10 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
 
 
 def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
-    """All eigenvalues one, |target|^2 = num_modes: the isotropic problem of the double-descent literature."""
+    """All eigenvalues one, |target|^2 = num_modes: the isotropic problem of the double-descent literature.
+
+    Raises ValueError unless num_modes is a whole number >= 1 and noise_var >= 0.
+    """
     ones = np.ones(checks.count("num_modes", num_modes, "an integer >= 1"))
     return Problem(ones, ones, noise_var)
 

@@ -165,7 +165,7 @@ def sweep(
 
 
 def load_sweep(path: str | Path) -> Sweep:
-    """All that a store holds, axes in increasing order; ValueError where there is no store."""
+    """All that a store holds, axes in increasing order. Raises ValueError where there is no store."""
     if not Path(path).exists():
         checks.fail("path", "a store of a sweep", str(path))
     found = store.open_store(Path(path), "r")

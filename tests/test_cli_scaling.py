@@ -80,16 +80,17 @@ def test_frontier(tmp_path, capsys):
 
 
 def test_scale_time(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.scale_time.SIZES", (32, 64))
     monkeypatch.setattr("experiments.scale_time.TRAINED", (32, 64))
     monkeypatch.setattr("experiments.scale_time.STEPS", 600)
-    monkeypatch.setattr("experiments.scale_time.BIG", 256)
-    monkeypatch.setattr("experiments.scale_time.SMALL", 64)
+    monkeypatch.setattr("experiments.scale_time.BIG", 64)
+    monkeypatch.setattr("experiments.scale_time.SMALL", 32)
     assert main(["scale-time", "--modes", "1000", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for row in ("T1 variance 1", "T2 floor", "T3 variance 1/N", "T4 prediction", "T5 noise", "T6 sign-SGD", "surface"):
         assert row in printed
     rows, record = outputs(tmp_path, "scale-time")
     assert {row["row"] for row in rows} >= {"T1", "T2", "T4", "T5", "T6", "surface"}
-    verdicts = {one["row"]: one["verdict"] for one in record["settings"]["findings"]}
-    assert verdicts["T1 variance 1"] == "confirmed"
-    assert verdicts["surface"] == "the peak does not move with N t"
+    found = {one["quantity"]: one for one in record["settings"]["findings"]}
+    assert found["T1 variance 1"]["verdict"] == "confirmed"
+    assert "the peak does not move with N t" in found["surface"]["measured"]

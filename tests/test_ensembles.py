@@ -113,6 +113,13 @@ def test_closed_forms(nu, alpha):
         np.testing.assert_allclose(risk(k) / 100, many + (one - many) / k, rtol=1e-8)
 
 
+def test_infinite_ensemble_has_no_peak():
+    """At nu = alpha one model is infinitely bad, infinitely many leave 1 - alpha."""
+    args = dict(num_features=50, num_samples=50, optimizer=rfm.Ridge(0.0))
+    assert np.isposinf(theory.predict(rfm.white(200), **args).risk[0])
+    np.testing.assert_allclose(theory.predict(rfm.white(200), **args, ensemble=INF).risk[0] / 200, 0.75, rtol=1e-10)
+
+
 def test_values_of_closed_forms():
     """N/M = 1/4 and P/M = 2: 6/7, and 0.586 for fifty models; simulated at M = 100."""
     one, many = oracles.white_two_sided_limit(0.25, 2.0)

@@ -1,6 +1,5 @@
 """Every scaling law of the table, measured on the theory, against its closed form; claims that fail do so by far."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -71,17 +70,20 @@ def test_collapse_exponent_of_known_curves():
     assert spread < 1e-3
 
 
+SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
+
+
 @pytest.fixture(scope="module")
 def risks():
-    return np.array([st.risk_by_clock(rfm.power_law(1.5, 1.25, None), n) for n in st.SIZES])
+    return np.array([st.risk_by_clock(rfm.power_law(1.5, 1.25, None), n) for n in SIZES])
 
 
 def test_a_larger_model_is_a_faster_clock_by_normalization_only(risks):
     """T1: time to a risk ~ N^-1 with features of variance 1, N^0 with 1/N; T2: never, below the floor."""
     times = np.array([st.times_to_risk(st.CLOCK, risk) for risk in risks])
     large = slice(3, None)
-    assert log_slope(st.SIZES[large], times[large, 0]) == pytest.approx(0.0, abs=0.03)
-    assert log_slope(st.SIZES[large], times[large, 0] / st.SIZES[large]) == pytest.approx(-1.0, abs=0.03)
+    assert log_slope(SIZES[large], times[large, 0]) == pytest.approx(0.0, abs=0.03)
+    assert log_slope(SIZES[large], times[large, 0] / SIZES[large]) == pytest.approx(-1.0, abs=0.03)
     assert np.isinf(times[0, 1])
     assert np.isinf(times[2, 2])
     # from N = 256 on each level takes less time the larger the model, and less and less so
@@ -105,14 +107,15 @@ def test_noise_collapses():
 
 
 @pytest.mark.slow
-def test_adam_has_another_clock(monkeypatch):
+def test_adam_has_another_clock():
     """T6: steps to a risk ~ N^-1 for all with features of variance 1; with 1/N, N^0 and for the others N^-1/2."""
-    monkeypatch.setattr(st, "TRAINED", (32, 256))
-    problem, keys = rfm.power_law(1.5, 1.25, 1000), jax.random.split(jax.random.key(3), 8)
+    setting = st.Setting(seed=3, modes=1000, seeds=8, stepped=(32, 256))
     expected = {"gradient descent": 0.0, "Adam": 0.5, "sign-SGD": 0.5}
     for parametrization, more in (("standard", (1.0, 0.5, 0.5)), ("ntk", (0.0, 0.0, 0.0))):
-        for (name, optimizer), shift in zip(st.algorithms(problem, parametrization).items(), more, strict=True):
-            steps = st.steps_to_risk(problem, optimizer, parametrization, keys)
-            each = -np.polyfit(np.log(st.TRAINED), np.log(steps).T, 1)[0]
+        specs = st.algorithms(setting.finite, parametrization, setting.stepped[-1])
+        for (name, optimizer), shift in zip(specs.items(), more, strict=True):
+            risks = st.risk_by_step(setting.finite, optimizer, parametrization, setting)
+            steps = st.steps_to_risk(setting.finite, risks, setting.steps)
+            each = -np.polyfit(np.log(setting.stepped), np.log(steps), 1)[0]
             # the smallest models are slowed by their floor, a shift of less than 0.15
             assert abs(each.mean() - expected[name] - shift) < 0.15 + 3 * each.std(ddof=1) / np.sqrt(8), (name, each)

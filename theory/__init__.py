@@ -11,6 +11,7 @@
 | t1, T1, T2 | t1, big_t1, big_t2 | two-point sums | see `equivalent.two_point` |
 | E(s, s') | risk + noise_var | transform of the risk | see `equivalent.two_point` |
 | r_t(z) | response | filter of a training algorithm | see `filters` |
+| rho_k(z) | modes | density of the rates at which mode k is learned | see `density` |
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 

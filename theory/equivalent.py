@@ -1,5 +1,8 @@
 """The two-point function of the residual: risk, its pieces and the training loss as transforms.
 
+    E = [sigma^2 + kk' T1 + kk' t1 T2/(N - df2)] / [1 - df2/P - kk' t1^2/(P (N - df2))],  k = kappa(s), k' = kappa(s'),
+    t1, df2 = sum (lambda, lambda^2) q,  T1, T2 = sum (lambda w^2, lambda^2 w^2) q,  q = 1/((k + lambda)(k' + lambda))
+
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), Fourier-space two-point functions, with their
 misprints corrected. All functions subtract the label noise, so that they are
 transforms of the risk E (f - w.psi)^2.
@@ -69,11 +72,7 @@ def one_real_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, i
 
 
 def _pieces(kk, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p) -> TwoPoint:
-    """E - sigma^2 elementwise, from kk = kappa kappa' and the sums over modes.
-
-    E = [sigma^2 + kk' T1 + kk' t1 T2/(N - df2)] / [1 - df2/P - kk' t1^2/(P (N - df2))], k = kappa, with
-    t1, df2 = sum (lambda, lambda^2) q, T1, T2 = sum (lambda w^2, lambda^2 w^2) q, q = 1/((k + lambda)(k' + lambda)).
-    """
+    """E - sigma^2 of the module docstring elementwise, from kk = kappa kappa' and the sums over modes."""
     mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)  # kk' t1/(N - df2)
     reuse = inv_p * (df2 + mixing * t1)  # of the same data, in one model and, without mixing, in two
     bias = kk * big_t1

@@ -4,6 +4,8 @@ Each function derives one law, risk ~ amplitude x^-exponent, by the balance its 
 differently is in `CLAIMS`. Throughout s = (a - 1)/b and c = (pi/b)/sin(pi/b), with df1 = sum_k lambda/(kappa + lambda)
 = c kappa^(-1/b) for b > 1 and small kappa, so that df1(kappa) = N gives kappa = (c/N)^b.
 
+All raise ValueError unless a > 1 and b > 0, b > 1 where c enters, and on a boundary where a law carries a logarithm.
+
 Sources: S1 Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), S3 Bahri et al. 2021 (arXiv 2102.06701),
 S4 Paquette et al. 2024 (arXiv 2405.15074).
 """

@@ -1,4 +1,8 @@
-"""The one-point equation s = kappa (1 - df1/N)(1 - df1/P), on the real axis and along a contour."""
+"""The one-point equation s = kappa (1 - df1/N)(1 - df1/P), on the real axis and along a contour.
+
+Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), response functions R1 and R3 at s = i omega. N and P
+come as 1/N and 1/P, so that both may be infinite; s, kappa and eigenvalues have the unit of a curvature.
+"""
 
 import jax
 import jax.numpy as jnp

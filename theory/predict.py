@@ -255,8 +255,9 @@ def averaged(
         shared = evaluate(*sizes, full_batch, times, True, standard, nodes).pieces
         pieces = shared._replace(risk=curves.risk, same_data=shared.independent)
     inv_k, inv_b = 1.0 / ensemble, 1.0 / bags
+    share = inv_k * inv_b
     risk = (
-        inv_k * inv_b * pieces.risk
+        share * jnp.where(share > 0, pieces.risk, 0.0)  # infinite at the interpolation peak
         + inv_b * (1.0 - inv_k) * pieces.same_data
         + inv_k * (1.0 - inv_b) * pieces.same_features
         + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent

@@ -27,6 +27,8 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", choices=rows.SIZES, default="full", help="full: minutes a row; smoke: seconds, too small to judge by"
     )
+    quick = {"action": "store_const", "const": "smoke", "default": argparse.SUPPRESS}
+    parser.add_argument("--quick", dest="size", **quick, help="the same as --size smoke")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -87,7 +87,7 @@ def _against_size(ax, axis, x, times, simulated, predicted, unlimited):
     return [
         exponent(f"{name}, late, theory at {LARGE:g}", -np.log(ends[1] / ends[0]) / 0.2, claimed=A - 1.0,
                  closed=known(A, B)),
-        exponent(f"{name}, late, trained at {window}, beside theory there", -slope, closed=finite, error=error),
+        exponent(f"{name}, late, trained at {window}", -slope, closed=finite, error=error, known="theory there"),
     ]  # fmt: skip
 
 
@@ -135,8 +135,8 @@ def _against_time(ax, axis, x, times, simulated, predicted):
     return [
         exponent("time, theory at 1e8, all sizes infinite", -np.log(late[1] / late[0]) / 0.2, claimed=0.4,
                  closed=exponents.time_exponent(A, B)),
-        exponent(f"time, trained at 1 to 30, {SYMBOL[axis]} = {x[-1]:g}, beside theory there", -slope, closed=finite,
-                 error=error),
+        exponent(f"time, trained at 1 to 30, {SYMBOL[axis]} = {x[-1]:g}", -slope, closed=finite, error=error,
+                 known="theory there"),
     ]  # fmt: skip
 
 

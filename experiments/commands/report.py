@@ -1,0 +1,29 @@
+"""`rfm report`: published claims and their verdicts on one page that opens anywhere."""
+
+import argparse
+import time
+
+from experiments import page, reports
+from experiments.commands.figures import add_choice, choose, tell
+from experiments.figures import load
+
+ARGUMENTS = ("seed", "out")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which rows, and whether to run again what is there."""
+    add_choice(parser)
+    parser.add_argument("--again", action="store_true", help="run rows again that the folder has with these settings")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the rows asked for that the folder does not have, write report.html."""
+    folder, rows = reports.open_folder(args.out), []
+    for name in choose(args):
+        script = load(name)
+        found = None if args.again else script.done(args.size, args.out, args.seed)
+        rows.append(found or script(args.size, args.out, args.seed))
+        tell(rows[-1])
+    text = page.render(rows, time.strftime("%Y-%m-%d %H:%M"))
+    reports.replace(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
+    print(f"wrote {folder / 'report.html'}")

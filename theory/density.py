@@ -1,0 +1,56 @@
+"""Where the curvatures lie: the limiting density of eigenvalues of A = F^T F Psi^T Psi/P, and of one mode over them.
+
+The average of s (s + A)^-1 tends to kappa/(kappa + lambda_k), so that mode k is learned at rates z spread as rho_k,
+
+    [exp(-A t)]_kk = never_k + int rho_k(z) exp(-z t) dz,   never_k = kappa/(kappa + lambda_k) at s = 0,
+    z rho_k(z) = -(1/pi) Im kappa/(kappa + lambda_k),   z sum_k rho_k(z) = (1/pi) Im df1,   at s = -z - i0.
+
+Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), response functions read as densities of rates; the
+continuation to the cut is that of Silverstein and Choi 1995.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from theory.fixed_point import degrees_of_freedom, kappa_path, kappa_real
+from theory.spectrum import Modes
+
+GAP = 1e-9  # angle that is left to the negative axis, where kappa has its cut
+TURNS = 72  # points of a ray's turn towards it: the angle shrinks by a quarter at each
+
+
+class Density(NamedTuple):
+    """Per unit of log z: total (Z,) number of eigenvalues, modes (Z, K) of the weight one of each mode; never (K,).
+
+    residual: the largest relative Newton step that is left, at any z.
+    """
+
+    total: Array
+    modes: Array
+    never: Array
+    residual: Array
+
+
+@jax.jit
+def density(modes: Modes, inv_n: Array, inv_p: Array, curvature: Array, eigenvalues: Array) -> Density:
+    """The density at every curvature z (Z,), and that of the modes with `eigenvalues` (K,).
+
+    From s = z > 0 each z turns by almost pi to the axis on its own, so that no path runs along the cut past the edges
+    of the spectrum. Errors are of order GAP, but of its root within GAP of an edge. `modes` must resolve what lies
+    on the cut: where kappa comes within an angle of -lambda_k that is small against the spacing of nodes, the k there
+    must be among the modes kept one by one.
+    """
+    turn = jnp.exp(-1j * (jnp.pi - jnp.geomspace(jnp.pi, GAP, TURNS)))  # (turns,)
+
+    def one(z):
+        kappa, residual = kappa_path(z * turn, modes, inv_n, inv_p)
+        df1, _ = degrees_of_freedom(kappa[-1:], modes)
+        seen = kappa[-1] / (kappa[-1] + eigenvalues)  # (K,)
+        return df1[0].imag / jnp.pi, -seen.imag / jnp.pi, residual
+
+    total, of_modes, residual = lax.map(one, curvature)
+    kappa, _ = kappa_real(jnp.zeros(()), modes, inv_n, inv_p)
+    return Density(total, of_modes, kappa / (kappa + eigenvalues), jnp.max(residual))
