@@ -59,6 +59,18 @@ def exponent(
     return Finding(quantity, stated, told, verdict)
 
 
+def approaching(finding: Finding, x: np.ndarray, y: np.ndarray, claimed: float) -> Finding:
+    """An open exponent of a power law y ~ x^-claimed that is reached beyond the largest x: refined.
+
+    It must lie below the claimed one, and come nearer from each two points (x, y) to the next.
+    """
+    local = -np.diff(np.log(y)) / np.diff(np.log(x))
+    if finding.verdict != OPEN or local[-1] >= claimed or len(local) < 2 or np.any(np.diff(local) <= 0):
+        return finding
+    path = ", ".join(f"{g:.3f}" for g in local)
+    return dataclasses.replace(finding, measured=f"{finding.measured}, rising with size: {path}", verdict=REFINED)
+
+
 def condition(quantity: str, claimed: str, measured: str, holds: bool, yes: str = CONFIRMED, no: str = OPEN) -> Finding:
     """A claim in words: `yes` where the condition holds, else `no`."""
     return Finding(quantity, claimed, measured, yes if holds else no)

@@ -78,11 +78,23 @@ class Script:
     smoke: dict
     limits: str = ""
 
-    def __call__(self, size: str = "full", out: str = "results", seed: int = 0) -> Row:
-        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Raises ValueError for an unknown size."""
+    def parameters(self, size: str, data: str | None = None) -> dict:
+        """Those of a size; data: FILE.npz or a name, in place of the real data of a row.
+
+        Raises ValueError for an unknown size, and for data where the row takes none.
+        """
         checks.one_of("size", size, SIZES)
+        chosen = getattr(self, size)
+        if data is None:
+            return chosen
+        if "data" not in chosen:
+            checks.fail("data", f"left out for {self.name}, which takes none", data)
+        return chosen | {"data": data}
+
+    def __call__(self, size: str = "full", out: str = "results", seed: int = 0, data: str | None = None) -> Row:
+        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Errors as `parameters`."""
+        parameters = self.parameters(size, data)
         folder = reports.open_folder(out)
-        parameters = getattr(self, size)
         start = time.perf_counter()
         with jax.enable_x64(True):
             shown = self.show(seed=seed, **parameters)
@@ -94,14 +106,14 @@ class Script:
         reports.save(folder, self.name, shown.figure, shown.table, settings)
         return read(folder / f"{self.name}.json")
 
-    def done(self, size: str, out: str, seed: int) -> Row | None:
+    def done(self, size: str, out: str, seed: int, data: str | None = None) -> Row | None:
         """The row as an earlier run left it, None where there is none with these parameters and versions."""
         path = Path(out) / f"{self.name}.json"
         try:
             row = read(path)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        parameters = json.loads(json.dumps(getattr(self, size), default=str))
+        parameters = json.loads(json.dumps(self.parameters(size, data), default=str))
         same = dataclasses.replace(
             row, title=self.title, source=self.source, claim=self.claim, limits=self.limits, size=size, seed=seed,
             parameters=parameters, versions=reports.versions(),

@@ -11,7 +11,17 @@ import pytest
 from experiments import findings, reports, rows
 from experiments.cli import main
 from experiments.figures import ROWS, load
-from experiments.findings import CONFIRMED, CONTRADICTED, OPEN, REFINED, agreement, condition, exponent, overall
+from experiments.findings import (
+    CONFIRMED,
+    CONTRADICTED,
+    OPEN,
+    REFINED,
+    agreement,
+    approaching,
+    condition,
+    exponent,
+    overall,
+)
 from experiments.plotting import new_figure
 from experiments.rows import Script, Shown
 
@@ -51,6 +61,15 @@ def test_row(name, tmp_path):
 )
 def test_exponent(measured, error, claimed, closed, verdict):
     assert exponent("x", measured, claimed=claimed, closed=closed, error=error).verdict == verdict
+
+
+def test_approaching_only_where_local_exponents_rise():
+    x = np.array([10.0, 100.0, 1000.0, 10000.0])
+    told = exponent("x", 0.9, claimed=1.0)
+    assert approaching(told, x, 1.0 / (x + 30.0), 1.0).verdict == REFINED
+    assert approaching(told, x, x**-0.9, 1.0) == told
+    assert approaching(told, x, 1.0 / x + 1.0 / x**2, 1.0) == told
+    assert approaching(exponent("x", 1.0, claimed=1.0), x, 1.0 / (x + 30.0), 1.0).verdict == CONFIRMED
 
 
 def test_agreement_sees_a_gap_and_forgives_the_stated_one():

@@ -14,6 +14,9 @@ ARGUMENTS = ("seed", "out")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which rows, and how large."""
     add_choice(parser)
+    parser.add_argument(
+        "--data", metavar="FILE", help="FILE.npz with x (n, ...) and classes y (n,), for rows that train on real data"
+    )
     parser.add_argument("--list", action="store_true", help="print the names of all rows and what they claim")
 
 
@@ -33,8 +36,11 @@ def run(args: argparse.Namespace) -> None:
     if args.list:
         print(listing())
         return
-    for name in choose(args):
-        tell(load(name)(args.size, args.out, args.seed))
+    scripts = [load(name) for name in choose(args)]
+    for script in scripts:
+        script.parameters(args.size, args.data)  # refused before any work
+    for script in scripts:
+        tell(script(args.size, args.out, args.seed, args.data))
 
 
 def choose(args: argparse.Namespace) -> list[str]:

@@ -23,8 +23,13 @@ ROWS = {
     "S2-T4": "s2_t4_prediction",
     "S2-T5": "s2_t5_noise",
     "S2-T6": "s2_t6_algorithms",
+    "S2-net": "s2_net_clock",
     "S3-RF": "s3_four_regimes",
     "S3-dual": "s3_duality",
+    "S3-pool": "s3_pool_images",
+    "S3-4d": "s3_4d_dimension",
+    "S3-noise": "s3_noise_classes",
+    "S3-net": "s3_net_variance",
     "S4": "s4_phases",
 }
 

@@ -1,0 +1,105 @@
+"""Real data from a name or a file, pooled and merged; rows that take a file, and those that refuse it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import images
+from experiments.cli import main
+from rfm import datasets
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """300 images of 4 x 6 pixels, three classes named 3, 5, 9: by which third is brightest."""
+    classes = np.arange(300) % 3
+    x = RNG.random((300, 4, 6))
+    x[np.arange(300), :, 2 * classes] += 1.0
+    np.savez(tmp_path / "images.npz", x=x, y=np.array([3, 5, 9])[classes])
+    return tmp_path / "images.npz"
+
+
+def test_digits():
+    inputs, classes = datasets.load_classes("digits")
+    assert inputs.shape == (1797, 8, 8)
+    assert set(classes) == set(range(10))
+    flat, parity = datasets.load("digits")
+    np.testing.assert_array_equal(flat, inputs.reshape(1797, 64))
+    np.testing.assert_array_equal(parity, 1.0 - 2.0 * (classes % 2))
+
+
+def test_file(file):
+    inputs, classes = datasets.load_classes(str(file))
+    assert inputs.shape == (300, 4, 6)
+    np.testing.assert_array_equal(classes, np.arange(300) % 3)
+    shuffled, labels = images.load(str(file), 1)
+    assert not np.array_equal(labels, classes)
+    np.testing.assert_array_equal(np.argmax(shuffled.mean(1)[:, ::2], axis=1), labels)  # rows keep their labels
+
+
+def test_pool_is_a_mean_over_squares():
+    x = RNG.random((2, 5, 6))
+    pooled = images.pool(x, 2)
+    assert pooled.shape == (2, 2, 3)
+    np.testing.assert_allclose(pooled[1, 1, 2], (x[1, 2, 4] + x[1, 2, 5] + x[1, 3, 4] + x[1, 3, 5]) / 4)
+    np.testing.assert_array_equal(images.pool(x, 1), x)
+
+
+def test_flatten_and_outputs():
+    x = images.flatten(RNG.random((50, 3, 4)) * 7 + 2)
+    np.testing.assert_allclose(x.mean(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(np.mean(x**2), 1.0)
+    classes = np.array([0, 1, 2, 3, 3])
+    np.testing.assert_allclose(images.outputs(classes), np.eye(4)[classes] - [0.2, 0.2, 0.2, 0.4])
+    np.testing.assert_allclose(images.outputs(classes, 2), np.eye(2)[[0, 1, 0, 1, 1]] - [0.4, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        (dict(x=np.ones((3, 2))), "arrays x and y"),
+        (dict(x=np.ones(3), y=np.arange(3)), "x (n, ...)"),
+        (dict(x=np.full((3, 2), np.nan), y=np.arange(3)), "finite"),
+        (dict(x=np.ones((3, 2)), y=np.arange(2)), "classes y (3,)"),
+        (dict(x=np.ones((3, 2)), y=np.array([0.0, 0.5, 1.0])), "whole numbers"),
+        (dict(x=np.ones((3, 2)), y=np.array(["a", "b", "c"])), "whole numbers"),
+        (dict(x=np.ones((3, 2)), y=np.zeros(3)), "two classes"),
+    ],
+)
+def test_wrong_file(arrays, told, tmp_path):
+    np.savez(tmp_path / "wrong.npz", **arrays)
+    with pytest.raises(ValueError, match="`data` must be") as caught:
+        datasets.load_classes(str(tmp_path / "wrong.npz"))
+    assert told in str(caught.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(ValueError, match="`data` must be one of 'digits', or a file"):
+        datasets.load_classes("imagenet")
+    with pytest.raises(FileNotFoundError, match="`data` must be a file that exists"):
+        datasets.load_classes(str(tmp_path / "none.npz"))
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(ValueError, match="`data` must be a file of arrays"):
+        datasets.load_classes(str(tmp_path / "text.npz"))
+
+
+def test_pool_of_what_is_no_image():
+    with pytest.raises(ValueError, match="`images` must be of shape"):
+        images.pool(np.ones((4, 9)), 2)
+
+
+def test_figure_of_a_file(file, tmp_path, capsys):
+    assert main(["figures", "S3-noise", "--size", "smoke", "--data", str(file), "--out", str(tmp_path)]) == 0
+    assert "S3-noise:" in capsys.readouterr().out
+    settings = json.loads((tmp_path / "S3-noise.json").read_text())["settings"]
+    assert settings["parameters"]["data"] == str(file)
+
+
+def test_rows_without_data_refuse_a_file(file, tmp_path, capsys):
+    assert main(["figures", "S3-noise", "S1-2a-c", "--data", str(file), "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "`data` must be left out for S1-2a-c" in error
+    assert not list(tmp_path.glob("S*"))
