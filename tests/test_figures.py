@@ -10,6 +10,7 @@ import pytest
 
 from experiments import findings, reports, rows
 from experiments.cli import main
+from experiments.commands import figures as command
 from experiments.figures import ROWS, load
 from experiments.findings import (
     CONFIRMED,
@@ -140,6 +141,23 @@ def test_wrong_name(wrong, capsys):
     assert error.count("\n") == 1
     assert "`NAME`" in error
     assert rows.SIZES[0] not in error
+
+
+def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch):
+    """In a process of its own, whose last words are told."""
+    unknown = dataclasses.replace(SCRIPT, name="X-9")
+    monkeypatch.setattr(command, "choose", lambda args: [unknown, unknown])
+    assert main(["figures", "X", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("rfm figures: error: row X-9: rfm figures: error: Argument `NAME` must be --all, or of ")
+
+
+@pytest.mark.slow
+def test_several_rows_side_by_side(tmp_path, capsys):
+    assert main(["figures", "S2-T2", "S3-dual", "--quick", "--out", str(tmp_path)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrote")]
+    assert [line.split("/")[-1].split(".")[0] for line in lines] == ["S2-T2", "S3-dual"]
+    assert (tmp_path / "S2-T2.png").exists()
 
 
 def test_list(capsys):

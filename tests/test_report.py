@@ -9,7 +9,6 @@ import pytest
 from experiments import page
 from experiments.cli import main
 from experiments.commands import figures as figures_command
-from experiments.commands import report as report_command
 from experiments.findings import CONFIRMED, VERDICTS, condition
 from experiments.plotting import new_figure
 from experiments.rows import Script, Shown
@@ -41,7 +40,8 @@ def scripts(monkeypatch):
         for name, verdicts, limits in (("X-1", (CONFIRMED,), ""), ("X-2", VERDICTS, "needs a GPU: rfm figures X-2"))
     }  # fmt: skip
     monkeypatch.setattr(figures_command, "ROWS", dict.fromkeys(made, ""))
-    monkeypatch.setattr(report_command, "load", made.get)
+    monkeypatch.setattr(figures_command, "load", made.get)
+    monkeypatch.setattr(figures_command, "_in_own_process", lambda script, args: script(args.size, args.out, args.seed))
     return runs
 
 

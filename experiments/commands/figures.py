@@ -2,21 +2,27 @@
 
 import argparse
 import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
 
 from experiments import reports, rows
 from experiments.figures import ROWS, load
-from experiments.rows import Row
+from experiments.rows import Row, Script
 from rfm import checks
 
 ARGUMENTS = ("seed", "out")
+JOBS = 2  # rows at a time: compilation, most of a small row, uses one core
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which rows, and how large."""
     add_choice(parser)
-    parser.add_argument(
-        "--data", metavar="FILE", help="FILE.npz with x (n, ...) and classes y (n,), for rows that train on real data"
-    )
     parser.add_argument("--list", action="store_true", help="print the names of all rows and what they claim")
 
 
@@ -29,6 +35,9 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     )
     quick = {"action": "store_const", "const": "smoke", "default": argparse.SUPPRESS}
     parser.add_argument("--quick", dest="size", **quick, help="the same as --size smoke")
+    parser.add_argument(
+        "--data", metavar="FILE", help="FILE.npz with x (n, ...) and classes y (n,), for rows that train on real data"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -36,20 +45,54 @@ def run(args: argparse.Namespace) -> None:
     if args.list:
         print(listing())
         return
-    scripts = [load(name) for name in choose(args)]
-    for script in scripts:
-        script.parameters(args.size, args.data)  # refused before any work
-    for script in scripts:
-        tell(script(args.size, args.out, args.seed, args.data))
+    for row in run_rows(choose(args), args):
+        tell(row)
 
 
-def choose(args: argparse.Namespace) -> list[str]:
-    """The rows that the arguments name, in the order of ROWS. Raises ValueError where they name none."""
+def choose(args: argparse.Namespace) -> list[Script]:
+    """The rows that the arguments name, in the order of ROWS.
+
+    Raises ValueError where they name none, and for --data where a row takes none, before any work.
+    """
     unknown = [part for part in args.names if not any(name.startswith(part) for name in ROWS)]
     if unknown or not (args.names or args.all):
         allowed = f"--all, or of {', '.join(ROWS)}, or how some of them begin"
         checks.fail("NAME", allowed, unknown[0] if unknown else None)
-    return [name for name in ROWS if args.all or any(name.startswith(part) for part in args.names)]
+    scripts = [load(name) for name in ROWS if args.all or any(name.startswith(part) for part in args.names)]
+    for script in scripts:
+        script.parameters(args.size, args.data)
+    return scripts
+
+
+def run_rows(scripts: Sequence[Script], args: argparse.Namespace) -> Iterator[Row]:
+    """Each row as it is done, in order: a single one here, of several JOBS at a time, each in a process of its own."""
+    if len(scripts) < 2:
+        yield from (script(args.size, args.out, args.seed, args.data) for script in scripts)
+        return
+    with ThreadPoolExecutor(min(JOBS, os.cpu_count() or 1)) as pool, tqdm(total=len(scripts), unit="row") as bar:
+
+        def one(script: Script) -> Row:
+            row = _in_own_process(script, args)
+            bar.update()
+            return row
+
+        started = [pool.submit(one, script) for script in scripts]
+        try:
+            yield from (future.result() for future in started)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_own_process(script: Script, args: argparse.Namespace) -> Row:
+    """The row as another process leaves it. Raises OSError with its last words where it fails."""
+    options = ["--size", args.size, "--out", args.out, "--seed", str(args.seed)]
+    command = [sys.executable, "-m", "experiments.cli", "figures", script.name, *options]
+    command += [] if args.data is None else ["--data", args.data]
+    ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if ended.returncode:
+        words = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+        raise OSError(f"row {script.name}: {words[-1]}")
+    return rows.read(Path(args.out) / f"{script.name}.json")
 
 
 def tell(row: Row) -> None:

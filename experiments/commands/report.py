@@ -4,8 +4,7 @@ import argparse
 import time
 
 from experiments import page, reports
-from experiments.commands.figures import add_choice, choose, tell
-from experiments.figures import load
+from experiments.commands.figures import add_choice, choose, run_rows, tell
 
 ARGUMENTS = ("seed", "out")
 
@@ -18,11 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the rows asked for that the folder does not have, write report.html."""
-    folder, rows = reports.open_folder(args.out), []
-    for name in choose(args):
-        script = load(name)
-        found = None if args.again else script.done(args.size, args.out, args.seed)
-        rows.append(found or script(args.size, args.out, args.seed))
+    folder, scripts = reports.open_folder(args.out), choose(args)
+    kept = {} if args.again else {s.name: s.done(args.size, args.out, args.seed, args.data) for s in scripts}
+    made = run_rows([script for script in scripts if not kept.get(script.name)], args)
+    rows = []
+    for script in scripts:
+        rows.append(kept.get(script.name) or next(made))
         tell(rows[-1])
     text = page.render(rows, time.strftime("%Y-%m-%d %H:%M"))
     reports.replace(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
