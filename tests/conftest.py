@@ -1,6 +1,7 @@
 """Settings of the whole test session: float64 throughout, figures without a display, one BLAS thread."""
 
 import os
+import shutil
 
 os.environ["MPLBACKEND"] = "Agg"
 # before numpy loads: on a shared machine two threads that wait for each other made small products ten times slower
@@ -18,6 +19,25 @@ def _forget_compiled_programs():
     """Each program on CPU holds tens of memory maps; a process may have 65,530, and XLA crashes at the next one."""
     yield
     jax.clear_caches()
+
+
+BROWSER_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no chromium on this machine: the page is not tested")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=path, args=list(BROWSER_FLAGS))
+        yield launched
+        launched.close()
 
 
 LONGEST = ("test_cli_scaling", "test_frontier", "test_cli", "test_transforms", "test_momentum", "test_sweep")

@@ -99,7 +99,7 @@ def test_names_resolve(page):
         elif extra := re.fullmatch(r"\[(\w+)\]", token):
             assert extra.group(1) in EXTRAS, token
         elif command := re.match(r"rfm ([a-z][a-z-]*)", token):
-            assert command.group(1) in (*COMMANDS, "explore"), token
+            assert command.group(1) in COMMANDS, token
 
 
 @pytest.mark.parametrize("name", ["rfm.nothing", "theory.filters.nothing", "theory.nothing.filters"])

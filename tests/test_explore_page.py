@@ -5,7 +5,6 @@ import http.client
 import io
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,10 +16,6 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 PATIENCE = 200_000  # ms: a busy machine compiles slowly
 MODEL = "Bokeh.documents[0].get_model_by_name"
 START = "/?a=1.8&b=1.5&N=24&P=40&M=1000&stop=100"
@@ -47,19 +42,6 @@ def server(tmp_path_factory):
             process.kill()
             process.stdout.close()
             process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no chromium on this machine: the page is not tested")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

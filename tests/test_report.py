@@ -117,3 +117,26 @@ def test_wrong_folder(scripts, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["report", "X-1", "--out", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_it_fits_wide_and_narrow_screens(written, browser, width, height):
+    """In a real browser, from the file: nothing is cut off, figures are there, nothing is asked of the network."""
+    asked, context = [], browser.new_context(viewport={"width": width, "height": height})
+    try:
+        tab = context.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(written.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        images = tab.evaluate("[...document.images].map(image => [image.complete, image.naturalWidth])")
+        assert len(images) == 2
+        assert all(complete and size > 1000 for complete, size in images)
+        lit = tab.evaluate("getComputedStyle(document.querySelector('.badge.open')).backgroundColor")
+        assert lit == "rgb(238, 238, 238)"
+        shown = tab.evaluate("getComputedStyle(document.querySelector('thead')).display")
+        assert (shown == "none") == (width < 600)
+        tab.get_by_role("link", name="X-2").click()
+        assert tab.evaluate("document.getElementById('X-2').getBoundingClientRect().top") < height
+    finally:
+        context.close()
+    assert all(url.startswith(("file:", "data:")) for url in asked)

@@ -1,14 +1,12 @@
 """S3 on networks: what a finite width, and finite data, add to the loss where an infinite one has a limit."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from experiments import images, networks, plotting
-from experiments.findings import OPEN, REFINED, approaching, condition, exponent
+from experiments.findings import approaching, condition, exponent
 from experiments.fits import bootstrap_means, bootstrap_slope
 from experiments.rows import Script, Shown
 
@@ -17,7 +15,6 @@ ADAM = ("adam", 5e-4, 40)
 LATE = ("adam", 3e-3, 100)  # all training labels are learned: 1/width begins at larger widths
 # S3 expands the trained network in what the data change; a step of Adam is nearly a sign, which flips with a chance of
 # the order P^(-1/2): the outputs may approach their limit more slowly than 1/P, up to P^(-1/2)
-ROUGH, WHY = "Adam: distance from $P = \\infty$", "steps of fixed size are no smooth function of the data"
 SMALL = 32  # width of the networks whose data vary
 LAST = 3  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
 
@@ -56,8 +53,6 @@ def _draw(ax, index, name, title, sizes, points):
         label += f": slope $-${-slope:.3f} $\\pm$ {error:.3f}"
         finding = exponent(quantity, -slope, claimed=1.0, error=error)
         finding = approaching(finding, sizes, mean, 1.0)
-        if name == ROUGH and finding.verdict == OPEN and 0.5 < -slope < 1.0:
-            finding = dataclasses.replace(finding, verdict=REFINED, measured=f"{finding.measured}: above 1/2, {WHY}")
     else:
         finding = condition(quantity, "1", "not identified: within its error of zero", False)
     plotting.draw_pair(ax, sizes, points, sizes, mean[-1] * sizes[-1] / sizes, label, index)

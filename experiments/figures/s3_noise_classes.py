@@ -9,13 +9,12 @@ from tqdm import tqdm
 
 from experiments import images, networks, plotting
 from experiments.compare import standard_error
-from experiments.findings import CLOSE, CONFIRMED, CONTRADICTED, REFINED, Finding
+from experiments.findings import CLOSE, Finding, condition
 from experiments.fits import log_slope
 from experiments.rows import Script, Shown
 
 LR = 3e-3  # of Adam, full batches
 RECORDS = 12  # times at which training could stop
-LITTLE = 1 / 3  # of the change by the least noise: merging that changes the exponent by less nearly keeps it
 
 
 def show(
@@ -64,16 +63,14 @@ def show(
 def _noisy(name, each, first) -> Finding:
     """Another exponent? By more than two standard errors over seeds, of the same rows in both, and CLOSE."""
     moved = abs(np.mean(each - first)) > _near(each - first)
-    return Finding(f"alpha_D with {name}", "another", _told(each, first), CONFIRMED if moved else CONTRADICTED)
+    return condition(f"alpha_D with {name}", "another", _told(each, first), moved)
 
 
 def _merged(name, each, first, noisy) -> Finding:
-    """The same exponent? If not, one that changes little beside what noise of the exponents `noisy` (S,) does?"""
+    """The same exponent? And how much it changes beside what noise of the exponents `noisy` (S,) does."""
     change, least = abs(np.mean(each - first)), abs(np.mean(noisy - first))
-    nearly = REFINED if change < LITTLE * least else CONTRADICTED
     told = _told(each, first) + f", {change / least:.0%} of what the least noise does"
-    same = change <= _near(each - first)
-    return Finding(f"alpha_D with {name}", "the same", told, CONFIRMED if same else nearly)
+    return condition(f"alpha_D with {name}", "the same", told, change <= _near(each - first))
 
 
 def _near(difference) -> float:
