@@ -40,7 +40,15 @@ def browser():
         launched.close()
 
 
-LONGEST = ("test_cli_scaling", "test_frontier", "test_cli", "test_transforms", "test_momentum", "test_sweep")
+LONGEST = (
+    "test_figures",
+    "test_sweep",
+    "test_cli",
+    "test_notebooks",
+    "test_transforms",
+    "test_one_pass",
+    "test_momentum",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -59,7 +59,10 @@ STEPS = ["--times", "1", "60", "8"]
             ["--optimizer", "heavy-ball", "--momentum", "0.5", "--map", "rademacher", *STEPS], marks=pytest.mark.slow
         ),
         pytest.param(["--optimizer", "nesterov", "--momentum", "0.5", *STEPS], marks=pytest.mark.slow),
-        ["--optimizer", "gd", "--schedule", "cosine", "--map", "erf", "--ensemble", "2", "--bags", "2", *STEPS],
+        pytest.param(
+            ["--optimizer", "gd", "--schedule", "cosine", "--map", "erf", "--ensemble", "2", "--bags", "2", *STEPS],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_compare_with_own_theory(tmp_path, capsys, one_size, extra):
@@ -90,7 +93,7 @@ def test_compare_sgd_on_a_training_set_is_beside_full_batches(tmp_path, capsys, 
     assert all(row["theory_of"] == labels[row["axis"]] for row in rows if row["axis"] != "features")
 
 
-@pytest.mark.parametrize("name", ["adam", "sign-sgd"])
+@pytest.mark.parametrize("name", [pytest.param("adam", marks=pytest.mark.slow), "sign-sgd"])
 def test_compare_without_a_theory(tmp_path, capsys, one_size, name):
     assert main([*COMPARE, "--optimizer", name, *STEPS, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -140,6 +143,7 @@ def test_same_seed_same_numbers(tmp_path):
     assert first == second
 
 
+@pytest.mark.slow
 def test_compare_on_digits(tmp_path, capsys):
     assert main(["compare", "--data", "digits", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0
     assert "fitted to the spectrum of digits" in capsys.readouterr().out
@@ -149,6 +153,7 @@ def test_compare_on_digits(tmp_path, capsys):
     assert gaps[-1] < 0.2
 
 
+@pytest.mark.slow
 def test_double_descent(tmp_path, capsys):
     assert main(["double-descent", "--size", "24", *SMALL, "--out", str(tmp_path)]) == 0
     rows, _ = outputs(tmp_path, "double-descent")

@@ -12,6 +12,7 @@ def without_frontiers(a, b):
     return [law for law in laws.laws(a, b) if not law.name.startswith("compute")]
 
 
+@pytest.mark.slow
 def test_exponents(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
     assert main(["exponents", "--quick", "--out", str(tmp_path)]) == 0
@@ -42,6 +43,7 @@ def test_exponents_of_training_runs(tmp_path, capsys, monkeypatch):
     assert set(record["settings"]["fits"]) == {"time", "model", "data"}
 
 
+@pytest.mark.slow
 def test_phases(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.phases.POINTS", {"Ia": (0.75, 0.25), "Ib": (0.33, 0.45)})
     assert main(["phases", "--grid", "3", "--out", str(tmp_path)]) == 0
@@ -56,6 +58,7 @@ def test_phases(tmp_path, capsys, monkeypatch):
     assert max(gaps) < 0.06  # the slowest, near a boundary
 
 
+@pytest.mark.slow
 def test_frontier(tmp_path, capsys):
     arguments = ["--compute", "1e4", "--a", "1.5", "--b", "1.25", "--modes", "3000", "--seeds", "8", "--quick"]
     assert (
@@ -79,6 +82,7 @@ def test_frontier(tmp_path, capsys):
             )
 
 
+@pytest.mark.slow
 def test_scale_time(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.scale_time.SIZES", (32, 64))
     monkeypatch.setattr("experiments.scale_time.TRAINED", (32, 64))

@@ -146,6 +146,7 @@ def test_the_example_of_the_help_is_a_sweep(tmp_path):
     assert first != second
 
 
+@pytest.mark.slow
 def test_commands_compile_once_for_a_user(file, tmp_path):
     """The cache is a folder that nobody else may write; a second process adds nothing to it."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "RFM_CACHE": "on"}

@@ -42,7 +42,12 @@ def misses(found, expected, allowance):
 
 @pytest.mark.parametrize(
     ("name", "ensemble", "bags"),
-    [("flow", 16, 1), ("descent", 2, 3), ("ridge", 4, 2), ("one pass", 4, 1)],
+    [
+        ("flow", 16, 1),
+        pytest.param("descent", 2, 3, marks=pytest.mark.slow),
+        ("ridge", 4, 2),
+        pytest.param("one pass", 4, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_theory_within_error(name, ensemble, bags):
     """Allowance 1/N; the theory of one model, or of other bags, fails the same test."""

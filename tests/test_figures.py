@@ -26,8 +26,13 @@ from experiments.findings import (
 from experiments.plotting import new_figure
 from experiments.rows import Script, Shown
 
+# those that compile for less than 20 s; .ci/run runs all of them, by the command
+QUICK = ("S1-2d-f", "S1-8", "S1-11", "S2-T2", "S2-T3", "S3-dual", "S3-noise", "S3-4d", "S4")
 
-@pytest.mark.parametrize("name", ROWS)
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
+)
 def test_row(name, tmp_path):
     script = load(name)
     assert script.name == name

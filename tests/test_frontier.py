@@ -18,7 +18,11 @@ def risk(problem, optimizer, n, t, num_samples=INF):
     return theory.predict(problem, **args).risk[0]
 
 
-@pytest.mark.parametrize(("task", "exponent"), [((3.0, 1.5), 2 / 3), ((4.0, 1.5), 0.75), ((2.0, 1.5), 0.4)], ids=str)
+@pytest.mark.parametrize(
+    ("task", "exponent"),
+    [((3.0, 1.5), 2 / 3), pytest.param((4.0, 1.5), 0.75, marks=pytest.mark.slow), ((2.0, 1.5), 0.4)],
+    ids=str,
+)
 def test_exponents(task, exponent):
     """Exponents of N* and risk* in compute, where S1 says 0.800, 1.2 and 0.4."""
     size, at_best = exponents.frontier_exponents(*task)
@@ -61,9 +65,8 @@ PHASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "Ia" else pytest.param(name, marks=pytest.mark.slow) for name in PHASES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PHASES)
 def test_phases_of_one_pass_sgd(name):
     """Risk exponents on the theory, and closer to the formula with compute; alpha < 1/2 converges slowly."""
     (alpha, beta), tolerance = PHASES[name]

@@ -63,7 +63,7 @@ def test_stability_inverts_curvature(name, momentum):
     np.testing.assert_allclose(back, inside, rtol=1e-9)
 
 
-@both
+@pytest.mark.parametrize("name", ["Nesterov", pytest.param("HeavyBall", marks=pytest.mark.slow)])
 def test_few_steps_alone(name):
     """No later time beside them: the same as with one."""
     spec = TWO_TERM[name](0.2, 0.7)
@@ -91,7 +91,7 @@ def test_filter_step_by_step(name, momentum):
 
 
 @both
-@pytest.mark.parametrize("momentum", [0.5, 0.99])
+@pytest.mark.parametrize("momentum", [pytest.param(0.5, marks=pytest.mark.slow), 0.99])
 def test_theory_without_anything_random(name, momentum):
     """N = P = infinity: sum lam w^2 r_t(lam)^2."""
     lam, w = PROBLEM.eigenvalues, PROBLEM.target
@@ -145,7 +145,7 @@ def averaged(name, momentum, factor, n, p):
 @pytest.mark.parametrize(
     ("name", "momentum", "factor"),
     [
-        ("Nesterov", 0.8, 0.5),
+        pytest.param("Nesterov", 0.8, 0.5, marks=pytest.mark.slow),
         pytest.param("HeavyBall", 0.5, 0.5, marks=pytest.mark.slow),
         pytest.param("HeavyBall", 0.9, 0.2, marks=pytest.mark.slow),
     ],

@@ -56,7 +56,7 @@ def test_centre_and_scale(activation):
     np.testing.assert_allclose(scaled.population.scale, size**-0.5, rtol=1e-12)
 
 
-@pytest.mark.parametrize("sizes", [(40, 70), (70, 40)], ids=str)
+@pytest.mark.parametrize("sizes", [(40, 70), pytest.param((70, 40), marks=pytest.mark.slow)], ids=str)
 def test_signs_within_error(sizes):
     """Random signs in place of Gaussians: the same theory, four standard errors and 1/min(N, P)."""
     problem = rfm.power_law(1.8, 1.5, 150, noise_var=0.1)
@@ -71,7 +71,7 @@ def test_signs_within_error(sizes):
 
 
 @each_activation
-@pytest.mark.parametrize("sizes", [(60, INF), (60, 40)], ids=str)
+@pytest.mark.parametrize("sizes", [pytest.param((60, INF), marks=pytest.mark.slow), (60, 40)], ids=str)
 def test_neurons_near_theory(activation, sizes):
     """Neurons are not Gaussian and rows are not fresh: within 10 % of theory, and 7 % of Gaussian features.
 

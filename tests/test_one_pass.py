@@ -138,6 +138,7 @@ def test_oracle_in_numpy_against_theory():
     assert np.all(np.abs(risk.mean(0) - expected) < 4 * risk.std(0) / 20 + 2 * expected / n)
 
 
+@pytest.mark.slow
 def test_gap_falls_as_one_over_n():
     """N (mean over draws/theory - 1) at N = 12, 25, 50, 100: one constant within error, hence a slope of -1."""
     scaled, error = [], []

@@ -52,6 +52,7 @@ def coverage(truth, sets, seed):
     return np.mean(inside, axis=0)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_of_one_term():
     """60 sets: 95 % within four binomial standard errors; 500 of every kind in the slow test."""
     assert coverage(TRUTHS["one with floor"], 60, 0)[0] > 0.84

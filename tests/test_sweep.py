@@ -149,6 +149,7 @@ def test_a_larger_grid_reuses_what_is_there(whole, tmp_path, monkeypatch):
     assert not count
 
 
+@pytest.mark.slow
 def test_an_extension_that_was_killed(whole, tmp_path, monkeypatch):
     """Before its attributes are written: another extension, and the old grid, bring the arrays back into shape."""
     import zarr

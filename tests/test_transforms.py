@@ -85,7 +85,7 @@ def test_derivatives_against_differences(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "argument"), [("flow", "num_features"), pytest.param("ridge", "b", marks=pytest.mark.slow)]
+    ("name", "argument"), [pytest.param("flow", "num_features", marks=pytest.mark.slow), ("ridge", "b")]
 )
 def test_second_derivative_against_differences(name, argument):
     """grad of grad against differences of grad."""
