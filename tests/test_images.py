@@ -1,6 +1,7 @@
 """Real data from a name or a file, pooled and merged; rows that take a file, and those that refuse it."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -103,3 +104,12 @@ def test_rows_without_data_refuse_a_file(file, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "`data` must be left out for S1-2a-c" in error
     assert not list(tmp_path.glob("S*"))
+
+
+def test_missing_data_is_told_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert main(["figures", "S2-T2", "S3-noise", "--quick", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install 'random-feature-theory[data]'" in error
+    assert not list(tmp_path.iterdir())

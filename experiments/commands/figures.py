@@ -14,7 +14,7 @@ from tqdm import tqdm
 from experiments import reports, rows
 from experiments.figures import ROWS, load
 from experiments.rows import Row, Script
-from rfm import checks
+from rfm import checks, datasets
 
 ARGUMENTS = ("seed", "out")
 JOBS = 2  # rows at a time: compilation, most of a small row, uses one core
@@ -52,15 +52,17 @@ def run(args: argparse.Namespace) -> None:
 def choose(args: argparse.Namespace) -> list[Script]:
     """The rows that the arguments name, in the order of ROWS.
 
-    Raises ValueError where they name none, and for --data where a row takes none, before any work.
+    Raises ValueError where they name none, for --data where a row takes none, and as `datasets.load_classes` does for
+    data that a row needs and that cannot be had: before any work.
     """
     unknown = [part for part in args.names if not any(name.startswith(part) for name in ROWS)]
     if unknown or not (args.names or args.all):
         allowed = f"--all, or of {', '.join(ROWS)}, or how some of them begin"
         checks.fail("NAME", allowed, unknown[0] if unknown else None)
     scripts = [load(name) for name in ROWS if args.all or any(name.startswith(part) for part in args.names)]
-    for script in scripts:
-        script.parameters(args.size, args.data)
+    data = {script.parameters(args.size, args.data).get("data") for script in scripts} - {None}
+    for source in data:
+        datasets.load_classes(source)
     return scripts
 
 
