@@ -8,7 +8,7 @@ import theory
 from experiments import plotting
 from experiments.compare import AXES, whole
 from experiments.findings import REFINED, agreement, condition, exponent
-from experiments.fits import bootstrap_slope, log_slope
+from experiments.fits import bootstrap_slope, log_derivative, log_slope
 from experiments.rows import Script, Shown
 from theory import exponents
 
@@ -18,6 +18,7 @@ CURVE = rfm.log_times(1e-1, 1e6, 57)
 FIXED, END = 1000, 1e6  # the size that is held; the time that stands for the end of training
 FLOW, INF = rfm.GradientFlow(), np.inf
 EARLY, LARGE = 1e4, 1e6  # sizes where theory alone measures the early correction, and the last exponent
+LATE = 1e8  # and the time where it measures the one in time
 OTHER = {"features": "samples", "samples": "features"}
 SYMBOL = {"features": "N", "samples": "P"}
 LAST = {"features": (exponents.model_exponent, "model size"), "samples": (exponents.data_exponent, "data")}
@@ -77,15 +78,14 @@ def _against_size(ax, axis, x, times, simulated, predicted, unlimited):
     ax.plot(x[use], 0.7 * predicted.risk[0, -1] * (x[use] / x[0]) ** slope, "k", lw=1, label=f"slope $-${-slope:.3f}")
     plotting.finish(ax, AXES[axis], "risk", f"{SYMBOL[OTHER[axis]]} = {FIXED}; dots: {SYMBOL[axis]} = $\\infty$")
     finite = -log_slope(x[use], predicted.risk[use, -1])
-    sizes = {"num_features": INF, "num_samples": INF} | {f"num_{axis}": LARGE * np.exp([-0.1, 0.1])}
-    clean = rfm.power_law(A, B, None)
-    ends = [
-        theory.predict(clean, **(sizes | {f"num_{axis}": n}), optimizer=rfm.Ridge(0.0)).risk[0]
-        for n in sizes[f"num_{axis}"]
-    ]
+    clean, other = rfm.power_law(A, B, None), {f"num_{OTHER[axis]}": INF, "optimizer": rfm.Ridge(0.0)}
+
+    def ends(many):
+        return np.array([theory.predict(clean, **{f"num_{axis}": n}, **other).risk[0] for n in many])
+
     window = f"{x[use][0]:g} to {x[use][-1]:g}"
     return [
-        exponent(f"{name}, late, theory at {LARGE:g}", -np.log(ends[1] / ends[0]) / 0.2, claimed=A - 1.0,
+        exponent(f"{name}, late, theory at {LARGE:g}", -log_derivative(ends, LARGE), claimed=A - 1.0,
                  closed=known(A, B)),
         exponent(f"{name}, late, trained at {window}", -slope, closed=finite, error=error, known="theory there"),
     ]  # fmt: skip
@@ -100,17 +100,22 @@ def _early(ax, axis, x, times, simulated, predicted, unlimited):
     plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
     clean = whole(rfm.power_law(A, B, 1000))
     args = {"optimizer": FLOW, "times": np.array(TIMES), f"num_{OTHER[axis]}": INF}
-    added = [
-        theory.predict(clean, **{f"num_{axis}": n}, **args).risk for n in (*(EARLY * np.exp([-0.1, 0.1])), INF)
-    ]  # fmt: skip
-    slopes = -np.log((added[1] - added[2]) / (added[0] - added[2])) / 0.2  # (times,)
+    limit = theory.predict(clean, **{f"num_{axis}": INF}, **args).risk
+
+    def added(many):  # (sizes, times)
+        return np.array([theory.predict(clean, **{f"num_{axis}": n}, **args).risk - limit for n in many])
+
     at = np.searchsorted(times, TIMES[0])
     anchor = 0.6 * (predicted.risk[-1, at] - unlimited[at])
     ax.plot(x[-3:], anchor * x[-1] / x[-3:], "k", lw=1, label="slope $-1$")
     ax.legend(fontsize=6.5, frameon=False)
     return [
-        exponent(f"correction, t = {t:g}, theory at {EARLY:g}", s, claimed=1.0)
-        for t, s in zip((TIMES[0], TIMES[-1]), slopes[[0, -1]], strict=True)
+        exponent(
+            f"correction, t = {TIMES[i]:g}, theory at {EARLY:g}",
+            -log_derivative(lambda many, i=i: added(many)[:, i], EARLY),
+            claimed=1.0,
+        )
+        for i in (0, -1)
     ]
 
 
@@ -128,12 +133,10 @@ def _against_time(ax, axis, x, times, simulated, predicted):
     ax.plot(at, 0.7 * predicted.risk[-1, window][0] * (at / at[0]) ** slope, "k", lw=1, label=f"slope $-${-slope:.3f}")
     plotting.finish(ax, AXES["time"], "risk", f"{SYMBOL[OTHER[axis]]} = {FIXED}")
     finite = -log_slope(at, predicted.risk[-1, window])
-    far = np.array([1e8, 1e8 * np.exp(0.2)])
-    late = theory.predict(
-        rfm.power_law(A, B, None), num_features=INF, num_samples=INF, optimizer=FLOW, times=far
-    ).risk  # fmt: skip
+    clean, infinite = rfm.power_law(A, B, None), {"num_features": INF, "num_samples": INF, "optimizer": FLOW}
+    late = log_derivative(lambda many: theory.predict(clean, **infinite, times=many).risk, LATE)
     return [
-        exponent("time, theory at 1e8, all sizes infinite", -np.log(late[1] / late[0]) / 0.2, claimed=0.4,
+        exponent(f"time, theory at {LATE:g}, all sizes infinite", -late, claimed=0.4,
                  closed=exponents.time_exponent(A, B)),
         exponent(f"time, trained at 1 to 30, {SYMBOL[axis]} = {x[-1]:g}", -slope, closed=finite, error=error,
                  known="theory there"),
