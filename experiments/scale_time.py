@@ -30,7 +30,7 @@ FEW_CLOCK = rfm.log_times(1e-2, LONGEST, 46)  # where models are trained
 SMALL, BIG = 128, 1024  # sizes of the cross-prediction
 STEPS = 3000
 TRAINED = (32, 64, 128, 256)  # sizes that other algorithms train
-DATA = (256, 1024)  # training samples with noisy labels
+SAMPLES = (256, 1024)  # training samples with noisy labels
 ALGORITHMS = ("gradient descent", "Adam", "sign-SGD")
 REACH = 0.6  # part of the risk at the start that they are to reach
 NOISE_SIZES, NOISE_SAMPLES, NOISE_EARLY = (1e5, 1e6), (1e4, 1e5, 1e6), 0.01
@@ -45,7 +45,7 @@ UNITS = {"standard": "variance 1", "ntk": "variance 1/N"}  # of features, by par
 class Setting:
     """The power law of a panel, its label noise where there is any, and the models that it trains.
 
-    sizes: trained by gradient flow; pair: small and big model of the cross-prediction; data: training samples with
+    sizes: trained by gradient flow; pair: small and big model of the cross-prediction; samples: training sets with
     noisy labels; stepped, steps, algorithms: sizes, lengths of training and algorithms where steps are taken.
     """
 
@@ -59,7 +59,7 @@ class Setting:
     pair: tuple[int, int] = (SMALL, BIG)
     stepped: tuple[int, ...] = TRAINED
     steps: int = STEPS
-    data: tuple[int, ...] = DATA
+    samples: tuple[int, ...] = SAMPLES
     algorithms: tuple[str, ...] = ALGORITHMS
 
     @property

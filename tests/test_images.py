@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import images
+from experiments import figures, images
 from experiments.cli import main
+from experiments.rows import SIZES
 from rfm import datasets
 
 RNG = np.random.default_rng(5)
@@ -113,3 +114,10 @@ def test_missing_data_is_told_before_any_work(tmp_path, capsys, monkeypatch):
     assert error.count("\n") == 1
     assert "pip install 'random-feature-theory[data]'" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_name_real_data_only():
+    """A row's `data` is what --data replaces and what is loaded before any work."""
+    for row in map(figures.load, figures.ROWS):
+        for size in SIZES:
+            assert row.parameters(size).get("data", "digits") in datasets.NAMES, row.name

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     few = slice(3 if args.quick else None)
     setting = st.Setting(
         args.seed, args.a, args.b, args.noise, args.modes, args.seeds, st.SIZES[few], (st.SMALL, st.BIG), st.TRAINED,
-        st.STEPS, st.DATA[:1] if args.quick else st.DATA,
+        st.STEPS, st.SAMPLES[:1] if args.quick else st.SAMPLES,
     )  # fmt: skip
     figure, axes = plotting.new_figure(2, 4)
     findings, rows = [], []

@@ -39,7 +39,7 @@ def panel(ax, setting):
                 *([one[name] for one in chosen] for name in ("x", "added")), color="0.6", ls=ls, lw=1.0, label=label
             )
     table, samples, known, sizes = [{"row": "T5", **one} for one in points], [], [], []
-    for index, (n, p) in enumerate((n, p) for n in _ends(setting) for p in setting.data):
+    for index, (n, p) in enumerate((n, p) for n in _ends(setting) for p in setting.samples):
         clock = np.geomspace(*(np.array(EARLY) * min(n, p)) ** b, SHORT)
         added, line = _train(setting, n, p, clock), st.noise_added(lambda v: _problem(setting, v), n, p, clock)
         x = clock ** (1 / b) / p
@@ -94,7 +94,7 @@ def surface(ax, setting):
 def cuts(ax, setting):
     """Cuts through the surface at fixed t, trained: a U in model size early, the peak at N = P late."""
     problem = rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES), setting.noise)
-    n = CUT_SIZES if len(setting.data) > 1 else CUT_SIZES[::4]
+    n = CUT_SIZES if len(setting.samples) > 1 else CUT_SIZES[::4]
     keys = jax.random.split(jax.random.key(setting.seed), CUT_SEEDS * setting.seeds)
     args = dict(num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=np.array(CUT_TIMES), parametrization="standard")
     trained = rfm.sweep(problem, {"num_features": n}, keys, **args)
@@ -160,7 +160,7 @@ main = Script(
     source=st.SOURCE + "unified scaling laws",
     claim="size and time act as N t: so does the sensitivity to noise, and double descent",
     show=st.shower(panel, surface, cuts),
-    full=dict(modes=2000, seeds=16, noise=0.1, sizes=(64, 128, 256, 512), data=st.DATA),
-    smoke=dict(modes=500, seeds=4, noise=0.1, sizes=(32, 64), data=(64,)),
+    full=dict(modes=2000, seeds=16, noise=0.1, sizes=(64, 128, 256, 512), samples=st.SAMPLES),
+    smoke=dict(modes=500, seeds=4, noise=0.1, sizes=(32, 64), samples=(64,)),
     limits="S2's networks on images are not trained here: random features only",
 )
