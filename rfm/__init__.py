@@ -6,10 +6,11 @@ arguments and gives the closed form. The convention of risk is stated in `rfm.pr
 
 from rfm.curve import Curve, log_times
 from rfm.exact import exact
+from rfm.from_data import from_features, from_inputs, from_kernel
 from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
-from rfm.problem import Problem, from_features, from_inputs, power_law, white
+from rfm.problem import Problem, power_law, white
 from rfm.simulate import simulate
-from rfm.sweep import Sweep, load_sweep, sweep
+from rfm.sweep import Sweep, sweep
 
 __version__ = "0.1.0"
 
@@ -27,7 +28,7 @@ __all__ = [
     "exact",
     "from_features",
     "from_inputs",
-    "load_sweep",
+    "from_kernel",
     "log_times",
     "power_law",
     "simulate",

@@ -161,6 +161,8 @@ def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:
     floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
     if setting.batch_size is not None:
         floats += max(BLOCK, setting.batch_size * (n + 1))
+    if problem.population is not None:
+        floats += num_times * len(problem.population.rows)
     if neural(setting):
         floats += (len(problem.population.rows) + problem.population.inputs.shape[1]) * n
     return floats * plan.models

@@ -14,7 +14,7 @@ from rfm.problem import Problem
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
 BLOCK = 2**14  # random numbers for SGD that one model draws at a time
 
-ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `problem.KERNELS`
+ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `from_data.KERNELS`
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
 
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else
@@ -83,7 +83,7 @@ def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
         phi, labels = neurons(problem, setting, keys.features), jnp.asarray(problem.population.labels)
         if math.isinf(p):
             return Draw(None, phi.T @ phi / len(phi), phi.T @ labels / len(phi))
-        rows = _rows(problem, p, keys.data)
+        rows = sampled_rows(problem, p, keys.data)
         return Draw(phi[rows], None, labels[rows] + _label_noise(problem, p, keys.data))
 
     if math.isinf(p):
@@ -98,7 +98,7 @@ def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
 
     labels = _label_noise(problem, p, keys.data)
     if problem.population is not None:
-        labels = labels + jnp.asarray(problem.population.labels)[_rows(problem, p, keys.data)]
+        labels = labels + jnp.asarray(problem.population.labels)[sampled_rows(problem, p, keys.data)]
 
     def add(i, total):
         product, labels = total
@@ -173,12 +173,12 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> 
         rows = jnp.asarray(problem.population.rows)
         # the last chunk runs over the end: slice from a padded matrix
         padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
-        return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[_rows(problem, p, key)], w
+        return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[sampled_rows(problem, p, key)], w
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
     return normal(key, (p, length)) * jnp.sqrt(lam), w
 
 
-def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
+def sampled_rows(problem: Problem, num_samples: int, key: Array) -> Array:
     """Which rows of the population are the training set, (P,): distinct ones, as in a real training set.
 
     Sampling with replacement repeats rows and moves the interpolation peak: on 1,797 digits at N = 512, P = 1024
@@ -191,7 +191,7 @@ def _rows(problem: Problem, num_samples: int, key: Array) -> Array:
 def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     # the labels of a population carry what its rows leave unexplained already
     known = 0.0 if problem.population is None else problem.population.unexplained
-    variance = jnp.asarray(problem.noise_var - known, float)
+    variance = jnp.maximum(jnp.asarray(problem.noise_var - known, float), 0.0)
     return jnp.sqrt(variance) * normal(jax.random.fold_in(key, _NOISE), (num_samples,))
 
 

@@ -17,7 +17,7 @@ from rfm.grid import SIZES, Axes, exponents, finite_or_none, numbers_of, place_p
 from rfm.one_pass import expect_one_pass
 from rfm.optimizers import Optimizer, resolve
 from rfm.problem import Problem, power_law
-from rfm.run import check, check_members
+from rfm.run import check, check_members, check_rows
 
 ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
 # a run has diverged where its training loss is so many times that of zero weights; stable momentum may reach 1e4
@@ -84,6 +84,7 @@ def groups_of(
         here = dataclasses.replace(here, noise_var=noisiest)
         setting = check(here, Setting(own["num_features"], own["num_samples"], *kinds), algorithm, times, keys)
         members = check_members(own["ensemble"], own["bags"])
+        check_rows(here, setting, members[1])
         method, _, spectrum = choose(here, setting.num_samples, algorithm)
         if method is expect_one_pass and members != (1, 1):
             checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)

@@ -37,16 +37,19 @@ class PowerLawTail:
 
 @pytree
 class Population:
-    """A finite real population, in the eigenbasis of its covariance.
+    """Real rows to train and to test on, in the eigenbasis of their covariance.
 
-    rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl; labels: (n,); unexplained: variance of the labels
-    that no linear function of the rows explains. A problem's noise_var beyond it is fresh noise on every sample.
-    inputs: (n, d) what neurons of `activation` see, and the factor `scale` that normalizes them, where the rows are
-    those of their kernel.
+    rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl, and target (m,) or (m, K), the best linear
+    predictor on them: what these rows are, where the problem's own eigenvalues and target are an estimate of what they
+    come from. labels: (n,) or (n, K); unexplained: the label noise in them, estimated. A problem's noise_var beyond it
+    is fresh noise on every sample. inputs: (n, d) what neurons of `activation` see, and the factor `scale` that
+    normalizes them, where the rows are those of their kernel.
     """
 
     rows: Array
     labels: Array
+    eigenvalues: Array
+    target: Array
     unexplained: Array
     inputs: Array | None = None
     scale: Array = 1.0
@@ -58,7 +61,7 @@ class Problem:
     """A linear teacher on features with a given spectrum.
 
     eigenvalues: (m,) positive, decreasing; target: (m,) coefficients w; noise_var: () label-noise variance.
-    tail: the modes beyond m, if any, by formula; population: real rows to sample in place of Gaussians, if any.
+    tail: the modes beyond m, if any, by formula; population: real rows to train on in place of Gaussians, if any.
 
     Raises ValueError for eigenvalues that are not positive, decreasing and finite, a target of another shape or
     not finite, or negative noise.
@@ -89,7 +92,7 @@ class Problem:
         checks.number("noise_var", self.noise_var, 0.0, "a finite variance >= 0", inclusive=True)
         if self.population is not None and self.noise_var < self.population.unexplained:
             least = float(self.population.unexplained)
-            checks.fail("noise_var", f">= {least:.6g}, what the rows leave unexplained", self.noise_var)
+            checks.fail("noise_var", f">= {least:.6g}, the noise in the labels of the rows", self.noise_var)
 
     @property
     def num_modes(self) -> float | int:
@@ -100,6 +103,19 @@ class Problem:
         if num_modes is None or is_traced(num_modes):
             return math.inf if num_modes is None else num_modes
         return int(num_modes)
+
+    def outputs(self) -> list["Problem"]:
+        """What is trained on: this problem, or its population's rows at their own covariance, a problem an output."""
+        if self.population is None:
+            return [self]
+        p = self.population
+        targets, labels = (np.asarray(x).reshape(len(x), -1).T for x in (p.target, p.labels))
+        share = len(labels)  # of the noise
+        return [
+            Problem(p.eigenvalues, w, self.noise_var / share, None,
+                    dataclasses.replace(p, labels=y, target=w, unexplained=p.unexplained / share))
+            for w, y in zip(targets, labels, strict=True)
+        ]  # fmt: skip
 
     def modes(self, start: int, length: int) -> tuple[Array, Array]:
         """(eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.
@@ -153,85 +169,6 @@ def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
     """
     ones = np.ones(checks.count("num_modes", num_modes, "an integer >= 1"))
     return Problem(ones, ones, noise_var)
-
-
-def from_features(
-    features: Array, labels: Array, noise_var: float = 0.0, center: bool = True, normalize: bool = True
-) -> Problem:
-    """A finite real population: its covariance spectrum, target coefficients and the rows themselves.
-
-    features: (n, d) one row a sample, e.g. random ReLU features of images; labels: (n,); noise_var: fresh label
-    noise on top. `center` subtracts the means; `normalize` divides features by the root of the largest
-    eigenvalue, so that time is in units of the fastest mode. The best linear predictor on the rows is the target;
-    what it leaves unexplained is added to the problem's noise_var. A training set is a sample of distinct rows,
-    and risk is over all of them: theory, which knows no finite population, is good to order P/n.
-
-    Raises ValueError for wrong shapes, values that are not finite, or features without variance.
-    """
-    x, y = _as_float64("features", features), _as_float64("labels", labels)
-    if x.ndim != 2 or x.shape[0] < 2:
-        checks.fail("features", "a matrix (n, d) of at least two rows", x.shape)
-    if y.shape != x.shape[:1]:
-        checks.fail("labels", f"of shape ({x.shape[0]},), one a row of features", y.shape)
-    for name, value in (("features", x), ("labels", y)):
-        if not np.all(np.isfinite(value)):
-            checks.fail(name, "finite", "an array with NaN or infinity")
-    checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
-    if center:
-        x, y = x - x.mean(0), y - y.mean()
-    n = len(x)
-    left, singular, _ = np.linalg.svd(x, full_matrices=False)
-    # a singular value below this is rounding of the largest one
-    keep = singular > singular[0] * max(x.shape) * np.finfo(float).eps
-    if not keep.any():
-        checks.fail("features", "of non-zero variance", "constant")
-    left, singular = left[:, keep], singular[keep]
-    scale = singular[0] if normalize else math.sqrt(n)
-    eigenvalues = (singular / scale) ** 2
-    rows = left * np.sqrt(n * eigenvalues)  # (n, m), mean of rows_k rows_l = eigenvalues_k delta_kl
-    target = rows.T @ y / (n * eigenvalues)
-    unexplained = np.mean((y - rows @ target) ** 2)
-    population = Population(rows, y, unexplained)
-    return Problem(eigenvalues, target, unexplained + noise_var, population=population)
-
-
-def from_inputs(
-    inputs: Array, labels: Array, activation: str, noise_var: float = 0.0, center: bool = True, normalize: bool = True
-) -> Problem:
-    """The kernel of a random hidden layer on a finite real population: `simulate(features=activation)` draws the layer.
-
-    inputs: (n, d); labels: (n,); activation: "relu" or "erf". The kernel is K(x, x') = E_w s(w x) s(w x'), w ~ N(0, 1):
-    the arc-cosine kernel of degree 1 (Cho and Saul 2009) or the arcsine kernel (Williams 1997). Its eigenvectors are
-    the rows of the problem, so that theory, Gaussian features and real neurons are compared at one spectrum.
-    `center`, `normalize` and errors as in `from_features`.
-    """
-    x = _as_float64("inputs", inputs)
-    checks.one_of("activation", activation, tuple(KERNELS))
-    if x.ndim != 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
-        checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
-    kernel = KERNELS[activation](x @ x.T)
-    if center:
-        kernel = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
-    values, basis = np.linalg.eigh(kernel)
-    scale = math.sqrt(len(x) / values[-1]) if normalize else 1.0
-    problem = from_features(basis * np.sqrt(values.clip(0.0)), labels, noise_var, center, normalize)
-    population = dataclasses.replace(problem.population, inputs=x, scale=scale, activation=activation)
-    return dataclasses.replace(problem, population=population)
-
-
-def _arc_cosine(gram: np.ndarray) -> np.ndarray:
-    norm = np.sqrt(np.diag(gram))
-    size = np.outer(norm, norm)
-    cosine = np.clip(gram / np.where(size > 0, size, 1.0), -1.0, 1.0)
-    return size / (2 * np.pi) * (np.sqrt(1 - cosine**2) + (np.pi - np.arccos(cosine)) * cosine)
-
-
-def _arcsine(gram: np.ndarray) -> np.ndarray:
-    size = 1 + 2 * np.diag(gram)
-    return 2 / np.pi * np.arcsin(2 * gram / np.sqrt(np.outer(size, size)))
-
-
-KERNELS = {"relu": _arc_cosine, "erf": _arcsine}
 
 
 def _as_float64(name: str, value: object) -> Array:

@@ -1,6 +1,7 @@
 """What simulation and exact solution share: checks, and batches of seeds that fit in memory."""
 
 import contextlib
+import dataclasses
 import math
 import threading
 import warnings
@@ -36,9 +37,22 @@ def run(
     split: str,
     progress: bool,
 ) -> Curve:
-    """Draw, solve with `method` and evaluate every seed, in batches that fit in memory."""
+    """Draw, solve with `method` and evaluate every seed, in batches that fit in memory; a sum over outputs."""
     setting = check(problem, setting, optimizer, times, keys)
     ensemble, bags = check_members(ensemble, bags)
+    check_rows(problem, setting, bags)
+    shared = (setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
+    curves = [_run_one(output, *shared) for output in problem.outputs()]
+    if len(curves) == 1:
+        return curves[0]
+    ends = min(curves, key=lambda curve: len(curve.times))
+    total = {
+        name: sum(getattr(curve, name)[..., : len(ends.times)] for curve in curves) for name in ("risk", "train_loss")
+    }
+    return dataclasses.replace(ends, **total, converged=all(curve.converged for curve in curves))
+
+
+def _run_one(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress) -> Curve:
     times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
     risk, train_loss, steps = [], [], math.inf
     with float64():
@@ -68,7 +82,7 @@ def run(
             f"training diverged: the squared norm of the weights passed {LARGEST:.0e} after {steps + 1} of "
             f"{times[-1]:.0f} steps; the curve ends at the last time before"
         )
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
         risk, train_loss, times = (x[..., times <= steps] for x in (risk, train_loss, times))
     finite = bool(np.isfinite(risk).all() and np.isfinite(train_loss).all())
     converged = finite and not message
@@ -78,7 +92,7 @@ def run(
 def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array | None, keys: Array) -> Setting:
     """Refuse what cannot be run; return the setting with whole sizes as int."""
     _refuse_tracers(problem, optimizer, times, keys)
-    if math.isinf(problem.num_modes):
+    if math.isinf(problem.num_modes) and problem.population is None:
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
     n, p = setting.num_features, setting.num_samples
     checks.size("num_features", n, integer=True)
@@ -96,8 +110,6 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
         checks.fail("num_samples", "finite where num_features is infinite (nothing random is left)", p)
     if math.isinf(n) and setting.parametrization == "standard":
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", n)
-    if problem.population is not None and math.isfinite(p) and p > len(problem.population.rows):
-        checks.fail("num_samples", f"at most the {len(problem.population.rows)} rows of the population", p)
     check_times(optimizer, times)
     if math.isinf(n) and isinstance(optimizer, SGD | Optax):  # its weights are those of samples: another algorithm
         checks.fail("num_features", f"finite for {type(optimizer).__name__}", n)
@@ -107,12 +119,23 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
         if math.isinf(optimizer.batch_size) or optimizer.batch_size > most:
             checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", optimizer.batch_size)
         if math.isinf(p) and population is not None and problem.noise_var > population.unexplained:
-            checks.fail("noise_var", "what the rows leave unexplained, where SGD draws from a population for ever",
+            checks.fail("noise_var", "the noise in the labels, where SGD draws from a population for ever",
                         problem.noise_var)  # fmt: skip
     if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
         checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)
     batch_size = int(optimizer.batch_size) if isinstance(optimizer, SGD) else None
     return Setting(*(x if math.isinf(x) else int(x) for x in (n, p)), *setting[2:4], batch_size)
+
+
+def check_rows(problem: Problem, setting: Setting, bags: int) -> None:
+    """Refuse training sets of real rows that leave none to test on."""
+    if problem.population is None or math.isinf(setting.num_samples):
+        return
+    most = (len(problem.population.rows) - 1) // bags
+    if setting.num_samples > most:
+        sets = "" if bags == 1 else f" for {bags} bags"
+        allowed = f"at most {most}{sets}: of the {len(problem.population.rows)} rows some are left to test on"
+        checks.fail("num_samples", allowed, setting.num_samples)
 
 
 def _refuse_tracers(*values: object) -> None:

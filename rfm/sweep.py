@@ -43,6 +43,17 @@ class Sweep:
     keys: Array | None
     kind: str
 
+    @staticmethod
+    def load(path: str | Path) -> "Sweep":
+        """All that a store holds, axes in increasing order. Raises ValueError where there is no store."""
+        if not Path(path).exists():
+            checks.fail("path", "a store of a sweep", str(path))
+        found = store.open_store(Path(path), "r")
+        times, keys = store.times_and_keys(found)
+        everything = Axes({name: np.sort(values) for name, values in found.axes.values.items()})
+        results = store.load(found, everything, len(keys))
+        return Sweep(everything.values, times, *results, keys, store.settings_of(found)["kind"])
+
     @property
     def missing(self) -> np.ndarray:
         """Runs that a store has not yet, (axes..., S)."""
@@ -118,6 +129,12 @@ def sweep(
     Raises ValueError for wrong arguments, a store that is foreign, damaged or of another sweep, or too little memory
     for one run; OSError where the store cannot be written. What is in the store stays as it is.
     """
+    outputs = problem.outputs()
+    if len(outputs) > 1:
+        checks.fail(
+            "problem", "one of labels (n,) in a sweep (`simulate` sums over outputs)", f"{len(outputs)} outputs"
+        )
+    problem = outputs[0]
     grid_axes = axes(grid, problem, optimizer)
     sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, sizes)
@@ -162,17 +179,6 @@ def sweep(
         text = f"{diverged.sum()} of {diverged.size} runs diverged: inf in the result from there on"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
     return Sweep(grid_axes.values, times, *results, keys, kind)
-
-
-def load_sweep(path: str | Path) -> Sweep:
-    """All that a store holds, axes in increasing order. Raises ValueError where there is no store."""
-    if not Path(path).exists():
-        checks.fail("path", "a store of a sweep", str(path))
-    found = store.open_store(Path(path), "r")
-    times, keys = store.times_and_keys(found)
-    everything = Axes({name: np.sort(values) for name, values in found.axes.values.items()})
-    results = store.load(found, everything, len(keys))
-    return Sweep(everything.values, times, *results, keys, store.settings_of(found)["kind"])
 
 
 @contextlib.contextmanager

