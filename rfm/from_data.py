@@ -8,7 +8,17 @@ import numpy as np
 
 from rfm import checks
 from rfm.problem import Array, Population, Problem
-from rfm.rows import PARTS, Moments, blocks, check_features, check_labels, kernel_of, moments, refuse_too_large
+from rfm.rows import (
+    PARTS,
+    Moments,
+    blocks,
+    check_features,
+    check_labels,
+    kernel_of,
+    middle_row,
+    moments,
+    refuse_too_large,
+)
 from rfm.spectra import Estimate, Sample, estimate
 
 LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
@@ -114,7 +124,7 @@ def estimate_features(
     estimated = estimate(sample, scale)
     some = np.random.default_rng(seed).permutation(n)[:SPREAD_ROWS]
     x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in np.sort(some)])
-    x = x - (np.asarray(features[n // 2], np.float64) + mean) if center else x
+    x = x - (middle_row(features) + mean) if center else x
     spread = _spread(x @ basis, sample.eigenvalues)
     halves = _halves(PARTS, replicas, seed)
     samples = [_sample_of(_sum([parts[i] for i in half]), center, d)[0] for half in halves]
@@ -241,10 +251,10 @@ def _check_kernel(kernel: Array, center: bool) -> np.ndarray:
 def _kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; refuses what is none."""
     values, basis = np.linalg.eigh(_centered(kernel, center))
+    if values[0] < -NEGATIVE * np.abs(values).max():
+        checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
     if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
         checks.fail("kernel", "of non-zero variance", "constant" if center else "zero")
-    if values[0] < -NEGATIVE * values[-1]:
-        checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
     rank = int(np.sum(values > values[-1] * len(kernel) * np.finfo(float).eps))
     if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
         allowed = f"of full rank, or num_modes={rank} (features of finitely many modes, or inputs that repeat)"

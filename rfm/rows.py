@@ -76,7 +76,7 @@ def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, see
     outputs = labels.shape[1]
     refuse_too_large(8 * (parts + 3) * columns**2, f"{columns} columns", "take fewer of them")
     part = np.random.default_rng(seed).permutation(rows) % parts
-    middle = np.asarray(features[rows // 2], np.float64) if center else np.zeros(columns)
+    middle = middle_row(features) if center else np.zeros(columns)
     labels = labels - labels.mean(0) if center else labels
     nothing = (np.zeros(columns), np.zeros(outputs), np.zeros((columns, columns)), np.zeros((columns, outputs)))
     found = [Moments(0, *(x.copy() for x in nothing), np.zeros(outputs)) for _ in range(parts)]
@@ -88,6 +88,12 @@ def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, see
             of_block = Moments(len(xi), xi.sum(0), yi.sum(0), xi.T @ xi, xi.T @ yi, (yi**2).sum(0))
             found[i] = found[i].plus(of_block)
     return found
+
+
+def middle_row(features: Any) -> np.ndarray:
+    """(d,) of the row that sums are taken about."""
+    row = len(features) // 2
+    return next(iter(blocks(features[row : row + 1], 1, features.shape[1])))[1][0]
 
 
 def kernel_of(features: Any, center: bool) -> np.ndarray:

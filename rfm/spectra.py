@@ -35,7 +35,7 @@ SURE, PER_ROW = (
     0.01,
     2.0,
 )  # a correction of mode k of n rows is of relative size SURE + PER_ROW k/n, before it is fitted
-WINDOW = (1 / 16, 1.0)  # of the resolved modes: where the exponents are read off
+WINDOW = (1 / 16, 1 / 2)  # of the resolved modes: where the exponents are read off; halves of the rows resolve these
 STEEPEST = 8.0  # exponents of a tail
 SHALLOWEST = 1.05  # of one with infinitely many modes, whose sum has to converge
 
