@@ -14,7 +14,7 @@ KEY = jax.random.key(1)
 SMALL = dict(num_train=15, key=KEY, width=6, steps=30, batch_size=5)
 
 
-@pytest.fixture(scope="module", params=[(1, "ntk"), (2, "ntk"), (2, "standard")], ids=str)
+@pytest.fixture(scope="module", params=[(1, "standard"), (2, "ntk")], ids=str)
 def trained(request):
     depth, parametrization = request.param
     return network_features.fit(INPUTS, LABELS, depth=depth, parametrization=parametrization, **SMALL)
@@ -62,10 +62,10 @@ def test_blocks_do_not_show(trained, monkeypatch):
 
 def test_tangent_features_average_to_the_kernel(trained):
     """Within five standard errors of every entry; not of a kernel that is a tenth larger."""
-    features = network_features.tangent_features(trained, INPUTS, 40_000, KEY)
-    kernel = network_features.tangent_kernel(trained, INPUTS)
-    products = features[:, None, :6_000] * features[None, :, :6_000] * features.shape[1]
-    error = products.std(2) / np.sqrt(features.shape[1])
+    features = network_features.tangent_features(trained, INPUTS[:12], 40_000, KEY)
+    kernel = network_features.tangent_kernel(trained, INPUTS[:12])
+    products = features[:, None] * features[None]  # (12, 12, 40,000)
+    error = products.std(2) * np.sqrt(features.shape[1])
     gap = np.abs(features @ features.T - kernel) / error
     assert gap.max() < 5.0
     assert np.max(np.abs(features @ features.T - 1.1 * kernel) / error) > 5.0
