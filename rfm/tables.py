@@ -84,20 +84,22 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
                     checks.fail("file", f"a table of numbers, but column {name!r} is {kind}", file)
             check_fits(file, 8 * n * len(schema.names))
             features = np.empty((n, len(names)))
-            start, labels = 0, []
-            for batch in table.iter_batches(_rows_of_block(len(schema.names))):
-                for j, name in enumerate(names):
-                    column = batch.column(name)
+            group = max(1, BLOCK // max(1, n))  # columns at a time: groups of rows may be as large as the file
+            for start in range(0, len(names), group):
+                part = table.read(names[start : start + group])
+                for j, name in enumerate(names[start : start + group], start):
+                    column = part.column(name)  # by name: "x" reads "x.1" too
                     if column.null_count:
-                        row = start + column.is_null().to_pylist().index(True)
+                        row = column.is_null().to_pylist().index(True)
                         checks.fail("file", f"a table of numbers, but row {row} of column {name!r} is empty", file)
-                    features[start : start + len(batch), j] = column.to_numpy(zero_copy_only=False)
-                labels.extend(zip(*(batch.column(schema.names[i]).to_pylist() for i in chosen), strict=True))
-                start += len(batch)
+                    features[:, j] = column.to_numpy()
+            chosen = [schema.names[i] for i in chosen]
+            part = table.read(chosen)
+            labels = list(zip(*(part.column(name).to_pylist() for name in chosen), strict=True))
     except (pa.ArrowException, OSError) as error:
         checks.fail("file", f"a Parquet file ({str(error).splitlines()[0]})", file)
     check_finite("file", features, lambda i, j: f"row {i} of column {names[j]!r}")
-    return features, _label_array(file, labels, [schema.names[i] for i in chosen])
+    return features, _label_array(file, labels, chosen)
 
 
 def check_finite(argument: str, matrix: np.ndarray, place: Callable[..., str]) -> None:

@@ -100,7 +100,7 @@ def test_npy_larger_than_memory(folder, monkeypatch):
     files.read(folder.npy("x.npy", X), folder.npy("y.npy", Y))
     refused(f"it takes {(2 * 128 + 40 * 8) / 1e9:.3g} GB", folder.npz(X=X, y=Y))
     refused(".npy file, which stay on disk", folder.npz(X=X, y=Y))
-    monkeypatch.setattr(tables, "BLOCK", 16)  # four rows
+    monkeypatch.setattr(tables, "BLOCK", 16)  # four rows, or one column
     refused(".npy file, which stay on disk", folder.csv())
     refused(".npy file, which stay on disk", folder.parquet(**columns(), y=Y))
 
@@ -128,7 +128,7 @@ def test_kernel(folder):
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_tables(folder, kind, monkeypatch):
     """Labels named y, or last, or told; text as classes; in blocks that do not fit the number of rows."""
-    monkeypatch.setattr(tables, "BLOCK", 16)  # four rows
+    monkeypatch.setattr(tables, "BLOCK", 16)  # four rows, or one column
 
     def write(last, y):
         if kind == "csv":
@@ -147,6 +147,15 @@ def test_tables(folder, kind, monkeypatch):
     np.testing.assert_array_equal(labels, np.column_stack([Y, X[:, 1]]))
     _, labels = files.read(write("color", COLORS))
     np.testing.assert_array_equal(labels, np.eye(3)[np.unique(COLORS, return_inverse=True)[1]])
+
+
+@pytest.mark.parametrize("block", [1, 2**20])
+def test_names_of_which_one_begins_another(folder, block, monkeypatch):
+    """As pandas names columns that come twice."""
+    monkeypatch.setattr(tables, "BLOCK", block)
+    features, labels = files.read(folder.parquet(**{"x.1": X[:, 0], "x": X[:, 1], "y": Y, "y.1": X[:, 2]}))
+    np.testing.assert_array_equal(features, X)
+    np.testing.assert_array_equal(labels, Y)
 
 
 def test_whole_numbers_are_classes_where_told(folder):
@@ -268,7 +277,7 @@ def test_wrong_columns_of_labels(folder):
 
 
 def test_wrong_parquet(folder, monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK", 16)  # four rows
+    monkeypatch.setattr(tables, "BLOCK", 16)  # four rows, or one column
     hole = [*Y[:6], None, *Y[7:]]
     refused("column 'c' is string", folder.parquet(a=X[:, 0], c=COLORS, y=Y))
     refused("row 6 of column 'b' is empty", folder.parquet(a=X[:, 0], b=hole, y=Y))
