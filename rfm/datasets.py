@@ -61,7 +61,7 @@ def load(name: str, target: str | None = None, flat: bool = True) -> tuple[np.nd
 def _path(name: str, data: DataSet) -> str:
     """Where the file of a set lies; the package is found, not imported: that takes seconds."""
     spec = importlib.util.find_spec(data.module)
-    for folder in spec.submodule_search_locations if spec else ():
+    for folder in (spec and spec.submodule_search_locations) or ():
         path = os.path.join(folder, *data.file.split("/"))
         if os.path.isfile(path):
             return path

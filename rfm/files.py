@@ -43,22 +43,22 @@ def read(
         matrix, y = _read_npz(file, "K" if kernel else "X", y) if ending == ".npz" else (_array("file", file), y)
         if y is None:
             checks.fail("labels", f"a file FILE.npy of the labels of {file!r}", None)
-        _check_matrix(file, matrix)
+        _check_matrix(matrix)
         tables.check_finite("file", matrix, lambda i, *j: f"row {i}, column {', '.join(map(str, j))} (from 0)")
     else:
         reader = tables.read_csv if ending == ".csv" else tables.read_parquet
         matrix, y = reader(file, [labels] if isinstance(labels, str) else labels)
-        _check_matrix(file, matrix)
+        _check_matrix(matrix)
     n = len(matrix)
     if kernel and matrix.shape != (n, n):
-        checks.fail("file", f"a kernel (n, n), but {file!r} holds", matrix.shape)
+        checks.fail("file", "of a square matrix, as kernels are", matrix.shape)
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim not in (1, 2) or len(y) != n or not y.size:
-        checks.fail("labels", f"of shape ({n},) or ({n}, k), one a row of {file!r}", y.shape)
+        checks.fail("labels", f"of shape ({n},) or ({n}, k), one a row of features", y.shape)
     y = encode(y, target)
     if not np.all(np.isfinite(y)):
         row = int(np.argwhere(~np.isfinite(y))[0, 0])
-        checks.fail("labels", f"finite, but row {row} (from 0) is", y[row])
+        checks.fail("labels", f"finite in row {row} (from 0)", y[row])
     return (matrix.reshape(n, -1) if flat else matrix), y
 
 
@@ -91,11 +91,11 @@ def _read_npz(file: str, name: str, labels: np.ndarray | None) -> tuple[np.ndarr
         checks.fail("file", f"an archive of arrays, as numpy.savez writes it ({_short(error)})", file)
     found = [held for held in sizes if held in (name, name.lower())]
     if name == "X" and not found and any(held in "Kk" for held in sizes):
-        checks.fail("kernel", f"True for {file!r}, which holds a kernel K and no features X", False)
+        checks.fail("kernel", f"True for a file of a kernel K and no features X, such as {file!r}", False)
     wanted = found if labels is not None else [*found, *(held for held in sizes if held in ("y", "Y"))]
     if len(found) != 1 or len(wanted) != 2 - (labels is not None):
         arrays = f"one {name} and one y" if labels is None else f"one {name}"
-        checks.fail("file", f"an archive of arrays {arrays}, but {file!r} holds", list(sizes))
+        checks.fail("file", f"an archive of arrays {arrays}", list(sizes))
     tables.check_fits(file, sum(sizes[held] for held in wanted))
     try:
         with np.load(file, allow_pickle=False) as archive:
@@ -105,13 +105,13 @@ def _read_npz(file: str, name: str, labels: np.ndarray | None) -> tuple[np.ndarr
     return arrays[0], arrays[1] if labels is None else labels
 
 
-def _check_matrix(file: str, matrix: np.ndarray) -> None:
+def _check_matrix(matrix: np.ndarray) -> None:
     if matrix.dtype.kind not in "fiub":
-        checks.fail("file", f"real numbers, but {file!r} holds an array of", str(matrix.dtype))
+        checks.fail("file", "of real numbers", str(matrix.dtype))
     if matrix.ndim < 2 or len(matrix) < 2 or not matrix.size:
-        checks.fail("file", f"a matrix (n, d) of at least two rows, but {file!r} holds", matrix.shape)
+        checks.fail("file", "of a matrix (n, d) of at least two rows", matrix.shape)
     if matrix.ndim > 2 and not matrix.flags.c_contiguous:
-        checks.fail("file", f"stored row by row (C order), but {file!r} is", "Fortran order")
+        checks.fail("file", "stored row by row, in C order", "Fortran order")
 
 
 def _short(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rfm import checks
+from rfm.devices import available_memory
 
 TARGETS = ("real", "class", "one-hot", "parity")
 
@@ -39,6 +40,9 @@ def of_classes(classes: np.ndarray, target: str | None) -> np.ndarray:
         return classes
     if target == "parity":
         return 2.0 * (classes % 2) - 1.0
+    available = available_memory()
+    if available is not None and 8 * count * len(classes) > available:
+        checks.fail("target", f"'parity' or 'class', for {count} one-hot outputs do not fit into memory", target)
     return np.eye(count)[classes]
 
 

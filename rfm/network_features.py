@@ -42,10 +42,7 @@ class Trained:
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """What the network sees of rows x (n, d)."""
-        x = np.asarray(x, float)
-        if x.ndim != 2 or x.shape[1] != len(self.mean):
-            checks.fail("inputs", f"of shape (n, {len(self.mean)})", x.shape)
-        return (x - self.mean) / self.scale
+        return (np.asarray(x, float) - self.mean) / self.scale
 
 
 def fit(
@@ -66,9 +63,9 @@ def fit(
     on those rows. Raises ValueError for wrong shapes and sizes, values that are not finite, and rows or labels that
     are all the same.
     """
-    x, y = np.asarray(inputs, float), np.asarray(labels, float)
-    if x.ndim != 2:
-        checks.fail("inputs", "a matrix (n, d)", x.shape)
+    x, y = np.asanyarray(inputs), np.asarray(labels, float)
+    if x.ndim != 2 or x.dtype.kind not in "fiub":
+        checks.fail("inputs", "a matrix (n, d) of numbers", f"an array {x.shape} of {x.dtype}")
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or len(y) != len(x):
         checks.fail("labels", f"of shape ({len(x)},) or ({len(x)}, K)", y.shape)
@@ -80,7 +77,7 @@ def fit(
     chosen, start, own = jax.random.split(key, 3)
     order = np.asarray(jax.random.permutation(chosen, len(x)))
     rows, rest = np.sort(order[:num_train]), np.sort(order[num_train:])
-    x, y = x[rows], y[rows]
+    x, y = np.asarray(x[rows], float), y[rows]
     for name, value in (("inputs", x), ("labels", y)):
         if not np.all(np.isfinite(value)) or not value.std(0).max() > 0:
             checks.fail(name, "finite, in rows that differ", value)
@@ -110,21 +107,24 @@ def _train(network, params, x, y, lr, steps, key, batch_size):
 
 
 def last_layer(trained: Trained, inputs: np.ndarray) -> np.ndarray:
-    """h_{L-1} (n, width) of inputs (n, d): what the last weights act on, f = m_L h_{L-1} W_L."""
+    """h_{L-1} (n, width) of inputs (n, d): what the last weights act on, f = m_L h_{L-1} W_L.
+
+    Raises ValueError for inputs of another shape.
+    """
     with float64():
-        return _by_blocks(lambda x: _hidden(trained.network, trained.params, x)[-1], trained.inputs(inputs))
+        return _by_blocks(lambda x: _hidden(trained.network, trained.params, x)[-1], trained, inputs)
 
 
 def tangent_kernel(trained: Trained, inputs: np.ndarray) -> np.ndarray:
-    """K(x, x') = (1/K) sum_k grad f_k(x) . grad f_k(x'), (n, n), of inputs (n, d), gradients in all weights.
+    """Theta(x, x') = (1/K) sum_k grad f_k(x) . grad f_k(x'), (n, n), of inputs (n, d), gradients in all weights.
 
     The kernel in which gradient descent moves f at the weights that training ended with; of several outputs the mean of
     their kernels, without what couples them (at infinite width nothing does). No gradient is ever held: it is the sum
     over layers of m_l^2 (h_{l-1} . h_{l-1}') (1/K) sum_k d_lk . d_lk', where d_lk = df_k/du_l.
 
-    Raises ValueError where the kernel does not fit into memory.
+    Raises ValueError for inputs of another shape, or whose kernel does not fit into memory.
     """
-    x = trained.inputs(inputs)
+    x = _checked(trained, inputs)
     available = available_memory()
     if available is not None and 8 * len(x) ** 2 > available:
         told = f"fewer rows: their kernel takes {8 * len(x) ** 2 / 1e9:.3g} GB of {available / 1e9:.3g} GB free"
@@ -134,7 +134,7 @@ def tangent_kernel(trained: Trained, inputs: np.ndarray) -> np.ndarray:
     with float64():
         for i in starts:
             for j in starts[: i // BLOCK + 1]:
-                rows, columns = _padded(x[i : i + BLOCK]), _padded(x[j : j + BLOCK])
+                rows, columns = (_block(trained, x, start) for start in (i, j))
                 block = np.asarray(_tangent_block(trained.network, trained.params, rows, columns))
                 part = kernel[i : i + BLOCK, j : j + BLOCK]
                 part[:] = block[: part.shape[0], : part.shape[1]]
@@ -147,14 +147,16 @@ def tangent_features(trained: Trained, inputs: np.ndarray, num_features: int, ke
 
     Feature i is the gradient of f along a random direction of rank one in every layer, for random outputs:
     num_features^(-1/2) sum_l m_l (h_{l-1} . a_li) (d_l . b_li)/K^(1/2), a and b standard normal.
+
+    Raises ValueError for inputs of another shape, or a num_features that is no whole number >= 1.
     """
     num_features = checks.count("num_features", num_features, "an integer >= 1")
-    network, params, x = trained.network, trained.params, trained.inputs(inputs)
+    network, params = trained.network, trained.params
     with float64():
         keys = jax.random.split(key, 2 * len(params))
         sides = [shape for w in params for shape in (w.shape[0], w.shape[1] * network.widths[-1])]
         directions = [jax.random.normal(k, (side, num_features)) for k, side in zip(keys, sides, strict=True)]
-        return _by_blocks(lambda x: _tangent_features(network, params, directions, x), x)
+        return _by_blocks(lambda x: _tangent_features(network, params, directions, x), trained, inputs)
 
 
 @jax.jit
@@ -190,12 +192,21 @@ def _tangent_features(network, params, directions, x):
     return sum((h @ a) * (d @ b) for h, d, a, b in sides) / directions[0].shape[1] ** 0.5
 
 
-def _padded(x: np.ndarray) -> np.ndarray:
-    """BLOCK rows, zeros below: one shape, one compilation."""
-    return np.concatenate([x, np.zeros((BLOCK - len(x), x.shape[1]))])
+def _checked(trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    x = np.asanyarray(inputs)  # what is on disk stays there
+    if x.ndim != 2 or x.shape[1] != len(trained.mean) or not len(x):
+        checks.fail("inputs", f"of shape (n, {len(trained.mean)})", x.shape)
+    return x
 
 
-def _by_blocks(function, x: np.ndarray) -> np.ndarray:
-    """function(x), float64, of BLOCK rows at a time."""
-    starts = range(0, len(x), BLOCK)
-    return np.concatenate([np.asarray(function(_padded(x[i : i + BLOCK])))[: len(x) - i] for i in starts])
+def _block(trained: Trained, x: np.ndarray, start: int) -> np.ndarray:
+    """What the network sees of BLOCK rows, zeros below the last: one shape, one compilation."""
+    seen = trained.inputs(x[start : start + BLOCK])
+    return np.concatenate([seen, np.zeros((BLOCK - len(seen), seen.shape[1]))])
+
+
+def _by_blocks(function, trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    """function(x), float64, of BLOCK rows x at a time."""
+    x = _checked(trained, inputs)
+    parts = [np.asarray(function(_block(trained, x, start))) for start in range(0, len(x), BLOCK)]
+    return np.concatenate(parts)[: len(x)]

@@ -32,16 +32,16 @@ def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.n
 def _read_csv(file: str, reader, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
     header = [name.strip() for name in next(reader, [])]
     if not header:
-        checks.fail("file", "a table with a first line of column names, not an empty file", file)
+        checks.fail("file", "a table whose first line names its columns, not an empty one", file)
     if all(_is_number(name) for name in header):
-        checks.fail("file", f"a table whose first line names its columns, not numbers ({header[0]}, ...)", file)
-    chosen = _label_columns(file, header, columns)
+        checks.fail("file", "a table whose first line names its columns", header[:8])
+    chosen = _label_columns(header, columns)
     others = [i for i in range(len(header)) if i not in chosen]
     size = _rows_of_block(len(header))
     features, labels, lines, rows = [], [], [], []
 
     def convert():
-        x = _numbers(file, [[row[i] for i in others] for row in rows], lines, [header[i] for i in others])
+        x = _numbers([[row[i] for i in others] for row in rows], lines, [header[i] for i in others])
         features.append(x)
         labels.extend([row[i].strip() for i in chosen] for row in rows)
         rows.clear(), lines.clear()
@@ -50,8 +50,7 @@ def _read_csv(file: str, reader, columns: Sequence[str] | None) -> tuple[np.ndar
         if not row:
             continue  # an empty line
         if len(row) != len(header):
-            told = f"a table of {len(header)} columns in every line, but line {reader.line_num} has {len(row)}"
-            checks.fail("file", told, file)
+            checks.fail("file", f"of {len(header)} columns in line {reader.line_num}, as in its first", len(row))
         rows.append(row)
         lines.append(reader.line_num)
         if len(rows) == size:
@@ -61,7 +60,7 @@ def _read_csv(file: str, reader, columns: Sequence[str] | None) -> tuple[np.ndar
                 check_fits(file, 2 * 8 * blocks * size * len(header))  # the blocks, and all of them joined
             convert()
     convert()
-    return np.concatenate(features), _label_array(file, labels, [header[i] for i in chosen])
+    return np.concatenate(features), _label_array(labels, [header[i] for i in chosen])
 
 
 def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -76,12 +75,12 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
     try:
         with pq.ParquetFile(file) as table:
             schema, n = table.schema_arrow, table.metadata.num_rows
-            chosen = _label_columns(file, schema.names, columns)
+            chosen = _label_columns(schema.names, columns)
             names = [name for i, name in enumerate(schema.names) if i not in chosen]
             for name in names:
                 kind = schema.field(name).type
                 if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-                    checks.fail("file", f"a table of numbers, but column {name!r} is {kind}", file)
+                    checks.fail("file", f"of numbers in column {name!r}", str(kind))
             check_fits(file, 8 * n * len(schema.names))
             features = np.empty((n, len(names)))
             group = max(1, BLOCK // max(1, n))  # columns at a time: groups of rows may be as large as the file
@@ -91,15 +90,15 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
                     column = part.column(name)  # by name: "x" reads "x.1" too
                     if column.null_count:
                         row = column.is_null().to_pylist().index(True)
-                        checks.fail("file", f"a table of numbers, but row {row} of column {name!r} is empty", file)
+                        checks.fail("file", f"a number in row {row} (from 0) of column {name!r}", None)
                     features[:, j] = column.to_numpy()
             chosen = [schema.names[i] for i in chosen]
             part = table.read(chosen)
             labels = list(zip(*(part.column(name).to_pylist() for name in chosen), strict=True))
     except (pa.ArrowException, OSError) as error:
         checks.fail("file", f"a Parquet file ({str(error).splitlines()[0]})", file)
-    check_finite("file", features, lambda i, j: f"row {i} of column {names[j]!r}")
-    return features, _label_array(file, labels, chosen)
+    check_finite("file", features, lambda i, j: f"row {i} (from 0) of column {names[j]!r}")
+    return features, _label_array(labels, chosen)
 
 
 def check_finite(argument: str, matrix: np.ndarray, place: Callable[..., str]) -> None:
@@ -111,7 +110,7 @@ def check_finite(argument: str, matrix: np.ndarray, place: Callable[..., str]) -
         block = np.asarray(matrix[start : start + size])
         if not np.all(np.isfinite(block)):
             i, *rest = map(int, np.argwhere(~np.isfinite(block))[0])
-            checks.fail(argument, f"finite, but {place(start + i, *rest)} is", float(block[i, *rest]))
+            checks.fail(argument, f"finite in {place(start + i, *rest)}", float(block[i, *rest]))
 
 
 def _rows_of_block(width: int) -> int:
@@ -126,46 +125,44 @@ def check_fits(file: str, needed: int) -> None:
         checks.fail("file", f"smaller (it takes {sizes}), or features in a .npy file, which stay on disk", file)
 
 
-def _label_columns(file: str, header: list[str], columns: Sequence[str] | None) -> list[int]:
+def _label_columns(header: list[str], columns: Sequence[str] | None) -> list[int]:
     """Which columns are the labels; the others are features."""
-    unnamed = [i for i, name in enumerate(header) if not name or name.startswith("__index_level_")]
+    unnamed = [name for name in header if not name or name.startswith("__index_level_")]
     if unnamed:
-        told = f"a table whose columns all have a name, but number {unnamed[0] + 1} of {len(header)} has none"
-        checks.fail("file", told + " (an index that was saved with it?)", file)
+        checks.fail("file", "a table whose columns all have a name (was an index saved with it?)", unnamed)
     if len(set(header)) < len(header):
-        twice = next(name for i, name in enumerate(header) if name in header[:i])
-        checks.fail("file", f"a table whose columns have different names, but {twice!r} comes twice", file)
+        twice = sorted({name for i, name in enumerate(header) if name in header[:i]})
+        checks.fail("file", "a table whose columns have different names", twice * 2)
     if len(header) < 2:
-        checks.fail("file", "a table of at least two columns (in .csv separated by commas)", file)
+        checks.fail("file", "a table of at least two columns (in .csv separated by commas)", header)
     if columns is None:
         columns = ["y" if "y" in header else header[-1]]
     for name in columns:
         if name not in header:
-            known = ", ".join(header[:8]) + (", ..." if len(header) > 8 else "")
-            checks.fail("labels", f"names of columns of {file!r} ({known})", name)
+            known = ", ".join(map(repr, header[:8])) + (", ..." if len(header) > 8 else "")
+            checks.fail("labels", f"columns of the table ({known})", name)
     if not 0 < len(set(columns)) < len(header):
-        checks.fail("labels", f"at least one column of {file!r}, and not all {len(header)}", list(columns))
+        checks.fail("labels", f"at least one of the {len(header)} columns, and not all", list(columns))
     return [header.index(name) for name in dict.fromkeys(columns)]
 
 
-def _numbers(file: str, rows: list[list[str]], lines: list[int], names: list[str]) -> np.ndarray:
+def _numbers(rows: list[list[str]], lines: list[int], names: list[str]) -> np.ndarray:
     """Text (n, d) as finite numbers."""
     try:
         x = np.array(rows, dtype=float).reshape(len(rows), len(names))
     except ValueError:
         i, j = next((i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if not _is_number(cell))
-        told = f"a table of numbers, but line {lines[i]} of column {names[j]!r} is {rows[i][j]!r}"
-        checks.fail("file", told, file)
+        checks.fail("file", f"a number in line {lines[i]} of column {names[j]!r}", rows[i][j])
     check_finite("file", x, lambda i, j: f"line {lines[i]} of column {names[j]!r}")
     return x
 
 
-def _label_array(file: str, rows: list, names: list[str]) -> np.ndarray:
+def _label_array(rows: list, names: list[str]) -> np.ndarray:
     """Labels (n, k) read as text or objects: numbers where all are numbers, else text; (n,) of one column."""
     for j, name in enumerate(names):
         row = next((i for i, row in enumerate(rows) if row[j] is None or row[j] == ""), None)
         if row is not None:
-            checks.fail("file", f"a table with a label in every row, but row {row} (from 0) of {name!r} is empty", file)
+            checks.fail("file", f"a label in row {row} (from 0) of column {name!r}", rows[row][j])
     try:
         labels = np.array(rows, dtype=float)
     except (TypeError, ValueError):

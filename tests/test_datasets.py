@@ -153,6 +153,13 @@ def test_wrong_labels(labels, target, told):
     assert told in str(caught.value)
 
 
+def test_outputs_that_do_not_fit(monkeypatch):
+    monkeypatch.setattr("rfm.labels.available_memory", lambda: 100)
+    with pytest.raises(ValueError, match="3 one-hot outputs do not fit into memory"):
+        encode(IRIS)
+    assert encode(IRIS, "parity").shape == (6,)
+
+
 # ---- what is missing
 
 
@@ -182,10 +189,10 @@ def test_packages_of_the_sets_are_not_imported():
     """They take seconds, and matplotlib settles its backend."""
     script = """
 import sys
-from rfm import datasets
-for name in datasets.NAMES:
-    datasets.load(name)
-assert not {data.module for data in datasets.SETS.values()} & set(sys.modules)
+import rfm
+for name in rfm.datasets.NAMES:
+    rfm.datasets.load(name)
+assert not {data.module for data in rfm.datasets.SETS.values()} & set(sys.modules)
 """
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)

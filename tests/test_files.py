@@ -218,9 +218,9 @@ def test_cut_off_files(folder):
         (dict(X=X, y=Y[:-1]), "`labels` must be of shape (10,) or (10, k)"),
         (dict(X=X, y=Y[0]), "`labels` must be of shape"),
         (dict(X=X, y=Y * 1j), "`labels` must be numbers or text"),
-        (dict(X=np.where(X[7, 1] == X, np.nan, X), y=Y), "finite, but row 7, column 1 (from 0) is, but is nan"),
+        (dict(X=np.where(X[7, 1] == X, np.nan, X), y=Y), "finite in row 7, column 1 (from 0), but is nan"),
         (dict(X=np.where(X[7, 1] == X, np.inf, X), y=Y), "row 7, column 1"),
-        (dict(X=X, y=np.where(Y[4] == Y, np.nan, Y)), "`labels` must be finite, but row 4"),
+        (dict(X=X, y=np.where(Y[4] == Y, np.nan, Y)), "`labels` must be finite in row 4 (from 0), but is nan"),
     ],
 )
 def test_wrong_archive(folder, arrays, told):
@@ -238,24 +238,24 @@ def test_wrong_npy(folder):
     archive = folder.npz(X=X, y=Y)
     (folder.path / "z.npy").write_bytes(folder.written[folder.path / "data.npz"])
     refused("as numpy.save writes it", folder.keep("z.npy"), y)
-    refused("a kernel (n, n)", folder.npy("x.npy", X), y, kernel=True)
+    refused("of a square matrix", folder.npy("x.npy", X), y, kernel=True)
     refused("one K and one y", archive, kernel=True)
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a,b,y\n1,2,3\n4,red,6\n", "line 3 of column 'b' is 'red'"),
-        ("a,b,y\n1,2,3\n\n4,,6\n", "line 4 of column 'b' is ''"),
-        ("a,b,y\n1,nan,3\n4,5,6\n", "finite, but line 2 of column 'b' is, but is nan"),
+        ("a,b,y\n1,2,3\n4,red,6\n", "a number in line 3 of column 'b', but is 'red'"),
+        ("a,b,y\n1,2,3\n\n4,,6\n", "a number in line 4 of column 'b', but is ''"),
+        ("a,b,y\n1,nan,3\n4,5,6\n", "finite in line 2 of column 'b', but is nan"),
         ("a,b,y\n1,2,3\n4,inf,6\n", "line 3 of column 'b'"),
-        ("a,b,y\n1,2,3\n4,5\n", "3 columns in every line, but line 3 has 2"),
-        ("a,b,y\n1,2,3\n4,5,6,7\n", "line 3 has 4"),
-        ("a,b,y\n1,2,3\n4,5,\n", "row 1 (from 0) of 'y' is empty"),
-        ("a,b,y\n1,2,nan\n4,5,6\n", "`labels` must be finite, but row 0"),
+        ("a,b,y\n1,2,3\n4,5\n", "of 3 columns in line 3, as in its first, but is 2"),
+        ("a,b,y\n1,2,3\n4,5,6,7\n", "in line 3, as in its first, but is 4"),
+        ("a,b,y\n1,2,3\n4,5,\n", "a label in row 1 (from 0) of column 'y', but is ''"),
+        ("a,b,y\n1,2,nan\n4,5,6\n", "`labels` must be finite in row 0"),
         ("1,2,3\n4,5,6\n7,8,9\n", "first line names its columns"),
-        (",b,y\n0,2,3\n1,5,6\n", "an index that was saved with it?"),
-        ("a,a,y\n1,2,3\n4,5,6\n", "'a' comes twice"),
+        (",b,y\n0,2,3\n1,5,6\n", "was an index saved with it?), but is ['']"),
+        ("a,a,y\n1,2,3\n4,5,6\n", "different names, but is ['a', 'a']"),
         ("y\n1\n2\n", "at least two columns"),
         ("a;b;y\n1;2;3\n4;5;6\n", "separated by commas"),
         ("a,b,y\n", "at least two rows"),
@@ -269,9 +269,9 @@ def test_wrong_csv(folder, text, told):
 
 
 def test_wrong_columns_of_labels(folder):
-    refused("`labels` must be names of columns", folder.csv(), "price")
-    refused("not all 4", folder.csv(), ["a", "b", "c", "y"])
-    refused("at least one column", folder.csv(), [])
+    refused("`labels` must be columns of the table", folder.csv(), "price")
+    refused("at least one of the 4 columns, and not all", folder.csv(), ["a", "b", "c", "y"])
+    refused("at least one of the 4 columns", folder.csv(), [])
     refused("`target` must be 'class', 'one-hot' or 'parity'", folder.csv(y=COLORS), target="real")
     refused("whole numbers", folder.csv(), target="class")
 
@@ -279,11 +279,14 @@ def test_wrong_columns_of_labels(folder):
 def test_wrong_parquet(folder, monkeypatch):
     monkeypatch.setattr(tables, "BLOCK", 16)  # four rows, or one column
     hole = [*Y[:6], None, *Y[7:]]
-    refused("column 'c' is string", folder.parquet(a=X[:, 0], c=COLORS, y=Y))
-    refused("row 6 of column 'b' is empty", folder.parquet(a=X[:, 0], b=hole, y=Y))
-    refused("row 6 (from 0) of 'y' is empty", folder.parquet(a=X[:, 0], y=hole))
-    refused("row 7 of column 'b' is, but is nan", folder.parquet(**columns(np.where(X[7, 1] == X, np.nan, X)), y=Y))
-    refused("an index that was saved with it?", folder.parquet(a=X[:, 0], y=Y, __index_level_0__=np.arange(10)))
+    refused("of numbers in column 'c', but is 'string'", folder.parquet(a=X[:, 0], c=COLORS, y=Y))
+    refused("a number in row 6 (from 0) of column 'b', but is None", folder.parquet(a=X[:, 0], b=hole, y=Y))
+    refused("a label in row 6 (from 0) of column 'y', but is None", folder.parquet(a=X[:, 0], y=hole))
+    refused(
+        "finite in row 7 (from 0) of column 'b', but is nan",
+        folder.parquet(**columns(np.where(X[7, 1] == X, np.nan, X)), y=Y),
+    )
+    refused("was an index saved with it?", folder.parquet(a=X[:, 0], y=Y, __index_level_0__=np.arange(10)))
     refused("at least two rows", folder.parquet(a=X[:1, 0], y=Y[:1]))
     refused("at least two rows", folder.parquet(a=X[:0, 0], y=Y[:0]))
 
