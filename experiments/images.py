@@ -2,12 +2,18 @@
 
 import numpy as np
 
-from rfm import checks, datasets
+from rfm import checks, datasets, files
 
 
 def load(data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """inputs (n, ...) and classes (n,), see `datasets.load_classes`, in an order that `seed` draws."""
-    inputs, classes = datasets.load_classes(data)
+    """inputs (n, ...) and classes (n,) of a named data set, or else of a file, in an order that `seed` draws.
+
+    Errors as in `rfm.datasets.load` and `rfm.files.read`; ValueError for a name that is neither set nor file.
+    """
+    if data not in datasets.NAMES and not data.lower().endswith(files.ENDINGS):
+        checks.fail("data", f"one of {', '.join(datasets.NAMES)}, or a file ({', '.join(files.ENDINGS)})", data)
+    read = datasets.load if data in datasets.NAMES else files.read
+    inputs, classes = read(data, target="class", flat=False)
     order = np.random.default_rng(seed).permutation(len(inputs))
     return inputs[order], classes[order]
 

@@ -4,6 +4,9 @@
 arguments and gives the closed form. The convention of risk is stated in `rfm.problem`.
 """
 
+from rfm import datasets as datasets
+from rfm import files as files
+from rfm import network_features as network_features
 from rfm.curve import Curve, log_times
 from rfm.exact import exact
 from rfm.from_data import from_features, from_inputs, from_kernel

@@ -75,8 +75,19 @@ def free_memory(layout: Layout) -> int:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+    available = available_memory()
+    return min(MOST_ON_CPU, int(SHARE * (2**31 if available is None else available))) // layout.ways
+
+
+def available_memory() -> int | None:
+    """Bytes of this machine's memory that a program may take without swapping, or None where that is not told."""
     try:
-        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not on every system
-        available = 2**31
-    return min(MOST_ON_CPU, int(SHARE * available)) // layout.ways
+        with open("/proc/meminfo") as lines:  # what caches hold is available too, but not among free pages
+            told = dict(line.split(":") for line in lines)
+        return 1024 * int(told["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):  # not on every system
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -179,7 +179,7 @@ def test_double_descent(tmp_path, capsys):
         (["compare", "--seeds", "1"], "`seeds` must be an integer >= 2"),
         (["compare", "--times", "5", "1", "10"], "`stop` must be a number > start"),
         (["compare", "--optimizer", "gd", "--lr", "3"], "`lr` must be < 1."),
-        (["compare", "--data", "imagenet"], "`data` must be one of 'digits', but is 'imagenet'"),
+        (["compare", "--data", "imagenet"], "`data` must be one of 'digits', 'mnist', "),
         (["compare", "--seed", "-1"], "`seed` must be an integer from 0"),
         (["compare", "--times", "1", "10", "2.5"], "`num` must be an integer >= 2"),
         (["compare", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),

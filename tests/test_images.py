@@ -24,22 +24,19 @@ def file(tmp_path):
     return tmp_path / "images.npz"
 
 
-def test_digits():
-    inputs, classes = datasets.load_classes("digits")
-    assert inputs.shape == (1797, 8, 8)
-    assert set(classes) == set(range(10))
-    flat, parity = datasets.load("digits")
-    np.testing.assert_array_equal(flat, inputs.reshape(1797, 64))
-    np.testing.assert_array_equal(parity, 1.0 - 2.0 * (classes % 2))
-
-
 def test_file(file):
-    inputs, classes = datasets.load_classes(str(file))
-    assert inputs.shape == (300, 4, 6)
-    np.testing.assert_array_equal(classes, np.arange(300) % 3)
     shuffled, labels = images.load(str(file), 1)
-    assert not np.array_equal(labels, classes)
+    assert shuffled.shape == (300, 4, 6)
+    assert not np.array_equal(labels, np.arange(300) % 3)
     np.testing.assert_array_equal(np.argmax(shuffled.mean(1)[:, ::2], axis=1), labels)  # rows keep their labels
+
+
+def test_set():
+    shuffled, labels = images.load("digits", 1)
+    inputs, classes = datasets.load("digits", "class", flat=False)
+    order = np.random.default_rng(1).permutation(1797)
+    np.testing.assert_array_equal(shuffled, inputs[order])
+    np.testing.assert_array_equal(labels, classes[order])
 
 
 def test_pool_is_a_mean_over_squares():
@@ -59,33 +56,13 @@ def test_flatten_and_outputs():
     np.testing.assert_allclose(images.outputs(classes, 2), np.eye(2)[[0, 1, 0, 1, 1]] - [0.4, 0.6])
 
 
-@pytest.mark.parametrize(
-    ("arrays", "told"),
-    [
-        (dict(x=np.ones((3, 2))), "arrays x and y"),
-        (dict(x=np.ones(3), y=np.arange(3)), "x (n, ...)"),
-        (dict(x=np.full((3, 2), np.nan), y=np.arange(3)), "finite"),
-        (dict(x=np.ones((3, 2)), y=np.arange(2)), "classes y (3,)"),
-        (dict(x=np.ones((3, 2)), y=np.array([0.0, 0.5, 1.0])), "whole numbers"),
-        (dict(x=np.ones((3, 2)), y=np.array(["a", "b", "c"])), "whole numbers"),
-        (dict(x=np.ones((3, 2)), y=np.zeros(3)), "two classes"),
-    ],
-)
-def test_wrong_file(arrays, told, tmp_path):
-    np.savez(tmp_path / "wrong.npz", **arrays)
-    with pytest.raises(ValueError, match="`data` must be") as caught:
-        datasets.load_classes(str(tmp_path / "wrong.npz"))
-    assert told in str(caught.value)
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(ValueError, match="`data` must be one of 'digits', or a file"):
-        datasets.load_classes("imagenet")
-    with pytest.raises(FileNotFoundError, match="`data` must be a file that exists"):
-        datasets.load_classes(str(tmp_path / "none.npz"))
-    (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ValueError, match="`data` must be a file of arrays"):
-        datasets.load_classes(str(tmp_path / "text.npz"))
+def test_what_holds_no_classes(tmp_path):
+    with pytest.raises(ValueError, match=r"`data` must be one of digits, .* or a file"):
+        images.load("imagenet", 0)
+    with pytest.raises(FileNotFoundError, match=r"`file` must be a file that exists"):
+        images.load(str(tmp_path / "none.npz"), 0)
+    with pytest.raises(ValueError, match="`target` must be one of None, 'real' for 'patches'"):
+        images.load("patches", 0)
 
 
 def test_pool_of_what_is_no_image():
@@ -108,7 +85,7 @@ def test_rows_without_data_refuse_a_file(file, tmp_path, capsys):
 
 
 def test_missing_data_is_told_before_any_work(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["figures", "S2-T2", "S3-noise", "--quick", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

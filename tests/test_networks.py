@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import networks
-from experiments.networks import OPTIMIZERS, PARAMETRIZATIONS
+from rfm import networks
+from rfm.networks import OPTIMIZERS, PARAMETRIZATIONS
 
 KEY = jax.random.key(3)
 RNG = np.random.default_rng(0)

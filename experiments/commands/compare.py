@@ -18,6 +18,7 @@ from theory import exponents
 SIZES = (8, 16, 32, 64, 128, 256)
 POOL = 1_500  # inputs sampled from a power law where neurons need inputs to act on, and their largest dimension
 POOL_DIMENSION = 300
+KERNEL_ROWS = 2_000  # of real inputs, whose kernel is an eigenproblem of this size
 RELU_FEATURES = 2_000  # hidden width of the random layer that makes features of real inputs
 QUANTITIES = {
     "time": "time t (N, P large)",
@@ -119,13 +120,22 @@ def build_problem(args: argparse.Namespace) -> tuple[rfm.Problem, float, float]:
     """The problem and its exponents a, b: given for a power law, fitted for the kernel of real data or of neurons."""
     if args.data is None and args.map not in ACTIVATIONS:
         return rfm.power_law(args.a, args.b, args.modes, args.noise), args.a, args.b
-    inputs, labels = power_law_inputs(args) if args.data is None else datasets.load(args.data)
+    inputs, labels = power_law_inputs(args) if args.data is None else real_inputs(args.data)
     if args.map in ACTIVATIONS:
+        if len(inputs) > KERNEL_ROWS:
+            rows = np.random.default_rng(args.seed + 1).choice(len(inputs), KERNEL_ROWS, replace=False)
+            inputs, labels = inputs[rows], labels[rows]
         problem = rfm.from_inputs(inputs, labels, args.map, args.noise)
     else:
         hidden = datasets.random_relu(inputs, RELU_FEATURES, jax.random.key(args.seed + 1))
         problem = rfm.from_features(hidden, labels, noise_var=args.noise)
     return problem, *power_law_exponents(problem.eigenvalues, problem.target)
+
+
+def real_inputs(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of a data set and one label a row: a real one, or the parity of its class."""
+    classes = name in datasets.NAMES and datasets.SETS[name].classes is not None
+    return datasets.load(name, "parity" if classes else None)
 
 
 def power_law_inputs(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments import reports, rows
+from experiments import images, reports, rows
 from experiments.figures import ROWS, load
 from experiments.rows import Row, Script
-from rfm import checks, datasets
+from rfm import checks
 
 ARGUMENTS = ("seed", "out")
 JOBS = 2  # rows at a time: compilation, most of a small row, uses one core
@@ -36,7 +36,9 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     quick = {"action": "store_const", "const": "smoke", "default": argparse.SUPPRESS}
     parser.add_argument("--quick", dest="size", **quick, help="the same as --size smoke")
     parser.add_argument(
-        "--data", metavar="FILE", help="FILE.npz with x (n, ...) and classes y (n,), for rows that train on real data"
+        "--data",
+        metavar="DATA",
+        help="real data for rows that train on it: a set, or a file, whose labels are classes",
     )
 
 
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
 def choose(args: argparse.Namespace) -> list[Script]:
     """The rows that the arguments name, in the order of ROWS.
 
-    Raises ValueError where they name none, for --data where a row takes none, and as `datasets.load_classes` does for
+    Raises ValueError where they name none, for --data where a row takes none, and as `images.load` does for
     data that a row needs and that cannot be had: before any work.
     """
     unknown = [part for part in args.names if not any(name.startswith(part) for name in ROWS)]
@@ -62,7 +64,7 @@ def choose(args: argparse.Namespace) -> list[Script]:
     scripts = [load(name) for name in ROWS if args.all or any(name.startswith(part) for part in args.names)]
     data = {script.parameters(args.size, args.data).get("data") for script in scripts} - {None}
     for source in data:
-        datasets.load_classes(source)
+        images.load(source, args.seed)
     return scripts
 
 

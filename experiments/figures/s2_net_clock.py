@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments import images, networks, plotting
+from experiments import images, plotting
 from experiments.compare import standard_error
 from experiments.findings import approaching, condition, exponent
 from experiments.fits import log_slope
 from experiments.rows import Script, Shown
 from experiments.scale_time import times_to_risk
+from rfm import networks
 
 POOL = 2  # images are pooled so that the first layer's share of the kernel, d/n of it in "standard", is small
 LAST = 2  # widths at the end that slopes are fitted to

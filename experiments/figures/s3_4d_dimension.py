@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments import networks, plotting
+from experiments import plotting
 from experiments.compare import standard_error
 from experiments.findings import CLOSE, CONFIRMED, OPEN, REFINED, Finding
 from experiments.fits import log_slope
 from experiments.rows import Script, Shown
+from rfm import networks
 
 TEACHER = 64  # width of the teachers, of two hidden layers as the students
 TEACHERS = {"relu": jax.nn.relu, "tanh": jnp.tanh}

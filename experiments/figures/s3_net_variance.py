@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments import images, networks, plotting
+from experiments import images, plotting
 from experiments.findings import approaching, condition, exponent
 from experiments.fits import bootstrap_means, bootstrap_slope
 from experiments.rows import Script, Shown
+from rfm import networks
 
 GD = ("gd", 0.05, 100)  # algorithm, learning rate (a fiftieth of the largest stable one on digits), steps
 ADAM = ("adam", 5e-4, 40)

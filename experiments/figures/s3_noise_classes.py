@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments import images, networks, plotting
+from experiments import images, plotting
 from experiments.compare import standard_error
 from experiments.findings import CLOSE, Finding, condition
 from experiments.fits import log_slope
 from experiments.rows import Script, Shown
+from rfm import networks
 
 LR = 3e-3  # of Adam, full batches
 RECORDS = 12  # times at which training could stop

@@ -1,0 +1,58 @@
+"""Labels of a data set as a student learns them: real numbers, or classes as one-hot outputs or as signs."""
+
+import numpy as np
+
+from rfm import checks
+from rfm.devices import available_memory
+
+TARGETS = ("real", "class", "one-hot", "parity")
+
+
+def encode(labels: np.ndarray, target: str | None = None) -> np.ndarray:
+    """Labels (n,) or, of several outputs, (n, k), as one of TARGETS.
+
+    "real": numbers as they are, float64. The others take labels (n,) as names of classes, whole numbers or text, in
+    sorted order: "class" is 0 .. K - 1; "one-hot" is (n, K), one where the class is; "parity" is -1 for an even class
+    and 1 for an odd one, which for two classes is all there is to know. None: "real" for numbers; for text "parity" of
+    two classes, "one-hot" of more.
+
+    Raises ValueError for another target, text or NaN as numbers, and classes that are not whole, fewer than two, or so
+    many that most have a single member.
+    """
+    if target is not None:
+        checks.one_of("target", target, TARGETS)
+    labels = np.asarray(labels)
+    text = labels.dtype.kind in "US"
+    if not text and labels.dtype.kind not in "iufb":
+        checks.fail("labels", "numbers or text", f"an array of type {labels.dtype}")
+    if target == "real" or (target is None and not text):
+        if text:
+            checks.fail("target", "'class', 'one-hot' or 'parity' for labels that are text", target)
+        return labels.astype(float)
+    return of_classes(_numbered(labels, target), target)
+
+
+def of_classes(classes: np.ndarray, target: str | None) -> np.ndarray:
+    """Classes (n,) of 0 .. K - 1 as "class", "one-hot" or "parity"; None: "parity" of two, "one-hot" of more."""
+    count = int(classes.max()) + 1
+    target = target or ("parity" if count == 2 else "one-hot")
+    if target == "class":
+        return classes
+    if target == "parity":
+        return 2.0 * (classes % 2) - 1.0
+    available = available_memory()
+    if available is not None and 8 * count * len(classes) > available:
+        checks.fail("target", f"'parity' or 'class', for {count} one-hot outputs do not fit into memory", target)
+    return np.eye(count)[classes]
+
+
+def _numbered(labels: np.ndarray, target: str | None) -> np.ndarray:
+    """Names of classes (n,) to 0 .. K - 1 in sorted order."""
+    if labels.ndim != 1:
+        checks.fail("target", f"'real' for labels of shape {labels.shape}: classes are one label a row", target)
+    if labels.dtype.kind == "f" and not np.all(labels == np.round(labels)):  # false for NaN too
+        checks.fail("labels", f"whole numbers or text for target={target!r}", labels)
+    names, classes = np.unique(labels, return_inverse=True)
+    if not 2 <= len(names) <= max(2, len(labels) // 2):
+        checks.fail("labels", f"at least two classes, and at most half as many as the {len(labels)} rows", len(names))
+    return classes

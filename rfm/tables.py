@@ -1,0 +1,178 @@
+"""Tables with named columns, CSV and Parquet, read block by block into a matrix of numbers and labels.
+
+Rows are told as lines of the file in CSV, the header being line 1, and from 0 on in Parquet.
+"""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rfm import checks
+from rfm.devices import available_memory
+
+BLOCK = 2**20  # numbers converted at a time
+
+
+def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of comma-separated lines.
+
+    The first line names the columns. columns: names of the labels; None is "y", or the last column. Raises ValueError
+    for whatever is not such a table, telling line and column, and for one that does not fit into memory.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as lines:
+            return _read_csv(file, csv.reader(lines, strict=True), columns)
+    except (csv.Error, UnicodeDecodeError) as error:
+        checks.fail("file", f"a table of comma-separated text ({error})", file)
+
+
+def _read_csv(file: str, reader, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    header = [name.strip() for name in next(reader, [])]
+    if not header:
+        checks.fail("file", "a table whose first line names its columns, not an empty one", file)
+    if all(_is_number(name) for name in header):
+        checks.fail("file", "a table whose first line names its columns", header[:8])
+    chosen = _label_columns(header, columns)
+    others = [i for i in range(len(header)) if i not in chosen]
+    size = _rows_of_block(len(header))
+    features, labels, lines, rows = [], [], [], []
+
+    def convert():
+        x = _numbers([[row[i] for i in others] for row in rows], lines, [header[i] for i in others])
+        features.append(x)
+        labels.extend([row[i].strip() for i in chosen] for row in rows)
+        rows.clear(), lines.clear()
+
+    for row in reader:
+        if not row:
+            continue  # an empty line
+        if len(row) != len(header):
+            checks.fail("file", f"of {len(header)} columns in line {reader.line_num}, as in its first", len(row))
+        rows.append(row)
+        lines.append(reader.line_num)
+        if len(rows) == size:
+            if not features:  # the rest will be as long as the first block
+                read = sum(len(cell) + 1 for row in rows for cell in row)
+                blocks = math.ceil(os.path.getsize(file) / read)
+                check_fits(file, 2 * 8 * blocks * size * len(header))  # the blocks, and all of them joined
+            convert()
+    convert()
+    return np.concatenate(features), _label_array(labels, [header[i] for i in chosen])
+
+
+def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """As `read_csv`, of a Parquet file. Raises ImportError where pyarrow is not installed."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ImportError(
+            "Parquet files are read by pyarrow, which is not installed: pip install 'random-feature-theory[parquet]'."
+        ) from None
+    try:
+        with pq.ParquetFile(file) as table:
+            schema, n = table.schema_arrow, table.metadata.num_rows
+            chosen = _label_columns(schema.names, columns)
+            names = [name for i, name in enumerate(schema.names) if i not in chosen]
+            for name in names:
+                kind = schema.field(name).type
+                if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+                    checks.fail("file", f"of numbers in column {name!r}", str(kind))
+            check_fits(file, 8 * n * len(schema.names))
+            features = np.empty((n, len(names)))
+            group = max(1, BLOCK // max(1, n))  # columns at a time: groups of rows may be as large as the file
+            for start in range(0, len(names), group):
+                part = table.read(names[start : start + group])
+                for j, name in enumerate(names[start : start + group], start):
+                    column = part.column(name)  # by name: "x" reads "x.1" too
+                    if column.null_count:
+                        row = column.is_null().to_pylist().index(True)
+                        checks.fail("file", f"a number in row {row} (from 0) of column {name!r}", None)
+                    features[:, j] = column.to_numpy()
+            chosen = [schema.names[i] for i in chosen]
+            part = table.read(chosen)
+            labels = list(zip(*(part.column(name).to_pylist() for name in chosen), strict=True))
+    except (pa.ArrowException, OSError) as error:
+        checks.fail("file", f"a Parquet file ({str(error).splitlines()[0]})", file)
+    check_finite("file", features, lambda i, j: f"row {i} (from 0) of column {names[j]!r}")
+    return features, _label_array(labels, chosen)
+
+
+def check_finite(argument: str, matrix: np.ndarray, place: Callable[..., str]) -> None:
+    """Raise ValueError for NaN or infinity in (n, ...), read block by block; place(i, j, ...) tells where."""
+    if matrix.dtype.kind != "f":
+        return
+    size = _rows_of_block(matrix[:1].size)
+    for start in range(0, len(matrix), size):
+        block = np.asarray(matrix[start : start + size])
+        if not np.all(np.isfinite(block)):
+            i, *rest = map(int, np.argwhere(~np.isfinite(block))[0])
+            checks.fail(argument, f"finite in {place(start + i, *rest)}", float(block[i, *rest]))
+
+
+def _rows_of_block(width: int) -> int:
+    return max(1, BLOCK // max(1, width))
+
+
+def check_fits(file: str, needed: int) -> None:
+    """Raise ValueError where so many bytes are not free."""
+    available = available_memory()
+    if available is not None and needed > available:
+        sizes = f"{needed / 1e9:.3g} GB, and {available / 1e9:.3g} GB of memory are free"
+        checks.fail("file", f"smaller (it takes {sizes}), or features in a .npy file, which stay on disk", file)
+
+
+def _label_columns(header: list[str], columns: Sequence[str] | None) -> list[int]:
+    """Which columns are the labels; the others are features."""
+    unnamed = [name for name in header if not name or name.startswith("__index_level_")]
+    if unnamed:
+        checks.fail("file", "a table whose columns all have a name (was an index saved with it?)", unnamed)
+    if len(set(header)) < len(header):
+        twice = sorted({name for i, name in enumerate(header) if name in header[:i]})
+        checks.fail("file", "a table whose columns have different names", twice * 2)
+    if len(header) < 2:
+        checks.fail("file", "a table of at least two columns (in .csv separated by commas)", header)
+    if columns is None:
+        columns = ["y" if "y" in header else header[-1]]
+    for name in columns:
+        if name not in header:
+            known = ", ".join(map(repr, header[:8])) + (", ..." if len(header) > 8 else "")
+            checks.fail("labels", f"columns of the table ({known})", name)
+    if not 0 < len(set(columns)) < len(header):
+        checks.fail("labels", f"at least one of the {len(header)} columns, and not all", list(columns))
+    return [header.index(name) for name in dict.fromkeys(columns)]
+
+
+def _numbers(rows: list[list[str]], lines: list[int], names: list[str]) -> np.ndarray:
+    """Text (n, d) as finite numbers."""
+    try:
+        x = np.array(rows, dtype=float).reshape(len(rows), len(names))
+    except ValueError:
+        i, j = next((i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if not _is_number(cell))
+        checks.fail("file", f"a number in line {lines[i]} of column {names[j]!r}", rows[i][j])
+    check_finite("file", x, lambda i, j: f"line {lines[i]} of column {names[j]!r}")
+    return x
+
+
+def _label_array(rows: list, names: list[str]) -> np.ndarray:
+    """Labels (n, k) read as text or objects: numbers where all are numbers, else text; (n,) of one column."""
+    for j, name in enumerate(names):
+        row = next((i for i, row in enumerate(rows) if row[j] is None or row[j] == ""), None)
+        if row is not None:
+            checks.fail("file", f"a label in row {row} (from 0) of column {name!r}", rows[row][j])
+    try:
+        labels = np.array(rows, dtype=float)
+    except (TypeError, ValueError):
+        labels = np.array(rows, dtype=str)
+    return labels[:, 0] if labels.ndim == 2 and len(names) == 1 else labels
+
+
+def _is_number(text: str) -> bool:
+    try:
+        np.array([text], dtype=float)  # as whole blocks are read: Python's float takes more
+    except ValueError:
+        return False
+    return True
