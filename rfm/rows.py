@@ -1,13 +1,13 @@
 """Sums over rows of features, block by block, so that features may lie on disk: what a spectrum is made of."""
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rfm import checks
+from rfm.devices import available_memory
 
 BLOCK = 2**22  # numbers of features that are held at a time, beside the sums
 PARTS = 12  # into which rows are shared out at random; halves of the rows are six of them
@@ -122,21 +122,8 @@ def kernel_of(features: Any, center: bool) -> np.ndarray:
 
 def refuse_too_large(needed: float, what: str, instead: str) -> None:
     """ValueError where so many bytes are not free."""
-    free = free_bytes()
+    available = available_memory()
+    free = math.inf if available is None else USABLE * available
     if needed > free:
         allowed = f"small enough for memory: {what} need {needed / 2**30:.3g} GiB of {free / 2**30:.3g} free"
         checks.fail("features", f"{allowed} ({instead})", what)
-
-
-def free_bytes() -> float:
-    """Memory of this machine that may be filled; no limit where the system does not tell."""
-    try:  # what the system would give up, caches of files among it
-        with open("/proc/meminfo") as file:
-            known = dict(line.split(":") for line in file)
-        return USABLE * 1024 * float(known["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        return USABLE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return math.inf
