@@ -127,7 +127,7 @@ def estimate_features(
     x = x - (middle_row(features) + mean) if center else x
     spread = _spread(x @ basis, sample.eigenvalues)
     halves = _halves(PARTS, replicas, seed)
-    samples = [_sample_of(_sum([parts[i] for i in half]), center, d)[0] for half in halves]
+    samples = [_sample_of(_sum([parts[i] for i in half]), center, sample.num_modes)[0] for half in halves]
     return _with_replicas(dataclasses.replace(estimated, spread=spread), samples)
 
 
@@ -154,7 +154,7 @@ def _with_rows(x, y, noise_var, center, normalize, num_modes, single: bool) -> P
     left, singular = left[:, keep], singular[keep]
     scale = singular[0] ** 2 / n if normalize else 1.0
     power = np.sum((left.T @ y) ** 2, axis=1) / n
-    num_modes = len(singular) if num_modes <= n else num_modes
+    num_modes = _modes(len(singular), n - center, num_modes)
     sample = Sample(singular**2 / n, power, float(np.sum(y**2) / n), n - center, num_modes)
     estimated = estimate(sample, scale).problem
     eigenvalues = singular**2 / n / scale
@@ -172,7 +172,12 @@ def _sum(parts: Sequence[Moments]) -> Moments:
     return total
 
 
-def _sample_of(m: Moments, center: bool, columns: int) -> tuple[Sample, np.ndarray, np.ndarray]:
+def _modes(rank: int, size: int, columns: float) -> float:
+    """Of the population: the rank, unless it is the rows that limit it."""
+    return rank if rank < size else max(columns, rank)
+
+
+def _sample_of(m: Moments, center: bool, columns: float) -> tuple[Sample, np.ndarray, np.ndarray]:
     """Sample, directions (d, r) and mean row (d,), about what moments were taken about."""
     n, mean = m.count, m.x / m.count
     covariance, cross, total = m.gram / n, m.cross / n, np.sum(m.square) / n
@@ -181,12 +186,13 @@ def _sample_of(m: Moments, center: bool, columns: int) -> tuple[Sample, np.ndarr
         cross, total = cross - np.outer(mean, m.y / n), total - np.sum((m.y / n) ** 2)
     values, basis = np.linalg.eigh(covariance)
     values, basis = values[::-1], basis[:, ::-1]
-    keep = values > max(values[0], 0.0) * max(n, columns) * np.finfo(float).eps
+    keep = values > max(values[0], 0.0) * max(n, len(values)) * np.finfo(float).eps
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
     values, basis = values[keep], basis[:, keep]
     power = np.sum((basis.T @ cross) ** 2, axis=1) / values
-    return Sample(values, power, float(total), n - center, len(values)), basis, mean
+    size = n - center
+    return Sample(values, power, float(total), size, _modes(len(values), size, columns)), basis, mean
 
 
 def _estimate_kernel(kernel, y, center, normalize, num_modes, replicas, seed) -> Estimate:

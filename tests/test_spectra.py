@@ -143,6 +143,17 @@ def test_stream_kernel_and_rows_agree(tmp_path):
     )
 
 
+def test_halves_of_fewer_rows_than_columns():
+    """They know how many modes there are from the whole."""
+    x, y, *_ = sample(300, 200)
+    found = estimate_features(x, y, replicas=4)
+    assert [replica.sample.num_modes for replica in found.replicas] == [200] * 4
+    assert max(len(replica.sample.eigenvalues) for replica in found.replicas) == 149
+    shapes = {replica.problem.eigenvalues.shape for replica in found.replicas}
+    assert len(shapes) == 1  # one compilation serves all
+    assert found.sample.num_modes == 200
+
+
 def test_error_of_halves():
     """Standard errors from halves of the rows, against the scatter over fresh samples: within a factor of two."""
     noise, told = [], []
