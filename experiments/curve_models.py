@@ -53,6 +53,11 @@ class Solvable:
     names = ("a", "b", "noise", "scale", "floor", *(f"unit of {LETTERS[axis]}" for axis in AXES))
     logarithmic = (False, False, False, True, False, True, True, True)
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Those that the model depends on."""
+        return self.design.axes
+
     @cached_property
     def held(self) -> dict[str, float]:
         """Parameters that are not fitted: those asked for, units that are not fitted, noise without data."""
@@ -213,15 +218,16 @@ def _in_units(size, log_unit):
 
 @dataclasses.dataclass(frozen=True)
 class Chinchilla:
-    """E + A N^-alpha + B P^-beta + C t^-gamma over the axes of the design; fixed: values by name."""
+    """E + A N^-alpha + B P^-beta + C t^-gamma over `axes`; fixed: values by name."""
 
     design: Design
+    axes: tuple[str, ...]
     fixed: tuple[tuple[str, float], ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """E, and an amplitude and an exponent for each axis."""
-        return ("E", *(name for axis in self.design.axes for name in POWERS[axis]))
+        return ("E", *(name for axis in self.axes for name in POWERS[axis]))
 
     @property
     def logarithmic(self) -> tuple[bool, ...]:
@@ -245,7 +251,7 @@ class Chinchilla:
         return np.array([0.0] + [-np.inf, 0.01] * terms), np.array([np.inf] + [np.inf, 8.0] * terms)
 
     def at(self, design: Design) -> "Chinchilla":
-        """The same model at other points, which must have the same axes."""
+        """The same model at other points."""
         return dataclasses.replace(self, design=design)
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
@@ -255,7 +261,7 @@ class Chinchilla:
     def derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """loss (R,) and its derivatives in the searched parameters."""
         loss, columns = np.full(len(self.design), theta[0]), [np.ones(len(self.design))]
-        for axis, log_amplitude, exponent in zip(self.design.axes, theta[1::2], theta[2::2], strict=True):
+        for axis, log_amplitude, exponent in zip(self.axes, theta[1::2], theta[2::2], strict=True):
             x = getattr(self.design, axis)
             term = np.exp(log_amplitude) * x**-exponent
             columns += [term, np.where(term > 0, -term * np.log(np.where(term > 0, x, 1.0)), 0.0)]
@@ -264,7 +270,7 @@ class Chinchilla:
 
     def starts(self, loss: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
         """As `Solvable.starts`: exponents on a grid, amplitudes and E by least squares."""
-        axes, found = self.design.axes, []
+        axes, found = self.axes, []
         for exponents in np.stack(np.meshgrid(*[[0.15, 0.4, 0.8, 1.6]] * len(axes)), -1).reshape(-1, len(axes)):
             terms = [getattr(self.design, axis) ** -power for axis, power in zip(axes, exponents, strict=True)]
             columns = np.stack([np.ones(len(loss)), *terms], 1) * (weight / loss)[:, None]

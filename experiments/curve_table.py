@@ -41,6 +41,11 @@ class Design:
         """Those with a finite value."""
         return tuple(axis for axis in AXES if np.isfinite(getattr(self, axis)).any())
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Axes of two values or more."""
+        return tuple(axis for axis in self.axes if len(np.unique(getattr(self, axis))) > 1)
+
     def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
         """One learning curve for each pair of sizes: N (G,), P (G,), times (G, T), and the place of each row in (G T).
 
