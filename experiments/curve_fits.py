@@ -89,13 +89,11 @@ class Fit:
 def fit(model: Solvable | Chinchilla, table: CurveTable, rows: np.ndarray | None = None) -> Fit:
     """The model fitted to the rows of a mask (R,), all by default; model.design is that of the table.
 
-    Raises ValueError for fewer rows than parameters, and one more.
+    Raises ValueError as `check_count` does.
     """
     rows = np.ones(len(table), bool) if rows is None else rows
+    check_count(model, int(rows.sum()))
     free = model.free
-    if rows.sum() <= len(free):
-        allowed = f"one with more rows than the {len(free)} parameters {', '.join(model.names[i] for i in free)}"
-        checks.fail("FILE", allowed, f"of {rows.sum()}")
     y = table.loss
     weight = np.where(rows, 1.0, 0.0)
     if table.stderr is not None:
@@ -148,6 +146,13 @@ def fit(model: Solvable | Chinchilla, table: CurveTable, rows: np.ndarray | None
     at_bound[free] = best.active_mask != 0
     count = len(np.unique(run))
     return Fit(model, base, covariance, flat, at_bound, count - 1, y / m - 1.0, count, clustered, bool(best.success))
+
+
+def check_count(model: Solvable | Chinchilla, count: int) -> None:
+    """ValueError unless there are more rows than parameters."""
+    if count <= len(model.free):
+        names = ", ".join(model.names[i] for i in model.free)
+        checks.fail("FILE", f"one with more rows than the {len(model.free)} parameters {names}", f"of {count}")
 
 
 def sandwich(design: np.ndarray, error: np.ndarray, run: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

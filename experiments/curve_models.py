@@ -14,6 +14,7 @@ the start, so that only a few parameters have to be started from many places.
 import dataclasses
 import math
 from functools import cached_property, partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -218,11 +219,13 @@ def _in_units(size, log_unit):
 
 @dataclasses.dataclass(frozen=True)
 class Chinchilla:
-    """E + A N^-alpha + B P^-beta + C t^-gamma over `axes`; fixed: values by name."""
+    """E + A N^-alpha + B P^-beta + C t^-gamma over `axes`; every parameter is fitted."""
 
     design: Design
     axes: tuple[str, ...]
-    fixed: tuple[tuple[str, float], ...] = ()
+
+    fixed = ()
+    held: ClassVar[dict[str, float]] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -235,14 +238,9 @@ class Chinchilla:
         return tuple(name in "ABC" for name in self.names)
 
     @property
-    def held(self) -> dict[str, float]:
-        """Parameters that are not fitted."""
-        return dict(self.fixed)
-
-    @property
     def free(self) -> np.ndarray:
-        """Places of the fitted parameters."""
-        return np.array([i for i, name in enumerate(self.names) if name not in self.held])
+        """Places of the fitted parameters: all."""
+        return np.arange(len(self.names))
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:

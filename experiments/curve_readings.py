@@ -45,7 +45,7 @@ def parameters(fit: Fit) -> list[Reading]:
     for i, name in enumerate(fit.model.names):
         value, low, high = fit.interval(name)
         if name in fit.model.held:
-            if name == "noise" and "noise" not in dict(getattr(fit.model, "fixed", ())):
+            if name == "noise" and name not in dict(fit.model.fixed):
                 found.append(Reading(name, math.nan, math.nan, math.nan, "not identified: no data axis"))
             elif name in dict(fit.model.fixed):
                 found.append(Reading(name, value, math.nan, math.nan, "held"))

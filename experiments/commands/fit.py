@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments import algorithms, curve_plots, reports
-from experiments.curve_fits import Fit, fit
+from experiments.curve_fits import Fit, check_count, fit
 from experiments.curve_models import LETTERS, Chinchilla, Solvable
 from experiments.curve_readings import best_size, compute_rule, errors, parameters, regimes
 from experiments.curve_table import AXES, COLUMNS, CurveTable, held_out, read
@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> None:
         Solvable(table.design, optimizer, args.modes, units, fixed),
         Chinchilla(table.design, table.design.varied),
     )
+    for model in models:
+        check_count(model, len(table))
     with tqdm(total=6, unit="step") as bar:
         whole, ahead, held = fit_both(models, table, args.hold_out, bar)
         bar.set_description("compute")
