@@ -115,8 +115,10 @@ def fit(model: Solvable | Chinchilla, table: CurveTable, rows: np.ndarray | None
         if not np.array_equal(shared["x"], x):
             residuals(x)
         m, slopes = shared["both"]
-        factor = _deviance(y, m)[1] * weight / m
-        return (factor[:, None] * slopes[:, free])[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = _deviance(y, m)[1] * weight / m
+        # where the model has no loss there is no slope
+        return np.nan_to_num(factor[:, None] * slopes[:, free])[rows]
 
     best = None
     starts = model.starts(y, weight)

@@ -31,8 +31,9 @@ from theory.predict import evaluate
 LETTERS = {"features": "N", "samples": "P", "times": "t"}
 STEP = 0.26  # of the contour: the risk to 1e-7
 STARTS = 48  # per fitted unit and one; tried by their best linear fit alone
-MODES_BOUND = {None: 1.01}  # least b: the trace of infinitely many modes must converge
-LEAST_B = 0.05
+LEAST_B, LEAST_B_INFINITE = 0.05, 1.01  # the trace of infinitely many modes must converge
+CLOSED = 1e-2  # an estimated relative error above it is no result: the lr is beyond stability
+LATEST = 1e8  # time of the solvable model up to which the contour is fine enough, where the unit of time is fitted
 MIDDLE = {
     "features": (3.0, 3e3),
     "samples": (3.0, 3e3),
@@ -75,7 +76,7 @@ class Solvable:
     @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Of all parameters as they are searched."""
-        low = [1.01, MODES_BOUND.get(self.num_modes, LEAST_B), 0.0, -np.inf, 0.0]
+        low = [1.01, LEAST_B_INFINITE if self.num_modes is None else LEAST_B, 0.0, -np.inf, 0.0]
         high = [12.0, 12.0, np.inf, np.inf, np.inf]
         for axis in AXES:
             x = _finite(getattr(self.design, axis))
@@ -122,8 +123,16 @@ class Solvable:
             theta = theta.copy()
             scale = max(value[1], 1e-3 * loss.min() / risk.max())
             theta[2:5] = self.held.get("noise", np.clip(value[2] / scale, 1e-3, 1e3)), np.log(scale), value[0]
-            found.append((error, theta))
+            found.append((error, self._hold(theta)))
         return [theta for _, theta in sorted(found, key=lambda pair: pair[0])]
+
+    def _hold(self, theta: np.ndarray) -> np.ndarray:
+        """Parameters with those that are held in their places."""
+        theta = theta.copy()
+        for name, value in self.held.items():
+            i = self.names.index(name)
+            theta[i] = np.log(value) if self.logarithmic[i] else value
+        return theta
 
     @cached_property
     def _curves(self):
@@ -141,8 +150,7 @@ class Solvable:
 
     @cached_property
     def _nodes(self) -> int:
-        # a unit of time may stretch the contour by some decades
-        horizon = _finite(self.design.times).max() * (1e4 if "times" in self.units else 1.0)
+        horizon = LATEST if "times" in self.units else _finite(self.design.times).max()
         return math.ceil(float(length(horizon, 4.0)) / STEP)
 
     @cached_property
@@ -159,10 +167,7 @@ class Solvable:
             for axis, u in zip(self.units, point[2:], strict=True):
                 i = AXES.index(axis)
                 theta[5 + i] = np.log(MIDDLE[axis][0] / middle[i]) + u * np.log(MIDDLE[axis][1] / MIDDLE[axis][0])
-            for name, value in self.held.items():
-                i = self.names.index(name)
-                theta[i] = np.log(value) if self.logarithmic[i] else value
-            theta = np.clip(theta, low, high)
+            theta = self._hold(np.clip(theta, low, high))
             theta[2] = 0.0
             clean = np.asarray(_risk(*self._arguments(theta)))[self._curves[3]]
             theta[2] = 1.0
@@ -170,9 +175,8 @@ class Solvable:
             if np.all(np.isfinite(noisy)):
                 found.append((theta, clean, noisy - clean))
         if not found:
-            checks.fail(
-                "FILE", "without rows where the model's risk is infinite (t = infinity at N = P)", "one with them"
-            )
+            allowed = "one for which the model has a finite loss: not at N = P for t = infinity, lr within stability"
+            checks.fail("FILE", allowed, "another")
         return found
 
 
@@ -208,7 +212,8 @@ def _curve(knobs, optimizer, row, num_modes, nodes):
     problem = rfm.power_law(a, b, num_modes, noise)
     sizes = (_in_units(x, u) for x, u in zip((features, samples), units, strict=False))
     times = None if times is None else times * jnp.exp(units[2])
-    return evaluate(problem, *sizes, optimizer, times, False, False, nodes).risk
+    curve = evaluate(problem, *sizes, optimizer, times, False, False, nodes)
+    return jnp.where(curve.residual < CLOSED, curve.risk, jnp.nan)
 
 
 def _in_units(size, log_unit):

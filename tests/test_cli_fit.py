@@ -87,6 +87,7 @@ TEXT = "N,loss\n10,1.0\n20,0.7\n40,much\n80,0.4\n"
         ("N,loss\n10,1\n20,0.5\n", ["--fix", "c=1"], "Argument `fix` must be one of 'a', 'b'"),
         ("N,loss\n10,1\n20,0.5\n", ["--fix", "a=1"], "Argument `fix a` must be a number > 1"),
         ("N,loss\n10,1\n20,0.5\n", ["--fix", "a"], "Argument `fix a` must be a number > 1"),
+        ("N,loss\n10,1\n20,0.5\n", ["--fix", "b=0.9"], "for infinitely many modes"),
         ("N,loss\n10,1\n20,0.5\n", ["--hold-out", "1"], "Argument `hold-out` must be"),
         ("N,loss\n10,1\n20,0.5\n", ["--modes", "0"], "Argument `modes` must be"),
         ("N,loss\n10,1\n20,0.5\n", ["--lr", "0.5"], "it belongs to gd"),

@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> None:
     fixed = read_fixed(args.fix)
     if args.modes is not None:
         checks.count("modes", args.modes, "an integer >= 1")
+    if dict(fixed).get("b", 2.0) <= 1.0 and args.modes is None:
+        checks.fail("fix b", "a number > 1 for infinitely many modes (give --modes)", dict(fixed)["b"])
     table = read(args.file, {role: getattr(args, role) for role in COLUMNS})
     if optimizer.discrete and np.any(table.design.times % 1):
         checks.fail(
