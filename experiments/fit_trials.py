@@ -138,12 +138,6 @@ def main(argv: list[str] | None = None) -> None:
     folder = reports.open_folder(args.out)
     jax.config.update("jax_enable_x64", True)
     rows = []
-    with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
-        for i in args.setting:
-            units = AXES if args.units else ()
-            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, bar.update)
-            rows.append(summary(SETTINGS[i], found))
-            print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)
 
     def write(path):
         with open(path, "w", newline="") as file:
@@ -151,7 +145,13 @@ def main(argv: list[str] | None = None) -> None:
             writer.writeheader()
             writer.writerows(rows)
 
-    reports.replace(folder / "fit-trials.csv", write)
+    with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
+        for i in args.setting:
+            units = AXES if args.units else ()
+            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, bar.update)
+            rows.append(summary(SETTINGS[i], found))
+            reports.replace(folder / "fit-trials.csv", write)
+            print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)
 
 
 if __name__ == "__main__":
