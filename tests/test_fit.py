@@ -1,0 +1,223 @@
+"""Fits of measured losses: recovery, derivatives, intervals against the jackknife, what is refused and what is said."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import rfm
+import theory
+from experiments import curve_models
+from experiments.curve_fits import Fit, fit, sandwich
+from experiments.curve_models import Chinchilla, Solvable
+from experiments.curve_readings import best_size, compute_rule, parameters, regimes
+from experiments.curve_table import AXES, CurveTable, Design, held_out, runs
+from theory import exponents
+
+TIMES = np.geomspace(1.0, 300.0, 6)
+
+
+def grid(features, samples, times):
+    return Design(*np.stack(np.meshgrid(features, samples, times, indexing="ij"), -1).reshape(-1, 3).T)
+
+
+def table_of(design, loss):
+    return CurveTable(design, loss, None, runs(design))
+
+
+def risks(problem, design, optimizer=None):
+    """The theory, point by point."""
+    found = []
+    for n, p, t in zip(design.features, design.samples, design.times, strict=True):
+        times = np.array([t]) if np.isfinite(t) else None
+        own = rfm.GradientFlow() if np.isfinite(t) else rfm.Ridge(0.0)
+        setting = dict(num_features=n, num_samples=p, optimizer=optimizer or own, times=times)
+        found.append(float(theory.predict(problem, **setting).risk[0]))
+    return np.array(found)
+
+
+@pytest.fixture
+def few_starts(monkeypatch):
+    monkeypatch.setattr(curve_models, "STARTS", 12)
+
+
+def test_recovers_the_parameters_of_exact_curves(few_starts):
+    """loss = floor + scale risk of the theory on a grid of N, P, t: all five parameters to 1e-4."""
+    design = grid([20.0, 60.0], [40.0, 150.0], TIMES)
+    truth = {"a": 1.7, "b": 1.4, "noise": 0.2, "scale": 3.0, "floor": 0.5}
+    risk = risks(rfm.power_law(truth["a"], truth["b"], None, truth["noise"]), design)
+    found = fit(Solvable(design), table_of(design, truth["floor"] + truth["scale"] * risk))
+    assert found.converged
+    for name, value in truth.items():
+        assert found.value(name) == pytest.approx(value, rel=1e-4), name
+    assert all(reading.determined for reading in parameters(found))
+
+
+def test_recovers_units_where_training_has_ended(few_starts):
+    """t = infinity, finitely many modes, and P counted in another unit: a, b held, the unit found."""
+    design = grid([20.0, 60.0], [5.0, 9.0, 18.0, 64.0], [np.inf])
+    told = dataclasses.replace(design, samples=design.samples * 5.0)
+    risk = risks(rfm.power_law(1.7, 1.4, 300, 0.1), told)
+    model = Solvable(design, num_modes=300, units=("samples",), fixed=(("a", 1.7), ("floor", 0.0)))
+    found = fit(model, table_of(design, 2.0 * risk))
+    assert found.value("unit of P") == pytest.approx(5.0, rel=1e-4)
+    assert found.value("b") == pytest.approx(1.4, rel=1e-4)
+    assert found.value("noise") == pytest.approx(0.1, rel=1e-3)
+    assert found.interval("a")[1:] == (1.7, 1.7)
+
+
+def test_derivatives_are_those_of_the_loss():
+    """Against central differences, the units of every axis among them, at an infinite size too."""
+    design = grid([30.0, np.inf], [50.0], [3.0, 80.0])
+    model = Solvable(design, units=AXES)
+    theta = np.array([1.6, 1.3, 0.2, 0.3, 0.1, 0.2, -0.1, 0.4])
+    loss, slopes = model.derivatives(theta)
+    np.testing.assert_allclose(loss, model.loss(theta), rtol=1e-12)
+    for i, own in enumerate(np.eye(8) * 1e-5):
+        numeric = (model.loss(theta + own) - model.loss(theta - own)) / 2e-5
+        np.testing.assert_allclose(slopes[:, i], numeric, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_gradient_descent_is_fitted_by_its_own_filter(few_starts):
+    design = grid([20.0, 60.0], [np.inf], [1.0, 3.0, 10.0, 30.0, 100.0])
+    optimizer = rfm.GradientDescent(0.4)
+    loss = risks(rfm.power_law(1.7, 1.4, None), design, optimizer)
+    found = fit(Solvable(design, optimizer, fixed=(("floor", 0.0),)), table_of(design, loss))
+    assert found.value("a") == pytest.approx(1.7, rel=1e-4)
+    assert found.value("b") == pytest.approx(1.4, rel=1e-4)
+    noise = next(reading for reading in parameters(found) if reading.name == "noise")
+    assert noise.note == "not identified: no data axis"
+
+
+def chinchilla_table(scatter=0.0, seed=0, repeats=1):
+    design = grid(np.geomspace(10, 1000, 5), [np.inf], np.geomspace(1, 1e4, 8))
+    design = Design(*(np.tile(getattr(design, axis), repeats) for axis in AXES))
+    loss = 0.3 + 2.0 * design.features**-0.5 + 1.5 * design.times**-0.3
+    table = table_of(design, loss)
+    by_run = np.random.default_rng(seed).standard_normal(table.run.max() + 1)
+    return dataclasses.replace(table, loss=loss * np.exp(scatter * by_run[table.run] - scatter**2 / 2))
+
+
+def test_chinchilla_recovers_its_own():
+    table = chinchilla_table()
+    found = fit(Chinchilla(table.design, ("features", "times")), table)
+    for name, value in {"E": 0.3, "A": 2.0, "alpha": 0.5, "C": 1.5, "gamma": 0.3}.items():
+        assert found.value(name) == pytest.approx(value, rel=1e-5), name
+
+
+def test_scatter_does_not_lower_the_fit():
+    """Runs that scatter by 30 % about their mean: the fitted curve is the mean, not 4 % below as in a fit of logs."""
+    table, truth = chinchilla_table(scatter=0.3, repeats=200), chinchilla_table(repeats=200).loss
+    found = fit(Chinchilla(table.design, ("features", "times")), table)
+    assert abs(np.log(found.model.loss(found.theta) / truth).mean()) < 0.02
+    logs = np.log(table.loss / truth).mean()
+    assert logs < -0.03  # the control: what a fit of logs would find
+
+
+def test_intervals_are_the_jackknife_over_runs():
+    """For a linear model the covariance equals the sum over explicit refits, each without one run."""
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(9), [2, 3, 4, 5, 2, 3, 4, 5, 6])
+    design = rng.standard_normal((len(run), 3)) * [1.0, 100.0, 1e-3]
+    y = design @ [1.0, 0.02, 300.0] + rng.standard_normal(9)[run] + 0.3 * rng.standard_normal(len(run))
+    whole = np.linalg.lstsq(design, y, rcond=None)[0]
+    moved = [np.linalg.lstsq(design[run != g], y[run != g], rcond=None)[0] - whole for g in range(9)]
+    covariance, flat = sandwich(design, y - design @ whole, run)
+    np.testing.assert_allclose(covariance, np.array(moved).T @ np.array(moved) * 8 / 9, rtol=1e-9)
+    assert not flat.any()
+
+
+def test_a_direction_that_is_not_seen():
+    design = np.random.default_rng(1).standard_normal((20, 3))
+    design = np.column_stack([design[:, 0], design[:, 0], design[:, 1], np.zeros(20)])
+    covariance, flat = sandwich(design, design[:, 2], np.arange(20))
+    assert flat.tolist() == [True, True, False, True]
+    assert np.all(np.isfinite(covariance))
+
+
+def test_intervals_of_correlated_runs_cover():
+    """100 tables whose runs are off as wholes: 95 % intervals hold the exponent in 90 of them or more; independent
+    points would hold it in far fewer (control)."""
+    inside = naive = 0
+    for seed in range(100):
+        table = chinchilla_table(0.03, seed, repeats=4)
+        model = Chinchilla(table.design, ("features", "times"))
+        _, low, high = fit(model, table).interval("alpha")
+        inside += low <= 0.5 <= high
+        _, low, high = fit(model, dataclasses.replace(table, run=np.arange(len(table)))).interval("alpha")
+        naive += low <= 0.5 <= high
+    assert inside >= 90
+    assert naive < 80
+
+
+def made_up(a, b, deviation, design):
+    """A fit with given a, b and their deviation."""
+    model = Solvable(design)
+    covariance = np.zeros((8, 8))
+    covariance[0, 0] = covariance[1, 1] = deviation**2
+    theta = np.array([a, b, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
+    no = np.zeros(8, bool)
+    return Fit(model, theta, covariance, no, no, 30, np.zeros(len(design)), 31, True, True)
+
+
+def test_regimes():
+    """Told where the interval of a - 1 - b is on one side of 0, and refused where it is not."""
+    design = grid([20.0, 60.0], [40.0], TIMES)
+    sure = regimes(made_up(1.5, 1.25, 0.05, design))
+    assert sure[0].startswith("a - 1 < b: a - 1 - b = -0.75")
+    assert sure[1].startswith("a - 1 < 2b")
+    easy = regimes(made_up(3.5, 1.25, 0.05, design))
+    assert easy[0].startswith("a - 1 > b")
+    unsure = regimes(made_up(2.2, 1.25, 0.05, design))
+    assert unsure[0].startswith("the data cannot tell a - 1 < b from a - 1 > b")
+    assert unsure[1].startswith("a - 1 < 2b")
+
+
+def test_compute_rules():
+    """Closed forms at the fit; Chinchilla's against the least loss on a fine grid of N."""
+    design = grid([20.0, 60.0], [40.0], TIMES)
+    size, loss = compute_rule(made_up(1.5, 1.25, 0.02, design))
+    assert (size.value, loss.value) == exponents.frontier_exponents(1.5, 1.25)
+    assert size.low < size.value < size.high
+    assert size.high - size.low < 0.05
+    assert compute_rule(made_up(1.5, 1.25, 0.02, grid([20.0], [40.0], [np.inf]))) == []
+
+    table = chinchilla_table()
+    found = fit(Chinchilla(table.design, ("features", "times")), table)
+    n = np.geomspace(1, 1e6, 200_001)
+    for compute in (1e4, 1e6):
+        losses = 0.3 + 2.0 * n**-0.5 + 1.5 * (compute / n) ** -0.3
+        best = best_size(found, compute)
+        assert best[0] == pytest.approx(n[np.argmin(losses)], rel=1e-3)
+        assert best[1] == pytest.approx(losses.min(), rel=1e-6)
+    assert compute_rule(found)[0].value == pytest.approx(0.3 / 0.8, rel=1e-4)
+
+
+def test_runs():
+    """Rows of one pair of sizes are a run, a time that comes again starts another; a label tells them apart."""
+    design = Design(np.array([8.0, 8, 8, 8, 16]), np.full(5, np.inf), np.array([1.0, 2, 1, 2, 1]))
+    assert runs(design).tolist() == [0, 0, 1, 1, 2]
+    assert runs(design, ["x", "x", "x", "x", "x"]).tolist() == [0, 0, 0, 0, 1]
+    ended = Design(np.array([8.0, 8, 16]), np.full(3, np.inf), np.full(3, np.inf))
+    assert runs(ended, ["x", "x", "x"]).tolist() == [0, 1, 2]
+
+
+def test_held_out():
+    """The last fifth of the logarithmic range of each axis of three values or more."""
+    design = grid([10.0, 100.0, 1000.0], [5.0, 7.0], [np.inf])
+    assert held_out(design, 0.2).tolist() == (design.features == 1000.0).tolist()
+    assert not held_out(design, 0.0).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gaussian", [False, True])
+def test_trials_cover(gaussian):
+    """A few of the trials of `experiments.fit_trials`."""
+    from experiments import fit_trials
+
+    setting = fit_trials.SETTINGS[-1]
+    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 24, gaussian, 0))
+    for name in fit_trials.NAMES:
+        assert found[f"coverage {name}"] >= 20 / 24, name  # below this with probability 1e-3 at 95 %
+    assert found["error N and t"] < 0.2
