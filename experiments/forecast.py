@@ -22,7 +22,7 @@ from theory import exponents
 from theory.stopping import POINTS
 
 TIMES = POINTS  # of a curve, as many as the search for the best one looks at: one compilation serves both
-COARSE = 3  # every so many-th point of a line has a band of its own, those between are interpolated
+COARSE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
 SHIFTS = 2.0 ** np.linspace(-1.0, 1.0, 5)  # of the model size about an optimum, to see where replicas have theirs
 VISIBLE = 0.01  # a maximum that stands out by less than this part is no peak
 TINY = 1e-300
@@ -177,7 +177,7 @@ def grid(
         float(estimate.problem.noise_var),
         _objects(stopping, shape),
         _objects(ridge, shape),
-        estimate.sample.size / 2.0,
+        estimate.sample.size / 2.0 + 1.0,  # a row went into the means
     )
 
 

@@ -12,6 +12,7 @@ from experiments.held_out import Trial
 BANDS = "lines: theory of the estimated spectrum; bands: 95 % over samples of rows; dashed: extrapolation"
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
 SHOWN = 6  # curves of a panel
+NEAR = 0.2  # the noise is drawn from this part of the least loss on, so that it does not flatten the curves
 
 
 def curves(grid: Grid, lines: Sequence[Line], plan: Plan | None):
@@ -46,7 +47,7 @@ def _times(ax: Axes, grid: Grid) -> None:
 
 def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
     beyond = line.beyond > 0.5
-    own, other = ("N", "P") if line.axis == "features" else ("P", "N")
+    other = "P" if line.axis == "features" else "N"
     sizes = line.x if line.axis == "samples" else np.full(len(line.x), line.fixed)
     beyond |= sizes > grid.resolved
     _banded(ax, line.x, line.end, beyond, plotting.COLORS[1], f"$t$ = {plotting.number(line.time)}")
@@ -54,7 +55,7 @@ def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
     ax.plot(line.x, line.ridge, color=plotting.COLORS[2], lw=1.3, ls=":", label="best ridge")
     _floor(ax, grid)
     name = plotting.AXES[line.axis]
-    plotting.finish(ax, name, "held-out loss", f"${other}$ = {plotting.number(line.fixed)}; against ${own}$")
+    plotting.finish(ax, name, "held-out loss", f"${other}$ = {plotting.number(line.fixed)}")
 
 
 def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
@@ -80,7 +81,7 @@ def _banded(ax: Axes, x, band: Band, extrapolated, color, label: str) -> None:
 
 
 def _floor(ax: Axes, grid: Grid) -> None:
-    if grid.noise > 1e-3 * grid.loss.value.min():
+    if grid.noise > NEAR * grid.loss.value.min():
         ax.axhline(grid.noise, color="0.6", lw=1, ls=":", label="label noise", zorder=0)
 
 

@@ -91,10 +91,10 @@ def peak_lines(lines: Sequence[Line], peaks: Sequence[Peak | None]) -> list[str]
         own, other = names[line.axis]
         if peak is None:
             late = line.end.value / line.stopped.value
-            worst = int(late.argmax())
+            i = int(late.argmax())
             found.append(
-                f"no interpolation peak along {own} at {other} = {size(line.fixed)}; t = {line.time:.3g} ends at up to "
-                f"{late[worst]:.3g} times the loss of the best stopping (at {own} = {line.x[worst]:.3g})"
+                f"no interpolation peak along {own} at {other} = {size(line.fixed)}; loss at t = {line.time:.3g} "
+                f"at most {late[i] - 1:.1%} above that of the best stopping (at {own} = {line.x[i]:.0f})"
             )
             continue
         found.append(
@@ -107,7 +107,7 @@ def peak_lines(lines: Sequence[Line], peaks: Sequence[Peak | None]) -> list[str]
 
 def exponent_lines(laws: Sequence[Exponent]) -> str:
     """One row a law."""
-    cells = [("exponent, no noise, all else infinite", "closed form (95 %)", "theory (95 %)", "at")]
+    cells = [("exponent, no noise, all else infinite", "endless power law", "this spectrum", "at (95 %)")]
     for law in laws:
         both = [_interval(band) if math.isfinite(band.value) else "-" for band in (law.closed, law.measured)]
         cells.append((law.quantity, *both, f"{law.at:.3g}"))

@@ -68,28 +68,31 @@ class Half:
     estimate: object
     rows: np.ndarray
     labels: np.ndarray
+    num_modes: int | None  # of a kernel
     kernel: bool
     index: int
 
 
-def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int) -> list[Half]:
+def rows_of_half(rows: int) -> int:
+    """How many of so many rows are trained on."""
+    return min(rows, ROWS) // 2
+
+
+def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_modes: int | None = None) -> list[Half]:
     """Both ways to split a random choice of rows into equal halves; data (n, d), or (n, n) where it is a kernel."""
-    order = np.random.default_rng(seed).permutation(len(data))[:ROWS]
-    size = len(order) // 2
+    order, size = np.random.default_rng(seed).permutation(len(data)), rows_of_half(len(data))
     one, other = np.sort(order[:size]), np.sort(order[size : 2 * size])
     found = []
     for index, (known, rest) in enumerate(((one, other), (other, one))):
         if kernel:
-            estimate = from_data.estimate_kernel(
-                np.asarray(data[np.ix_(known, known)], float), labels[known], replicas=REPLICAS, seed=seed
-            )
+            own = np.asarray(data[np.ix_(known, known)], float)
+            estimate = from_data.estimate_kernel(own, labels[known], num_modes=num_modes, replicas=REPLICAS, seed=seed)
             rows = np.asarray(data[np.ix_(rest, rest)], float) / estimate.scale
         else:
-            estimate = from_data.estimate_features(
-                np.asarray(data[known], float), labels[known], replicas=REPLICAS, seed=seed
-            )
+            own = np.asarray(data[known], float)
+            estimate = from_data.estimate_features(own, labels[known], replicas=REPLICAS, seed=seed)
             rows = np.asarray(data[rest], float) / np.sqrt(estimate.scale)
-        found.append(Half(estimate, rows, labels[rest], kernel, index))
+        found.append(Half(estimate, rows, labels[rest], num_modes if kernel else None, kernel, index))
     return found
 
 
@@ -125,8 +128,9 @@ def trial(half: Half, num_features: float, num_samples: int, optimizer: Optimize
 
 
 def _population(half: Half, rows: np.ndarray) -> rfm.Problem:
-    build = from_data.from_kernel if half.kernel else from_data.from_features
-    return build(rows, half.labels, normalize=False)
+    if half.kernel:
+        return from_data.from_kernel(rows, half.labels, normalize=False, num_modes=half.num_modes)
+    return from_data.from_features(rows, half.labels, normalize=False)
 
 
 def _columns(half: Half, num_features: float, key: jax.Array, how: dict) -> np.ndarray:

@@ -18,6 +18,7 @@ ARGUMENTS = ("seeds", "seed", "out", "quick")
 MAPS = ("relu",)
 SHARES = (1 / 64, 1 / 16, 1 / 4, 1)  # of half the rows: training sets; models are twice as large
 LINE, LINE_QUICK, CHECKED = 25, 13, 20  # points of a line; times of a check
+PLAN_NODES = 64  # of the contour of a plan: 1e-5 of the loss
 LATEST, MOST_STEPS = 1e8, 2_000
 BUDGETS = np.array([0.01, 0.1, 1.0])  # of what the largest model costs that is planned
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"), help="log-spaced times")
     algorithms.add_arguments(parser, algorithms.FULL_BATCH)
     parser.add_argument("--budget", type=float, nargs="+", metavar="C", help="compute C = N t to plan for")
-    parser.add_argument("--replicas", type=int, default=16, help="halves of the rows that the band comes from")
+    parser.add_argument("--replicas", type=int, default=12, help="halves of the rows that the band comes from")
     parser.add_argument("--check", action="store_true", help="train on half of the rows what the other half predicts")
     parser.add_argument("--model", choices=held_out.MODELS, default="project",
                         help="of --check: N random projections of the features, or N of their columns")  # fmt: skip
@@ -47,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print what is foretold; write predict.* and predict-spectrum.*, with --check predict-check.* too."""
     checks.number("replicas", args.replicas, 2, "an integer >= 2 (the band is their scatter)", inclusive=True)
+    if args.num_modes is not None and not args.kernel:
+        checks.fail("num-modes", "left out but for --kernel", args.num_modes)
     data, labels = load(args)
     replicas = 4 if args.quick else args.replicas
     how = dict(replicas=replicas, seed=args.seed)
@@ -60,6 +63,9 @@ def run(args: argparse.Namespace) -> None:
     budgets = None if args.budget is None else np.sort(np.asarray(args.budget, float))
     if budgets is not None and not can_plan(args):
         checks.fail("budget", "left out but for flow and gd at constant lr, without weight decay", args.budget)
+    for compute in args.budget or ():
+        checks.number("budget", compute, 0.0, "a finite number > 0")
+    to_check = check_points(args, data) if args.check else []
     # refuses a learning rate before any work: small sizes have the largest curvature
     forecast.losses(estimate.problem, min(features), min(samples), optimizer, times)
     folder = reports.open_folder(args.out)
@@ -90,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
         *report.data_lines(args.file, data, labels, args.kernel, estimate), report.size_table(grid),
         *report.peak_lines(lines, peaks), report.exponent_lines(laws), *report.plan_lines(plan, max(samples)),
     ]))  # fmt: skip
-    tested = check(args, data, labels, optimizer) if args.check else []
+    tested = check(args, data, labels, optimizer, to_check) if args.check else []
     settings = {**vars(args), "features": features, "samples": samples, "times": times.tolist()}
     settings |= report.record(estimate, laws, peaks, plan, tested)
     figure = forecast_figures.curves(grid, lines, plan)
@@ -179,20 +185,28 @@ def best_use(args, estimate, features, num_samples, optimizer, times, budgets) -
         sizes = dict(num_features=largest, num_samples=num_samples, optimizer=optimizer)
         best = theory.best_stopping(estimate.problem, **sizes, longest=max(1.0, times[-1])).time
         budgets = BUDGETS * largest * (best or times[-1])
-    return theory.frontier(estimate.problem, budgets, num_samples=num_samples, optimizer=optimizer)
+    return theory.frontier(estimate.problem, budgets, num_samples=num_samples, optimizer=optimizer, nodes=PLAN_NODES)
 
 
-def check(args: argparse.Namespace, data, labels, optimizer) -> list[Trial]:
-    """Train on half of the rows what the other half predicts, at the sizes asked for or at twelve; print it."""
-    halves = held_out.halves(data, labels, args.kernel, args.seed)
-    rows = len(halves[0].labels)
+def check_points(args: argparse.Namespace, data: np.ndarray) -> list[tuple[float, int]]:
+    """Pairs (N, P) to train at: those asked for that half of the rows has room for, or twelve."""
+    rows = held_out.rows_of_half(len(data))
     features, samples = held_out.sizes(rows)
     features, samples = args.features or features, args.samples or samples
     if args.model == "columns":
+        if args.kernel:
+            checks.fail("model", "project with --kernel, which has no columns", args.model)
         features = [n for n in features if n <= data.shape[1] or math.isinf(n)]
     points = [(n, p) for n in features for p in samples if p <= held_out.LEFT * rows]
     if not points:
-        checks.fail("samples", f"at most {held_out.LEFT:.0%} of the {rows} rows of a half, to be checked", samples)
+        allowed = f"at most {held_out.LEFT:.0%} of the {rows} rows of a half, to be checked"
+        checks.fail("samples", allowed, args.samples or samples)
+    return points
+
+
+def check(args: argparse.Namespace, data, labels, optimizer, points: list[tuple[float, int]]) -> list[Trial]:
+    """Train on half of the rows what the other half predicts, both ways; print how it went."""
+    halves = held_out.halves(data, labels, args.kernel, args.seed, args.num_modes)
     times = time_grid(args, halves[0].estimate, max(p for _, p in points), CHECKED)
     keys = jax.random.split(jax.random.key(args.seed), args.seeds)
     with tqdm(total=len(halves) * len(points) + 1, unit="point", desc="training") as bar:
