@@ -6,6 +6,7 @@ is either N random projections of the features, which is the theory's, or a rand
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from rfm import checks, from_data
 from rfm.optimizers import Optimizer
 
 MODELS = ("project", "columns")
-ROWS = 4_000  # at most, of both halves
+ROWS = 2_400  # at most, of both halves: a minute or two on two cores
 REPLICAS = 8
 STABLE = 0.5  # learning rate of a check that takes steps, of 1/z_max; it is stable up to 2
 LEFT = 0.8  # of the rows of a half, at most, are trained on
@@ -63,13 +64,13 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Half:
-    """Rows to train on, in the units of the estimate from the others."""
+    """Rows, or their kernel, and the problem to train on, in the units of the estimate from the others."""
 
     estimate: object
     rows: np.ndarray
     labels: np.ndarray
-    num_modes: int | None  # of a kernel
     kernel: bool
+    problem: rfm.Problem
     index: int
 
 
@@ -92,7 +93,9 @@ def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_mo
             own = np.asarray(data[known], float)
             estimate = from_data.estimate_features(own, labels[known], replicas=REPLICAS, seed=seed)
             rows = np.asarray(data[rest], float) / np.sqrt(estimate.scale)
-        found.append(Half(estimate, rows, labels[rest], num_modes if kernel else None, kernel, index))
+        build = partial(from_data.from_kernel, num_modes=num_modes) if kernel else from_data.from_features
+        problem = build(rows, labels[rest], normalize=False)
+        found.append(Half(estimate, rows, labels[rest], kernel, problem, index))
     return found
 
 
@@ -116,21 +119,14 @@ def trial(half: Half, num_features: float, num_samples: int, optimizer: Optimize
     if model == "columns":
         samples = np.concatenate([_columns(half, num_features, key, how) for key in keys])
     else:
-        problem = _population(half, half.rows)
-        curve = rfm.exact(problem, num_features=num_features, keys=keys, **how)
-        samples = curve.risk + problem.noise_var
+        curve = rfm.exact(half.problem, num_features=num_features, keys=keys, **how)
+        samples = curve.risk + half.problem.noise_var
     predicted = losses(half.estimate.problem, num_features, num_samples, optimizer, times)
     replicas = [
         losses(replica.problem, num_features, num_samples, optimizer, times) for replica in half.estimate.replicas
     ]
     spread = np.std(replicas, axis=0, ddof=1)
     return Trial(num_features, num_samples, np.asarray(times, float), samples, predicted, spread, half.index)
-
-
-def _population(half: Half, rows: np.ndarray) -> rfm.Problem:
-    if half.kernel:
-        return from_data.from_kernel(rows, half.labels, normalize=False, num_modes=half.num_modes)
-    return from_data.from_features(rows, half.labels, normalize=False)
 
 
 def _columns(half: Half, num_features: float, key: jax.Array, how: dict) -> np.ndarray:
@@ -141,7 +137,7 @@ def _columns(half: Half, num_features: float, key: jax.Array, how: dict) -> np.n
     n = d if np.isinf(num_features) else int(num_features)
     chosen = np.asarray(jax.random.permutation(key, d)[:n])
     # so that the kernel is that of all columns on average
-    problem = _population(half, half.rows[:, chosen] * np.sqrt(d / n))
+    problem = from_data.from_features(half.rows[:, chosen] * np.sqrt(d / n), half.labels, normalize=False)
     curve = rfm.exact(problem, num_features=np.inf, keys=key[None], **how)
     return curve.risk + problem.noise_var
 
@@ -158,7 +154,7 @@ def trials(found: list[Half], points, optimizer, times, keys, model: str, on_poi
 
 def steps_taken(half: Half, num_features: int, num_samples: int, steps: int, keys) -> float:
     """The largest relative difference between the loss of gradient descent, all steps taken, and its exact solution."""
-    problem = _population(half, half.rows)
+    problem = half.problem
     sizes = dict(num_features=num_features, num_samples=num_samples)
     lr = STABLE / float(theory.largest_curvature(half.estimate.problem, **sizes))
     args = dict(optimizer=rfm.GradientDescent(lr), times=rfm.log_times(1, steps, 20, integer=True), keys=keys)
