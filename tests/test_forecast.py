@@ -157,11 +157,6 @@ def test_trial_against_plain_training():
     assert abs(found.mean[0] - np.mean(losses)) < 4 * error
 
 
-def test_steps_are_training():
-    half = held_out.halves(FEATURES, LABELS, False, 0)[0]
-    assert held_out.steps_taken(half, 12, 30, 200, jax.random.split(jax.random.key(0), 2)) < 1e-10
-
-
 def test_halves_share_no_row():
     one, other = held_out.halves(FEATURES, LABELS, False, 0)
     both = np.concatenate([one.labels, other.labels])
