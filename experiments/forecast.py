@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.special import stdtrit
 
 import rfm
@@ -233,6 +232,8 @@ def plan(estimate, found: theory.Frontier, num_samples: float, optimizer, times:
     A replica's is that of a parabola in log N through its losses at the same budget about the optimum; NaN where that
     takes times beyond `times` (T,).
     """
+    from scipy.interpolate import CubicSpline  # brings all of scipy.optimize, which no other command waits for
+
     sizes, best = np.full((2, len(estimate.replicas), len(found.compute)), np.nan)  # (R, C)
     for c, (compute, n, time) in enumerate(zip(found.compute, found.num_features, found.times, strict=True)):
         if not times[0] <= time / SHIFTS[-1] <= time * SHIFTS[-1] <= times[-1]:
