@@ -16,6 +16,7 @@ COMMANDS = {
     "decompose": "bias, variances and noise that the risk is made of, against t, N and P (about 1 min)",
     "exponents": "every scaling exponent: claimed, closed form, theory and, with --simulate, simulation (about 1 min)",
     "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
+    "predict": "learning curves of your own features or kernel and labels, before any training (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
     "fit": "measured losses (a CSV file) fitted by the theory and by power laws; exponents, extrapolation, best sizes",
     "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",

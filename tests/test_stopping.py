@@ -49,3 +49,38 @@ def test_wrong_input():
         theory.best_stopping(PROBLEM, **SIZES, optimizer=rfm.Ridge(0.1))
     with pytest.raises(ValueError, match="`longest` must be"):
         theory.best_stopping(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), longest=0.5)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, dict(num_features=200, num_samples=200)], ids=str)
+def test_best_ridge(sizes):
+    """The slope vanishes there; it beats every ridge of a dense grid, and at N = P the infinite end."""
+    found = theory.best_ridge(PROBLEM, **sizes)
+
+    def risk(ridge):
+        return theory.predict(PROBLEM, **sizes, optimizer=rfm.Ridge(ridge)).risk[0]
+
+    assert found.gains
+    np.testing.assert_allclose(found.risk, risk(found.ridge), rtol=1e-12)
+    assert found.risk < min(risk(0.97 * found.ridge), risk(1.03 * found.ridge))
+    assert found.risk <= min(risk(ridge) for ridge in np.geomspace(1e-8, 1e2, 60))
+    assert found.risk < 0.9 * risk(0.0)
+
+
+def test_best_ridge_of_noise_over_signal():
+    """White features, N = infinity: the best ridge is M sigma^2/(P |w|^2), and it scales with the eigenvalues."""
+    white = rfm.white(50, noise_var=2.0)
+    for factor in (1.0, 9.0):
+        problem = rfm.Problem(factor * white.eigenvalues, white.target, white.noise_var)
+        found = theory.best_ridge(problem, num_features=np.inf, num_samples=80)
+        np.testing.assert_allclose(found.ridge, 50 * 2.0 / 80 / 50, rtol=1e-3)
+
+
+def test_no_ridge_without_noise():
+    """Fewer modes than samples, and nothing to average away; with nothing but noise the largest ridge."""
+    found = theory.best_ridge(rfm.white(50), num_features=np.inf, num_samples=80)
+    assert found.ridge == 0.0
+    assert not found.gains
+    noisy = theory.best_ridge(rfm.white(50, noise_var=1e9), num_features=np.inf, num_samples=80)
+    assert not noisy.gains
+    with pytest.raises(ValueError, match="`num_samples` must be"):
+        theory.best_ridge(PROBLEM, num_features=10, num_samples=0)

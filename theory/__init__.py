@@ -17,13 +17,15 @@
 
 from theory.optimal import Frontier, frontier
 from theory.predict import Decomposition, decompose, largest_curvature, predict
-from theory.stopping import Stopping, best_stopping
+from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
 from theory.sweep import sweep
 
 __all__ = [
+    "BestRidge",
     "Decomposition",
     "Frontier",
     "Stopping",
+    "best_ridge",
     "best_stopping",
     "decompose",
     "frontier",

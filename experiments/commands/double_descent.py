@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -16,7 +15,6 @@ from experiments.compare import standard_error
 
 LATE = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
-RIDGES = np.geomspace(1e-8, 10.0, 91)
 FLOW = rfm.GradientFlow()
 PANELS = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
 
@@ -98,26 +96,21 @@ def along_time(problem, size: int, keys) -> Series:
 
 def cures(problem, end: Series, fixed: int, keys, on_point: Callable) -> Iterator[Series]:
     """Risk against N where training ends, at the best stopping time and at the best ridge, both chosen by theory."""
-    times = rfm.log_times(0.1, LATE, 121)
     sizes, line_x = [int(n) for n in end.x], np.geomspace(fixed / 8, fixed * 8, 49)
 
-    def over_times(n):  # risk at all times
-        return theory.predict(problem, num_features=n, num_samples=fixed, optimizer=FLOW, times=times).risk
+    def stopping(n):
+        found = theory.best_stopping(problem, num_features=n, num_samples=fixed, optimizer=FLOW, longest=LATE)
+        return found.time, found.risk
 
-    def ridge_risk(n, ridge):
-        return theory.predict(problem, num_features=n, num_samples=fixed, optimizer=rfm.Ridge(ridge)).risk[0]
-
-    at_ridges = jax.jit(jax.vmap(ridge_risk, (None, 0)))
-
-    def over_ridges(n):
-        return np.asarray(at_ridges(n, jnp.asarray(RIDGES)))
+    def ridge(n):
+        found = theory.best_ridge(problem, num_features=n, num_samples=fixed)
+        return found.ridge, found.risk
 
     yield dataclasses.replace(end, panel="cures", label="end of training")
-    for label, grid, risk in (("best stopping", times, over_times), ("best ridge", RIDGES, over_ridges)):
+    for label, search in (("best stopping", stopping), ("best ridge", ridge)):
         samples, predicted, settings = [], [], []
         for n in sizes:
-            curve = risk(n)
-            best, args = grid[np.argmin(curve)], {"num_features": n, "num_samples": fixed}
+            (best, least), args = search(n), {"num_features": n, "num_samples": fixed}
             if label == "best ridge":
                 found = rfm.simulate(problem, **args, optimizer=rfm.Ridge(best), keys=keys)
                 settings.append({**args, "time": np.inf, "ridge": best})
@@ -125,9 +118,9 @@ def cures(problem, end: Series, fixed: int, keys, on_point: Callable) -> Iterato
                 found = rfm.simulate(problem, **args, optimizer=FLOW, times=[best], keys=keys)
                 settings.append({**args, "time": best, "ridge": 0.0})
             samples.append(found.risk[:, 0])
-            predicted.append(curve.min())
+            predicted.append(least)
             on_point()
-        line = np.array([risk(n).min() for n in line_x])
+        line = np.array([search(n)[1] for n in line_x])
         yield Series("cures", label, end.x, np.stack(samples, 1), np.array(predicted), line_x, line, settings)
 
 

@@ -1,0 +1,163 @@
+"""The forecast of one half of the rows against training on the other half.
+
+Held-out loss: of a model trained on P distinct rows, over the rows of its half that it was not trained on. The model
+is either N random projections of the features, which is the theory's, or a random subset of N of their columns.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import numpy as np
+
+import rfm
+import theory
+from experiments.compare import own_keys, standard_error
+from experiments.forecast import losses
+from rfm import checks, from_data
+from rfm.optimizers import Optimizer
+
+MODELS = ("project", "columns")
+ROWS = 2_400  # at most, of both halves: a minute or two on two cores
+REPLICAS = 8
+STABLE = 0.5  # learning rate of a check that takes steps, of 1/z_max; it is stable up to 2
+LEFT = 0.8  # of the rows of a half, at most, are trained on
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One (N, P): samples (S, T) of the held-out loss of training, predicted (T,) from the other half.
+
+    spread: (T,) standard error of the prediction, over replicas; half: which rows were trained on, 0 or 1.
+    """
+
+    num_features: float
+    num_samples: int
+    times: np.ndarray
+    samples: np.ndarray
+    predicted: np.ndarray
+    spread: np.ndarray
+    half: int
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over seeds, (T,)."""
+        return self.samples.mean(0)
+
+    @property
+    def stderr(self) -> np.ndarray:
+        """Of the mean, over seeds, (T,)."""
+        return standard_error(self.samples)
+
+    @property
+    def error(self) -> np.ndarray:
+        """Relative error of the prediction, predicted/mean - 1, (T,)."""
+        return self.predicted / self.mean - 1.0
+
+    @property
+    def z(self) -> np.ndarray:
+        """(mean - predicted) in standard errors, (T,): of the seeds, of the prediction, and of the rows trained and
+        tested on, which are as many as those predicted from, hence another sample of the same scatter."""
+        return (self.mean - self.predicted) / np.sqrt(self.stderr**2 + 2.0 * self.spread**2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Half:
+    """Rows, or their kernel, and the problem to train on, in the units of the estimate from the others."""
+
+    estimate: object
+    rows: np.ndarray
+    labels: np.ndarray
+    kernel: bool
+    problem: rfm.Problem
+    index: int
+
+
+def rows_of_half(rows: int) -> int:
+    """How many of so many rows are trained on."""
+    return min(rows, ROWS) // 2
+
+
+def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_modes: int | None = None) -> list[Half]:
+    """Both ways to split a random choice of rows into equal halves; data (n, d), or (n, n) where it is a kernel."""
+    order, size = np.random.default_rng(seed).permutation(len(data)), rows_of_half(len(data))
+    one, other = np.sort(order[:size]), np.sort(order[size : 2 * size])
+    found = []
+    for index, (known, rest) in enumerate(((one, other), (other, one))):
+        if kernel:
+            own = np.asarray(data[np.ix_(known, known)], float)
+            estimate = from_data.estimate_kernel(own, labels[known], num_modes=num_modes, replicas=REPLICAS, seed=seed)
+            rows = np.asarray(data[np.ix_(rest, rest)], float) / estimate.scale
+        else:
+            own = np.asarray(data[known], float)
+            estimate = from_data.estimate_features(own, labels[known], replicas=REPLICAS, seed=seed)
+            rows = np.asarray(data[rest], float) / np.sqrt(estimate.scale)
+        build = partial(from_data.from_kernel, num_modes=num_modes) if kernel else from_data.from_features
+        problem = build(rows, labels[rest], normalize=False)
+        found.append(Half(estimate, rows, labels[rest], kernel, problem, index))
+    return found
+
+
+def sizes(rows: int) -> tuple[list[int], list[int]]:
+    """Twelve pairs (N, P) for halves of so many rows: four model sizes; three training sets that leave rows over."""
+    features = np.unique(np.round(rows * np.array([1 / 30, 1 / 9, 1 / 3, 1.0])).astype(int))
+    samples = np.unique(np.round(rows * np.array([1 / 18, 2 / 9, 2 / 3])).astype(int))
+    return [int(n) for n in features if n >= 4], [int(p) for p in samples if p >= 4]
+
+
+def trial(half: Half, num_features: float, num_samples: int, optimizer: Optimizer, times, keys, model: str) -> Trial:
+    """Train on rows of the half at (N, P), one draw of rows and of the model a key.
+
+    Raises ValueError where P leaves too few rows to test on, or N is more than there are columns to choose from.
+    """
+    if num_samples > LEFT * len(half.labels):
+        checks.fail("samples", f"at most {LEFT:.0%} of the {len(half.labels)} rows of a half", num_samples)
+    # each point has draws of its own
+    keys = own_keys(own_keys(own_keys(keys, half.index), num_samples), 0 if np.isinf(num_features) else num_features)
+    how = dict(num_samples=num_samples, optimizer=optimizer, times=times)
+    if model == "columns":
+        samples = np.concatenate([_columns(half, num_features, key, how) for key in keys])
+    else:
+        curve = rfm.exact(half.problem, num_features=num_features, keys=keys, **how)
+        samples = curve.risk + half.problem.noise_var
+    predicted = losses(half.estimate.problem, num_features, num_samples, optimizer, times)
+    replicas = [
+        losses(replica.problem, num_features, num_samples, optimizer, times) for replica in half.estimate.replicas
+    ]
+    spread = np.std(replicas, axis=0, ddof=1)
+    return Trial(num_features, num_samples, np.asarray(times, float), samples, predicted, spread, half.index)
+
+
+def _columns(half: Half, num_features: float, key: jax.Array, how: dict) -> np.ndarray:
+    """(1, T) held-out loss of a linear model on N columns of the features; all of them for N infinite."""
+    d = half.rows.shape[1]
+    if half.kernel or (np.isfinite(num_features) and num_features > d):
+        checks.fail("features", f"at most the {d} columns of features, with --model columns", num_features)
+    n = d if np.isinf(num_features) else int(num_features)
+    chosen = np.asarray(jax.random.permutation(key, d)[:n])
+    # so that the kernel is that of all columns on average
+    problem = from_data.from_features(half.rows[:, chosen] * np.sqrt(d / n), half.labels, normalize=False)
+    curve = rfm.exact(problem, num_features=np.inf, keys=key[None], **how)
+    return curve.risk + problem.noise_var
+
+
+def trials(found: list[Half], points, optimizer, times, keys, model: str, on_point: Callable) -> list[Trial]:
+    """`trial` at every (N, P) of points on every half."""
+    rows = []
+    for half in found:
+        for n, p in points:
+            rows.append(trial(half, n, p, optimizer, times, keys, model))
+            on_point()
+    return rows
+
+
+def steps_taken(half: Half, num_features: int, num_samples: int, steps: int, keys) -> float:
+    """The largest relative difference between the loss of gradient descent, all steps taken, and its exact solution."""
+    problem = half.problem
+    sizes = dict(num_features=num_features, num_samples=num_samples)
+    lr = STABLE / float(theory.largest_curvature(half.estimate.problem, **sizes))
+    args = dict(optimizer=rfm.GradientDescent(lr), times=rfm.log_times(1, steps, 20, integer=True), keys=keys)
+    args |= sizes
+    trained, solved = (room(problem, **args).risk + problem.noise_var for room in (rfm.simulate, rfm.exact))
+    return float(np.max(np.abs(trained / solved - 1.0)))
