@@ -8,9 +8,10 @@ import pytest
 import rfm
 import theory
 from experiments import curve_models
+from experiments.commands.fit import rule_rows
 from experiments.curve_fits import Fit, fit, sandwich
 from experiments.curve_models import Chinchilla, Solvable
-from experiments.curve_readings import best_size, compute_rule, parameters, regimes
+from experiments.curve_readings import Reading, best_size, compute_rule, parameters, regimes
 from experiments.curve_table import AXES, CurveTable, Design, held_out, runs
 from theory import exponents
 
@@ -151,14 +152,15 @@ def test_intervals_of_correlated_runs_cover():
     assert naive < 80
 
 
-def made_up(a, b, deviation, design):
-    """A fit with given a, b and their deviation."""
+def made_up(a, b, deviation, design, unseen=()):
+    """A fit with given a, b and their deviation; unseen: parameters that the data do not see."""
     model = Solvable(design)
     covariance = np.zeros((8, 8))
     covariance[0, 0] = covariance[1, 1] = deviation**2
     theta = np.array([a, b, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
     no = np.zeros(8, bool)
-    return Fit(model, theta, covariance, no, no, 30, np.zeros(len(design)), 31, True, True)
+    flat = np.array([name in unseen for name in model.names])
+    return Fit(model, theta, covariance, flat, no, 30, np.zeros(len(design)), 31, True, True)
 
 
 def test_regimes():
@@ -192,6 +194,31 @@ def test_compute_rules():
         assert best[0] == pytest.approx(n[np.argmin(losses)], rel=1e-3)
         assert best[1] == pytest.approx(losses.min(), rel=1e-6)
     assert compute_rule(found)[0].value == pytest.approx(0.3 / 0.8, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (dict(a=2.5, b=1.1, deviation=2.0), "a and b not identified"),
+        (dict(a=3.0, b=4.0, deviation=1.5), "a not identified"),
+        (dict(a=1.5, b=1.25, deviation=0.05, unseen=("b",)), "b not identified"),
+    ],
+)
+def test_no_rule_without_exponents(how, words):
+    """Where a or b is not identified, by a wide interval or unseen, so are regime and rule: words, no number."""
+    design = grid([20.0, 60.0], [40.0], TIMES)
+    found = made_up(**how, design=design)
+    for said in regimes(found):
+        assert said.startswith("the data cannot tell")
+        assert said.endswith(f": {words}")
+    for reading in compute_rule(found):
+        assert (reading.note, reading.determined) == (f"not identified: {words}", False)
+        assert np.isnan([reading.value, reading.low, reading.high]).all()
+    assert best_size(found, 1e4) is None
+    sure = [("N* ~ C^", 0.4, 0.3, 0.5), ("loss - floor ~ C^-", 0.2, 0.1, 0.3)]
+    table = rule_rows([compute_rule(found), [Reading(*one) for one in sure]], [None, (90.0, 0.5, 0.4)], 1e4)
+    assert all(row[1] == "not identified" for row in table[1:])
+    assert [row[2] for row in table[1:]] == ["0.400 (0.300 .. 0.500)", "0.200 (0.100 .. 0.300)", "90", "0.5", "0.4"]
 
 
 def test_runs():
