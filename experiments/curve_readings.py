@@ -70,11 +70,16 @@ def _note(fit: Fit, i: int, low: float, high: float) -> str:
     return "not identified: the interval is wider than the value" if half > size else ""
 
 
+def unknown(fit: Fit, *names: str) -> str:
+    """Those of these parameters that the data do not determine, in words; empty where they give all."""
+    found = [reading.name for reading in parameters(fit) if reading.name in names and not reading.determined]
+    return f"{' and '.join(found)} not identified" if found else ""
+
+
 def regimes(fit: Fit) -> list[str]:
     """Which side of a - 1 = b, and of a - 1 = 2b where there is data, the fit lies on, or that the data cannot tell."""
     said = []
-    names = fit.model.names
-    known = not (fit.flat[names.index("a")] or fit.flat[names.index("b")])
+    lost = unknown(fit, "a", "b")
     for multiple, where in ((1.0, "the model and compute exponents"), (2.0, "the data exponent")):
         if multiple == 2.0 and "samples" not in fit.model.design.axes:
             continue
@@ -82,12 +87,12 @@ def regimes(fit: Fit) -> list[str]:
         gap, half = fit.combination(a=1.0, b=-multiple)
         gap -= 1.0
         interval = f"a - 1 - {bound} = {gap:.3g} ({gap - half:.3g} .. {gap + half:.3g})"
-        if not known or abs(gap) <= half:
+        if lost or abs(gap) <= half:
             text = f"the data cannot tell a - 1 < {bound} from a - 1 > {bound}, on which {where} depend"
             text = text.replace("exponent depend", "exponent depends")
         else:
             text = f"a - 1 {'<' if gap < 0 else '>'} {bound}"
-        said.append(f"{text}: {interval}" if known else text)
+        said.append(f"{text}: {lost or interval}")
     return said
 
 
@@ -95,22 +100,25 @@ def compute_rule(fit: Fit) -> list[Reading]:
     """Exponents of N* and of the loss above its floor in compute C = N t, by the closed form of the model.
 
     Empty where there is no axis of N or t. Solvable: `theory.exponents.frontier_exponents` on fresh data; Chinchilla:
-    A N^-alpha + C t^-gamma is least at alpha A N^-alpha = gamma C t^-gamma, N* ~ C^(gamma/(alpha + gamma)).
+    A N^-alpha + C t^-gamma is least at alpha A N^-alpha = gamma C t^-gamma, N* ~ C^(gamma/(alpha + gamma)). Not
+    identified, without numbers, where the two parameters that it follows from are not.
     """
     if not {"features", "times"} <= set(fit.model.axes):
         return []
-    if isinstance(fit.model, Solvable):
-        names, rule, note = ("a", "b"), _solvable_rule, ""
-        if fit.flat[0] or fit.flat[1]:
-            note = "not identified: a, b are not"
-    else:
-        names, rule, note = (POWERS["features"][1], POWERS["times"][1]), _power_rule, ""
+    names, labels = _exponents(fit), ("N* ~ C^", "loss - floor ~ C^-")
+    if lost := unknown(fit, *names):
+        return [Reading(label, math.nan, math.nan, math.nan, f"not identified: {lost}") for label in labels]
+    rule = _solvable_rule if isinstance(fit.model, Solvable) else _power_rule
     places = [fit.model.names.index(name) for name in names]
     here = rule(*fit.theta[places])
     drawn = np.array([rule(*pair) for pair in fit.draws()[:, places]])
     ends = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0).T
-    labels = ("N* ~ C^", "loss - floor ~ C^-")
-    return [Reading(label, value, *pair, note) for label, value, pair in zip(labels, here, ends, strict=True)]
+    return [Reading(label, value, *pair) for label, value, pair in zip(labels, here, ends, strict=True)]
+
+
+def _exponents(fit: Fit) -> tuple[str, str]:
+    """Parameters that the exponents in compute follow from."""
+    return ("a", "b") if isinstance(fit.model, Solvable) else (POWERS["features"][1], POWERS["times"][1])
 
 
 def _solvable_rule(a: float, b: float) -> tuple[float, float]:
@@ -124,9 +132,10 @@ def _power_rule(alpha: float, gamma: float) -> tuple[float, float]:
 def best_size(fit: Fit, compute: float) -> tuple[float, float, float] | None:
     """N*, the loss there and d log N*/d log C at one budget C = N t on fresh data, in the units of the table.
 
-    None where the model has no such rule (an axis that there is not, an algorithm without one).
+    None where the model has no such rule (an axis that there is not, an algorithm without one) or the data do not
+    determine it.
     """
-    if not {"features", "times"} <= set(fit.model.axes):
+    if not {"features", "times"} <= set(fit.model.axes) or unknown(fit, *_exponents(fit)):
         return None
     if isinstance(fit.model, Solvable):
         value = {name: fit.value(name) for name in fit.model.names}

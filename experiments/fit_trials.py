@@ -1,11 +1,13 @@
 """Do the intervals of `rfm fit` cover the truth, and does it extrapolate: many tables of simulated runs, each fitted.
 
-    python -m experiments.fit_trials [--trials 200] [--gaussian] [--units] [--out results]
+    python -m experiments.fit_trials [--trials 50] [--gaussian] [--risk] [--units] [--out results]
 
-Every trial is a table of training runs of its own: SEEDS runs at every pair of SIZES, each at TIMES, solved exactly
-given the draw. --gaussian: theory times scatter that is common to a run and of mean one instead, which leaves out what
-the theory does not know of a finite size (of order 1/N, 1/P). All parameters are fitted. Extrapolation is one decade
-beyond in N and in t, in either alone and both, against the mean of runs there.
+Every trial is a table of training runs of its own: SEEDS runs at every pair of FEATURES and SAMPLES, each at TIMES,
+solved exactly given the draw. The loss is what training measures on held-out data, risk + label noise, so that the
+floor is the noise; --risk: the risk alone, whose floor of 0 is the end of its range. --gaussian: the theory's risk
+times scatter that is common to a run and of mean one, which leaves out what the theory does not know of a finite size
+(of order 1/N, 1/P). All parameters are fitted. Extrapolation is one decade beyond in N and in t, in either alone and
+both, against the mean of runs there, relative to the loss and to the risk.
 """
 
 import argparse
@@ -38,8 +40,8 @@ PARTS = ("N", "t", "N and t")
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One table fitted. fits: the solvable model, Chinchilla; solvable, chinchilla: median relative error of each
-    beyond the table, by PARTS."""
+    """One table fitted. fits: the solvable model, Chinchilla; solvable, chinchilla: median error of each beyond the
+    table, (3, 2) by PARTS, relative to the loss and to the risk."""
 
     fits: tuple[Fit, Fit]
     solvable: np.ndarray
@@ -81,9 +83,16 @@ def scattered(risk: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def run_trials(
-    setting, count: int, gaussian: bool, seed: int, units: tuple[str, ...] = (), on_trial: Callable = int
+    setting,
+    count: int,
+    gaussian: bool,
+    seed: int,
+    units: tuple[str, ...] = (),
+    floor: float | None = None,
+    on_trial: Callable = int,
 ) -> list[Trial]:
-    """`count` trials at (a, b, noise); on_trial() is called after each."""
+    """`count` trials at (a, b, noise), of risk + floor (None: noise); on_trial() is called after each."""
+    floor = setting[2] if floor is None else floor
     problem = rfm.power_law(setting[0], setting[1], MODES, setting[2])
     sizes = (FEATURES, SAMPLES)
     key, far_key = jax.random.split(jax.random.key(seed))
@@ -99,37 +108,42 @@ def run_trials(
     models = Solvable(design, num_modes=MODES, units=units), Chinchilla(design, AXES)
     beyond = {part: [model.at(grid(n, SAMPLES, t)) for model in models] for part, (n, t) in far.items()}
     trials = []
-    for losses in pool.reshape(count, -1):
-        table = CurveTable(design, losses, None, runs(design))
+    for risk in pool.reshape(count, -1):
+        table = CurveTable(design, risk + floor, None, runs(design))
         fits = [fit(model, table) for model in models]
-        errors = [
-            [np.median(np.abs(beyond[part][i].loss(one.theta) / truth[part].reshape(-1) - 1)) for part in PARTS]
-            for i, one in enumerate(fits)
-        ]
-        trials.append(Trial(tuple(fits), *np.array(errors)))
+        errors = np.empty((len(fits), len(PARTS), 2))
+        for (i, one), (k, part) in itertools.product(enumerate(fits), enumerate(PARTS)):
+            risk = truth[part].reshape(-1)
+            gap = np.abs(beyond[part][i].loss(one.theta) - floor - risk)
+            errors[i, k] = np.median(gap / (risk + floor)), np.median(gap / risk)
+        trials.append(Trial(tuple(fits), *errors))
         on_trial()
     return trials
 
 
-def summary(setting, trials: list[Trial]) -> dict[str, float]:
+def summary(setting, trials: list[Trial], floor: float | None = None) -> dict[str, float]:
     """Coverage, medians and half widths of intervals, errors beyond the table, and how often the theory is nearer."""
-    found = dict(zip(NAMES, setting, strict=True)) | {"trials": len(trials)}
-    for name, truth in zip(NAMES, setting, strict=True):
+    truths = dict(zip(NAMES, setting, strict=True))
+    found = truths | {"trials": len(trials)}
+    for name, truth in (truths | {"scale": 1.0, "floor": setting[2] if floor is None else floor}).items():
         value, low, high = np.array([trial.fits[0].interval(name) for trial in trials]).T
         found[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
         found |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
     for i, part in enumerate(PARTS):
         own, other = (np.array([getattr(t, model)[i] for t in trials]) for model in ("solvable", "chinchilla"))
-        found |= {f"error {part}": float(np.median(own)), f"error {part}, Chinchilla": float(np.median(other))}
-        found[f"nearer {part}"] = float(np.mean(own < other))
+        for k, of in enumerate(("loss", "risk")):
+            found[f"error of {of}, {part}"] = float(np.median(own[:, k]))
+            found[f"error of {of}, {part}, Chinchilla"] = float(np.median(other[:, k]))
+        found[f"nearer {part}"] = float(np.mean(own[:, 0] < other[:, 0]))
     return found
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print a row for each setting; write fit-trials.csv."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=50, help="at every setting")
     parser.add_argument("--gaussian", action="store_true", help="theory times scatter in place of training runs")
+    parser.add_argument("--risk", action="store_true", help="risk alone: its floor of 0 is the end of its range")
     parser.add_argument("--units", action="store_true", help="fit the units of N, P and t too")
     parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)), default=range(len(SETTINGS)))
     parser.add_argument("--seed", type=int, default=0)
@@ -147,11 +161,13 @@ def main(argv: list[str] | None = None) -> None:
 
     with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
         for i in args.setting:
-            units = AXES if args.units else ()
-            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, bar.update)
-            rows.append(summary(SETTINGS[i], found))
+            units, floor = AXES if args.units else (), 0.0 if args.risk else None
+            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, floor, bar.update)
+            rows.append(summary(SETTINGS[i], found, floor))
             reports.replace(folder / "fit-trials.csv", write)
             print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)
+    pooled = {name: np.mean([row[f"coverage {name}"] for row in rows]) for name in NAMES}
+    print("coverage over all: " + ", ".join(f"{name} {value:.3f}" for name, value in pooled.items()))
 
 
 if __name__ == "__main__":

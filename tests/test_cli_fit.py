@@ -6,7 +6,7 @@ from left_behind import outputs
 
 import rfm
 import theory
-from experiments import curve_models, curve_plots
+from experiments import curve_models
 from experiments.cli import main
 
 
@@ -15,47 +15,71 @@ def write(path, header, rows):
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def curves():
-    """Rows N, P, t, loss: the theory, and runs that are off by 1 % or so as wholes."""
-    problem, times, rows = rfm.power_law(1.7, 1.4, None, 0.2), np.geomspace(1.0, 300.0, 6), []
+TRUTH = {"a": 1.7, "b": 1.4, "noise": 0.2, "scale": 3.0, "floor": 0.5}
+
+
+def curves(features, samples, times, modes, scatter):
+    """Rows N, P, t (left out at None), loss: the theory, and runs that are off by `scatter` as wholes."""
+    problem, rows = rfm.power_law(TRUTH["a"], TRUTH["b"], modes, TRUTH["noise"]), []
     rng = np.random.default_rng(0)
-    for n in (20.0, 50.0, 120.0):
-        for p in (40.0, 150.0, 600.0):
-            how = dict(num_features=n, num_samples=p, optimizer=rfm.GradientFlow(), times=times)
-            loss = (0.5 + 3.0 * theory.predict(problem, **how).risk) * (1 + 0.01 * rng.standard_normal())
-            rows += [(n, p, t, y) for t, y in zip(times, loss, strict=True)]
+    optimizer = rfm.Ridge(0.0) if times is None else rfm.GradientFlow()
+    for n in features:
+        for p in samples:
+            risk = theory.predict(problem, num_features=n, num_samples=p, optimizer=optimizer, times=times).risk
+            losses = (TRUTH["floor"] + TRUTH["scale"] * risk) * (1 + scatter * rng.standard_normal())
+            when = [()] if times is None else [(t,) for t in times]
+            rows += [(n, p, *t, y) for t, y in zip(when, losses, strict=True)]
     return rows
 
 
-def test_fit(tmp_path, capsys, curves, monkeypatch):
-    """Columns by name, both models, held-out points, a rule; the truth is inside the intervals of the table."""
-    monkeypatch.setattr(curve_models, "STARTS", 12)
-    monkeypatch.setattr(curve_plots, "POINTS", 4)
-    path = write(tmp_path / "in.csv", "width,data,steps,y", curves)
-    out = tmp_path / "out"
-    named = ["--features", "width", "--samples", "data", "--times", "steps", "--loss", "y"]
-    monkeypatch.setattr("experiments.commands.fit.best_size", lambda one, compute: None)  # minutes on a busy machine
-    assert main(["fit", path, *named, "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
-    for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
-        assert words in printed
-    rows, record = outputs(out, "fit")
+def check_rows(rows, record, kept):
+    """The truth is inside the intervals; the rows not held out have these sizes; the theory is nearer to the others."""
     found = {row["name"]: row for row in rows if row["kind"] == "parameter" and row["model"] == "solvable"}
-    for name, value in {"a": 1.7, "b": 1.4, "noise": 0.2, "scale": 3.0, "floor": 0.5}.items():
+    for name, value in TRUTH.items():
         assert float(found[name]["low"]) <= value <= float(found[name]["high"]), name
         assert not found[name]["note"]
     points = [row for row in rows if row["kind"] == "point"]
-    assert len(points) == len(curves)
     held = [row for row in points if row["held_out"] == "True"]
-    assert {float(row["features"]) for row in points if row["held_out"] == "False"} == {20.0, 50.0}
+    assert {float(row["features"]) for row in points if row["held_out"] == "False"} == kept
     gaps = {
         name: np.median([abs(float(row[f"{name}_held_out"]) / float(row["loss"]) - 1) for row in held])
         for name in ("solvable", "chinchilla")
     }
     assert gaps["solvable"] < 0.03 < gaps["chinchilla"]
     assert record["settings"]["errors"]["held_out"][0][0] == pytest.approx(gaps["solvable"], rel=1e-6)
-    assert record["settings"]["compute"]["solvable"]["N* ~ C^"][0] == pytest.approx(1 / 2.4, abs=0.05)
+    return points
+
+
+def test_fit(tmp_path, capsys, monkeypatch):
+    """Sizes where training has ended, columns by name: both models, points held out, regimes."""
+    monkeypatch.setattr(curve_models, "STARTS", 12)
+    rows = curves((10.0, 20.0, 40.0, 80.0, 160.0), (15.0, 30.0, 60.0, 120.0, 240.0), None, 200, 0.003)
+    path = write(tmp_path / "in.csv", "width,data,y", rows)
+    named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "200"]
+    assert main(["fit", path, *named, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    for words in ("25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.", "9 points held out"):
+        assert words in printed
+    assert "N* ~ C^" not in printed
+    points = check_rows(*outputs(tmp_path / "out", "fit"), {10.0, 20.0, 40.0, 80.0})
+    assert len(points) == len(rows)
+
+
+@pytest.mark.slow
+def test_fit_of_training_curves(tmp_path, capsys, monkeypatch):
+    """N, P and t, infinitely many modes: the compute rule too."""
+    monkeypatch.setattr(curve_models, "STARTS", 12)
+    rows = curves((20.0, 50.0, 120.0), (40.0, 150.0, 600.0), np.geomspace(1.0, 300.0, 6), None, 0.01)
+    path = write(tmp_path / "in.csv", "N,P,t,loss", rows)
+    assert main(["fit", path, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
+        assert words in printed
+    written, record = outputs(tmp_path / "out", "fit")
+    check_rows(written, record, {20.0, 50.0})
+    rule = record["settings"]["compute"]["solvable"]
+    assert rule["N* ~ C^"][0] == pytest.approx(1 / 2.4, abs=0.05)
+    assert rule["best"][0] > 1.0
 
 
 ROWS = [(10, 1.0), (20, 0.7), (40, 0.5), (80, 0.4), (160, 0.35), (320, 0.33)]

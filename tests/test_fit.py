@@ -8,13 +8,14 @@ import pytest
 import rfm
 import theory
 from experiments import curve_models
+from experiments.commands.fit import rule_rows
 from experiments.curve_fits import Fit, fit, sandwich
 from experiments.curve_models import Chinchilla, Solvable
-from experiments.curve_readings import best_size, compute_rule, parameters, regimes
+from experiments.curve_readings import Reading, best_size, compute_rule, parameters, regimes
 from experiments.curve_table import AXES, CurveTable, Design, held_out, runs
 from theory import exponents
 
-TIMES = np.geomspace(1.0, 300.0, 6)
+SIZES, TIMES = ([20.0, 60.0], [40.0, 150.0]), np.geomspace(1.0, 300.0, 6)
 
 
 def grid(features, samples, times):
@@ -25,15 +26,13 @@ def table_of(design, loss):
     return CurveTable(design, loss, None, runs(design))
 
 
-def risks(problem, design, optimizer=None):
-    """The theory, point by point."""
-    found = []
-    for n, p, t in zip(design.features, design.samples, design.times, strict=True):
-        times = np.array([t]) if np.isfinite(t) else None
-        own = rfm.GradientFlow() if np.isfinite(t) else rfm.Ridge(0.0)
-        setting = dict(num_features=n, num_samples=p, optimizer=optimizer or own, times=times)
-        found.append(float(theory.predict(problem, **setting).risk[0]))
-    return np.array(found)
+def risks(problem, features, samples, times, optimizer=None):
+    """The theory on a grid; times None: training has ended."""
+    own = rfm.Ridge(0.0) if times is None else rfm.GradientFlow()
+    how = dict(optimizer=optimizer or own, times=times)
+    return np.concatenate(
+        [theory.predict(problem, num_features=n, num_samples=p, **how).risk for n in features for p in samples]
+    )
 
 
 @pytest.fixture
@@ -43,9 +42,9 @@ def few_starts(monkeypatch):
 
 def test_recovers_the_parameters_of_exact_curves(few_starts):
     """loss = floor + scale risk of the theory on a grid of N, P, t: all five parameters to 1e-4."""
-    design = grid([20.0, 60.0], [40.0, 150.0], TIMES)
     truth = {"a": 1.7, "b": 1.4, "noise": 0.2, "scale": 3.0, "floor": 0.5}
-    risk = risks(rfm.power_law(truth["a"], truth["b"], None, truth["noise"]), design)
+    risk = risks(rfm.power_law(truth["a"], truth["b"], None, truth["noise"]), *SIZES, TIMES)
+    design = grid(*SIZES, TIMES)
     found = fit(Solvable(design), table_of(design, truth["floor"] + truth["scale"] * risk))
     assert found.converged
     for name, value in truth.items():
@@ -53,36 +52,50 @@ def test_recovers_the_parameters_of_exact_curves(few_starts):
     assert all(reading.determined for reading in parameters(found))
 
 
+def ended(features=(20.0, 60.0, np.inf), samples=(5.0, 9.0, 16.0, 50.0)):
+    """t = infinity, finitely many modes, units of N and P fitted, a and the floor held."""
+    fixed = (("a", 1.7), ("floor", 0.0))
+    return Solvable(grid(features, samples, [np.inf]), num_modes=300, units=("features", "samples"), fixed=fixed)
+
+
 def test_recovers_units_where_training_has_ended(few_starts):
-    """t = infinity, finitely many modes, and P counted in another unit: a, b held, the unit found."""
-    design = grid([20.0, 60.0], [5.0, 9.0, 18.0, 64.0], [np.inf])
-    told = dataclasses.replace(design, samples=design.samples * 5.0)
-    risk = risks(rfm.power_law(1.7, 1.4, 300, 0.1), told)
-    model = Solvable(design, num_modes=300, units=("samples",), fixed=(("a", 1.7), ("floor", 0.0)))
-    found = fit(model, table_of(design, 2.0 * risk))
+    """N and P counted in other units: both found, with an infinite N among the sizes."""
+    model = ended()
+    sizes = np.array([40.0, 120.0, np.inf]), np.array([25.0, 45.0, 80.0, 250.0])
+    risk = risks(rfm.power_law(1.7, 1.4, 300, 0.1), *sizes, None)
+    found = fit(model, table_of(model.design, 2.0 * risk))
+    assert found.value("unit of N") == pytest.approx(2.0, rel=1e-4)
     assert found.value("unit of P") == pytest.approx(5.0, rel=1e-4)
     assert found.value("b") == pytest.approx(1.4, rel=1e-4)
     assert found.value("noise") == pytest.approx(0.1, rel=1e-3)
     assert found.interval("a")[1:] == (1.7, 1.7)
 
 
-def test_derivatives_are_those_of_the_loss():
+@pytest.mark.parametrize(
+    "model",
+    [
+        Solvable(grid(*SIZES, TIMES)),  # compiled by the tests above
+        ended(),
+        pytest.param(Solvable(grid([30.0, np.inf], [50.0], [3.0, 80.0]), units=AXES), marks=pytest.mark.slow),
+    ],
+    ids=["training", "ended", "all units"],
+)
+def test_derivatives_are_those_of_the_loss(model):
     """Against central differences, the units of every axis among them, at an infinite size too."""
-    design = grid([30.0, np.inf], [50.0], [3.0, 80.0])
-    model = Solvable(design, units=AXES)
     theta = np.array([1.6, 1.3, 0.2, 0.3, 0.1, 0.2, -0.1, 0.4])
     loss, slopes = model.derivatives(theta)
     np.testing.assert_allclose(loss, model.loss(theta), rtol=1e-12)
-    for i, own in enumerate(np.eye(8) * 1e-5):
+    for i in model.free:
+        own = np.eye(8)[i] * 1e-5
         numeric = (model.loss(theta + own) - model.loss(theta - own)) / 2e-5
         np.testing.assert_allclose(slopes[:, i], numeric, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.slow
 def test_gradient_descent_is_fitted_by_its_own_filter(few_starts):
-    design = grid([20.0, 60.0], [np.inf], [1.0, 3.0, 10.0, 30.0, 100.0])
-    optimizer = rfm.GradientDescent(0.4)
-    loss = risks(rfm.power_law(1.7, 1.4, None), design, optimizer)
+    axes = SIZES[0], [np.inf], np.array([1.0, 3.0, 10.0, 30.0, 100.0])
+    design, optimizer = grid(*axes), rfm.GradientDescent(0.4)
+    loss = risks(rfm.power_law(1.7, 1.4, None), *axes, optimizer)
     found = fit(Solvable(design, optimizer, fixed=(("floor", 0.0),)), table_of(design, loss))
     assert found.value("a") == pytest.approx(1.7, rel=1e-4)
     assert found.value("b") == pytest.approx(1.4, rel=1e-4)
@@ -151,14 +164,15 @@ def test_intervals_of_correlated_runs_cover():
     assert naive < 80
 
 
-def made_up(a, b, deviation, design):
-    """A fit with given a, b and their deviation."""
+def made_up(a, b, deviation, design, unseen=()):
+    """A fit with given a, b and their deviation; unseen: parameters that the data do not see."""
     model = Solvable(design)
     covariance = np.zeros((8, 8))
     covariance[0, 0] = covariance[1, 1] = deviation**2
     theta = np.array([a, b, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
     no = np.zeros(8, bool)
-    return Fit(model, theta, covariance, no, no, 30, np.zeros(len(design)), 31, True, True)
+    flat = np.array([name in unseen for name in model.names])
+    return Fit(model, theta, covariance, flat, no, 30, np.zeros(len(design)), 31, True, True)
 
 
 def test_regimes():
@@ -194,6 +208,31 @@ def test_compute_rules():
     assert compute_rule(found)[0].value == pytest.approx(0.3 / 0.8, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (dict(a=2.5, b=1.1, deviation=2.0), "a and b not identified"),
+        (dict(a=3.0, b=4.0, deviation=1.5), "a not identified"),
+        (dict(a=1.5, b=1.25, deviation=0.05, unseen=("b",)), "b not identified"),
+    ],
+)
+def test_no_rule_without_exponents(how, words):
+    """Where a or b is not identified, by a wide interval or unseen, so are regime and rule: words, no number."""
+    design = grid([20.0, 60.0], [40.0], TIMES)
+    found = made_up(**how, design=design)
+    for said in regimes(found):
+        assert said.startswith("the data cannot tell")
+        assert said.endswith(f": {words}")
+    for reading in compute_rule(found):
+        assert (reading.note, reading.determined) == (f"not identified: {words}", False)
+        assert np.isnan([reading.value, reading.low, reading.high]).all()
+    assert best_size(found, 1e4) is None
+    sure = [("N* ~ C^", 0.4, 0.3, 0.5), ("loss - floor ~ C^-", 0.2, 0.1, 0.3)]
+    table = rule_rows([compute_rule(found), [Reading(*one) for one in sure]], [None, (90.0, 0.5, 0.4)], 1e4)
+    assert all(row[1] == "not identified" for row in table[1:])
+    assert [row[2] for row in table[1:]] == ["0.400 (0.300 .. 0.500)", "0.200 (0.100 .. 0.300)", "90", "0.5", "0.4"]
+
+
 def test_runs():
     """Rows of one pair of sizes are a run, a time that comes again starts another; a label tells them apart."""
     design = Design(np.array([8.0, 8, 8, 8, 16]), np.full(5, np.inf), np.array([1.0, 2, 1, 2, 1]))
@@ -217,7 +256,7 @@ def test_trials_cover(gaussian):
     from experiments import fit_trials
 
     setting = fit_trials.SETTINGS[-1]
-    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 24, gaussian, 0))
+    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 12, gaussian, 0))
     for name in fit_trials.NAMES:
-        assert found[f"coverage {name}"] >= 20 / 24, name  # below this with probability 1e-3 at 95 %
-    assert found["error N and t"] < 0.2
+        assert found[f"coverage {name}"] >= 10 / 12, name  # below this with probability 2e-3 at 95 %
+    assert found["error of risk, N and t"] < 0.2

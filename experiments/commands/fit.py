@@ -178,8 +178,13 @@ def rule_rows(rules, best, budget: float) -> list[tuple[str, ...]]:
     for pair in zip(*rules, strict=True):
         cells = [f"{r.value:.3f} ({r.low:.3f} .. {r.high:.3f})" if r.determined else "not identified" for r in pair]
         out.append((pair[0].name, *cells))
+    known = [all(r.determined for r in rule) for rule in rules]
     for i, words in enumerate(("N* at C = {:.3g}", "loss there", "d log N*/d log C there")):
-        out.append((words.format(budget), *("-" if point is None else f"{point[i]:.4g}" for point in best)))
+        cells = (
+            f"{point[i]:.4g}" if point else ("-" if told else "not identified")
+            for point, told in zip(best, known, strict=True)
+        )
+        out.append((words.format(budget), *cells))
     return out
 
 
