@@ -10,6 +10,7 @@ from experiments.curve_table import AXES, CurveTable, Design
 
 SLICES = 4  # curves in a panel
 POINTS = 24  # of a line
+ROOM = 0.35  # of the height, below, for the legend
 LABELS = {"features": "model size $N$", "samples": "data $P$", "times": "time $t$"}
 CAPTION = "solid: solvable model; dashed: Chinchilla form; points: measured, two standard errors where known"
 
@@ -50,6 +51,9 @@ def draw_axis(ax, table: CurveTable, fits: list[Fit], held: np.ndarray, axis: st
                 kept.max() ** 0.5 * x_all[x_all > kept.max()].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1
             )
     plotting.finish(ax, LABELS[axis], "loss", "")
+    low, high = ax.get_ylim()
+    ax.set_ylim(bottom=low * (low / high) ** ROOM)
+    plotting.label_digits(ax.yaxis)
 
 
 def slices(table: CurveTable, axis: str) -> list[np.ndarray]:
@@ -91,3 +95,6 @@ def draw_ratio(ax, table: CurveTable, fits: list[Fit], held: np.ndarray) -> None
     ax.axhline(1.0, color="k", lw=0.7, zorder=0)
     ax.set_xscale("log")
     plotting.finish(ax, "measured loss", "fitted / measured", "", log=False)
+    plotting.label_digits(ax.xaxis)
+    low, high = ax.get_ylim()
+    ax.set_ylim(bottom=low - ROOM * (high - low))

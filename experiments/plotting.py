@@ -83,13 +83,18 @@ def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -
     if log:
         ax.set_xscale("log")
         ax.set_yscale("log")
-        low, high = np.log10(ax.get_xlim())
-        if np.floor(high) - np.ceil(low) < 1:  # a single power of ten: every digit would be labelled, too wide
-            ax.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
+        label_digits(ax.xaxis)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.set_title(title, fontsize=9)
     ax.legend(fontsize=6.5, frameon=False)
+
+
+def label_digits(axis) -> None:
+    """On a logarithmic axis with a single power of ten, where every digit would be labelled, too wide: 2 and 5."""
+    low, high = np.log10(axis.get_view_interval())
+    if np.floor(high) - np.ceil(low) < 1:
+        axis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
 
 
 def number(value: float) -> str:
