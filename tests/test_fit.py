@@ -251,10 +251,13 @@ def test_held_out():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gaussian", [False, True])
-def test_trials_cover(gaussian):
-    """A few of the trials of `experiments.fit_trials`."""
+def test_trials_cover(gaussian, monkeypatch):
+    """A few of the trials of `experiments.fit_trials`, of fewer and smaller sizes."""
     from experiments import fit_trials
 
+    small = dict(FEATURES=(48, 96, 192), SAMPLES=(100, 300), FAR_FEATURES=1000, MODES=2000)
+    for name, value in small.items():
+        monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
     found = fit_trials.summary(setting, fit_trials.run_trials(setting, 12, gaussian, 0))
     for name in fit_trials.NAMES:
