@@ -6,6 +6,7 @@ import inspect
 import os
 import pkgutil
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import test_errata
 
 import rfm
 import theory.exponents
-from experiments.cli import COMMANDS
+from experiments.cli import COMMANDS, build_parser
 from theory.filters import FILTERS
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +101,30 @@ def test_names_resolve(page):
             assert extra.group(1) in EXTRAS, token
         elif command := re.match(r"rfm ([a-z][a-z-]*)", token):
             assert command.group(1) in COMMANDS, token
+
+
+@each_page
+def test_commands_are_understood(page):
+    """Every `rfm` line of a page, with its options."""
+    for line in "".join(COMMAND.findall(page.read_text())).splitlines():
+        if line.startswith("rfm "):
+            build_parser().parse_args(shlex.split(line)[1:])  # exits where it does not
+
+
+def test_calls_of_the_guide_resolve():
+    """Imports of every block run, and every dotted name on what they import is there, with the arguments it takes."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "your-data.md").read_text(), re.M | re.S)
+    assert len(blocks) == 3
+    for block in blocks:
+        tree, names = ast.parse(block), {}
+        exec("\n".join(ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)), names)
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+        known = [n for n in calls if ast.unparse(n.func).split(".")[0] in names]
+        assert known
+        for call in known:
+            function = eval(ast.unparse(call.func), names)
+            if not any(k.arg is None for k in call.keywords):
+                inspect.signature(function).bind(*call.args, **{k.arg: k.value for k in call.keywords})
 
 
 @pytest.mark.parametrize("name", ["rfm.nothing", "theory.filters.nothing", "theory.nothing.filters"])
