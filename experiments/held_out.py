@@ -100,9 +100,10 @@ def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_mo
 
 
 def sizes(rows: int) -> tuple[list[int], list[int]]:
-    """Twelve pairs (N, P) for halves of so many rows: four model sizes; three training sets that leave rows over."""
+    """Twelve pairs (N, P) for halves of so many rows: four model sizes; three training sets, up to half of as many rows
+    as the estimate knows."""
     features = np.unique(np.round(rows * np.array([1 / 30, 1 / 9, 1 / 3, 1.0])).astype(int))
-    samples = np.unique(np.round(rows * np.array([1 / 18, 2 / 9, 2 / 3])).astype(int))
+    samples = np.unique(np.round(rows * np.array([1 / 8, 1 / 4, 1 / 2])).astype(int))
     return [int(n) for n in features if n >= 4], [int(p) for p in samples if p >= 4]
 
 

@@ -240,7 +240,8 @@ def test_help_tells_every_default(capsys):
             build_parser().parse_args([command, "--help"])
         assert stop.value.code == 0
         text = capsys.readouterr().out
-        assert ("--quick" in text) == (command != "explore")  # a page computes what it is asked for
+        # a page and a fit compute what they are asked for
+        assert ("--quick" in text) == (command not in ("explore", "fit"))
         assert "None" not in text
 
 

@@ -13,9 +13,13 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONG = ("02_double_descent", "05_your_data")  # whose compilation takes half a minute and more
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow if p.stem in LONG else (), id=p.stem) for p in NOTEBOOKS],
+)
 # the kernel client leaves sockets to the garbage collector
 @pytest.mark.filterwarnings("ignore")
 def test_notebook_runs(path, monkeypatch):

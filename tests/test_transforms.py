@@ -52,7 +52,8 @@ ALGORITHMS = {
     "ridge": ["num_features", "num_samples", "noise_var", "a", "b", "ridge"],
 }
 each_algorithm = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "nesterov" else ()) for name in ALGORITHMS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ("heavy ball", "nesterov") else ()) for name in ALGORITHMS],
 )
 
 
