@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 import rfm
 import theory
@@ -43,9 +44,9 @@ def few_starts(monkeypatch):
 def test_recovers_the_parameters_of_exact_curves(few_starts):
     """loss = floor + scale risk of the theory on a grid of N, P, t: all five parameters to 1e-4."""
     truth = {"a": 1.7, "b": 1.4, "noise": 0.2, "scale": 3.0, "floor": 0.5}
-    risk = risks(rfm.power_law(truth["a"], truth["b"], None, truth["noise"]), *SIZES, TIMES)
+    risk = risks(rfm.power_law(truth["a"], truth["b"], 200, truth["noise"]), *SIZES, TIMES)
     design = grid(*SIZES, TIMES)
-    found = fit(Solvable(design), table_of(design, truth["floor"] + truth["scale"] * risk))
+    found = fit(Solvable(design, num_modes=200), table_of(design, truth["floor"] + truth["scale"] * risk))
     assert found.converged
     for name, value in truth.items():
         assert found.value(name) == pytest.approx(value, rel=1e-4), name
@@ -74,7 +75,7 @@ def test_recovers_units_where_training_has_ended(few_starts):
 @pytest.mark.parametrize(
     "model",
     [
-        Solvable(grid(*SIZES, TIMES)),  # compiled by the tests above
+        Solvable(grid(*SIZES, TIMES), num_modes=200),  # compiled by the tests above
         ended(),
         pytest.param(Solvable(grid([30.0, np.inf], [50.0], [3.0, 80.0]), units=AXES), marks=pytest.mark.slow),
     ],
@@ -259,7 +260,8 @@ def test_trials_cover(gaussian, monkeypatch):
     for name, value in small.items():
         monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
-    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 12, gaussian, 0))
+    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 24, gaussian, 0))
+    least = binom.ppf(1e-3, 24, 0.95)  # fewer come with a probability below 1e-3 where the coverage is 95 %
     for name in fit_trials.NAMES:
-        assert found[f"coverage {name}"] >= 10 / 12, name  # below this with probability 2e-3 at 95 %
+        assert found[f"coverage {name}"] >= least / 24, name
     assert found["error of risk, N and t"] < 0.2
