@@ -55,15 +55,19 @@ def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.nda
     """(first row, rows (m, d) in float64), each block checked: ValueError names the row and column of a NaN."""
     step = max(1, BLOCK // columns)
     for start in range(0, rows, step):
-        try:
-            x = np.asarray(features[start : start + step], np.float64)
-        except (TypeError, ValueError):
-            checks.fail("features", "numeric", f"something else in rows {start} to {start + step - 1}")
-        if not np.all(np.isfinite(x)):
-            row, column = np.argwhere(~np.isfinite(x))[0]
-            place = f"an array with NaN or infinity, first in row {start + row}, column {column}"
-            checks.fail("features", "finite", place)
-        yield start, x
+        yield start, _numbers(features[start : start + step], start, 0)
+
+
+def _numbers(part: Any, row: int, column: int) -> np.ndarray:
+    """A part of the features that begins at (row, column), float64. Raises ValueError for what is no finite number."""
+    try:
+        x = np.asarray(part, np.float64)
+    except (TypeError, ValueError):
+        checks.fail("features", "numeric", f"something else from row {row}, column {column} on")
+    if not np.all(np.isfinite(x)):
+        i, j = np.argwhere(~np.isfinite(x))[0]
+        checks.fail("features", "finite", f"an array with NaN or infinity, first in row {row + i}, column {column + j}")
+    return x
 
 
 def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, seed: int = 0) -> list[Moments]:
@@ -93,7 +97,7 @@ def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, see
 def middle_row(features: Any) -> np.ndarray:
     """(d,) of the row that sums are taken about."""
     row = len(features) // 2
-    return next(iter(blocks(features[row : row + 1], 1, features.shape[1])))[1][0]
+    return _numbers(features[row : row + 1], row, 0)[0]
 
 
 def kernel_of(features: Any, center: bool) -> np.ndarray:
@@ -106,14 +110,7 @@ def kernel_of(features: Any, center: bool) -> np.ndarray:
     kernel = np.zeros((rows, rows))
     step = max(1, BLOCK // rows)
     for start in range(0, columns, step):
-        try:
-            x = np.asarray(features[:, start : start + step], np.float64)
-        except (TypeError, ValueError):
-            checks.fail("features", "numeric", f"something else in columns {start} to {start + step - 1}")
-        if not np.all(np.isfinite(x)):
-            row, column = np.argwhere(~np.isfinite(x))[0]
-            place = f"an array with NaN or infinity, first in row {row}, column {start + column}"
-            checks.fail("features", "finite", place)
+        x = _numbers(features[:, start : start + step], 0, start)
         if center:
             x = x - x.mean(0)
         kernel += x @ x.T
