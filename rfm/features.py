@@ -18,7 +18,7 @@ ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has it
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
 
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else
-_FEATURES, _DATA, _NOISE, _STEPS = 0, 1, 2, 3
+_FEATURES, _DATA, _NOISE, _STEPS, _KINDS = 0, 1, 2, 3, 4
 MOST_MEMBERS = 2**14  # of an ensemble, or of its data sets
 
 
@@ -174,8 +174,25 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> 
         # the last chunk runs over the end: slice from a padded matrix
         padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
         return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[sampled_rows(problem, p, key)], w
+    rows = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
-    return normal(key, (p, length)) * jnp.sqrt(lam), w
+    return normal(key, (p, length)) * jnp.sqrt(lam) * rows, w
+
+
+class Kinds(NamedTuple):
+    """Size and share of the label noise of the rows of a training set, (P, 1) and (P,); one where all are equal."""
+
+    sizes: Array | float = 1.0
+    noise: Array | float = 1.0
+
+
+def kinds_of_rows(problem: Problem, num_samples: int, key: Array) -> Kinds:
+    """Drawn from the problem's mixture, if it has one."""
+    if problem.mixture is None:
+        return Kinds()
+    m = problem.mixture
+    kind = jax.random.choice(jax.random.fold_in(key, _KINDS), len(m.sizes), (num_samples,), p=jnp.asarray(m.weights))
+    return Kinds(jnp.asarray(m.sizes)[kind, None], jnp.asarray(m.noise)[kind])
 
 
 def sampled_rows(problem: Problem, num_samples: int, key: Array) -> Array:
@@ -192,6 +209,7 @@ def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     # the labels of a population carry what its rows leave unexplained already
     known = 0.0 if problem.population is None else problem.population.unexplained
     variance = jnp.maximum(jnp.asarray(problem.noise_var - known, float), 0.0)
+    variance = variance * kinds_of_rows(problem, num_samples, key).noise
     return jnp.sqrt(variance) * normal(jax.random.fold_in(key, _NOISE), (num_samples,))
 
 

@@ -36,6 +36,34 @@ class PowerLawTail:
 
 
 @pytree
+class ScaleMixture:
+    """Rows of unequal size: x = sqrt(size) z with z Gaussian, and label noise of variance noise_var * noise.
+
+    sizes, noise, weights: (J,) each, a row is of kind j with probability weights_j; both average to one. Raises
+    ValueError unless they do (to 1e-9), and for sizes or weights that are not positive, or noise below zero.
+    """
+
+    sizes: Array
+    noise: Array
+    weights: Array
+
+    def __post_init__(self):
+        for name in ("sizes", "noise", "weights"):
+            object.__setattr__(self, name, _as_float64(name, getattr(self, name)))
+        sizes, noise, weights = self.sizes, self.noise, self.weights
+        if is_traced(sizes, noise, weights):
+            return
+        if sizes.ndim != 1 or not sizes.size or not np.all(np.isfinite(sizes) & (sizes > 0)):
+            checks.fail("sizes", "positive numbers in one dimension, not empty", sizes)
+        for name, values, average in (("weights", weights, sizes**0), ("sizes", sizes, sizes), ("noise", noise, noise)):
+            if values.shape != sizes.shape:
+                checks.fail(name, f"of the shape of sizes, {sizes.shape}", values.shape)
+            if not np.all(np.isfinite(values) & (values >= 0)) or abs(weights @ average - 1.0) > 1e-9:
+                what = "numbers >= 0 that sum to one" if name == "weights" else "numbers >= 0 of weighted mean one"
+                checks.fail(name, what, values)
+
+
+@pytree
 class Population:
     """Real rows to train and to test on, in the eigenbasis of their covariance.
 
@@ -61,7 +89,8 @@ class Problem:
     """A linear teacher on features with a given spectrum.
 
     eigenvalues: (m,) positive, decreasing; target: (m,) coefficients w; noise_var: () label-noise variance.
-    tail: the modes beyond m, if any, by formula; population: real rows to train on in place of Gaussians, if any.
+    tail: the modes beyond m, if any, by formula; population: real rows to train on in place of Gaussians, if any;
+    mixture: sizes of the Gaussian rows, where they are not equal.
 
     Raises ValueError for eigenvalues that are not positive, decreasing and finite, a target of another shape or
     not finite, or negative noise.
@@ -72,6 +101,7 @@ class Problem:
     noise_var: Array = 0.0
     tail: PowerLawTail | None = None
     population: Population | None = None
+    mixture: ScaleMixture | None = None
 
     def __post_init__(self):
         for name in ("eigenvalues", "target", "noise_var"):

@@ -121,6 +121,8 @@ def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
         if math.isinf(p) and population is not None and problem.noise_var > population.unexplained:
             checks.fail("noise_var", "the noise in the labels, where SGD draws from a population for ever",
                         problem.noise_var)  # fmt: skip
+    if isinstance(optimizer, SGD) and math.isinf(p) and problem.mixture is not None:
+        checks.fail("num_samples", "finite for SGD on rows of unequal size", p)
     if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
         checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)
     batch_size = int(optimizer.batch_size) if isinstance(optimizer, SGD) else None

@@ -4,11 +4,12 @@ Of n rows the sample covariance has eigenvalues l_i, and the labels put the powe
 the sample. Both are biased: small eigenvalues come out too small, and every direction takes its share of what is not
 learned. The deterministic equivalence that theory rests on, read backwards, tells what the population does:
 
-    kappa = s/(1 - df(s)/n),     df(s) = sum_i l_i/(l_i + s)      = sum_k lambda_k/(lambda_k + kappa)
-    T(kappa) = kappa sum_i c_i/(l_i + s)                          = noise + sum_k p_k kappa/(lambda_k + kappa)
+    kappa = s/R1,     df(s) = sum_i l_i/(l_i + s)      = sum_k lambda_k/(lambda_k + kappa),     R1 = 1 - df(s)/n
+    T(kappa) = kappa sum_i c_i/(l_i + s)               = noise + sum_k p_k kappa/(lambda_k + kappa)
 
 for s > 0, where what no row explains of the labels counts as power at l = 0 (the one-point equation of ridge regression
-on n rows: Bordelon, Atanasov and Pehlevan 2024, with N infinite). Ridge regression on P <= n rows asks nothing else of
+on n rows: Bordelon, Atanasov and Pehlevan 2024, with N infinite). Rows x = sqrt(tau) z of unequal size have
+1 = E tau/(R1 + tau df/n), and the noise in T counts E v/(R1 + tau df/n) times, v its share at size tau. Ridge regression on P <= n rows asks nothing else of
 a population, so the two sums over i, measured, are what an estimate has to reproduce. `estimate` finds eigenvalues
 lambda_k and powers p_k = lambda_k w_k^2 that do.
 """
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rfm.problem import PowerLawTail, Problem
+from rfm.problem import PowerLawTail, Problem, ScaleMixture
 
 LEVELS = 160  # values of kappa at which the two sums are matched
 RESOLVED = 0.5  # modes for each row that are estimated one by one: beyond, the sample says little of single ones
@@ -29,6 +30,7 @@ KNOTS = 8  # of the correction of eigenvalues, piecewise linear in log-log
 FEWEST = 16  # rows or modes below which a sample is taken as it is
 SINGLE, PER_FOLD = 8, 11  # powers: the first modes one by one, the others in so many groups of equal width in log k
 TAIL_NODES = 400
+BISECTIONS = 60  # of the response of the rows
 LAST = 1e6  # modes that stand for infinitely many while eigenvalues are fitted
 MATCH = 0.003  # relative error to which the sums are matched
 SURE, PER_ROW = (
@@ -44,7 +46,7 @@ class Sample(NamedTuple):
     """What n rows tell: eigenvalues (r,) decreasing, power (r,) on each direction, summed over outputs.
 
     total: variance of the labels; size: rows, less one where means were subtracted; num_modes: of the population, that
-    of the features' columns, or infinity.
+    of the features' columns, or infinity; mixture: sizes of the rows, None for equal ones.
     """
 
     eigenvalues: np.ndarray
@@ -52,6 +54,7 @@ class Sample(NamedTuple):
     total: float
     size: int
     num_modes: float
+    mixture: ScaleMixture | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +90,12 @@ class Estimate:
 
 
 class Levels(NamedTuple):
-    """The two sums at LEVELS values of kappa, each (L,), decreasing kappa."""
+    """The two sums at LEVELS values of kappa, each (L,), decreasing kappa; noise: how often the noise counts in T."""
 
     kappa: np.ndarray
     df: np.ndarray
     unlearned: np.ndarray
+    noise: np.ndarray
 
 
 def sums(sample: Sample) -> Levels:
@@ -103,8 +107,22 @@ def sums(sample: Sample) -> Levels:
     use = np.flatnonzero(df < NEAREST * n)
     use = use[np.unique(np.round(np.linspace(0, len(use) - 1, LEVELS)).astype(int))]
     s, df = s[use], df[use]
-    kappa = s / (1 - df / n)
-    return Levels(kappa, df, kappa * np.array([np.sum(c / (lam + x)) + null / x for x in s]))
+    response, noise = _response(df / n, sample.mixture)
+    kappa = s / response
+    return Levels(kappa, df, kappa * np.array([np.sum(c / (lam + x)) + null / x for x in s]), noise)
+
+
+def _response(x: np.ndarray, mixture: ScaleMixture | None) -> tuple[np.ndarray, np.ndarray]:
+    """R1 at x = df/n, and E v/(R1 + tau x), each (L,)."""
+    if mixture is None:
+        return 1 - x, np.ones_like(x)
+    tau, v, w = mixture.sizes, mixture.noise, mixture.weights
+    low, high = np.zeros_like(x), np.ones_like(x)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        below = (tau / (middle[:, None] + tau * x[:, None])) @ w > 1
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return high, (v / (high[:, None] + tau * x[:, None])) @ w
 
 
 def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None) -> Estimate:
@@ -116,7 +134,7 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     """
     lam, c, n = sample.eigenvalues, sample.power, sample.size
     if min(len(lam), n) < FEWEST:
-        problem = _problem(lam / scale, c, max(sample.total - c.sum(), 0.0))
+        problem = _problem(sample, lam / scale, c, max(sample.total - c.sum(), 0.0))
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)
     resolved = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))
@@ -130,11 +148,11 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
         law = PowerLawTail(*map(np.float64, (
             falling, steepness, outer[0] * tail.k[0] ** steepness / scale, outer_power[0] * tail.k[0] ** falling,
         )), None if math.isinf(sample.num_modes) else np.float64(sample.num_modes))  # fmt: skip
-    return Estimate(_problem(head / scale, power, noise, law), sample, scale, resolved, window, a, b)
+    return Estimate(_problem(sample, head / scale, power, noise, law), sample, scale, resolved, window, a, b)
 
 
-def _problem(eigenvalues, power, noise, tail=None) -> Problem:
-    return Problem(eigenvalues, np.sqrt(power / eigenvalues), noise, tail)
+def _problem(sample, eigenvalues, power, noise, tail=None) -> Problem:
+    return Problem(eigenvalues, np.sqrt(power / eigenvalues), noise, tail, mixture=sample.mixture)
 
 
 class _Tail(NamedTuple):
@@ -203,7 +221,7 @@ def _powers(sample, levels, eigenvalues, outer, tail, window) -> tuple[np.ndarra
     edges = np.unique(np.append(np.arange(min(SINGLE, resolved)), np.geomspace(SINGLE, resolved, PER_FOLD).round()))
     groups = [slice(int(u), int(v)) for u, v in itertools.pairwise(edges)]
     learned = levels.kappa[:, None] / (eigenvalues + levels.kappa[:, None])  # (L, K)
-    columns = np.stack([learned[:, g] @ rough[g] for g in groups] + [np.ones(len(levels.kappa))], axis=1)
+    columns = np.stack([learned[:, g] @ rough[g] for g in groups] + [levels.noise], axis=1)
     # as far as powers are known before: by the place of a mode, and by what was subtracted from it
     known = np.array([SURE + PER_ROW * g.stop / sample.size + share[g].sum() / rough[g].sum() for g in groups]).clip(
         0, 1

@@ -207,7 +207,11 @@ def _settings(
     digest = hashlib.sha256()
     swept = set(grid.values)
     if not swept & {"a", "b", "num_modes"}:
-        for leaf in (problem.eigenvalues, problem.target, *jax.tree.leaves((problem.tail, problem.population))):
+        for leaf in (
+            problem.eigenvalues,
+            problem.target,
+            *jax.tree.leaves((problem.tail, problem.population, problem.mixture)),
+        ):
             digest.update(np.asarray(leaf, np.float64).tobytes())
     if isinstance(optimizer, Optax):
         make = optimizer.transformation

@@ -73,7 +73,7 @@ def test_continuation_solves_the_equation(name, sizes, horizon):
     inv_n, inv_p = 1 / sizes[0], 1 / sizes[1]
     edge = spectral_edge(modes, inv_n, inv_p)
     s = -hyperbola(horizon, edge).nodes
-    kappa, residual = kappa_path(s, modes, inv_n, inv_p)
+    kappa, _, residual = kappa_path(s, modes, inv_n, inv_p)
     lam, count = np.asarray(modes.eigenvalues), np.asarray(modes.multiplicity)
     df1 = np.sum(count * lam / (lam + np.asarray(kappa)[:, None]), axis=1)
     # 1 - df1/N is rounded to 1e-16 and s ~ 1e-9 beside kappa ~ 1 inherits that, so the error is measured in kappa

@@ -46,7 +46,7 @@ def density(modes: Modes, inv_n: Array, inv_p: Array, curvature: Array, eigenval
     turn = jnp.exp(-1j * (jnp.pi - jnp.geomspace(jnp.pi, GAP, TURNS)))  # (turns,)
 
     def one(z):
-        kappa, residual = kappa_path(z * turn, modes, inv_n, inv_p)
+        kappa, _, residual = kappa_path(z * turn, modes, inv_n, inv_p)
         df1, _ = degrees_of_freedom(kappa[-1:], modes)
         seen = kappa[-1] / (kappa[-1] + eigenvalues)  # (K,)
         return df1[0].imag / jnp.pi, -seen.imag / jnp.pi, residual

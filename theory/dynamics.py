@@ -2,7 +2,8 @@
 
     risk(t) = (1/2 pi i)^2 oint oint r_t(z) r_t(z') [E(-z, -z') - sigma^2] dz dz'/(z z')
 
-and the training loss with E replaced by R1(-z) R1(-z') E(-z, -z'), R1 = 1 - df1/P.
+and the training loss with E replaced by R1(-z) R1(-z') E(-z, -z'), R1 = 1 - df1/P. Rows of unequal size weigh the risk
+and the label noise in it by averages of their own (`theory.mixture`).
 """
 
 from functools import partial
@@ -16,6 +17,7 @@ from theory.contour import NODES, STEP, hyperbola, length
 from theory.equivalent import TwoPoint, two_point
 from theory.filters import FILTERS
 from theory.fixed_point import degrees_of_freedom, kappa_path, spectral_edge
+from theory.mixture import row_factors, row_sums
 from theory.spectrum import Modes
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
@@ -75,29 +77,34 @@ def learning_curve(
     # the integral does not depend on the path, so no derivative goes through it
     w, weights = lax.stop_gradient((path.nodes, path.weights))
     z = lax.stop_gradient(flt.curvature(w))  # (n,)
-    kappa, residual = kappa_path(-z, modes, inv_n, inv_p)  # (n,)
-
-    here, across = two_point(kappa, modes, noise_var, inv_n, inv_p)
+    kappa, data, residual = kappa_path(-z, modes, inv_n, inv_p)  # (n,)
+    df1, _ = degrees_of_freedom(kappa, modes)
+    q = row_factors(df1 * inv_p, data, modes.mixture)  # (n, J)
+    row_pairs = tuple(row_sums(q, other, modes.mixture) for other in (q, q.conj()))
+    here, across = two_point(kappa, modes, noise_var, inv_n, inv_p, row_pairs)
     untrained = lax.stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
     r = flt.response(z, times[:, None]) * untrained  # (T, n)
-    df1, _ = degrees_of_freedom(kappa, modes)
     # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
-    data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), 1.0 - df1 * inv_p)
+    data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
-    rows = lax.optimization_barrier(jnp.concatenate([r, r * data, untrained[None]]))
+    rows = lax.optimization_barrier(jnp.concatenate([r, untrained[None], r * data]))
+    share = jnp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
+    pairs = [(x.risk, x.risk * sums.train_signal) for x, sums in zip((here, across), row_pairs, strict=True)]
 
-    def curves(rows, pair, mirror):  # risk, training loss, and the risk of no training
-        risk, train_loss, start = jnp.split(_integrate(rows, pair, mirror), [len(times), 2 * len(times)])
-        noise = noise_var * (2.0 * rows[len(times) : -1].sum(1).real) ** 2
-        return risk, train_loss + noise, start[0]
+    def curves(rows, q, pairs):  # risk, the risk of no training, and training loss
+        (pair, train_pair), (mirror, train_mirror) = pairs
+        seen, trained = jnp.split(rows, [len(times) + 1])
+        noise = noise_var * ((2.0 * (trained @ q).real) ** 2 @ share)
+        risk = _integrate(seen, pair, mirror)
+        return risk[:-1], risk[-1], _integrate(trained, train_pair, train_mirror) + noise
 
-    risk, train_loss, at_start = curves(rows, here.risk, across.risk)
+    risk, at_start, train_loss = curves(rows, q, pairs)
     # the trapezoidal rule squares its error when the step halves: compare with every other node
-    coarse = curves(2.0 * rows[:, ::2], here.risk[::2, ::2], across.risk[::2, ::2])
+    coarse = curves(2.0 * rows[:, ::2], q[::2], jax.tree.map(lambda x: x[::2, ::2], pairs))
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
     start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
     risk_gap = (coarse[0] - risk) / jnp.maximum(risk, 1e-12 * start)
-    train_gap = (coarse[1] - train_loss) / start
+    train_gap = (coarse[2] - train_loss) / start
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
     missed = jnp.abs(at_start - modes.power.sum()) / start
     residual = jnp.max(jnp.stack([residual, jnp.max(risk_gap**2), jnp.max(train_gap**2), missed]))

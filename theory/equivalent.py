@@ -5,7 +5,8 @@
 
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), Fourier-space two-point functions, with their
 misprints corrected. All functions subtract the label noise, so that they are
-transforms of the risk E (f - w.psi)^2.
+transforms of the risk E (f - w.psi)^2. Rows of unequal size multiply what the samples see of risk and of label noise
+by averages of their own (`theory.mixture`): sigma^2 in the numerator and 1/P in the denominator.
 """
 
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from theory.fixed_point import resolvent
+from theory.mixture import RowSums
 from theory.spectrum import Modes
 
 
@@ -33,8 +35,12 @@ class TwoPoint(NamedTuple):
     noise_same_data: Array
 
 
-def two_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array) -> tuple[TwoPoint, TwoPoint]:
+def two_point(
+    kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, rows: tuple[RowSums, RowSums]
+) -> tuple[TwoPoint, TwoPoint]:
     """E(s, s') - sigma^2 and its pieces at all pairs of kappa (n,), and at all pairs of kappa and its conjugate.
+
+    rows: the averages over rows at the same pairs.
 
     With 1/(kappa + lambda) = x + iy both follow from the real sums of xx', xy', yx' and yy': one product of matrices
     each for t1 and T1, a fifth of the time that complex ones take.
@@ -51,37 +57,39 @@ def two_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p:
     df1, here, across = sums(modes.multiplicity * modes.eigenvalues)
     power, power_here, power_across = sums(modes.power)
 
-    def pieces(kappa_other, df1, t1, power, big_t1):
+    def pieces(kappa_other, df1, t1, power, big_t1, rows):
         # lambda^2 q = lambda/(k' + lambda) - k lambda q saves two products; what it cancels is small in E
         df2, big_t2 = df1 - kappa[:, None] * t1, power - kappa[:, None] * big_t1
-        return _pieces(kappa[:, None] * kappa_other, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p)
+        return _pieces(kappa[:, None] * kappa_other, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p, rows)
 
     return (
-        pieces(kappa, df1, here, power, power_here),
-        pieces(kappa.conj(), df1.conj(), across, power.conj(), power_across),
+        pieces(kappa, df1, here, power, power_here, rows[0]),
+        pieces(kappa.conj(), df1.conj(), across, power.conj(), power_across, rows[1]),
     )
 
 
-def one_real_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array) -> TwoPoint:
+def one_real_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, rows: RowSums) -> TwoPoint:
     """E(s, s) - sigma^2 and its pieces, scalars, for one real kappa > 0."""
     q = resolvent(kappa, modes) ** 2  # (K,)
     weights = modes.multiplicity * modes.eigenvalues, modes.power
     t1, big_t1 = (q @ weight for weight in weights)
     df2, big_t2 = ((q * modes.eigenvalues) @ weight for weight in weights)
-    return _pieces(kappa**2, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p)
+    return _pieces(kappa**2, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p, rows)
 
 
-def _pieces(kk, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p) -> TwoPoint:
+def _pieces(kk, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p, rows) -> TwoPoint:
     """E - sigma^2 of the module docstring elementwise, from kk = kappa kappa' and the sums over modes."""
     mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)  # kk' t1/(N - df2)
     reuse = inv_p * (df2 + mixing * t1)  # of the same data, in one model and, without mixing, in two
     bias = kk * big_t1
     same_features = bias + mixing * big_t2
-    noise = noise_var * reuse / (1.0 - reuse)
-    noise_same_data = noise_var * inv_p * df2 / (1.0 - df2 * inv_p)
+    noise_var = noise_var * rows.noise
+    kept, kept_same_data = 1.0 - reuse * rows.signal, 1.0 - df2 * inv_p * rows.signal
+    noise = noise_var * reuse / kept
+    noise_same_data = noise_var * inv_p * df2 / kept_same_data
     return TwoPoint(
-        risk=noise + same_features / (1.0 - reuse),
-        same_data=noise_same_data + bias / (1.0 - df2 * inv_p),
+        risk=noise + same_features / kept,
+        same_data=noise_same_data + bias / kept_same_data,
         same_features=same_features,
         independent=bias,
         noise=noise,

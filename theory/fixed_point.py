@@ -1,20 +1,23 @@
 """The one-point equation s = kappa (1 - df1/N)(1 - df1/P), on the real axis and along a contour.
 
+For rows of unequal size the data factor 1 - df1/P is the response R1 of `theory.mixture`.
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), response functions R1 and R3 at s = i omega. N and P
 come as 1/N and 1/P, so that both may be infinite; s, kappa and eigenvalues have the unit of a curvature.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from theory.mixture import POLISH_STEPS, data_response
 from theory.spectrum import Modes
 
 BISECTIONS = 60  # an edge to 1e-15 in a bracket of up to 100
 HALVINGS = 11  # log kappa to 1/6 in a bracket of up to 700, where Newton's steps cannot fail
 NEWTON_STEPS = 4  # from a start that is right to 1/6 on the real axis, 1e-2 on a path: each squares the error
 ROUNDING = 1e-12  # sizes count as equal within it: compressed modes add up to M with rounding error
-POLISH_STEPS = 2  # two differentiated steps give exact first and second derivatives
 
 
 def degrees_of_freedom(kappa: Array, modes: Modes) -> tuple[Array, Array]:
@@ -34,12 +37,23 @@ def resolvent(kappa: Array, modes: Modes) -> Array:
     return lax.complex(x * scale, -y * scale)
 
 
-def one_point(kappa: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Array, Array]:
-    """s(kappa) and ds/dkappa; inv_n = 1/N and inv_p = 1/P, zero for infinite N or P."""
+class Point(NamedTuple):
+    """s(kappa) and ds/dkappa; the response of the data R1 and dR1/dkappa."""
+
+    s: Array
+    slope: Array
+    data: Array
+    data_slope: Array
+
+
+def one_point(kappa: Array, modes: Modes, inv_n: Array, inv_p: Array, data: Array | None = None) -> Point:
+    """inv_n = 1/N and inv_p = 1/P, zero for infinite N or P; data: R1 nearby, needed off the real axis."""
     df1, slope = degrees_of_freedom(kappa, modes)
-    data, features = 1.0 - df1 * inv_p, 1.0 - df1 * inv_n  # R1, R3
-    ds = data * features - kappa * slope * (inv_p * features + inv_n * data)
-    return kappa * data * features, ds
+    data, data_slope = data_response(df1 * inv_p, modes.mixture, data)
+    data_slope = data_slope * slope * inv_p
+    features = 1.0 - df1 * inv_n  # R3
+    ds = data * features + kappa * (data_slope * features - slope * inv_n * data)
+    return Point(kappa * data * features, ds, data, data_slope)
 
 
 def kappa_real(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Array, Array]:
@@ -55,7 +69,7 @@ def kappa_real(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Arra
 
     # at N = P s(kappa) has a double root at s = 0: there the vanishing factor alone is solved for
     def newton(kappa):
-        value, slope = one_point(kappa, modes, inv_n, inv_p)
+        value, slope, *_ = one_point(kappa, modes, inv_n, inv_p)
         df1, df1_slope = degrees_of_freedom(kappa, modes)
         inv_min = jnp.maximum(inv_n, inv_p)
         at_zero = (1.0 - df1 * inv_min) / (-df1_slope * jnp.where(inv_min > 0, inv_min, 1.0))
@@ -92,9 +106,12 @@ def _search(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> Array:
         below = gap(middle)[0] > 0
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-    # kappa <= s + trace (1/N + 1/P), since df1 <= trace/kappa; 1e-290 stands for zero
+    # kappa <= s + trace (1/N + E tau^2/P), since df1 <= trace/kappa; 1e-290 stands for zero
     trace, least = modes.multiplicity @ modes.eigenvalues, 1e-290 * jnp.max(modes.eigenvalues)
-    bracket = jnp.log(jnp.maximum(s, least)), jnp.log(s + trace * (inv_n + inv_p) + least)
+    inv_most = inv_p if modes.mixture is None else inv_p * modes.mixture.second
+    bracket = jnp.log(jnp.maximum(s, least)), jnp.log(s + trace * (inv_n + inv_most) + least)
+    if modes.mixture is not None:
+        return jnp.exp(_bisect(s, modes, inv_n, inv_p, bracket))
     low, high = lax.fori_loop(0, HALVINGS, halve, bracket)
 
     def newton(_, x):
@@ -104,8 +121,25 @@ def _search(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> Array:
     return jnp.exp(lax.fori_loop(0, NEWTON_STEPS, newton, 0.5 * (low + high)))
 
 
-def kappa_path(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Array, Array]:
-    """kappa along a path s (n,) that starts on the positive real axis; residual is the largest |step|/|kappa|.
+def _bisect(s: Array, modes: Modes, inv_n: Array, inv_p: Array, bracket: tuple[Array, Array]) -> Array:
+    """log kappa for rows of unequal size: s(kappa) rises wherever df1 < min(N, P)."""
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        kappa = jnp.exp(middle)
+        df1, _ = degrees_of_freedom(kappa, modes)
+        inside = df1 * jnp.maximum(inv_n, inv_p) < 1.0
+        value = one_point(jnp.where(inside, kappa, jnp.exp(bracket[1])), modes, inv_n, inv_p).s
+        below = ~inside | (value < s)
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    low, high = lax.fori_loop(0, BISECTIONS, halve, bracket)
+    return 0.5 * (low + high)
+
+
+def kappa_path(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Array, Array, Array]:
+    """kappa and R1 along a path s (n,) that starts on the positive real axis, and the largest |step|/|kappa|.
 
     Analytic continuation node by node: Euler predictor, then a fixed number of Newton steps.
     """
@@ -114,22 +148,23 @@ def kappa_path(s: Array, modes: Modes, inv_n: Array, inv_p: Array) -> tuple[Arra
     start, _ = kappa_real(s_path[0].real, still, inv_n0, inv_p0)
 
     def continue_to(carry, s_next):
-        kappa, s_last, slope = carry
-        kappa = kappa + (s_next - s_last) / slope
+        kappa, point = carry
+        step = (s_next - point.s) / point.slope
         for _ in range(NEWTON_STEPS):
-            value, slope = one_point(kappa, still, inv_n0, inv_p0)
-            kappa = kappa - (value - s_next) / slope
-        return (kappa, s_next, slope), kappa
+            kappa = kappa + step
+            point = one_point(kappa, still, inv_n0, inv_p0, point.data + point.data_slope * step)
+            step = (s_next - point.s) / point.slope
+        return (kappa, point), (kappa + step, point.data + point.data_slope * step)
 
-    start = lax.complex(start, jnp.zeros_like(start))
-    _, slope = one_point(start, still, inv_n0, inv_p0)
-    _, kappa = lax.scan(continue_to, (start, s_path[0], slope), s_path)
-    kappa = lax.stop_gradient(kappa)
+    first = start, one_point(start, still, inv_n0, inv_p0)
+    first = jax.tree.map(lambda x: lax.complex(x, jnp.zeros_like(x)), first)
+    _, found = lax.scan(continue_to, first, s_path)
+    kappa, data = lax.stop_gradient(found)
     for _ in range(POLISH_STEPS):  # all nodes at once, differentiated: the implicit function theorem
-        value, slope = one_point(kappa, modes, inv_n, inv_p)
-        step = (value - s) / slope
-        kappa = kappa - step
-    return kappa, jnp.max(jnp.abs(lax.stop_gradient(step)) / jnp.abs(lax.stop_gradient(kappa)))
+        point = one_point(kappa, modes, inv_n, inv_p, data)
+        step = (s - point.s) / point.slope
+        kappa, data = kappa + step, point.data + point.data_slope * step
+    return kappa, data, jnp.max(jnp.abs(lax.stop_gradient(step)) / jnp.abs(lax.stop_gradient(kappa)))
 
 
 def spectral_edge(modes: Modes, inv_n: Array, inv_p: Array) -> Array:
@@ -142,14 +177,14 @@ def spectral_edge(modes: Modes, inv_n: Array, inv_p: Array) -> Array:
     top = jnp.max(modes.eigenvalues)
     effective = modes.multiplicity @ modes.eigenvalues / top
     low = jnp.full_like(top, -36.0)
-    high = jnp.log(10.0 * (1.0 + effective * (inv_n + inv_p)))
+    inv_most = inv_p if modes.mixture is None else inv_p * jnp.max(modes.mixture.sizes)
+    high = jnp.log(10.0 * (1.0 + effective * (inv_n + inv_most)))
 
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        _, slope = one_point(-top * (1.0 + jnp.exp(middle)), modes, inv_n, inv_p)
+        slope = one_point(-top * (1.0 + jnp.exp(middle)), modes, inv_n, inv_p).slope
         return jnp.where(slope > 0, low, middle), jnp.where(slope > 0, middle, high)
 
     _, high = lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    edge, _ = one_point(-top * (1.0 + jnp.exp(high)), modes, inv_n, inv_p)
-    return -edge
+    return -one_point(-top * (1.0 + jnp.exp(high)), modes, inv_n, inv_p).s

@@ -77,7 +77,7 @@ def one_pass_curve(
     small, large = c / (b + root), (b + root) / a
     # where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex
     z = jnp.concatenate([small, large.conj()[::-1]])
-    kappa, residual = kappa_path(-z, modes, inv_n, zero)
+    kappa, _, residual = kappa_path(-z, modes, inv_n, zero)
     df1, _ = degrees_of_freedom(kappa, modes)
     bias = kappa * (resolvent(kappa, modes) @ modes.power)  # Q
     n = eta.shape[0]
@@ -127,11 +127,10 @@ def effective_edge(modes: Modes, inv_n: Array, batch_size: Array, momentum: Arra
         low, high = bracket
         middle = 0.5 * (low + high)
         kappa = -top * (1.0 + jnp.exp(middle))
-        _, slope = one_point(kappa, modes, inv_n, zero)
+        slope = one_point(kappa, modes, inv_n, zero).slope
         df1, _ = degrees_of_freedom(kappa, modes)
         beyond = (slope > 0) & (-df1 < bound)
         return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
 
     _, high = lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    edge, _ = one_point(-top * (1.0 + jnp.exp(high)), modes, inv_n, zero)
-    return -edge
+    return -one_point(-top * (1.0 + jnp.exp(high)), modes, inv_n, zero).s

@@ -21,6 +21,7 @@ from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_nee
 from theory.equivalent import TwoPoint
 from theory.filters import FILTERS, LEAST_FLATNESS
 from theory.fixed_point import spectral_edge
+from theory.mixture import Mixture
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import Modes, exact_modes, join, power_law_tail
 from theory.static import static_risk
@@ -159,6 +160,8 @@ def check_arguments(problem, num_features, num_samples, optimizer, times, parame
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
     if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(num_samples)):
         checks.fail("num_samples", "jnp.inf for SGD: theory knows one pass (full batches: HeavyBall)", num_samples)
+    if isinstance(optimizer, SGD) and problem.mixture is not None:
+        checks.fail("optimizer", "a full-batch algorithm for rows of unequal size", optimizer)
 
 
 def _solve(function, problem, num_features, num_samples, optimizer, times, parametrization, more) -> LearningCurve:
@@ -299,4 +302,6 @@ def problem_modes(problem: Problem, depth: Array, clock: Array = 1.0) -> Modes:
         depth = lax.stop_gradient(depth + jnp.log(t.eigenvalue_scale))
         tail = power_law_tail(t.a, t.b, t.eigenvalue_scale, t.power_scale, first, t.num_modes, depth)
         modes = join(modes, tail)
-    return modes._replace(eigenvalues=modes.eigenvalues * clock)
+    m = problem.mixture
+    mixture = None if m is None else Mixture(m.sizes, m.noise, m.weights)
+    return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=mixture)

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from theory.mixture import Mixture
+
 HEAD = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
@@ -26,12 +28,13 @@ class Modes(NamedTuple):
     """Weighted nodes that stand for a spectrum and its target; see the module docstring.
 
     eigenvalues: (K,) positive, multiplicity: (K,) weight in sums over modes (need be neither integer nor
-    positive), power: (K,) weight in sums of lambda_k w_k^2.
+    positive), power: (K,) weight in sums of lambda_k w_k^2. mixture: sizes of the rows drawn, None for equal ones.
     """
 
     eigenvalues: Array
     multiplicity: Array
     power: Array
+    mixture: Mixture | None = None
 
 
 def exact_modes(eigenvalues: Array, target: Array) -> Modes:
@@ -83,7 +86,7 @@ def power_law_tail(
 
 def join(head: Modes, tail: Modes) -> Modes:
     """Concatenate two sets of nodes."""
-    return Modes(*(jnp.concatenate(pair) for pair in zip(head, tail, strict=True)))
+    return Modes(*(jnp.concatenate(pair) for pair in zip(head[:3], tail[:3], strict=True)), head.mixture)
 
 
 def _lumps(a, b, c, d, log_start, log_end) -> Modes:
