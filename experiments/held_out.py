@@ -93,9 +93,8 @@ def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_mo
             own = np.asarray(data[known], float)
             estimate = from_data.estimate_features(own, labels[known], replicas=REPLICAS, seed=seed)
             rows = np.asarray(data[rest], float) / np.sqrt(estimate.scale)
-        build = partial(from_data.from_kernel, num_modes=num_modes) if kernel else from_data.from_features
-        problem = build(rows, labels[rest], normalize=False)
-        found.append(Half(estimate, rows, labels[rest], kernel, problem, index))
+        build = partial(from_data.from_kernel, normalize=False, num_modes=num_modes) if kernel else from_data.rows_alone
+        found.append(Half(estimate, rows, labels[rest], kernel, build(rows, labels[rest]), index))
     return found
 
 
@@ -138,9 +137,8 @@ def _columns(half: Half, num_features: float, key: jax.Array, how: dict) -> np.n
     n = d if np.isinf(num_features) else int(num_features)
     chosen = np.asarray(jax.random.permutation(key, d)[:n])
     # so that the kernel is that of all columns on average
-    problem = from_data.from_features(half.rows[:, chosen] * np.sqrt(d / n), half.labels, normalize=False)
-    curve = rfm.exact(problem, num_features=np.inf, keys=key[None], **how)
-    return curve.risk + problem.noise_var
+    problem = from_data.rows_alone(half.rows[:, chosen] * np.sqrt(d / n), half.labels)
+    return rfm.exact(problem, num_features=np.inf, keys=key[None], **how).risk
 
 
 def trials(found: list[Half], points, optimizer, times, keys, model: str, on_point: Callable) -> list[Trial]:

@@ -1,7 +1,9 @@
 """What is compiled: draws of a batch of runs, their solution, risk and training loss.
 
-A run is one seed of one problem and optimizer; ensembles make some models of each. The numbers of problem and
-optimizer (`grid`) come one set a run, so that a sweep over them compiles once; devices share runs or modes (`devices`).
+A run is one seed of one problem and optimizer; ensembles make some models of each. The K outputs of a problem share
+features, rows and curvature: only labels, target and weights have an axis K, and risks are summed over it. The numbers
+of problem and optimizer (`grid`) come one set a run, so that a sweep over them compiles once; devices share runs or
+modes (`devices`).
 """
 
 import math
@@ -23,7 +25,7 @@ from rfm.risk import population_risk
 
 
 class Batch(NamedTuple):
-    """Draws of all models of some runs: each field with a leading axis S.
+    """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
 
     numbers: of problem and optimizer, (S,) each, always with "noise_var". eigensystems: curvatures (S, m) and
     directions (S, m, m) of the training loss, where they are needed.
@@ -38,8 +40,8 @@ class Batch(NamedTuple):
 class Solution(NamedTuple):
     """What a method makes of a batch of draws.
 
-    weights: (S, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps: (S,)
-    how many were taken before a run was over or diverged, None for methods that cannot diverge.
+    weights: (S, K, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps:
+    (S,) how many were taken before a run was over or diverged, None for methods that cannot diverge.
     """
 
     weights: Array | None
@@ -104,7 +106,13 @@ def _draw(plan: Plan, problem: Problem, runs: tuple[Array, dict[str, Array]]) ->
     keys, numbers = runs
     members = member_keys(keys, plan.ensemble, plan.bags)
     numbers = {name: jnp.repeat(x, plan.models) for name, x in numbers.items()}
-    one = lambda keys, numbers: draw(place_problem(problem, numbers), plan.setting, keys)  # noqa: E731
+
+    def one(keys, numbers):
+        # what an output does not change is drawn once
+        own = place_problem(problem, numbers)
+        output = lambda index: draw(own.output(index), plan.setting, keys)  # noqa: E731
+        return jax.vmap(output, out_axes=Draw(None, None, 0))(jnp.arange(problem.num_outputs))
+
     draws = over_runs(one, members, numbers)
     return Batch(members, draws, numbers, eigensystems(plan.setting, draws) if plan.spectrum else None)
 
@@ -119,7 +127,8 @@ def _solve(plan: Plan, shared: tuple, batch: Batch) -> tuple[Array, Array, Array
 
     def averaged(numbers, keys, weights):  # of some models of one run
         own = place_problem(problem, {name: x[0] for name, x in numbers.items()})
-        return population_risk(own, setting, keys, weights)
+        output = lambda index, v: population_risk(own.output(index), setting, keys, v)  # noqa: E731
+        return jax.vmap(output, (0, 1))(jnp.arange(problem.num_outputs), weights).sum(0)
 
     if risk is None or models > 1:
         risk = over_runs(averaged, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
@@ -133,8 +142,8 @@ def _solve(plan: Plan, shared: tuple, batch: Batch) -> tuple[Array, Array, Array
         return risk, grouped(own).mean(1) + noise_var, steps
 
     def loss(draw, v):
-        outputs = v @ draw.gram * setting.num_samples if draw.design is None else v @ draw.design.T  # (T, P)
-        return jnp.mean((outputs - draw.labels) ** 2, axis=1)
+        outputs = v @ draw.gram * setting.num_samples if draw.design is None else v @ draw.design.T  # (K, T, P)
+        return jnp.mean((outputs - draw.labels[:, None]) ** 2, axis=2).sum(0)
 
     return risk, grouped(jax.vmap(loss)(batch.draws, weights)).mean(1), steps
 
@@ -155,7 +164,7 @@ def each(optimizer: Optimizer, batch: Batch, function: Callable, *args: Any) -> 
 
 def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:
     """Numbers of 8 bytes that one run keeps in memory, roughly."""
-    setting = plan.setting
+    setting, num_times, problem = plan.setting, num_times * problem.num_outputs, problem.output(0)
     n, p = (x if math.isfinite(x) else 0 for x in setting[:2])
     smaller = min(x for x in (n, p) if x)
     floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)

@@ -58,15 +58,16 @@ def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tup
 
 
 def solve(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
-    """Weights (S, T, n) at all times, from the eigensystems of a batch."""
+    """Weights (S, K, T, n) at all times, from the eigensystems of a batch."""
 
     def one(optimizer, draw, z, basis):  # z (m,), basis (m, m)
         response = optimizer.response(z, times[:, None])  # (T, m)
         if draw.design is None:
-            return (response * (draw.moment(setting) @ basis)) @ basis.T
-        p = setting.num_samples
-        if setting.dual:
-            return (response * (draw.labels @ basis / p)) @ (basis.T @ draw.design)
-        return (response * (draw.labels @ draw.design / p @ basis)) @ basis.T
+            moment, back = draw.moment(setting), basis.T
+        elif setting.dual:
+            moment, back = draw.labels / setting.num_samples, basis.T @ draw.design
+        else:
+            moment, back = draw.labels @ draw.design / setting.num_samples, basis.T
+        return (response * (moment @ basis)[:, None]) @ back  # (K, T, n)
 
     return Solution(each(optimizer, batch, one, batch.draws, *batch.eigensystems))

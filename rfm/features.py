@@ -61,7 +61,7 @@ class Draw(NamedTuple):
 
     design: (P, N) features of the samples, None where N or P is infinite.
     gram: (n, n) curvature of the loss: F Lambda F^T where P is infinite, Psi Psi^T / P where N is; else None.
-    labels: (P,) labels, or (N,) the moment F Lambda w where P is infinite.
+    labels: (P,) labels, or (N,) the moment F Lambda w where P is infinite; (K, ...) those of K outputs.
     """
 
     design: Array | None
@@ -69,7 +69,7 @@ class Draw(NamedTuple):
     labels: Array
 
     def moment(self, setting: Setting) -> Array:
-        """The side b of gram v = b, where there is no design: the labels of samples count 1/P each."""
+        """The sides b of gram v = b, where there is no design: the labels of samples count 1/P each."""
         return self.labels / setting.num_samples if setting.dual else self.labels
 
 

@@ -116,7 +116,9 @@ def estimate_features(
     n, d = check_features(features)
     y = check_labels(labels, n)
     if d > n:
-        return _estimate_kernel(kernel_of(features, center), y, center, normalize, d, replicas, seed)
+        kernel = kernel_of(features, center)
+        found = _resolved(*np.linalg.eigh(_centered(kernel, center)), n)
+        return _estimate_kernel(kernel, found, y, center, normalize, d, replicas, seed)
     parts = moments(features, y, center, PARTS if replicas else 1, seed)
     whole = _sum(parts)
     sample, basis, mean = _sample_of(whole, center, d)
@@ -138,31 +140,50 @@ def estimate_kernel(
     """What `from_kernel` estimates, with its diagnostics and without rows. replicas, seed: see `estimate_features`."""
     kernel = _check_kernel(kernel, center)
     y = check_labels(labels, len(kernel), "kernel")
-    _kernel_spectrum(kernel, center, num_modes)
+    found = _kernel_spectrum(kernel, center, num_modes)
     modes = math.inf if num_modes is None else num_modes
-    return _estimate_kernel(kernel, y, center, normalize, modes, replicas, seed)
+    return _estimate_kernel(kernel, found, y, center, normalize, modes, replicas, seed)
+
+
+def rows_alone(features: Array, labels: Array) -> Problem:
+    """Rows (n, d) to train and to test on, their means subtracted, and nothing estimated: risk is squared error."""
+    values, basis = _directions(features - features.mean(0))
+    population = _population(values, basis, labels - labels.mean(0), 0.0)
+    size = np.sqrt(np.sum(population.target.reshape(len(values), -1) ** 2, axis=1))
+    return Problem(values, size, population=population)
 
 
 def _with_rows(x, y, noise_var, center, normalize, num_modes, single: bool) -> Problem:
     """Problem of rows x (n, d) and labels y (n, K) less their means, `single` where labels were (n,)."""
-    n = len(x)
+    values, basis = _directions(x)
+    scale = values[0] if normalize else 1.0
+    sample = _sample(values, basis, y, center, _modes(len(values), len(x) - center, num_modes))
+    estimated = estimate(sample, scale).problem
+    population = _population(values / scale, basis, y[:, 0] if single else y, estimated.noise_var)
+    return dataclasses.replace(estimated, noise_var=estimated.noise_var + noise_var, population=population)
+
+
+def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (r,) decreasing and eigenvectors (n, r) of x x^T/n."""
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     # a singular value below this is rounding of the largest one
     keep = singular > singular[0] * max(x.shape) * np.finfo(float).eps
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
-    left, singular = left[:, keep], singular[keep]
-    scale = singular[0] ** 2 / n if normalize else 1.0
-    power = np.sum((left.T @ y) ** 2, axis=1) / n
-    num_modes = _modes(len(singular), n - center, num_modes)
-    sample = Sample(singular**2 / n, power, float(np.sum(y**2) / n), n - center, num_modes)
-    estimated = estimate(sample, scale).problem
-    eigenvalues = singular**2 / n / scale
-    rows = left * np.sqrt(n * eigenvalues)  # (n, m), mean of rows_k rows_l = eigenvalues_k delta_kl
-    target = rows.T @ y / (n * eigenvalues[:, None])
-    labels, target = (y[:, 0], target[:, 0]) if single else (y, target)
-    population = Population(rows, labels, eigenvalues, target, estimated.noise_var)
-    return dataclasses.replace(estimated, noise_var=estimated.noise_var + noise_var, population=population)
+    return singular[keep] ** 2 / len(x), left[:, keep]
+
+
+def _population(eigenvalues: np.ndarray, basis: np.ndarray, y: np.ndarray, unexplained: float) -> Population:
+    rows = basis * np.sqrt(len(y) * eigenvalues)  # (n, m), mean of rows_k rows_l = eigenvalues_k delta_kl
+    target = ((rows.T @ y).T / (len(y) * eigenvalues)).T
+    return Population(rows, y, eigenvalues, target, unexplained)
+
+
+def _sample(eigenvalues: np.ndarray, basis: np.ndarray, y: np.ndarray, center: bool, num_modes: float) -> Sample:
+    """Of eigenvectors (n, r) of x x^T/n, and labels (n, K) less their means where `center`."""
+    n = len(y)
+    power = np.sum((basis.T @ y) ** 2, axis=1) / n
+    return Sample(eigenvalues, power, float(np.sum(y**2) / n), n - center, num_modes)
 
 
 def _sum(parts: Sequence[Moments]) -> Moments:
@@ -184,38 +205,28 @@ def _sample_of(m: Moments, center: bool, columns: float) -> tuple[Sample, np.nda
     if center:
         covariance = covariance - np.outer(mean, mean)
         cross, total = cross - np.outer(mean, m.y / n), total - np.sum((m.y / n) ** 2)
-    values, basis = np.linalg.eigh(covariance)
-    values, basis = values[::-1], basis[:, ::-1]
-    keep = values > max(values[0], 0.0) * max(n, len(values)) * np.finfo(float).eps
-    if not keep.any():
-        checks.fail("features", "of non-zero variance", "constant")
-    values, basis = values[keep], basis[:, keep]
+    values, basis = _resolved(*np.linalg.eigh(covariance), max(n, len(covariance)))
     power = np.sum((basis.T @ cross) ** 2, axis=1) / values
     size = n - center
     return Sample(values, power, float(total), size, _modes(len(values), size, columns)), basis, mean
 
 
-def _estimate_kernel(kernel, y, center, normalize, num_modes, replicas, seed) -> Estimate:
+def _estimate_kernel(kernel, spectrum, y, center, normalize, num_modes, replicas, seed) -> Estimate:
     n = len(kernel)
 
-    def sample_of(rows):
-        own = _centered(kernel[np.ix_(rows, rows)] if len(rows) < n else kernel, center)
-        labels = y[rows] - y[rows].mean(0) if center else y[rows]
-        values, basis = np.linalg.eigh(own / len(rows))
-        values, basis = values[::-1], basis[:, ::-1]
-        keep = values > max(values[0], 0.0) * len(rows) * np.finfo(float).eps
-        if not keep.any():
-            checks.fail("features", "of non-zero variance", "constant")
-        power = np.sum((basis[:, keep].T @ labels) ** 2, axis=1) / len(rows)
-        total = float(np.sum(labels**2) / len(rows))
-        return Sample(values[keep], power, total, len(rows) - center, num_modes), basis[:, keep]
+    def sample_of(y, values, basis):
+        return _sample(values / len(y), basis, y - y.mean(0) if center else y, center, num_modes)
 
-    sample, basis = sample_of(np.arange(n))
+    def of_half(rows):
+        own = _centered(kernel[np.ix_(rows, rows)], center)
+        return sample_of(y[rows], *_resolved(*np.linalg.eigh(own), len(rows)))
+
+    values, basis = spectrum
+    sample = sample_of(y, values, basis)
     estimated = estimate(sample, float(sample.eigenvalues[0]) if normalize else 1.0)
-    rows = basis * np.sqrt(n * sample.eigenvalues)
-    estimated = dataclasses.replace(estimated, spread=_spread(rows, sample.eigenvalues))
+    estimated = dataclasses.replace(estimated, spread=_spread(basis * np.sqrt(values), sample.eigenvalues))
     rng = np.random.default_rng(seed)
-    return _with_replicas(estimated, [sample_of(rng.permutation(n)[: n // 2])[0] for _ in range(replicas)])
+    return _with_replicas(estimated, [of_half(rng.permutation(n)[: n // 2]) for _ in range(replicas)])
 
 
 def _with_replicas(estimated: Estimate, samples: Sequence[Sample]) -> Estimate:
@@ -261,7 +272,8 @@ def _kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) ->
         checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
     if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
         checks.fail("kernel", "of non-zero variance", "constant" if center else "zero")
-    rank = int(np.sum(values > values[-1] * len(kernel) * np.finfo(float).eps))
+    values, basis = _resolved(values, basis, len(kernel))
+    rank = len(values)
     if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
         allowed = f"of full rank, or num_modes={rank} (features of finitely many modes, or inputs that repeat)"
         checks.fail("kernel", allowed, f"of rank {rank} for {len(kernel)} inputs")
@@ -269,7 +281,15 @@ def _kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) ->
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
         if num_modes < rank:
             checks.fail("num_modes", f"at least the rank of the kernel, {rank}", num_modes)
-    return values[::-1][:rank], basis[:, ::-1][:, :rank]
+    return values, basis
+
+
+def _resolved(values: np.ndarray, basis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of increasing eigenvalues those above rounding of the largest one, decreasing, and their vectors."""
+    keep = values > max(values[-1], 0.0) * size * np.finfo(float).eps
+    if not keep.any():
+        checks.fail("features", "of non-zero variance", "constant")
+    return values[keep][::-1], basis[:, keep][:, ::-1]
 
 
 def _centered(kernel: np.ndarray, center: bool) -> np.ndarray:

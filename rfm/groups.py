@@ -47,10 +47,10 @@ class Group(NamedTuple):
 
     def label_power(self) -> np.ndarray:
         """Variance of the labels, (points,), of the modes that a problem keeps as arrays: nearly all of it."""
-        numbers = self.numbers()
+        numbers, outputs = self.numbers(), range(self.problem.num_outputs)
         values = [{name: float(x[i]) for name, x in numbers.items()} for i in range(len(self.points))]
-        problems = [place_problem(self.problem, v) for v in values]
-        return np.array([float(p.eigenvalues @ p.target**2 + p.noise_var) for p in problems])
+        problems = [map(place_problem(self.problem, v).output, outputs) for v in values]
+        return np.array([sum(float(p.eigenvalues @ p.target**2 + p.noise_var) for p in own) for own in problems])
 
 
 def groups_of(
@@ -163,7 +163,7 @@ def work(group: Group, times: np.ndarray) -> float:
     plan, setting = group.plan, group.plan.setting
     n, p = (x if math.isfinite(x) else 1.0 for x in setting[:2])
     steps = times[-1] if plan.method.__name__ != "solve" and np.isfinite(times[-1]) else 0.0
-    modes = float(group.problem.num_modes)
+    modes = float(group.problem.output(0).num_modes)
     random = 100.0 * modes * (2 * n + p)
     stepping = steps * (n * p if setting.batch_size is None else 50.0 * n * setting.batch_size)
     return plan.models * (random + modes * n * (p + len(times)) + 10.0 * plan.spectrum * min(n, p) ** 3 + 2 * stepping)

@@ -6,7 +6,7 @@ distance from the best weights, one sample is N + 1 independent normals and a st
 
     d <- d - (lr/B) sum_i x_i (x_i . d - e_i),  x_i ~ N(0, diag z), e_i ~ N(0, floor + noise_var),
 
-the law of training on samples of all M modes. Risk is floor + sum z d^2.
+the law of training on samples of all M modes. Risk is floor + sum z d^2. Gaussian data has one output.
 """
 
 import jax
@@ -22,7 +22,7 @@ from rfm.steps import take_steps
 
 
 def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
-    """Weights (S, T, N) at all times, and the risk of each model by itself."""
+    """Weights (S, 1, T, N) at all times, and the risk of each model by itself."""
     z, basis = batch.eigensystems  # (S, N), (S, N, N)
     best, floor = _best_weights(problem, setting, batch)
     size, width = setting.batch_size, z.shape[1] + 1
@@ -50,7 +50,7 @@ def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Ar
     memory = each(optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
     distance, count = take_steps(update, start, memory, times)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
-    return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis), count, risk)
+    return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis)[:, None], count, risk)
 
 
 def expect_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
@@ -83,7 +83,7 @@ def expect_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: A
 def _best_weights(problem: Problem, setting: Setting, batch: Batch) -> tuple[Array, Array]:
     """v* in the eigenbasis (S, N), and the risk that no weights go below (S,)."""
     z, basis = batch.eigensystems
-    moment = jnp.einsum("sn,snm->sm", batch.draws.labels, basis)
+    moment = jnp.einsum("sn,snm->sm", batch.draws.labels[:, 0], basis)
     cutoff = jnp.max(z, axis=1, keepdims=True) * z.shape[1] * jnp.finfo(z.dtype).eps  # N > M: directions of no weight
     best = jnp.where(z > cutoff, moment / jnp.where(z > cutoff, z, 1.0), 0.0)
 

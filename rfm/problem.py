@@ -134,18 +134,21 @@ class Problem:
             return math.inf if num_modes is None else num_modes
         return int(num_modes)
 
-    def outputs(self) -> list["Problem"]:
-        """What is trained on: this problem, or its population's rows at their own covariance, a problem an output."""
+    @property
+    def num_outputs(self) -> int:
+        """K of labels (n, K) of a population, else 1."""
+        return 1 if self.population is None else math.prod(self.population.labels.shape[1:])
+
+    def output(self, index: Array) -> "Problem":
+        """What is trained on for one output, its number perhaps traced: this problem, or its population's rows at their
+        own covariance, with the labels of that output and its share of the noise."""
         if self.population is None:
-            return [self]
-        p = self.population
-        targets, labels = (np.asarray(x).reshape(len(x), -1).T for x in (p.target, p.labels))
-        share = len(labels)  # of the noise
-        return [
-            Problem(p.eigenvalues, w, self.noise_var / share, None,
-                    dataclasses.replace(p, labels=y, target=w, unexplained=p.unexplained / share))
-            for w, y in zip(targets, labels, strict=True)
-        ]  # fmt: skip
+            return self
+        p, share = self.population, self.num_outputs
+        w, y = (jnp.asarray(x) if is_traced(index) else np.asarray(x) for x in (p.target, p.labels))
+        w, y = (x.reshape(len(x), -1)[:, index] for x in (w, y))
+        population = dataclasses.replace(p, labels=y, target=w, unexplained=p.unexplained / share)
+        return Problem(p.eigenvalues, w, self.noise_var / share, None, population)
 
     def modes(self, start: int, length: int) -> tuple[Array, Array]:
         """(eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.

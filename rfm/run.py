@@ -1,7 +1,6 @@
 """What simulation and exact solution share: checks, and batches of seeds that fit in memory."""
 
 import contextlib
-import dataclasses
 import math
 import threading
 import warnings
@@ -41,18 +40,6 @@ def run(
     setting = check(problem, setting, optimizer, times, keys)
     ensemble, bags = check_members(ensemble, bags)
     check_rows(problem, setting, bags)
-    shared = (setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
-    curves = [_run_one(output, *shared) for output in problem.outputs()]
-    if len(curves) == 1:
-        return curves[0]
-    ends = min(curves, key=lambda curve: len(curve.times))
-    total = {
-        name: sum(getattr(curve, name)[..., : len(ends.times)] for curve in curves) for name in ("risk", "train_loss")
-    }
-    return dataclasses.replace(ends, **total, converged=all(curve.converged for curve in curves))
-
-
-def _run_one(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress) -> Curve:
     times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
     risk, train_loss, steps = [], [], math.inf
     with float64():
@@ -82,7 +69,7 @@ def _run_one(problem, setting, optimizer, times, keys, method, kind, ensemble, b
             f"training diverged: the squared norm of the weights passed {LARGEST:.0e} after {steps + 1} of "
             f"{times[-1]:.0f} steps; the curve ends at the last time before"
         )
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
         risk, train_loss, times = (x[..., times <= steps] for x in (risk, train_loss, times))
     finite = bool(np.isfinite(risk).all() and np.isfinite(train_loss).all())
     converged = finite and not message

@@ -73,10 +73,10 @@ def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tup
 
 
 def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
-    """Weights (S, T, n) at all times, step by step; the eigensystems of `solve` are not used."""
+    """Weights (S, K, T, n) at all times, step by step; the eigensystems of `solve` are not used."""
     draws = batch.draws
     if isinstance(optimizer, Ridge):
-        return Solution(each(optimizer, batch, lambda ridge, draw: _solve_ridge(setting, ridge, draw)[None], draws))
+        return Solution(each(optimizer, batch, lambda ridge, draw: _solve_ridge(setting, ridge, draw)[:, None], draws))
 
     def gradient(draw, key, count):
         if draw.design is None:
@@ -90,19 +90,23 @@ def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
 
     def update(v, memory):
         memory, count = memory
-        one = lambda optimizer, draw, key, *state: optimizer.step(gradient(draw, key, count), *state)  # noqa: E731
+
+        def one(optimizer, draw, key, *state):  # each output by itself, on the same samples
+            output = lambda y, *state: optimizer.step(gradient(draw._replace(labels=y), key, count), *state)  # noqa: E731
+            return jax.vmap(output)(draw.labels, *state)
+
         v, memory = each(optimizer, batch, one, draws, batch.keys.steps, v, memory)
         return v, (memory, count + 1)
 
-    seeds, n = draws.labels.shape[0], (draws.gram if draws.design is None else draws.design).shape[-1]
-    start = jnp.zeros((seeds, n))
-    memory = each(optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int)
-    weights, count = take_steps(update, start, memory, times)  # (T, S, n)
-    return Solution(jnp.swapaxes(weights, 0, 1), count)
+    n = (draws.gram if draws.design is None else draws.design).shape[-1]
+    start = jnp.zeros((*draws.labels.shape[:2], n))
+    memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start), jnp.zeros((), int)
+    weights, count = take_steps(update, start, memory, times)  # (T, S, K, n)
+    return Solution(jnp.moveaxis(weights, 0, 2), count)
 
 
 def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
-    """(n,) weights of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
+    """(K, n) weights of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
 
     By least squares, so that without a ridge a singular system gives the weights of least norm.
     """
@@ -113,5 +117,5 @@ def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
         gram, moment = phi @ phi.T / p, draw.labels / p
     else:
         gram, moment = phi.T @ phi / p, draw.labels @ phi / p
-    weights, *_ = jnp.linalg.lstsq(gram + optimizer.ridge * jnp.eye(len(gram)), moment)
+    weights = jnp.linalg.lstsq(gram + optimizer.ridge * jnp.eye(len(gram)), moment.T)[0].T
     return weights @ phi if setting.dual and phi is not None else weights

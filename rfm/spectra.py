@@ -9,9 +9,9 @@ learned. The deterministic equivalence that theory rests on, read backwards, tel
 
 for s > 0, where what no row explains of the labels counts as power at l = 0 (the one-point equation of ridge regression
 on n rows: Bordelon, Atanasov and Pehlevan 2024, with N infinite). Rows x = sqrt(tau) z of unequal size have
-1 = E tau/(R1 + tau df/n), and the noise in T counts E v/(R1 + tau df/n) times, v its share at size tau. Ridge regression on P <= n rows asks nothing else of
-a population, so the two sums over i, measured, are what an estimate has to reproduce. `estimate` finds eigenvalues
-lambda_k and powers p_k = lambda_k w_k^2 that do.
+1 = E tau/(R1 + tau df/n), and the noise in T counts E v/(R1 + tau df/n) times, v its share at size tau
+(`rfm.row_sizes`). Ridge regression on P <= n rows asks nothing else of a population, so the two sums over i, measured,
+are what an estimate has to reproduce. `estimate` finds eigenvalues lambda_k and powers p_k = lambda_k w_k^2 that do.
 """
 
 import dataclasses

@@ -129,12 +129,6 @@ def sweep(
     Raises ValueError for wrong arguments, a store that is foreign, damaged or of another sweep, or too little memory
     for one run; OSError where the store cannot be written. What is in the store stays as it is.
     """
-    outputs = problem.outputs()
-    if len(outputs) > 1:
-        checks.fail(
-            "problem", "one of labels (n,) in a sweep (`simulate` sums over outputs)", f"{len(outputs)} outputs"
-        )
-    problem = outputs[0]
     grid_axes = axes(grid, problem, optimizer)
     sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, sizes)
@@ -207,12 +201,9 @@ def _settings(
     digest = hashlib.sha256()
     swept = set(grid.values)
     if not swept & {"a", "b", "num_modes"}:
-        for leaf in (
-            problem.eigenvalues,
-            problem.target,
-            *jax.tree.leaves((problem.tail, problem.population, problem.mixture)),
-        ):
-            digest.update(np.asarray(leaf, np.float64).tobytes())
+        for own in map(problem.output, range(problem.num_outputs)):
+            for leaf in (own.eigenvalues, own.target, *jax.tree.leaves((own.tail, own.population, own.mixture))):
+                digest.update(np.asarray(leaf, np.float64).tobytes())
     if isinstance(optimizer, Optax):
         make = optimizer.transformation
         if "<" in getattr(make, "__qualname__", "<"):

@@ -92,7 +92,7 @@ def test_training_on_rows_against_theory(sizes):
 def test_rows_are_sampled_with_their_labels():
     """Every training row is a row of the population, carrying its own label."""
     x, y = gaussian_population(50, 8)
-    problem = rfm.from_features(x, y).outputs()[0]
+    problem = rfm.from_features(x, y).output(0)
     setting = Setting(INF, 30, "ntk")
     psi, _ = data_chunk(problem, setting, MODEL.data, 0)
     labels = draw(problem, setting, MODEL).labels
@@ -107,7 +107,7 @@ def test_population_longer_than_a_chunk():
     """1300 columns stream through two chunks, the second one padded."""
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((1400, 1300)) * np.arange(1.0, 1301) ** -0.6, rng.standard_normal(1400)
-    problem = rfm.from_features(x, y).outputs()[0]
+    problem = rfm.from_features(x, y).output(0)
     setting = Setting(10, 30, "ntk")
     drawn = draw(problem, setting, MODEL)
     f = np.concatenate([feature_chunk(problem, setting, MODEL.features, i)[0] for i in range(2)], axis=1)[:, :1300]

@@ -1,13 +1,17 @@
 """Spectra estimated from a sample: the sums that they rest on, recovery of what it was drawn from, bad input."""
 
+import dataclasses
 import math
+from functools import partial
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import rfm
 import theory
+from rfm.batches import draw_batch, solve_batch
 from rfm.from_data import estimate_features, estimate_kernel
 from rfm.spectra import sums
 
@@ -80,25 +84,55 @@ def test_predictions_are_those_of_the_population():
     assert np.max(np.abs(plain_gap)) > 0.1
 
 
-def test_outputs_add_up():
-    """Three outputs are a sum: of powers, of noise, and of the risk of training on each."""
-    x, y, *_ = sample(300, 60, outputs=3)
-    together = rfm.from_features(x, y)
-    apart = [rfm.from_features(x, y[:, i]) for i in range(3)]
-    args = dict(num_features=20, num_samples=50, optimizer=rfm.GradientDescent(0.5), times=[1, 10, 100])
-    keys = jax.random.split(jax.random.key(0), 3)
-    trained = rfm.simulate(together, **args, keys=keys)
-    of_each = [rfm.simulate(one, **args, keys=keys) for one in apart]
-    noise = [one.population.unexplained for one in apart]
+@pytest.mark.parametrize(
+    ("optimizer", "sizes", "law"),
+    [
+        (rfm.GradientDescent(0.5), (20, 50), "gaussian"),
+        (rfm.GradientFlow(), (50, 20), "relu"),
+        (rfm.GradientFlow(), (math.inf, 20), "relu"),
+        (rfm.SGD(0.05, 4), (20, math.inf), "gaussian"),
+        (rfm.Ridge(0.1), (20, math.inf), "gaussian"),
+        (rfm.Ridge(0.1), (20, 50), "relu"),
+        (rfm.Optax(optax.adam, {"learning_rate": 0.01}), (20, 50), "gaussian"),
+    ],
+    ids=lambda x: getattr(type(x), "__name__", x) if not isinstance(x, tuple | str) else str(x),
+)
+def test_outputs_share_their_draws(optimizer, sizes, law):
+    """Training on three outputs is the sum of training on each with the same keys, of the average of two models too."""
+    x, y, *_ = sample(90, 30, outputs=3)
+    build = partial(rfm.from_inputs, activation="relu") if law == "relu" else rfm.from_features
+    together, *apart = (build(x, labels, noise_var=0.1 if sizes[1] == 50 else 0.0) for labels in (y, *y.T))
+    if sizes[1] == 50:  # of fresh noise each has a third
+        apart = [dataclasses.replace(one, noise_var=one.population.unexplained + 0.1 / 3) for one in apart]
+    args = dict(num_features=sizes[0], num_samples=sizes[1], optimizer=optimizer, features=law)
+    args |= dict(times=None if isinstance(optimizer, rfm.Ridge) else [1, 30], keys=jax.random.split(jax.random.key(0)))
+    args |= dict(ensemble=2 if math.isfinite(sizes[0]) else 1)
+    drawn, solved = draw_batch._cache_size(), solve_batch._cache_size()
+    trained = rfm.simulate(together, **args)
+    assert (draw_batch._cache_size(), solve_batch._cache_size()) == (drawn + 1, solved + 1)
+    of_each = [rfm.simulate(one, **args) for one in apart]
     # the noise is estimated from all outputs together, and that of each is a part of it
-    np.testing.assert_allclose(
-        trained.risk + together.population.unexplained, sum(c.risk for c in of_each) + sum(noise), rtol=1e-10
-    )
-    np.testing.assert_allclose(trained.train_loss, sum(c.train_loss for c in of_each), rtol=1e-10)
+    gap = together.noise_var - sum(one.noise_var for one in apart)
+    np.testing.assert_allclose(trained.risk + gap, sum(c.risk for c in of_each), rtol=1e-9)
+    np.testing.assert_allclose(trained.train_loss, sum(c.train_loss for c in of_each), rtol=1e-9)
+
+
+def test_outputs_in_a_sweep():
+    """Every point is what `simulate` sums over outputs with its keys; noise_var is that of all of them."""
+    x, y, *_ = sample(90, 30, outputs=3)
+    problem, keys = rfm.from_features(x, y), jax.random.split(jax.random.key(0))
+    sizes = dict(num_features=10, num_samples=20, optimizer=rfm.Ridge(0.1))
+    noise = problem.noise_var + 0.3
+    found = rfm.sweep(problem, {"noise_var": [problem.noise_var, noise]}, keys, **sizes)
+    one = rfm.simulate(dataclasses.replace(problem, noise_var=noise), keys=found.keys_at(noise_var=noise), **sizes)
+    np.testing.assert_allclose(found.risk[1], one.risk, rtol=1e-9)
+    np.testing.assert_allclose(found.train_loss[1], one.train_loss, rtol=1e-9)
+
+
+def test_powers_of_outputs_add_up():
+    x, y, *_ = sample(300, 60, outputs=3)
     found = [estimate_features(x, labels).sample for labels in (y, *y.T)]
     np.testing.assert_allclose(found[0].power, sum(s.power for s in found[1:]), rtol=1e-9, atol=1e-15)
-    with pytest.raises(ValueError, match=r"labels \(n,\) in a sweep"):
-        rfm.sweep(together, {"num_samples": [5]}, keys, optimizer=rfm.Ridge(0.1), num_features=4)
 
 
 def test_held_out_risk_by_hand():
@@ -110,7 +144,7 @@ def test_held_out_risk_by_hand():
     risk = rfm.exact(problem, **args, keys=key[None]).risk[0, 0]
     from rfm.features import Setting, data_chunk, member_keys
 
-    (own,) = problem.outputs()
+    own = problem.output(0)
     psi, _ = data_chunk(
         own, Setting(math.inf, 30, "ntk"), jax.tree.map(lambda k: k[0], member_keys(key[None], 1, 1)).data, 0
     )

@@ -62,7 +62,7 @@ def show(seed: int, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[i
 
 def _problem(x: np.ndarray, classes: np.ndarray, seed: int) -> rfm.Problem:
     """The ReLU kernel of the rows, and a teacher of random signs on all of its modes (w_k^2 = 1)."""
-    problem = rfm.from_inputs(x, classes, "relu").outputs()[0]
+    problem = rfm.from_inputs(x, classes, "relu").output(0)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], len(problem.eigenvalues))
     labels = problem.population.rows @ signs
     population = dataclasses.replace(problem.population, labels=labels, target=signs, unexplained=0.0)
