@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 import rfm
 import theory
-from experiments import forecast, held_out
+from experiments import forecast, forecast_laws, held_out
 from rfm.spectra import Estimate, Sample
 
 TIMES = rfm.log_times(0.1, 1e4, forecast.TIMES)
@@ -97,20 +97,20 @@ def test_exponents_of_a_power_law():
     """Measured on the theory they approach the closed form; noise does not move them."""
     a, b = 1.6, 1.5
     problem = rfm.power_law(a, b, None, noise_var=0.5)
-    rows = forecast.exponent_table(estimated(problem, [problem] * 2, trusted=400, a=a, b=b))
+    rows = forecast_laws.exponent_table(estimated(problem, [problem] * 2, trusted=400, a=a, b=b))
     for row, closed in zip(rows, (0.4, 0.6, 0.6), strict=True):
         assert row.closed.value == pytest.approx(closed)
         assert row.closed.low == row.closed.high == row.closed.value  # replicas of one a and b
         assert row.measured.value == pytest.approx(closed, abs=0.03)
         assert row.measured.low == pytest.approx(row.measured.value)
-    flat = forecast.exponent_table(estimated(problem, a=0.9))
+    flat = forecast_laws.exponent_table(estimated(problem, a=0.9))
     assert np.isnan(flat[0].closed.value)  # no such power law
 
 
 def test_optimum_of_a_parabola():
     x = np.linspace(-1.0, 1.0, 5)
-    assert forecast._lowest(x, 3 + 2 * (x - 0.25) ** 2) == pytest.approx(np.exp(0.25))
-    assert forecast._lowest(x, -x) == pytest.approx(np.e)  # no minimum inside
+    assert forecast_laws._lowest(x, 3 + 2 * (x - 0.25) ** 2) == pytest.approx(np.exp(0.25))
+    assert forecast_laws._lowest(x, -x) == pytest.approx(np.e)  # no minimum inside
 
 
 @pytest.mark.slow
@@ -118,12 +118,12 @@ def test_plan():
     """A replica with all losses scaled has the same optimum; one with another spectrum moves the band."""
     problem = rfm.power_law(1.5, 1.25, 300, noise_var=0.01)
     found = theory.frontier(problem, np.array([1e3, 1e4]), num_samples=500, optimizer=FLOW)
-    same = forecast.plan(estimated(problem, [problem, scaled(problem, 2.0)]), found, 500, FLOW, TIMES)
+    same = forecast_laws.plan(estimated(problem, [problem, scaled(problem, 2.0)]), found, 500, FLOW, TIMES)
     np.testing.assert_allclose(same.features.high / same.features.low, 1.0, rtol=1e-6)
     np.testing.assert_allclose(same.features.value * same.times.value, same.compute)
     np.testing.assert_allclose(same.loss.value, found.risk + 0.01)
     other = rfm.power_law(1.5, 1.5, 300, noise_var=0.01)
-    moved = forecast.plan(estimated(problem, [problem, other]), found, 500, FLOW, TIMES)
+    moved = forecast_laws.plan(estimated(problem, [problem, other]), found, 500, FLOW, TIMES)
     assert np.all(moved.features.high > 1.05 * moved.features.low)
 
 
