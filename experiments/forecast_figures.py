@@ -139,9 +139,9 @@ def check(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]):
     """Training on one half beside the forecast from the other, one panel a training set. extrapolated: (T,) of each."""
     pairs = [(trial, far) for trial, far in zip(tested, extrapolated, strict=True) if trial.half == 0]
     samples = sorted({trial.num_samples for trial, _ in pairs})
-    caption = "lines: forecast from one half of the rows, band two standard errors; dashed: extrapolation; "
-    caption += "points: training on the other half, two standard errors"
-    figure, axes = plotting.new_figure(1, len(samples), width=max(3.7, 8.0 / len(samples)), caption=caption)
+    caption = "lines: forecast from one half of the rows; points: training on the other half\n"
+    caption += "bands and bars: two standard errors; dashed: extrapolation"
+    figure, axes = plotting.new_figure(1, len(samples), width=max(3.7, 5.5 / len(samples)), caption=caption)
     for ax, p in zip(axes[0], samples, strict=True):
         some = sorted((pair for pair in pairs if pair[0].num_samples == p), key=lambda pair: pair[0].num_features)
         for index, (one, far) in enumerate(some):

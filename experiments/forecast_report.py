@@ -43,8 +43,14 @@ def _tail(estimate) -> str:
     a, b = interval(estimate, "a"), interval(estimate, "b")
     if not (math.isfinite(a.value) and math.isfinite(b.value)):
         return "no power law fits"
-    law = f"eigenvalues ~ k^-{_interval(b)}, target power ~ k^-{_interval(a)}"
+    law = f"eigenvalues ~ {_power(b)}, target power ~ {_power(a)}"
     return law + (", continued beyond them" if estimate.problem.tail is not None else ", and there are no others")
+
+
+def _power(band: Band) -> str:
+    """k to the minus band."""
+    falls = band.value >= 0
+    return "k^-" + _interval(band) if falls else "k^" + _interval(Band(-band.value, -band.high, -band.low))
 
 
 def _interval(band: Band) -> str:

@@ -9,7 +9,8 @@ from scipy.stats import t as student
 
 import rfm
 import theory
-from experiments import forecast, forecast_laws, held_out
+from experiments import forecast, forecast_laws, forecast_report, held_out
+from experiments.commands import predict
 from rfm.spectra import Estimate, Sample
 
 TIMES = rfm.log_times(0.1, 1e4, forecast.TIMES)
@@ -91,6 +92,43 @@ def test_peak_at_equal_sizes():
     np.testing.assert_allclose(np.ptp(np.log(line.end.high / line.end.value)), 0, atol=1e-6)  # the replicas' all over
     falling = forecast.Band(*(np.minimum.accumulate(values) for values in line.end))
     assert forecast.find_peak(dataclasses.replace(line, end=falling)) is None
+
+
+@pytest.mark.parametrize(
+    ("axis", "features", "samples", "rows", "at"),
+    [
+        ("features", [20, np.inf], [10, 40], 400, 40),
+        ("samples", [20], [10, 90], 400, 20),
+        ("samples", [20, np.inf], [10, 90], 400, 60),  # N = inf: all modes
+        ("samples", [20, 600], [10, 30], 400, 60),  # the line reaches beyond the samples planned,
+        ("samples", [20, np.inf], [200, 300], 400, 60),  # and before them,
+        ("samples", [20, np.inf], [10, 20], 50, None),  # but not for more rows than there are
+        ("features", [20, np.inf], [10, 90], 400, None),  # all modes are told: fewer features are no noise
+    ],
+)
+def test_lines_reach_the_peak(axis, features, samples, rows, at):
+    """White features, 60 of them: the peak is where N or P is the least of the other size and 60."""
+    problem = rfm.white(60, noise_var=1.0)
+    x = predict.span(axis, features, samples, predict.LINE_QUICK, problem.num_modes, rows)
+    fixed = max(samples if axis == "features" else features)
+    peak = forecast.find_peak(forecast.line(estimated(problem, [problem] * 2), axis, x, fixed, FLOW, [1.0, 1e3]))
+    assert (None if peak is None else peak.at) == at
+
+
+def test_check_marks_extrapolation():
+    """A star on the row of (N, P) that has any; errors told with and without."""
+    times, loss = np.array([1.0, 10.0]), np.full((2, 2), 1.0)
+    sizes = ((5, 20, [0.9, 0.9]), (5, 40, [1.05, 1.8]))
+    trials = [held_out.Trial(n, p, times, loss, np.array(y), np.ones(2), 0) for n, p, y in sizes]
+    far = [np.array([False, False]), np.array([False, True])]
+    rows = forecast_report.check_table(trials, far).splitlines()
+    assert [row.split()[1] for row in rows[2:4]] == ["20", "40*"]
+    found = forecast_report.summary(trials, far)
+    assert (found["worst"], found["resolved"]["worst"]) == (pytest.approx(0.8), pytest.approx(-0.1, abs=1e-9))
+    assert found["resolved"]["values"] == 3
+    assert [row["extrapolated"] for row in forecast_report.trial_rows(trials, far)] == [False, False, False, True]
+    none = [np.array([False, False])] * 2
+    assert forecast_report.MARK not in forecast_report.check_table(trials, none)
 
 
 def test_exponents_of_a_power_law():
