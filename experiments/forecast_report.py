@@ -34,7 +34,8 @@ def data_lines(name: str, data: np.ndarray, labels: np.ndarray, kernel: bool, es
     if estimate.spread > WIDE:
         lines.append(
             f"WARNING: rows are of very different size, {estimate.spread:.0%} of their mean beyond what Gaussian rows "
-            "vary by: expect worse than this where few samples are trained on for long"
+            "vary by. Training then rests on the few large ones, and losses are higher than foretold, most of all late "
+            "and with few samples. Believe the errors that --check finds, not the band, and early times before late"
         )
     return lines
 
@@ -156,7 +157,7 @@ def check_table(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]) -> 
     )
     notes = []
     if found["extrapolated"]:
-        notes.append(f"{EXTRAPOLATED}, at some of the times")
+        notes.append(f"{EXTRAPOLATED}, at one of the times or more, in either half")
         if found["resolved"]:
             known = found["resolved"]
             last += f"; without extrapolation {known['values']} values, "
