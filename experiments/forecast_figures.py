@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments import plotting
-from experiments.forecast import Band, Grid, Line, Plan, interval
+from experiments.forecast import Band, Grid, Line
+from experiments.forecast_laws import Plan, interval
 from experiments.held_out import Trial
 
 BANDS = "lines: theory of the estimated spectrum; bands: 95 % over samples of rows; dashed: extrapolation"
@@ -46,12 +47,10 @@ def _times(ax: Axes, grid: Grid) -> None:
 
 
 def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
-    beyond = line.beyond > 0.5
     other = "P" if line.axis == "features" else "N"
-    sizes = line.x if line.axis == "samples" else np.full(len(line.x), line.fixed)
-    beyond |= sizes > grid.resolved
-    _banded(ax, line.x, line.end, beyond, plotting.COLORS[1], f"$t$ = {plotting.number(line.time)}")
-    _banded(ax, line.x, line.stopped, beyond, plotting.COLORS[0], "best stopping")
+    end, stopped = line.extrapolated
+    _banded(ax, line.x, line.end, end, plotting.COLORS[1], f"$t$ = {plotting.number(line.time)}")
+    _banded(ax, line.x, line.stopped, stopped, plotting.COLORS[0], "best stopping")
     ax.plot(line.x, line.ridge, color=plotting.COLORS[2], lw=1.3, ls=":", label="best ridge")
     _floor(ax, grid)
     name = plotting.AXES[line.axis]
@@ -72,7 +71,7 @@ def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
     plotting.finish(ax, "compute $C = N t$", "$N$ and $t$", title)
 
 
-def _banded(ax: Axes, x, band: Band, extrapolated, color, label: str) -> None:
+def _banded(ax: Axes, x, band: Band, extrapolated, color, label: str | None = None) -> None:
     """A line with its band, dashed where `extrapolated` (X,)."""
     ax.fill_between(x, band.low, band.high, color=color, alpha=0.18, lw=0)
     known = np.where(extrapolated, np.nan, band.value)
@@ -136,19 +135,20 @@ def _tail_power(tail, first: float) -> float:
     return scale * ((first + 0.5) ** (1.0 - a) - upper) / (a - 1.0)
 
 
-def check(tested: Sequence[Trial]):
-    """Training on one half beside the forecast from the other, one panel a training set."""
-    tested = [trial for trial in tested if trial.half == 0]
-    samples = sorted({trial.num_samples for trial in tested})
-    caption = "lines: forecast from one half of the rows, band two standard errors; points: training on the other half"
-    figure, axes = plotting.new_figure(1, len(samples), caption=caption + ", two standard errors")
+def check(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]):
+    """Training on one half beside the forecast from the other, one panel a training set. extrapolated: (T,) of each."""
+    pairs = [(trial, far) for trial, far in zip(tested, extrapolated, strict=True) if trial.half == 0]
+    samples = sorted({trial.num_samples for trial, _ in pairs})
+    caption = "lines: forecast from one half of the rows; points: training on the other half\n"
+    caption += "bands and bars: two standard errors; dashed: extrapolation"
+    figure, axes = plotting.new_figure(1, len(samples), width=max(3.7, 5.5 / len(samples)), caption=caption)
     for ax, p in zip(axes[0], samples, strict=True):
-        some = sorted((t for t in tested if t.num_samples == p), key=lambda t: t.num_features)
-        for index, one in enumerate(some):
-            name = f"$N$ = {plotting.number(one.num_features)}"
+        some = sorted((pair for pair in pairs if pair[0].num_samples == p), key=lambda pair: pair[0].num_features)
+        for index, (one, far) in enumerate(some):
             color = plotting.COLORS[index % len(plotting.COLORS)]
             spread = 2.0 * one.spread
-            ax.fill_between(one.times, one.predicted - spread, one.predicted + spread, color=color, alpha=0.18, lw=0)
-            plotting.draw_pair(ax, one.times, one.samples, one.times, one.predicted, name, index)
-        plotting.finish(ax, "time $t$", "held-out loss", f"$P$ = {p}; {len(tested[0].samples)} seeds")
+            _banded(ax, one.times, Band(one.predicted, one.predicted - spread, one.predicted + spread), far, color)
+            name, bare = f"$N$ = {plotting.number(one.num_features)}", {"lw": 0}
+            plotting.draw_pair(ax, one.times, one.samples, one.times, one.predicted, name, index, style=bare)
+        plotting.finish(ax, "time $t$", "held-out loss", f"$P$ = {p}; {len(pairs[0][0].samples)} seeds")
     return figure

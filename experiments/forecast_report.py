@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments import reports
-from experiments.forecast import Band, Exponent, Grid, Line, Peak, Plan, interval
+from experiments.forecast import Band, Grid, Line, Peak
+from experiments.forecast_laws import Exponent, Plan, interval
 from experiments.held_out import Trial
 
 WIDE = 0.5  # spread of the rows beyond which Gaussian theory is a poor one
 MARK = "*"
+EXTRAPOLATED = (
+    f"{MARK} extrapolation: P beyond half of the rows, or a loss decided by modes that the sample does not tell"
+)
 
 
 def data_lines(name: str, data: np.ndarray, labels: np.ndarray, kernel: bool, estimate) -> list[str]:
@@ -30,7 +34,8 @@ def data_lines(name: str, data: np.ndarray, labels: np.ndarray, kernel: bool, es
     if estimate.spread > WIDE:
         lines.append(
             f"WARNING: rows are of very different size, {estimate.spread:.0%} of their mean beyond what Gaussian rows "
-            "vary by: expect worse than this where few samples are trained on for long"
+            "vary by. Training then rests on the few large ones, and losses are higher than foretold, most of all late "
+            "and with few samples. Believe the errors that --check finds, not the band, and early times before late"
         )
     return lines
 
@@ -39,8 +44,14 @@ def _tail(estimate) -> str:
     a, b = interval(estimate, "a"), interval(estimate, "b")
     if not (math.isfinite(a.value) and math.isfinite(b.value)):
         return "no power law fits"
-    law = f"eigenvalues ~ k^-{_interval(b)}, target power ~ k^-{_interval(a)}"
+    law = f"eigenvalues ~ {_power(b)}, target power ~ {_power(a)}"
     return law + (", continued beyond them" if estimate.problem.tail is not None else ", and there are no others")
+
+
+def _power(band: Band) -> str:
+    """k to the minus band."""
+    falls = band.value >= 0
+    return "k^-" + _interval(band) if falls else "k^" + _interval(Band(-band.value, -band.high, -band.low))
 
 
 def _interval(band: Band) -> str:
@@ -77,10 +88,7 @@ def size_table(grid: Grid) -> str:
                 size(n), size(p) + MARK * far, f"{_pm(stopped)} ({stop.time:.3g})",
                 f"{ridge.risk + grid.noise:.4g} ({ridge.ridge:.2g})", _pm(_at(grid.end, (i, j))), f"{stop.risk:.3g}",
             ))  # fmt: skip
-    note = (
-        f"\n{MARK} extrapolation: P beyond half of the rows, or a loss decided by modes that the sample does not tell"
-    )
-    return reports.align(cells) + note * marked
+    return reports.align(cells) + f"\n{EXTRAPOLATED}" * marked
 
 
 def peak_lines(lines: Sequence[Line], peaks: Sequence[Peak | None]) -> list[str]:
@@ -93,14 +101,15 @@ def peak_lines(lines: Sequence[Line], peaks: Sequence[Peak | None]) -> list[str]
             late = line.end.value / line.stopped.value
             i = int(late.argmax())
             found.append(
-                f"no interpolation peak along {own} at {other} = {size(line.fixed)}; loss at t = {line.time:.3g} "
-                f"at most {late[i] - 1:.1%} above that of the best stopping (at {own} = {line.x[i]:.0f})"
+                f"no interpolation peak along {own} = {line.x[0]:.0f} .. {line.x[-1]:.0f} at {other} = "
+                f"{size(line.fixed)}; loss at t = {line.time:.3g} at most {late[i] - 1:.1%} "
+                f"above that of the best stopping (at {own} = {line.x[i]:.0f})"
             )
             continue
         found.append(
             f"interpolation peak at {own} = {round(peak.at)} ({other} = {size(peak.fixed)}, t = {line.time:.3g}): "
             f"loss {peak.loss:.4g}, {peak.height:.3g} times the least before it; early stopping leaves "
-            f"{peak.stopped:.2f} of it, the best ridge {peak.ridge:.2f}"
+            f"{peak.stopped:.2f} of it, the best ridge {peak.ridge:.2f}" + " (extrapolation)" * peak.extrapolated
         )
     return found
 
@@ -129,34 +138,48 @@ def plan_lines(plan: Plan | None, num_samples: float) -> list[str]:
     return lines
 
 
-def check_table(tested: Sequence[Trial]) -> str:
-    """How near the forecast was, by size and over all; and where it was worst."""
+def check_table(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]) -> str:
+    """How near the forecast was, by size and over all; and where it was worst. extrapolated: (T,) of each trial."""
     cells = [("N", "P", "median error", "worst error (at t)", "median |z|", "worst z")]
     for n, p in dict.fromkeys((trial.num_features, trial.num_samples) for trial in tested):
-        some = [trial for trial in tested if (trial.num_features, trial.num_samples) == (n, p)]
-        error, z = (np.concatenate([getattr(trial, name) for trial in some]) for name in ("error", "z"))
+        some = [i for i, trial in enumerate(tested) if (trial.num_features, trial.num_samples) == (n, p)]
+        error, z, times = (np.concatenate([getattr(tested[i], name) for i in some]) for name in ("error", "z", "times"))
         worst = np.abs(error).argmax()
-        times = np.concatenate([trial.times for trial in some])
-        cells.append((size(n), size(p), f"{np.median(np.abs(error)):.2%}", f"{error[worst]:+.2%} ({times[worst]:.3g})",
-                      f"{np.median(np.abs(z)):.2f}", f"{z[np.abs(z).argmax()]:+.1f}"))  # fmt: skip
-    found = summary(tested)
+        star = MARK * any(np.any(extrapolated[i]) for i in some)
+        cells.append((size(n), size(p) + star, f"{np.median(np.abs(error)):.2%}",
+                      f"{error[worst]:+.2%} ({times[worst]:.3g})", f"{np.median(np.abs(z)):.2f}",
+                      f"{z[np.abs(z).argmax()]:+.1f}"))  # fmt: skip
+    found = summary(tested, extrapolated)
     last = (
         f"trained {found['points']} times (N, P) on real rows, {found['values']} values: error of the forecast median "
         f"{found['median']:.2%}, worst {found['worst']:+.2%} at N = {size(found['features'])}, P = {found['samples']}, "
         f"t = {found['time']:.3g}; median |z| {found['median_z']:.2f}"
     )
-    return reports.align(cells) + "\n" + last
+    notes = []
+    if found["extrapolated"]:
+        notes.append(f"{EXTRAPOLATED}, at one of the times or more, in either half")
+        if found["resolved"]:
+            known = found["resolved"]
+            last += f"; without extrapolation {known['values']} values, "
+            last += f"median {known['median']:.2%}, worst {known['worst']:+.2%}"
+    return "\n".join([reports.align(cells), *notes, last])
 
 
-def summary(tested: Sequence[Trial]) -> dict:
-    """Relative error over all points and times: median, worst, and where."""
-    error, z = (np.concatenate([getattr(trial, name) for trial in tested]) for name in ("error", "z"))
+def summary(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]) -> dict:
+    """Relative error over all points and times: median, worst, and where; and over those that are not extrapolated."""
+    error, z, times = (np.concatenate([getattr(trial, name) for trial in tested]) for name in ("error", "z", "times"))
+    trials = np.repeat(np.arange(len(tested)), [len(trial.times) for trial in tested])
     place = int(np.abs(error).argmax())
-    worst = next(t for t in tested if np.abs(t.error).max() == np.abs(error[place]))
-    return {
-        "points": len(tested), "values": len(error), "median": float(np.median(np.abs(error))),
-        "worst": float(error[place]), "features": worst.num_features, "samples": worst.num_samples,
-        "time": float(worst.times[np.abs(worst.error).argmax()]), "median_z": float(np.median(np.abs(z))),
+    worst, far = tested[trials[place]], np.concatenate(extrapolated)
+
+    def of(values):
+        worst = float(values[np.abs(values).argmax()])
+        return {"values": len(values), "median": float(np.median(np.abs(values))), "worst": worst}
+
+    return of(error) | {
+        "points": len(tested), "features": worst.num_features, "samples": worst.num_samples,
+        "time": float(times[place]), "median_z": float(np.median(np.abs(z))),
+        "extrapolated": int(far.sum()), "resolved": None if far.all() else of(error[~far]),
     }  # fmt: skip
 
 
@@ -171,12 +194,14 @@ def rows(grid: Grid, lines: Sequence[Line]) -> list[dict]:
         })  # fmt: skip
     for line in lines:
         fixed = "num_samples" if line.axis == "features" else "num_features"
-        for what, band, time in (("end", line.end, line.time), ("best stopping", line.stopped, "")):
+        curves = (("end", line.end, line.time), ("best stopping", line.stopped, ""))
+        for (what, band, time), far in zip(curves, line.extrapolated, strict=True):
             for i, x in enumerate(line.x):
                 found.append({
                     "what": f"{what}, along {line.axis}", f"num_{line.axis}": x, fixed: line.fixed, "time": time,
                     "loss": band.value[i], "low": band.low[i], "high": band.high[i],
                     "excess": band.value[i] - grid.noise, "loss_at_best_ridge": line.ridge[i],
+                    "extrapolated": bool(far[i]),
                 })  # fmt: skip
     return found
 
@@ -194,21 +219,21 @@ def spectrum_rows(estimate) -> list[dict]:
     ]
 
 
-def trial_rows(tested: Sequence[Trial]) -> list[dict]:
+def trial_rows(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]) -> list[dict]:
     """Every time of every trial."""
     return [
         {
             "num_features": trial.num_features, "num_samples": trial.num_samples, "trained_half": trial.half,
             "time": trial.times[k], "loss": trial.mean[k], "stderr": trial.stderr[k], "predicted": trial.predicted[k],
-            "predicted_stderr": trial.spread[k], "error": trial.error[k], "z": trial.z[k],
+            "predicted_stderr": trial.spread[k], "error": trial.error[k], "z": trial.z[k], "extrapolated": bool(far[k]),
         }
-        for trial in tested
+        for trial, far in zip(tested, extrapolated, strict=True)
         for k in range(len(trial.times))
     ]  # fmt: skip
 
 
-def record(estimate, laws, peaks, plan: Plan | None, tested: Sequence[Trial]) -> dict:
-    """What the file of settings keeps beside them."""
+def record(estimate, laws, peaks, plan: Plan | None, check: dict | None) -> dict:
+    """What the file of settings keeps beside them; check: a `summary`."""
     tail = estimate.problem.tail
     found = {
         "estimate": {
@@ -221,7 +246,7 @@ def record(estimate, laws, peaks, plan: Plan | None, tested: Sequence[Trial]) ->
         "peaks": [peak._asdict() for peak in peaks if peak is not None],
         "plan": None if plan is None else plan._asdict(),
     }  # fmt: skip
-    return plain(found | ({"check": summary(tested)} if tested else {}))
+    return plain(found | ({} if check is None else {"check": check}))
 
 
 def plain(value):

@@ -10,12 +10,17 @@ def load(data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Errors as in `rfm.datasets.load` and `rfm.files.read`; ValueError for a name that is neither set nor file.
     """
-    if data not in datasets.NAMES and not data.lower().endswith(files.ENDINGS):
-        checks.fail("data", f"one of {', '.join(datasets.NAMES)}, or a file ({', '.join(files.ENDINGS)})", data)
+    check_source("data", data)
     read = datasets.load if data in datasets.NAMES else files.read
     inputs, classes = read(data, target="class", flat=False)
     order = np.random.default_rng(seed).permutation(len(inputs))
     return inputs[order], classes[order]
+
+
+def check_source(argument: str, data: str) -> None:
+    """ValueError for a name that is neither that of a data set nor, by its ending, of a file."""
+    if data not in datasets.NAMES and not data.lower().endswith(files.ENDINGS):
+        checks.fail(argument, f"one of {', '.join(datasets.NAMES)}, or a file ({', '.join(files.ENDINGS)})", data)
 
 
 def flatten(inputs: np.ndarray) -> np.ndarray:

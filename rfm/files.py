@@ -23,7 +23,7 @@ def read(
 
     - FILE.npz: arrays X (n, d) or K (n, n), and y; in small letters too. labels: FILE.npy in place of y.
     - FILE.npy: the features, with labels=FILE.npy. They stay on disk (`numpy.memmap`), so that they may be larger
-      than memory; `rfm.from_features` takes them as they are, block by block.
+      than memory; `rfm.from_data` reads them block by block, and that is when NaN and infinity are found.
     - FILE.csv: comma-separated, the first line names the columns. labels: the column or columns of the labels, by
       default "y", or the last. All others are features.
     - FILE.parquet: as .csv; needs pyarrow, pip install 'random-feature-theory[parquet]'.
@@ -44,7 +44,8 @@ def read(
         if y is None:
             checks.fail("labels", f"a file FILE.npy of the labels of {file!r}", None)
         _check_matrix(matrix)
-        tables.check_finite("file", matrix, lambda i, *j: f"row {i}, column {', '.join(map(str, j))} (from 0)")
+        if ending == ".npz":  # what stays on disk is checked by whoever reads it, rather than read twice
+            check_finite(matrix)
     else:
         reader = tables.read_csv if ending == ".csv" else tables.read_parquet
         matrix, y = reader(file, [labels] if isinstance(labels, str) else labels)
@@ -60,6 +61,11 @@ def read(
         row = int(np.argwhere(~np.isfinite(y))[0, 0])
         checks.fail("labels", f"finite in row {row} (from 0)", y[row])
     return (matrix.reshape(n, -1) if flat else matrix), y
+
+
+def check_finite(matrix: np.ndarray) -> None:
+    """Raise ValueError for NaN or infinity in a matrix (n, ...) from a file, telling the row and column."""
+    tables.check_finite("file", matrix, lambda i, *j: f"row {i}, column {', '.join(map(str, j))} (from 0)")
 
 
 def _ending(argument: str, file: str, allowed: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import rfm
 import theory
 from experiments.cli import main
+from rfm import rows
 
 RNG = np.random.default_rng(11)
 ROWS, COLUMNS, NOISE = 600, 60, 0.3
@@ -40,7 +41,8 @@ def file(tmp_path_factory):
 
 def test_predict_and_check(tmp_path, file, capsys):
     """Against the theory of the population that the rows are drawn from, and against training on them."""
-    sizes = ["--features", 40, "inf", "--samples", 150, "--times", 0.1, 1e3, 96]
+    # P = 160 is less than half of all rows, but more than half of the half that the check predicts from
+    sizes = ["--features", 40, "inf", "--samples", 160, "--times", 0.1, 1e3, 96]
     assert run(tmp_path, file, *sizes, "--quick", "--check", "--seeds", 4) == 0
     printed = capsys.readouterr().out
     for words in ("best stopping", "interpolation peak", "model size N", "trained 4 times (N, P)", "wrote "):
@@ -61,7 +63,7 @@ def test_predict_and_check(tmp_path, file, capsys):
     for n in (40.0, np.inf):
         some = [row for row in grid if float(row["num_features"]) == n]
         times = [float(row["time"]) for row in some]
-        truth = theory.predict(LAW, num_features=n, num_samples=150, optimizer=rfm.GradientFlow(), times=times).risk
+        truth = theory.predict(LAW, num_features=n, num_samples=160, optimizer=rfm.GradientFlow(), times=times).risk
         gap += [float(row["loss"]) / (value + NOISE) - 1 for row, value in zip(some, truth, strict=True)]
         assert all(float(row["low"]) <= float(row["loss"]) <= float(row["high"]) for row in some)
         assert {row["extrapolated"] for row in some} == {"False"}
@@ -69,6 +71,8 @@ def test_predict_and_check(tmp_path, file, capsys):
     checked = table(tmp_path / "predict-check.csv")
     assert len(checked) == 4 * 20
     assert {row["trained_half"] for row in checked} == {"0", "1"}
+    assert {row["extrapolated"] for row in checked} == {"True"}
+    assert [line.split()[1] for line in printed.splitlines() if line.startswith("inf")] == ["160", "160*"]
 
 
 @pytest.mark.slow
@@ -110,7 +114,13 @@ def damaged(what):
         y[5, 0] = np.inf
     elif what == "text":
         x = x.astype(str)
-    return {"X": x, "y": y}
+    elif what == "objects":
+        x = x.astype(object)
+    elif what == "few rows":
+        x, y = x[:11], y[:11]
+    elif what == "constant labels":
+        y = np.full_like(y, 2.0)
+    return {name: values for name, values in {"X": x, "y": y}.items() if name != what}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +132,11 @@ def damaged(what):
         ("one row", "at least two"),
         ("label nan", "row 5"),
         ("text", "numbers"),
+        ("objects", "without objects"),
+        ("few rows", "at least 12 rows"),
+        ("constant labels", "`labels` must be of non-zero variance"),
+        ("X", "one X and one y, but is ['y']"),
+        ("y", "one X and one y, but is ['X']"),
     ],
 )
 def test_bad_features(tmp_path, capsys, what, message):
@@ -152,6 +167,8 @@ def test_bad_kernels(tmp_path, capsys, kernel, message):
         (["--samples", 0], "`samples` must be an integer >= 1"),
         (["--replicas", 1], "`replicas` must be an integer >= 2"),
         (["--times", 10, 1, 5], "`stop` must be"),
+        (["--times", 1, 1, 5], "`stop` must be"),
+        (["--times", 1, 10, 1e12], "`times` must be at most 10000"),
         (["--optimizer", "gd", "--lr", 5], "`lr` must be <"),
         (["--optimizer", "heavy-ball", "--budget", 1e5], "`budget` must be left out but for flow and gd"),
         (["--budget", -1], "`budget` must be a finite number > 0"),
@@ -168,8 +185,42 @@ def test_bad_arguments(tmp_path, file, capsys, arguments, message):
     refused(tmp_path, capsys, message, file, *arguments)
 
 
-def test_no_such_file(tmp_path, capsys):
-    refused(tmp_path, capsys, "nothing.npz", tmp_path / "nothing.npz")
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("text.csv", b"a,b,y\n1,2,3\n4,red,6\n", "a number in line 3 of column 'b', but is 'red'"),
+        ("ragged.csv", b"a,b,y\n1,2,3\n4,5\n", "of 3 columns in line 3"),
+        ("empty.csv", b"", "not an empty one"),
+        ("columns.csv", b"a,b,y\n1,2,3\n", "`labels` must be columns of the table ('a', 'b', 'y'), but is 'price'"),
+        ("cut.parquet", b"PAR1\x15\x04\x15", "a Parquet file"),
+        ("cut.npz", b"PK\x03\x04", "an archive of arrays"),
+        ("cut.npy", b"\x93NUMPY\x01\x00", "one array without objects"),
+        ("nothing.npz", None, "a file that exists"),
+        ("digitz", None, "one of digits, mnist, "),
+        (".", None, "one of digits, mnist, "),
+    ],
+)
+def test_bad_files(tmp_path, capsys, name, content, message):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    labels = ["--labels", "price"] if name == "columns.csv" else []
+    refused(tmp_path, capsys, message, tmp_path / name, *labels)
+    assert content is None or (tmp_path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("arguments", [[], ["--map", "relu", "--width", 100_000]], ids=["columns", "width"])
+def test_more_columns_than_memory(tmp_path, file, capsys, monkeypatch, arguments):
+    monkeypatch.setattr(rows, "available_memory", lambda: 2**18)
+    refused(tmp_path, capsys, "small enough for memory", file, *arguments)
+
+
+def test_out_that_is_a_file(tmp_path, file, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert main(["predict", str(file), "--quick", "--out", str(tmp_path / "out")]) == 2
+    assert "`out` must be a folder that can be written" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def refused(folder, capsys, message, *arguments):

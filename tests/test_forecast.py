@@ -9,7 +9,8 @@ from scipy.stats import t as student
 
 import rfm
 import theory
-from experiments import forecast, held_out
+from experiments import forecast, forecast_laws, forecast_report, held_out
+from experiments.commands import predict
 from rfm.spectra import Estimate, Sample
 
 TIMES = rfm.log_times(0.1, 1e4, forecast.TIMES)
@@ -93,24 +94,61 @@ def test_peak_at_equal_sizes():
     assert forecast.find_peak(dataclasses.replace(line, end=falling)) is None
 
 
+@pytest.mark.parametrize(
+    ("axis", "features", "samples", "rows", "at"),
+    [
+        ("features", [20, np.inf], [10, 40], 400, 40),
+        ("samples", [20], [10, 90], 400, 20),
+        ("samples", [20, np.inf], [10, 90], 400, 60),  # N = inf: all modes
+        ("samples", [20, 600], [10, 30], 400, 60),  # the line reaches beyond the samples planned,
+        ("samples", [20, np.inf], [200, 300], 400, 60),  # and before them,
+        ("samples", [20, np.inf], [10, 20], 50, None),  # but not for more rows than there are
+        ("features", [20, np.inf], [10, 90], 400, None),  # all modes are told: fewer features are no noise
+    ],
+)
+def test_lines_reach_the_peak(axis, features, samples, rows, at):
+    """White features, 60 of them: the peak is where N or P is the least of the other size and 60."""
+    problem = rfm.white(60, noise_var=1.0)
+    x = predict.span(axis, features, samples, predict.LINE_QUICK, problem.num_modes, rows)
+    fixed = max(samples if axis == "features" else features)
+    peak = forecast.find_peak(forecast.line(estimated(problem, [problem] * 2), axis, x, fixed, FLOW, [1.0, 1e3]))
+    assert (None if peak is None else peak.at) == at
+
+
+def test_check_marks_extrapolation():
+    """A star on the row of (N, P) that has any; errors told with and without."""
+    times, loss = np.array([1.0, 10.0]), np.full((2, 2), 1.0)
+    sizes = ((5, 20, [0.9, 0.9]), (5, 40, [1.05, 1.8]))
+    trials = [held_out.Trial(n, p, times, loss, np.array(y), np.ones(2), 0) for n, p, y in sizes]
+    far = [np.array([False, False]), np.array([False, True])]
+    rows = forecast_report.check_table(trials, far).splitlines()
+    assert [row.split()[1] for row in rows[2:4]] == ["20", "40*"]
+    found = forecast_report.summary(trials, far)
+    assert (found["worst"], found["resolved"]["worst"]) == (pytest.approx(0.8), pytest.approx(-0.1, abs=1e-9))
+    assert found["resolved"]["values"] == 3
+    assert [row["extrapolated"] for row in forecast_report.trial_rows(trials, far)] == [False, False, False, True]
+    none = [np.array([False, False])] * 2
+    assert forecast_report.MARK not in forecast_report.check_table(trials, none)
+
+
 def test_exponents_of_a_power_law():
     """Measured on the theory they approach the closed form; noise does not move them."""
     a, b = 1.6, 1.5
     problem = rfm.power_law(a, b, None, noise_var=0.5)
-    rows = forecast.exponent_table(estimated(problem, [problem] * 2, trusted=400, a=a, b=b))
+    rows = forecast_laws.exponent_table(estimated(problem, [problem] * 2, trusted=400, a=a, b=b))
     for row, closed in zip(rows, (0.4, 0.6, 0.6), strict=True):
         assert row.closed.value == pytest.approx(closed)
         assert row.closed.low == row.closed.high == row.closed.value  # replicas of one a and b
         assert row.measured.value == pytest.approx(closed, abs=0.03)
         assert row.measured.low == pytest.approx(row.measured.value)
-    flat = forecast.exponent_table(estimated(problem, a=0.9))
+    flat = forecast_laws.exponent_table(estimated(problem, a=0.9))
     assert np.isnan(flat[0].closed.value)  # no such power law
 
 
 def test_optimum_of_a_parabola():
     x = np.linspace(-1.0, 1.0, 5)
-    assert forecast._lowest(x, 3 + 2 * (x - 0.25) ** 2) == pytest.approx(np.exp(0.25))
-    assert forecast._lowest(x, -x) == pytest.approx(np.e)  # no minimum inside
+    assert forecast_laws._lowest(x, 3 + 2 * (x - 0.25) ** 2) == pytest.approx(np.exp(0.25))
+    assert forecast_laws._lowest(x, -x) == pytest.approx(np.e)  # no minimum inside
 
 
 @pytest.mark.slow
@@ -118,12 +156,12 @@ def test_plan():
     """A replica with all losses scaled has the same optimum; one with another spectrum moves the band."""
     problem = rfm.power_law(1.5, 1.25, 300, noise_var=0.01)
     found = theory.frontier(problem, np.array([1e3, 1e4]), num_samples=500, optimizer=FLOW)
-    same = forecast.plan(estimated(problem, [problem, scaled(problem, 2.0)]), found, 500, FLOW, TIMES)
+    same = forecast_laws.plan(estimated(problem, [problem, scaled(problem, 2.0)]), found, 500, FLOW, TIMES)
     np.testing.assert_allclose(same.features.high / same.features.low, 1.0, rtol=1e-6)
     np.testing.assert_allclose(same.features.value * same.times.value, same.compute)
     np.testing.assert_allclose(same.loss.value, found.risk + 0.01)
     other = rfm.power_law(1.5, 1.5, 300, noise_var=0.01)
-    moved = forecast.plan(estimated(problem, [problem, other]), found, 500, FLOW, TIMES)
+    moved = forecast_laws.plan(estimated(problem, [problem, other]), found, 500, FLOW, TIMES)
     assert np.all(moved.features.high > 1.05 * moved.features.low)
 
 

@@ -9,17 +9,19 @@ import numpy as np
 from tqdm import tqdm
 
 import theory
-from experiments import algorithms, forecast, forecast_figures, held_out, images, reports
+from experiments import algorithms, forecast, forecast_figures, forecast_laws, held_out, images, reports
 from experiments import forecast_report as report
 from experiments.held_out import Trial
 from rfm import checks, datasets, files, from_data, log_times
+from rfm.rows import PARTS, refuse_too_large
 
 ARGUMENTS = ("seeds", "seed", "out", "quick")
 MAPS = ("relu",)
 SHARES = (1 / 64, 1 / 16, 1 / 4, 1)  # of half the rows: training sets; models are twice as large
 LINE, LINE_QUICK, CHECKED = 25, 13, 20  # points of a line; times of a check
 PLAN_NODES = 64  # of the contour of a plan: 1e-5 of the loss
-LATEST, MOST_STEPS = 1e8, 2_000
+LATEST, MOST_TIMES, MOST_STEPS = 1e8, 10_000, 2_000
+FEWEST = PARTS  # rows: halves of them are halves of so many parts
 BUDGETS = np.array([0.01, 0.1, 1.0])  # of what the largest model costs that is planned
 
 
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> None:
     # refuses a learning rate before any work: small sizes have the largest curvature
     forecast.losses(estimate.problem, min(features), min(samples), optimizer, times)
     folder = reports.open_folder(args.out)
+    bounds = estimate.problem.num_modes, estimate.sample.size
 
     num = LINE_QUICK if args.quick else LINE
     how = (optimizer, times)
@@ -76,19 +79,25 @@ def run(args: argparse.Namespace) -> None:
             ThreadPoolExecutor(1) as beside:  # fmt: skip
         # it compiles for as long as all else takes
         frontier = beside.submit(best_use, args, estimate, features, max(samples), *how, budgets)
+
+        def advance():
+            bar.update()
+            if frontier.done():
+                frontier.result()  # raises at once what it refuses
+
         bar.set_description("sizes and times")
-        grid = forecast.grid(estimate, features, samples, *how, bar.update)
+        grid = forecast.grid(estimate, features, samples, *how, advance)
         bar.set_description("lines")
         lines = [
-            forecast.line(estimate, axis, span(axis, features, samples, num), fixed, *how, bar.update)
+            forecast.line(estimate, axis, span(axis, features, samples, num, *bounds), fixed, *how, advance)
             for axis, fixed in (("features", max(samples)), ("samples", max(features)))
         ]
         bar.update(bar.total - bar.n - 2)
-        laws = forecast.exponent_table(estimate)
+        laws = forecast_laws.exponent_table(estimate)
         bar.update()
         bar.set_description("plan")
         found = frontier.result()
-        plan = None if found is None else forecast.plan(estimate, found, max(samples), *how)
+        plan = None if found is None else forecast_laws.plan(estimate, found, max(samples), *how)
         bar.update()
     peaks = [forecast.find_peak(one) for one in lines]
 
@@ -96,21 +105,22 @@ def run(args: argparse.Namespace) -> None:
         *report.data_lines(args.file, data, labels, args.kernel, estimate), report.size_table(grid),
         *report.peak_lines(lines, peaks), report.exponent_lines(laws), *report.plan_lines(plan, max(samples)),
     ]))  # fmt: skip
-    tested = check(args, data, labels, optimizer, to_check) if args.check else []
+    tested = check(args, data, labels, optimizer, to_check) if args.check else None
     settings = {**vars(args), "features": features, "samples": samples, "times": times.tolist()}
-    settings |= report.record(estimate, laws, peaks, plan, tested)
+    settings |= report.record(estimate, laws, peaks, plan, None if tested is None else report.summary(*tested))
     figure = forecast_figures.curves(grid, lines, plan)
     written = reports.save(folder, "predict", figure, report.rows(grid, lines), settings)
     figure = forecast_figures.spectrum(estimate)
     written += reports.save(folder, "predict-spectrum", figure, report.spectrum_rows(estimate), settings)
-    if tested:
-        figure = forecast_figures.check(tested)
-        written += reports.save(folder, "predict-check", figure, report.trial_rows(tested), settings)
+    if tested is not None:
+        figure = forecast_figures.check(*tested)
+        written += reports.save(folder, "predict-check", figure, report.trial_rows(*tested), settings)
     print("wrote " + ", ".join(str(path) for path in written))
 
 
 def load(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, d), or a kernel (n, n), and labels (n,) or (n, K)."""
+    """Features (n, d), or a kernel (n, n), and labels (n,) or (n, K), neither too few nor constant."""
+    images.check_source("file", args.file)
     if args.file in datasets.NAMES:
         if args.labels is not None or args.kernel:
             checks.fail("labels", f"left out, and --kernel too, for the data set {args.file!r}", args.labels)
@@ -118,12 +128,24 @@ def load(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     else:
         column = args.labels[0] if args.labels and len(args.labels) == 1 else args.labels
         data, labels = files.read(args.file, column, args.kernel, args.target)
-    if args.map is None:
-        return data, labels
+    if len(data) < FEWEST:
+        checks.fail("file", f"of at least {FEWEST} rows (bands come from halves of them)", len(data))
+    if args.check and held_out.rows_of_half(len(data)) < FEWEST:
+        checks.fail("check", f"left out for fewer than {2 * FEWEST} rows", len(data))
+    if not np.ptp(labels, axis=0).any():
+        checks.fail("labels", "of non-zero variance", "constant")
+    return (data if args.map is None else mapped(args, data)), labels
+
+
+def mapped(args: argparse.Namespace, data: np.ndarray) -> np.ndarray:
+    """The data through a random layer, (n, width)."""
     if args.kernel:
         checks.fail("map", "left out with --kernel", args.map)
     width = checks.count("width", args.width, "an integer >= 1")
-    return datasets.random_relu(images.flatten(data), width, jax.random.key(args.seed)), labels
+    files.check_finite(data)
+    n, d = len(data), data[0].size
+    refuse_too_large(8 * (2 * n * (width + d) + width * d), f"{n} rows of {width} features", "lower --width")
+    return datasets.random_relu(images.flatten(data), width, jax.random.key(args.seed))
 
 
 def planned(args: argparse.Namespace, rows: int) -> tuple[list[float], list[int]]:
@@ -150,6 +172,8 @@ def time_grid(args: argparse.Namespace, estimate, most: int, num: int = forecast
     steps = args.optimizer != "flow"
     if args.times is not None:
         start, stop, asked = args.times
+        if asked > MOST_TIMES:
+            checks.fail("times", f"at most {MOST_TIMES} of them", asked)
         return log_times(start, stop, min(asked, num) if num == CHECKED else asked, integer=steps)
     eigenvalues = estimate.problem.eigenvalues
     last = eigenvalues[min(estimate.trusted, most, len(eigenvalues)) - 1] / eigenvalues[0]
@@ -157,16 +181,23 @@ def time_grid(args: argparse.Namespace, estimate, most: int, num: int = forecast
     return log_times(1.0 if steps else 0.1, stop, num, integer=steps)
 
 
-def span(axis: str, features: list[float], samples: list[int], points: int) -> np.ndarray:
-    """Log-spaced sizes along an axis, over what is planned and to both sides of the other size, where a peak may be."""
+def span(
+    axis: str, features: list[float], samples: list[int], points: int, modes: float, known_rows: float
+) -> np.ndarray:
+    """Log-spaced sizes along an axis: over what is planned, and to both sides of where the interpolation peak may be.
+
+    That is where N or P is the other size or, P at N beyond them, the number of modes; unless that takes more rows than
+    are known. Along N there is none where P tells all modes.
+    """
     own, other = (features, max(samples)) if axis == "features" else (samples, max(features))
-    finite = [size for size in (*own, 2 * other, other / 2) if math.isfinite(size)]
-    if axis == "samples":
-        finite = [size for size in finite if size <= max(samples)]
+    peak = other if other < modes else modes if axis == "samples" else math.inf
+    around = other if axis == "features" else peak
+    ends = (around / 2, 2 * around) if around <= known_rows else ()
+    finite = [size for size in (*own, *ends) if math.isfinite(size)]
     low, high = max(1.0, min(finite)), max(finite)
     x = np.geomspace(low if low < high else high / 10.0, high, points)
-    if low < other < high:  # on the peak itself
-        x[np.abs(np.log(x / other)).argmin()] = other
+    if low < peak < high:  # on the peak itself
+        x[np.abs(np.log(x / peak)).argmin()] = peak
     return x
 
 
@@ -204,8 +235,13 @@ def check_points(args: argparse.Namespace, data: np.ndarray) -> list[tuple[float
     return points
 
 
-def check(args: argparse.Namespace, data, labels, optimizer, points: list[tuple[float, int]]) -> list[Trial]:
-    """Train on half of the rows what the other half predicts, both ways; print how it went."""
+def check(
+    args: argparse.Namespace, data, labels, optimizer, points: list[tuple[float, int]]
+) -> tuple[list[Trial], list[np.ndarray]]:
+    """Train on half of the rows what the other half predicts, both ways; print how it went.
+
+    Trials, and where each of them extrapolates, (T,).
+    """
     halves = held_out.halves(data, labels, args.kernel, args.seed, args.num_modes)
     times = time_grid(args, halves[0].estimate, max(p for _, p in points), CHECKED)
     keys = jax.random.split(jax.random.key(args.seed), args.seeds)
@@ -214,7 +250,12 @@ def check(args: argparse.Namespace, data, labels, optimizer, points: list[tuple[
         n, p = next((point for point in points if math.isfinite(point[0])), (16, points[0][1]))
         taken = held_out.steps_taken(halves[0], int(n), p, MOST_STEPS, keys[:2])
         bar.update()
-    print(report.check_table(tested))
+    far = []
+    for trial in tested:
+        estimate, sizes = halves[trial.half].estimate, (trial.num_features, trial.num_samples)
+        share = forecast.unresolved_share(estimate, *sizes, optimizer, times, trial.predicted)
+        far.append(forecast.extrapolates(estimate, trial.num_samples, share))
+    print(report.check_table(tested, far))
     print(f"gradient descent, all {MOST_STEPS} steps taken at N = {n:.0f}, P = {p}: its loss is that of the exact "
           f"solution to {taken:.1e}")  # fmt: skip
-    return tested
+    return tested, far
