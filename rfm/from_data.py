@@ -8,6 +8,7 @@ import numpy as np
 
 from rfm import checks
 from rfm.problem import Array, Population, Problem
+from rfm.row_sizes import row_sizes, spread
 from rfm.rows import (
     PARTS,
     Moments,
@@ -21,9 +22,9 @@ from rfm.rows import (
 )
 from rfm.spectra import Estimate, Sample, estimate
 
+MEASURED = 1000  # rows that tell sizes, where not all are kept
 LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
 NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a kernel's
-SPREAD_ROWS, SPREAD_MODES = 1000, 50  # rows and modes that tell how Gaussian rows are
 
 
 def from_features(
@@ -121,16 +122,17 @@ def estimate_features(
         return _estimate_kernel(kernel, found, y, center, normalize, d, replicas, seed)
     parts = moments(features, y, center, PARTS if replicas else 1, seed)
     whole = _sum(parts)
-    sample, basis, mean = _sample_of(whole, center, d)
-    scale = float(sample.eigenvalues[0]) if normalize else 1.0
-    estimated = estimate(sample, scale)
-    some = np.random.default_rng(seed).permutation(n)[:SPREAD_ROWS]
-    x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in np.sort(some)])
-    x = x - (middle_row(features) + mean) if center else x
-    spread = _spread(x @ basis, sample.eigenvalues)
+    sample, basis, mean, target = _sample_of(whole, center, d)
+    some = np.sort(np.random.default_rng(seed).permutation(n)[:MEASURED])
+    x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in some])
+    x = (x - (middle_row(features) + mean) if center else x) @ basis
+    own = y[some] - whole.y / n if center else y[some]
+    sample = sample._replace(mixture=row_sizes(x, own, sample.eigenvalues, target, n))
+    estimated = estimate(sample, float(sample.eigenvalues[0]) if normalize else 1.0)
     halves = _halves(PARTS, replicas, seed)
     samples = [_sample_of(_sum([parts[i] for i in half]), center, sample.num_modes)[0] for half in halves]
-    return _with_replicas(dataclasses.replace(estimated, spread=spread), samples)
+    estimated = dataclasses.replace(estimated, spread=spread(x, sample.eigenvalues))
+    return _with_replicas(estimated, samples)
 
 
 def estimate_kernel(
@@ -181,9 +183,11 @@ def _population(eigenvalues: np.ndarray, basis: np.ndarray, y: np.ndarray, unexp
 
 def _sample(eigenvalues: np.ndarray, basis: np.ndarray, y: np.ndarray, center: bool, num_modes: float) -> Sample:
     """Of eigenvectors (n, r) of x x^T/n, and labels (n, K) less their means where `center`."""
-    n = len(y)
-    power = np.sum((basis.T @ y) ** 2, axis=1) / n
-    return Sample(eigenvalues, power, float(np.sum(y**2) / n), n - center, num_modes)
+    n, learned = len(y), basis.T @ y  # (r, K)
+    rows, target = basis * np.sqrt(n * eigenvalues), learned / np.sqrt(n * eigenvalues)[:, None]
+    mixture = row_sizes(rows, y, eigenvalues, target, n)
+    power = np.sum(learned**2, axis=1) / n
+    return Sample(eigenvalues, power, float(np.sum(y**2) / n), n - center, num_modes, mixture)
 
 
 def _sum(parts: Sequence[Moments]) -> Moments:
@@ -198,17 +202,18 @@ def _modes(rank: int, size: int, columns: float) -> float:
     return rank if rank < size else max(columns, rank)
 
 
-def _sample_of(m: Moments, center: bool, columns: float) -> tuple[Sample, np.ndarray, np.ndarray]:
-    """Sample, directions (d, r) and mean row (d,), about what moments were taken about."""
+def _sample_of(m: Moments, center: bool, columns: float) -> tuple[Sample, np.ndarray, np.ndarray, np.ndarray]:
+    """Sample, directions (d, r), mean row (d,), about what moments were taken about, and target (r, K)."""
     n, mean = m.count, m.x / m.count
     covariance, cross, total = m.gram / n, m.cross / n, np.sum(m.square) / n
     if center:
         covariance = covariance - np.outer(mean, mean)
         cross, total = cross - np.outer(mean, m.y / n), total - np.sum((m.y / n) ** 2)
     values, basis = _resolved(*np.linalg.eigh(covariance), max(n, len(covariance)))
-    power = np.sum((basis.T @ cross) ** 2, axis=1) / values
+    target = (basis.T @ cross) / values[:, None]
     size = n - center
-    return Sample(values, power, float(total), size, _modes(len(values), size, columns)), basis, mean
+    sample = Sample(values, values * np.sum(target**2, axis=1), float(total), size, _modes(len(values), size, columns))
+    return sample, basis, mean, target
 
 
 def _estimate_kernel(kernel, spectrum, y, center, normalize, num_modes, replicas, seed) -> Estimate:
@@ -224,28 +229,21 @@ def _estimate_kernel(kernel, spectrum, y, center, normalize, num_modes, replicas
     values, basis = spectrum
     sample = sample_of(y, values, basis)
     estimated = estimate(sample, float(sample.eigenvalues[0]) if normalize else 1.0)
-    estimated = dataclasses.replace(estimated, spread=_spread(basis * np.sqrt(values), sample.eigenvalues))
+    estimated = dataclasses.replace(estimated, spread=spread(basis * np.sqrt(values), sample.eigenvalues))
     rng = np.random.default_rng(seed)
     return _with_replicas(estimated, [of_half(rng.permutation(n)[: n // 2]) for _ in range(replicas)])
 
 
 def _with_replicas(estimated: Estimate, samples: Sequence[Sample]) -> Estimate:
     window = estimated.window
-    found = tuple(estimate(sample, estimated.scale, window) for sample in samples)
+    mixture = estimated.sample.mixture  # halves have that of all rows
+    found = tuple(estimate(sample._replace(mixture=mixture), estimated.scale, window) for sample in samples)
     return dataclasses.replace(estimated, replicas=found)
 
 
 def _halves(parts: int, count: int, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [rng.permutation(parts)[: parts // 2] for _ in range(count)]
-
-
-def _spread(rows: np.ndarray, eigenvalues: np.ndarray) -> float:
-    """Relative standard deviation of q = sum_k x_k^2/lambda_k over rows in their eigenbasis, beyond the Gaussian one,
-    over the first modes: far fewer than rows, so that none of them is what a single row made of it."""
-    m = max(1, min(SPREAD_MODES, len(rows) // 10, len(eigenvalues)))
-    q = np.sum(rows[:, :m] ** 2 / eigenvalues[:m], axis=1)
-    return math.sqrt(max(q.var() / q.mean() ** 2 - 2.0 / m, 0.0))
 
 
 def _check_kernel(kernel: Array, center: bool) -> np.ndarray:

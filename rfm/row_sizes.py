@@ -62,8 +62,10 @@ def row_sizes(
 def _left_out(rows, labels, eigenvalues, target, size) -> np.ndarray:
     """(m,) squared residual of each row, summed over outputs, by the ridge regression on all others that is best."""
 
+    leverage = rows**2 / (size * eigenvalues)
+
     def residual(shrink):
-        h = (rows**2 / eigenvalues) @ shrink / size + 1 / size  # the means are learned too
+        h = leverage @ shrink + 1 / size  # the means are learned too
         return np.sum(((labels - rows @ (shrink[:, None] * target)) / (1 - h)[:, None]) ** 2, axis=1)
 
     filters = [eigenvalues / (eigenvalues + ridge * eigenvalues[0]) for ridge in RIDGES]
