@@ -15,6 +15,7 @@ from experiments.curve_models import POWERS, Solvable
 from theory import exponents
 
 OPEN = math.log(10.0)  # a scale or a unit whose interval reaches a factor of ten either way is open
+ZERO = 1e-6  # of the upper end of its interval: a noise or floor at the end of its range
 FRONTIER_NODES = 64  # of the contour: exponents to 1e-4
 
 
@@ -54,6 +55,11 @@ def parameters(fit: Fit) -> list[Reading]:
             why = "not identified: others change the loss in the same way"
             found.append(Reading(name, math.nan, math.nan, math.nan, why))
             continue
+        if fit.alone[i]:
+            found.append(Reading(name, value, math.nan, math.nan, "not identified: one run alone tells it"))
+            continue
+        if name in ("noise", "floor", "E") and value < ZERO * high:
+            value = 0.0  # the search stays inside its range
         found.append(Reading(name, value, low, high, _note(fit, i, low, high)))
     return found
 

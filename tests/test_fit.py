@@ -137,17 +137,35 @@ def test_intervals_are_the_jackknife_over_runs():
     y = design @ [1.0, 0.02, 300.0] + rng.standard_normal(9)[run] + 0.3 * rng.standard_normal(len(run))
     whole = np.linalg.lstsq(design, y, rcond=None)[0]
     moved = [np.linalg.lstsq(design[run != g], y[run != g], rcond=None)[0] - whole for g in range(9)]
-    covariance, flat = sandwich(design, y - design @ whole, run)
+    covariance, degrees, flat, alone = sandwich(design, y - design @ whole, run)
     np.testing.assert_allclose(covariance, np.array(moved).T @ np.array(moved) * 8 / 9, rtol=1e-9)
-    assert not flat.any()
+    assert not flat.any() and not alone.any()
+
+    # the variance as a quadratic form e'Qe of the errors: twice the squared mean over the variance of it
+    for i in range(3):
+        out = [np.linalg.pinv(np.where((run == g)[:, None], 0.0, design))[i] for g in range(9)]
+        moves = np.array(out) - np.linalg.pinv(design)[i]
+        form = moves.T @ moves
+        assert degrees[i] == pytest.approx(np.trace(form) ** 2 / (form**2).sum(), rel=1e-9)
 
 
 def test_a_direction_that_is_not_seen():
     design = np.random.default_rng(1).standard_normal((20, 3))
     design = np.column_stack([design[:, 0], design[:, 0], design[:, 1], np.zeros(20)])
-    covariance, flat = sandwich(design, design[:, 2], np.arange(20))
+    covariance, _, flat, _ = sandwich(design, design[:, 2], np.arange(20))
     assert flat.tolist() == [True, True, False, True]
     assert np.all(np.isfinite(covariance))
+
+
+def test_a_direction_that_one_run_tells():
+    """Without the run the other columns are told as before, and the interval of its own would be of width zero."""
+    rng = np.random.default_rng(2)
+    run = np.repeat(np.arange(6), 4)
+    design = np.column_stack([rng.standard_normal((24, 2)), run == 3])
+    _, degrees, _, alone = sandwich(design, rng.standard_normal(24), run)
+    assert alone.tolist() == [False, False, True]
+    assert 1.0 <= degrees[:2].min() and degrees[:2].max() < 5.0
+    assert sandwich(design[:, :2], rng.standard_normal(24), np.zeros(24, int))[3].all()
 
 
 def test_intervals_of_correlated_runs_cover():
@@ -173,7 +191,7 @@ def made_up(a, b, deviation, design, unseen=()):
     theta = np.array([a, b, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
     no = np.zeros(8, bool)
     flat = np.array([name in unseen for name in model.names])
-    return Fit(model, theta, covariance, flat, no, 30, np.zeros(len(design)), 31, True, True)
+    return Fit(model, theta, covariance, flat, no, no, np.full(8, 30.0), np.zeros(len(design)), 31, True)
 
 
 def test_regimes():
@@ -244,10 +262,22 @@ def test_runs():
 
 
 def test_held_out():
-    """The last fifth of the logarithmic range of each axis of three values or more."""
-    design = grid([10.0, 100.0, 1000.0], [5.0, 7.0], [np.inf])
-    assert held_out(design, 0.2).tolist() == (design.features == 1000.0).tolist()
-    assert not held_out(design, 0.0).any()
+    """About the part asked for, and all of it beyond what is kept along some axis; more axes where that is near."""
+    small = grid([10.0, 20.0, 40.0, 80.0, 160.0], [5.0, 10.0, 20.0, 40.0, 80.0], [np.inf])
+    assert held_out(small, 0.2).tolist() == (small.features == 160.0).tolist()
+    assert held_out(small, 0.4).tolist() == ((small.features == 160.0) | (small.samples == 80.0)).tolist()
+    assert not held_out(small, 0.0).any()
+    assert not held_out(grid([1.0, 2.0], [3.0, 4.0], [np.inf]), 0.2).any()
+    short = grid([64.0, 128.0, 256.0], [100.0, 200.0, 400.0], np.geomspace(1.0, 1e3, 12))
+    assert held_out(short, 0.2).tolist() == (short.times > 500.0).tolist()  # one size of three would be a third
+    infinite = grid([10.0, 100.0, np.inf, 1000.0], [np.inf], [np.inf])
+    assert held_out(infinite, 0.2).tolist() == (infinite.features >= 1000.0).tolist()
+    uneven = Design(*np.random.default_rng(0).uniform(1.0, 2.0, (3, 200)))
+    held = held_out(uneven, 0.2)
+    assert 0.19 < held.mean() < 0.22
+    outside = [getattr(uneven, axis) > getattr(uneven, axis)[~held].max() for axis in AXES]
+    assert all(one.any() for one in outside)
+    assert np.any(outside, axis=0).tolist() == held.tolist()
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from rfm import checks
 
 ARGUMENTS = ("out",)
 POOR = 1.5  # a misfit of the theory so many times that of power laws is told, where its units are not fitted
+FEW = 3.0  # standard errors either way that an interval needs: at three degrees of freedom or fewer
 ROLES = {
     "features": "model size N; left out: infinite",
     "samples": "training samples P; left out: fresh data at every step (tokens of one pass are a time)",
@@ -40,9 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--hold-out", type=float, default=0.2, metavar="PART",
-        help="part of the logarithmic range of each axis that a second fit does not see, to be predicted; 0: none",
+        help="part of the rows, those of the largest N, P or t, that a second fit does not see, to be predicted; 0: none",
     )  # fmt: skip
     algorithms.add_arguments(parser, ("flow", "gd"))
+    parser.epilog = (
+        "Nothing is drawn at random, so there is no --seed: the same file gives the same fit. There is no --quick\n"
+        "either: --hold-out 0 leaves out the second fit, half of the time."
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -64,13 +69,13 @@ def run(args: argparse.Namespace) -> None:
     units = read_units(args.units, table, optimizer)
     if not table.design.varied:
         checks.fail("FILE", "one in which N, P or t takes two values or more", "one value of each")
-    folder = reports.open_folder(args.out)
     models = (
         Solvable(table.design, optimizer, args.modes, units, fixed),
         Chinchilla(table.design, table.design.varied),
     )
     for model in models:
         check_count(model, len(table))
+    folder = reports.open_folder(args.out)
     with tqdm(total=6, unit="step") as bar:
         whole, ahead, held = fit_both(models, table, args.hold_out, bar)
         bar.set_description("compute")
@@ -136,7 +141,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     everything = np.ones(len(table), bool)
     solvable = whole[0]
     axes = ", ".join(LETTERS[axis] for axis in table.design.axes)
-    lines = [f"{len(table)} losses against {axes}, {solvable.runs if solvable.clustered else len(set(table.run))} runs"]
+    lines = [f"{len(table)} losses against {axes}, {solvable.runs} runs"]
     settings = {"parameters": {}, "errors": {}, "held_out": int(held.sum())}
     for name, one in zip(("solvable", "chinchilla"), whole, strict=True):
         found = parameters(one)
@@ -146,8 +151,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     for one in whole:
         if not one.converged:
             lines.append(f"{type(one.model).__name__.lower()}: the fit did not converge")
-    if not solvable.clustered:
-        lines.append("too few runs for intervals that allow for correlation along them: points count as independent")
+    lines += few_runs(solvable)
     lines += regimes(solvable)
     misfit = [errors(one, everything) for one in whole]
     table_rows = [("relative error: median, worst", "solvable", "chinchilla")]
@@ -155,7 +159,8 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     settings["errors"]["all"] = misfit
     if ahead is not None:
         out = [errors(one, held) for one in ahead]
-        table_rows.append((f"{held.sum()} points held out", *(f"{m:.2%}, {w:.2%}" for m, w in out)))
+        cut = ", ".join(LETTERS[axis] for axis in table.design.axes if beyond(table, held, axis))
+        table_rows.append((f"{held.sum()} points held out: largest {cut}", *(f"{m:.2%}, {w:.2%}" for m, w in out)))
         settings["errors"]["held_out"] = out
     lines += ["", reports.align(table_rows)]
     if ahead is None and args.hold_out > 0:
@@ -170,6 +175,23 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
             for name, rule, point in zip(("solvable", "chinchilla"), rules, best, strict=True)
         }
     return lines, settings
+
+
+def beyond(table: CurveTable, held: np.ndarray, axis: str) -> bool:
+    """Do the rows held out go beyond the others along this axis?"""
+    x = getattr(table.design, axis)
+    return x[held].max() > x[~held].max()
+
+
+def few_runs(fit: Fit) -> list[str]:
+    """A line where the runs are hardly enough for an interval."""
+    widest = fit.quantile[fit.model.free].max()
+    if widest < FEW:
+        return []
+    return [
+        f"few runs: intervals rest on differences between {fit.runs}, and are wide for that (up to {widest:.3g} standard "
+        "errors either way); more seeds or sizes tell more"
+    ]
 
 
 def rule_rows(rules, best, budget: float) -> list[tuple[str, ...]]:
