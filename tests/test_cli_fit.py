@@ -133,4 +133,5 @@ def test_refuses(tmp_path, capsys, text, extra, words):
     assert words in printed.err
     assert printed.err.startswith("rfm fit: error: ")
     assert printed.err.count("\n") == 1
-    assert list(before.parent.iterdir()) == [before] and before.read_text() == "of before"
+    assert list(before.parent.iterdir()) == [before]
+    assert before.read_text() == "of before"

@@ -13,8 +13,8 @@ from experiments.curve_table import AXES, COLUMNS, CurveTable, held_out, read
 from rfm import checks
 
 ARGUMENTS = ("out",)
-POOR = 1.5  # a misfit of the theory so many times that of power laws is told, where its units are not fitted
-FEW = 3.0  # standard errors either way that an interval needs: at three degrees of freedom or fewer
+POOR = 1.5  # a misfit of the theory so many times that of power laws is told
+FEW = 4.0  # standard errors either way of a 95 % interval: at fewer than three degrees of freedom
 ROLES = {
     "features": "model size N; left out: infinite",
     "samples": "training samples P; left out: fresh data at every step (tokens of one pass are a time)",
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--hold-out", type=float, default=0.2, metavar="PART",
-        help="part of the rows, those of the largest N, P or t, that a second fit does not see, to be predicted; 0: none",
+        help="part of the rows, of the largest N, P or t, that a second fit does not see and has to predict; 0: none",
     )  # fmt: skip
     algorithms.add_arguments(parser, ("flow", "gd"))
     parser.epilog = (
@@ -160,13 +160,17 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     if ahead is not None:
         out = [errors(one, held) for one in ahead]
         cut = ", ".join(LETTERS[axis] for axis in table.design.axes if beyond(table, held, axis))
-        table_rows.append((f"{held.sum()} points held out: largest {cut}", *(f"{m:.2%}, {w:.2%}" for m, w in out)))
+        name = f"{held.sum()} point{'s' if held.sum() > 1 else ''} held out: largest {cut}"
+        table_rows.append((name, *(f"{m:.2%}, {w:.2%}" for m, w in out)))
         settings["errors"]["held_out"] = out
     lines += ["", reports.align(table_rows)]
     if ahead is None and args.hold_out > 0:
         lines.append("nothing was held out: too few points or values of an axis would be left")
-    if misfit[0][0] > POOR * misfit[1][0] and set(solvable.model.units) != set(table.design.axes):
-        lines.append("the theory fits worse than power laws: if N, P, t are not those of the model, try --units all")
+    if misfit[0][0] > POOR * misfit[1][0]:
+        why = "if N, P, t are not those of the model, try --units all"
+        if set(solvable.model.units) >= set(table.design.axes):
+            why = "these losses are not those of the model, whatever its intervals say"
+        lines.append(f"the theory fits worse than power laws: {why}")
     rules = [compute_rule(one) for one in whole]
     if any(rules):
         lines += ["", reports.align(rule_rows(rules, best, budget))]
@@ -189,8 +193,8 @@ def few_runs(fit: Fit) -> list[str]:
     if widest < FEW:
         return []
     return [
-        f"few runs: intervals rest on differences between {fit.runs}, and are wide for that (up to {widest:.3g} standard "
-        "errors either way); more seeds or sizes tell more"
+        f"few runs for {len(fit.model.free)} parameters: intervals rest on differences between {fit.runs}, and reach "
+        f"for that up to {widest:.3g} standard errors either way"
     ]
 
 
