@@ -228,6 +228,11 @@ def test_compute_rules():
         assert best[1] == pytest.approx(losses.min(), rel=1e-6)
     assert compute_rule(found)[0].value == pytest.approx(0.3 / 0.8, rel=1e-4)
 
+    single = table.select(table.design.features == table.design.features[0])  # one size: nothing of alpha
+    found = fit(Chinchilla(single.design, single.design.varied), single)
+    assert {rule.note for rule in compute_rule(found)} == {"not identified: alpha and gamma not identified"}
+    assert best_size(found, 1e4) is None
+
 
 @pytest.mark.parametrize(
     ("how", "words"),
