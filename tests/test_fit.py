@@ -9,7 +9,7 @@ from scipy.stats import binom
 import rfm
 import theory
 from experiments import curve_models
-from experiments.commands.fit import rule_rows
+from experiments.commands.fit import few_runs, read_fixed, rule_rows
 from experiments.curve_fits import Fit, fit, sandwich
 from experiments.curve_models import Chinchilla, Solvable
 from experiments.curve_readings import Reading, best_size, compute_rule, parameters, regimes
@@ -70,6 +70,8 @@ def test_recovers_units_where_training_has_ended(few_starts):
     assert found.value("b") == pytest.approx(1.4, rel=1e-4)
     assert found.value("noise") == pytest.approx(0.1, rel=1e-3)
     assert found.interval("a")[1:] == (1.7, 1.7)
+    held = {reading.name: reading.value for reading in parameters(found) if reading.note == "held"}
+    assert held == dict(read_fixed(["a=1.7", "floor=0"])) == {"a": 1.7, "floor": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +234,8 @@ def test_compute_rules():
     found = fit(Chinchilla(single.design, single.design.varied), single)
     assert {rule.note for rule in compute_rule(found)} == {"not identified: alpha and gamma not identified"}
     assert best_size(found, 1e4) is None
+    assert few_runs(found)[0].startswith("one run: ")
+    assert not any(reading.determined for reading in parameters(found))
 
 
 @pytest.mark.parametrize(
@@ -288,16 +292,20 @@ def test_held_out():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gaussian", [False, True])
-def test_trials_cover(gaussian, monkeypatch):
-    """A few of the trials of `experiments.fit_trials`, of fewer and smaller sizes."""
+@pytest.mark.parametrize(
+    ("gaussian", "floor"), [(False, None), (True, None), (True, 0.0)], ids=["trained", "gaussian", "floor held"]
+)
+def test_trials_cover(gaussian, floor, monkeypatch):
+    """A few of the trials of `experiments.fit_trials`, of fewer and smaller sizes; also of the risk, floor known."""
     from experiments import fit_trials
 
     small = dict(FEATURES=(48, 96, 192), SAMPLES=(100, 300), FAR_FEATURES=1000, MODES=2000)
     for name, value in small.items():
         monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
-    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 24, gaussian, 0))
+    found = fit_trials.summary(
+        setting, fit_trials.run_trials(setting, 24, gaussian, 0, (), floor, hold=floor is not None)
+    )
     least = binom.ppf(1e-3, 24, 0.95)  # fewer come with a probability below 1e-3 where the coverage is 95 %
     for name in fit_trials.NAMES:
         assert found[f"coverage {name}"] >= least / 24, name

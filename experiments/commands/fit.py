@@ -33,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{role}", metavar="COLUMN", help=f"{words} (default: {usual}, if there)")
     parser.add_argument("--modes", type=int, metavar="M", help="number of modes of the model (default: infinite)")
     parser.add_argument(
-        "--units", nargs="*", choices=[*LETTERS.values(), "all"], default=[],
+        "--units", nargs="*", choices=[*LETTERS.values(), "all"],
         help="axes whose unit is fitted too: needed where N, P or t are not those of the model, as for any network",
     )  # fmt: skip
     parser.add_argument(
-        "--fix", nargs="+", default=[], metavar="NAME=VALUE", help="hold parameters: a, b, noise, scale, floor"
+        "--fix",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="hold parameters: a, b, noise, scale, floor (as b=1.3 floor=0)",
     )
     parser.add_argument(
         "--hold-out", type=float, default=0.2, metavar="PART",
@@ -45,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     algorithms.add_arguments(parser, ("flow", "gd"))
     parser.epilog = (
-        "Nothing is drawn at random, so there is no --seed: the same file gives the same fit. There is no --quick\n"
-        "either: --hold-out 0 leaves out the second fit, half of the time."
+        "The same file gives the same fit, so there is no --seed; nor is there a --quick: --hold-out 0 leaves out\n"
+        "the second fit, half of the time."
     )
 
 
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     optimizer = algorithms.choose(args, 1.0)
     if getattr(args, "schedule", None) == "cosine" or getattr(args, "weight_decay", None):
         checks.fail("optimizer", "at constant lr, without weight decay, for a fit", args.optimizer)
-    fixed = read_fixed(args.fix)
+    fixed = read_fixed(args.fix or [])
     if args.modes is not None:
         checks.count("modes", args.modes, "an integer >= 1")
     if dict(fixed).get("b", 2.0) <= 1.0 and args.modes is None:
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         checks.fail(
             "times", "whole step counts for --optimizer gd", float(table.design.times[table.design.times % 1 > 0][0])
         )
-    units = read_units(args.units, table, optimizer)
+    units = read_units(args.units or [], table, optimizer)
     if not table.design.varied:
         checks.fail("FILE", "one in which N, P or t takes two values or more", "one value of each")
     models = (
@@ -141,7 +144,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     everything = np.ones(len(table), bool)
     solvable = whole[0]
     axes = ", ".join(LETTERS[axis] for axis in table.design.axes)
-    lines = [f"{len(table)} losses against {axes}, {solvable.runs} runs"]
+    lines = [f"{len(table)} losses against {axes}, {solvable.runs} run{'s' if solvable.runs > 1 else ''}"]
     settings = {"parameters": {}, "errors": {}, "held_out": int(held.sum())}
     for name, one in zip(("solvable", "chinchilla"), whole, strict=True):
         found = parameters(one)
@@ -188,13 +191,15 @@ def beyond(table: CurveTable, held: np.ndarray, axis: str) -> bool:
 
 
 def few_runs(fit: Fit) -> list[str]:
-    """A line where the runs are hardly enough for an interval."""
-    widest = fit.quantile[fit.model.free].max()
-    if widest < FEW:
+    """A line where the runs are hardly enough for an interval, or not at all."""
+    if fit.runs == 1:
+        return ["one run: how far it is off as a whole is not to be known, so no intervals (best fit in fit.csv)"]
+    told = fit.quantile[fit.model.free][~fit.alone[fit.model.free]]
+    if not (told > FEW).any():
         return []
     return [
         f"few runs for {len(fit.model.free)} parameters: intervals rest on differences between {fit.runs}, and reach "
-        f"for that up to {widest:.3g} standard errors either way"
+        f"for that up to {told.max():.3g} standard errors either way"
     ]
 
 
