@@ -71,7 +71,7 @@ def test_fit_of_training_curves(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(curve_models, "STARTS", 12)
     rows = curves((20.0, 50.0, 120.0), (40.0, 150.0, 600.0), np.geomspace(1.0, 300.0, 6), None, 0.01)
     path = write(tmp_path / "in.csv", "N,P,t,loss", rows)
-    assert main(["fit", path, "--out", str(tmp_path / "out")]) == 0
+    assert main(["fit", path, "--hold-out", "0.4", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
         assert words in printed
