@@ -5,15 +5,16 @@ of a point. Near the fit it is the residual of log loss; unlike that, its estima
 has mean zero when m is the mean of y. A fit to log loss is low by half the variance: 2 % at a scatter of 20 %.
 
 Intervals: the sandwich (X'X)^-1 [sum_g s_g s_g'] (X'X)^-1 (G - 1)/G over G runs, s_g = X_g' (I - H_gg)^-1 e_g with
-H_gg the leverage of a run: the jackknife over runs of the linearised fit, exact for linear models, with a Student
-quantile of G - 1 degrees (Bell and McCaffrey 2002, their bias-reduced estimator's jackknife version).
+H_gg the leverage of a run: the jackknife over runs of the linearised fit, exact for linear models, with Student's
+quantile at the degrees of freedom that each parameter's variance has (Bell and McCaffrey 2002: their bias-reduced
+estimator in its jackknife version, and its Satterthwaite degrees). Few runs make these wide, down to one degree.
 """
 
 import dataclasses
 
 import numpy as np
 from scipy.optimize import least_squares
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from experiments.curve_models import Chinchilla, Solvable
 from experiments.curve_table import CurveTable
@@ -24,26 +25,27 @@ FIRST_LOOK = 8  # evaluations each of them gets before the best is finished
 LEVEL = 0.95
 FLAT = 1e-7  # of the largest singular value of the scaled Jacobian: a direction the data do not see
 SEEN = 0.05  # part of a parameter along such directions up to which it counts as determined
+ALONE = 1e-6  # of one minus a leverage: a direction that a single run determines
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
     """A fitted model. theta: all parameters as searched; covariance: of these, zero where held.
 
-    flat: (p,) parameters with a part in a direction that the data do not see; at_bound: (p,); degrees: of freedom of
-    the Student quantile; residuals: (R,) y/m - 1; runs: clusters of the intervals; clustered: False where there were
-    too few runs, so that every point counts as one.
+    flat: (p,) parameters with a part in a direction that the data do not see; alone: (p,) in one that a single run
+    tells, whose error nothing else shows; at_bound: (p,); degrees: (p,) of freedom of Student's quantile; residuals:
+    (R,) y/m - 1; runs: how many were fitted.
     """
 
     model: Solvable | Chinchilla
     theta: np.ndarray
     covariance: np.ndarray
     flat: np.ndarray
+    alone: np.ndarray
     at_bound: np.ndarray
-    degrees: int
+    degrees: np.ndarray
     residuals: np.ndarray
     runs: int
-    clustered: bool
     converged: bool
 
     @property
@@ -52,9 +54,9 @@ class Fit:
         return self.quantile * np.sqrt(np.diag(self.covariance))
 
     @property
-    def quantile(self) -> float:
-        """Student's, two-sided."""
-        return float(stdtrit(self.degrees, 0.5 + LEVEL / 2))
+    def quantile(self) -> np.ndarray:
+        """(p,) Student's, two-sided."""
+        return stdtrit(self.degrees, 0.5 + LEVEL / 2)
 
     def interval(self, name: str) -> tuple[float, float, float]:
         """Value and 95 % interval of a parameter, in its own units and inside its bounds."""
@@ -70,20 +72,17 @@ class Fit:
         return self.interval(name)[0]
 
     def combination(self, **weights: float) -> tuple[float, float]:
-        """sum of weight x parameter as searched, and the half width of its interval."""
+        """sum of weight x parameter as searched, and the half width of its interval, at the fewest degrees of these."""
         w = np.array([weights.get(name, 0.0) for name in self.model.names])
-        return float(w @ self.theta), float(self.quantile * np.sqrt(w @ self.covariance @ w))
+        return float(w @ self.theta), float(self.quantile[w != 0].max() * np.sqrt(w @ self.covariance @ w))
 
     def draws(self, count: int = 2000) -> np.ndarray:
-        """(count, p) parameters as searched, from the covariance scaled to the Student quantile, inside the bounds."""
+        """(count, p) parameters as searched, from the covariance scaled to the quantiles, inside the bounds."""
         rng = np.random.default_rng(0)
         values, basis = np.linalg.eigh(self.covariance)
-        spread = (
-            rng.standard_normal((count, len(self.theta)))
-            * (self.quantile / 1.959964)
-            * np.sqrt(np.maximum(values, 0.0))
-        )
-        return np.clip(self.theta + spread @ basis.T, *self.model.bounds)
+        spread = rng.standard_normal((count, len(self.theta))) * np.sqrt(np.maximum(values, 0.0))
+        scaled = spread @ basis.T * self.quantile / ndtri(0.5 + LEVEL / 2)
+        return np.clip(self.theta + scaled, *self.model.bounds)
 
 
 def fit(model: Solvable | Chinchilla, table: CurveTable, rows: np.ndarray | None = None) -> Fit:
@@ -138,16 +137,14 @@ def fit(model: Solvable | Chinchilla, table: CurveTable, rows: np.ndarray | None
     m, slopes = model.derivatives(base)
     design = (weight[:, None] * slopes[:, free] / m[:, None])[rows]
     error = (weight * (y / m - 1.0))[rows]
-    run, clustered = table.run[rows], True
-    if len(np.unique(run)) < len(free) + 2:
-        run, clustered = np.arange(rows.sum()), False
-    covariance = np.zeros((len(base), len(base)))
-    covariance[np.ix_(free, free)], flat_free = sandwich(design, error, run)
-    flat, at_bound = np.zeros(len(base), bool), np.zeros(len(base), bool)
-    flat[free] = flat_free
+    run = table.run[rows]
+    count = len(model.names)
+    covariance, degrees = np.zeros((count, count)), np.full(count, np.inf)
+    flat, alone, at_bound = np.zeros((3, count), bool)
+    covariance[np.ix_(free, free)], degrees[free], flat[free], alone[free] = sandwich(design, error, run)
     at_bound[free] = best.active_mask != 0
-    count = len(np.unique(run))
-    return Fit(model, base, covariance, flat, at_bound, count - 1, y / m - 1.0, count, clustered, bool(best.success))
+    runs = len(np.unique(run))
+    return Fit(model, base, covariance, flat, alone, at_bound, degrees, y / m - 1.0, runs, bool(best.success))
 
 
 def check_count(model: Solvable | Chinchilla, count: int) -> None:
@@ -157,9 +154,13 @@ def check_count(model: Solvable | Chinchilla, count: int) -> None:
         checks.fail("FILE", f"one with more rows than the {len(model.free)} parameters {names}", f"of {count}")
 
 
-def sandwich(design: np.ndarray, error: np.ndarray, run: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance (p, p) of linear least squares on design (R, p) with residuals (R,) that are correlated inside a run
-    (R,), by the jackknife over runs; and (p,) whether a parameter lies in a direction that the design does not see."""
+def sandwich(design: np.ndarray, error: np.ndarray, run: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Linear least squares on design (R, p) with residuals (R,) that are correlated inside a run (R,).
+
+    Covariance (p, p) by the jackknife over runs; (p,) degrees of freedom of its diagonal, (tr Q)^2/tr Q^2 for a
+    variance e'Qe of independent errors e; (p,) whether a parameter lies in a direction that the design does not see,
+    and whether in one that a single run determines (of leverage one), which that jackknife leaves out.
+    """
     norm = np.sqrt((design**2).sum(0))
     unseen = norm == 0
     norm = np.where(unseen, 1.0, norm)
@@ -167,14 +168,24 @@ def sandwich(design: np.ndarray, error: np.ndarray, run: np.ndarray) -> tuple[np
     keep = singular > FLAT * singular[0]
     flat = unseen | (1.0 - (right[keep] ** 2).sum(0) > SEEN)
     left, inverse = left[:, keep], right[keep].T / singular[keep]  # (R, r), (p, r)
-    scores = []
-    for one in np.unique(run):
-        u = left[run == one]
-        leverage = np.eye(len(u)) - u @ u.T
-        scores.append(u.T @ np.linalg.lstsq(leverage, error[run == one], rcond=1e-10)[0])
-    scores, count = np.array(scores), len(scores)
-    half = inverse @ scores.T / norm[:, None]  # (p, G)
-    return half @ half.T * (count - 1) / count, flat
+    groups = [run == one for one in np.unique(run)]
+    pull = np.array([left[g].T @ error[g] for g in groups])  # (G, r)
+    own = np.array([left[g].T @ left[g] for g in groups])  # (G, r, r), with the eigenvalues of H_gg
+    leverage, basis = np.linalg.eigh(own)
+    single = 1.0 - leverage < ALONE  # (G, r)
+    raised = basis / np.where(single, np.inf, 1.0 - leverage)[:, None] @ basis.mT  # (I - H)^-1 seen from u
+    half = inverse @ (raised @ pull[..., None])[..., 0].T  # (p, G)
+    covariance = half @ half.T * (len(groups) - 1) / len(groups) / np.outer(norm, norm)
+    alone = ((inverse @ basis) ** 2 * single[:, None]).sum((0, 2)) > SEEN * (inverse**2).sum(1)
+    # Q = diag(d) - F'F of size G: weights W of the errors, one column for each run, W'W and U'W
+    d = np.einsum("pa,gab,pb->pg", inverse, raised @ own @ raised, inverse)
+    f = np.einsum("gab,pb->pga", own @ raised, inverse)
+    size = (f**2).sum(-1)
+    trace = (d - size).sum(1)
+    square = (d * (d - 2.0 * size)).sum(1) + ((f.mT @ f) ** 2).sum((1, 2))
+    known = square > 0.0
+    degrees = np.where(known, np.maximum(trace**2 / np.where(known, square, 1.0), 1.0), 1.0)
+    return covariance, degrees, flat, alone
 
 
 def _deviance(y: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,8 @@ from experiments.curve_readings import errors
 from experiments.curve_table import AXES, CurveTable, Design
 
 SLICES = 4  # curves in a panel
-POINTS = 24  # of a line
+POINTS = 96  # of a line: a peak at N = P is narrow
+PEAK = 3.0  # times the largest loss: what is higher of a line is cut off
 ROOM = 0.35  # of the height, below, for the legend
 LABELS = {"features": "model size $N$", "samples": "data $P$", "times": "time $t$"}
 CAPTION = "solid: solvable model; dashed: Chinchilla form; points: measured, two standard errors where known"
@@ -39,7 +40,7 @@ def draw_axis(ax, table: CurveTable, fits: list[Fit], held: np.ndarray, axis: st
             if other in table.design.axes
         )  # fmt: skip
         color, marker = plotting.COLORS[index], plotting.MARKERS[index]
-        ax.errorbar(x, mean, 2 * error, fmt=marker, ms=3.2, lw=0.9, color=color, label=label or None)
+        ax.errorbar(x, mean, 2 * error, fmt=marker, ms=3.2, lw=0.9, color=color, label=label or "measured")
         line = np.geomspace(x[0], x[-1], POINTS)
         design = Design(**{axis: line}, **{other: np.full(POINTS, value) for other, value in fixed.items()})
         for one, style in zip(fits, ("-", "--"), strict=True):
@@ -52,7 +53,8 @@ def draw_axis(ax, table: CurveTable, fits: list[Fit], held: np.ndarray, axis: st
             )
     plotting.finish(ax, LABELS[axis], "loss", "")
     low, high = ax.get_ylim()
-    ax.set_ylim(bottom=low * (low / high) ** ROOM)
+    high = min(high, PEAK * table.loss.max())
+    ax.set_ylim(low * (low / high) ** ROOM, high)
     plotting.label_digits(ax.yaxis)
 
 

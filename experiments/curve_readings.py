@@ -15,6 +15,7 @@ from experiments.curve_models import POWERS, Solvable
 from theory import exponents
 
 OPEN = math.log(10.0)  # a scale or a unit whose interval reaches a factor of ten either way is open
+ZERO = 1e-6  # of the upper end of its interval: a noise or floor at the end of its range
 FRONTIER_NODES = 64  # of the contour: exponents to 1e-4
 
 
@@ -54,6 +55,11 @@ def parameters(fit: Fit) -> list[Reading]:
             why = "not identified: others change the loss in the same way"
             found.append(Reading(name, math.nan, math.nan, math.nan, why))
             continue
+        if fit.alone[i]:
+            found.append(Reading(name, value, math.nan, math.nan, "not identified: one run alone tells it"))
+            continue
+        if name in ("noise", "floor", "E") and value < ZERO * high:
+            value = 0.0  # the search stays inside its range
         found.append(Reading(name, value, low, high, _note(fit, i, low, high)))
     return found
 
@@ -71,8 +77,9 @@ def _note(fit: Fit, i: int, low: float, high: float) -> str:
 
 
 def unknown(fit: Fit, *names: str) -> str:
-    """Those of these parameters that the data do not determine, in words; empty where they give all."""
-    found = [reading.name for reading in parameters(fit) if reading.name in names and not reading.determined]
+    """Those of these parameters that the data do not determine or the model lacks, in words; empty: they give all."""
+    given = [reading.name for reading in parameters(fit) if reading.determined]
+    found = [name for name in names if name not in given]
     return f"{' and '.join(found)} not identified" if found else ""
 
 
@@ -99,11 +106,11 @@ def regimes(fit: Fit) -> list[str]:
 def compute_rule(fit: Fit) -> list[Reading]:
     """Exponents of N* and of the loss above its floor in compute C = N t, by the closed form of the model.
 
-    Empty where there is no axis of N or t. Solvable: `theory.exponents.frontier_exponents` on fresh data; Chinchilla:
+    Empty where the table has no N or no t. Solvable: `theory.exponents.frontier_exponents` on fresh data; Chinchilla:
     A N^-alpha + C t^-gamma is least at alpha A N^-alpha = gamma C t^-gamma, N* ~ C^(gamma/(alpha + gamma)). Not
     identified, without numbers, where the two parameters that it follows from are not.
     """
-    if not {"features", "times"} <= set(fit.model.axes):
+    if not {"features", "times"} <= set(fit.model.design.axes):
         return []
     names, labels = _exponents(fit), ("N* ~ C^", "loss - floor ~ C^-")
     if lost := unknown(fit, *names):
@@ -135,7 +142,7 @@ def best_size(fit: Fit, compute: float) -> tuple[float, float, float] | None:
     None where the model has no such rule (an axis that there is not, an algorithm without one) or the data do not
     determine it.
     """
-    if not {"features", "times"} <= set(fit.model.axes) or unknown(fit, *_exponents(fit)):
+    if not {"features", "times"} <= set(fit.model.design.axes) or unknown(fit, *_exponents(fit)):
         return None
     if isinstance(fit.model, Solvable):
         value = {name: fit.value(name) for name in fit.model.names}

@@ -5,6 +5,7 @@ An axis that a table does not have is infinite: all features, fresh data, traini
 
 import csv
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ COLUMNS = {
     "stderr": ("stderr",),
     "run": ("run", "seed"),
 }
+
+ALLOWED = 1.5  # times the part asked for that may be held out, to try more axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,15 +136,34 @@ def runs(design: Design, labels: list | None = None) -> np.ndarray:
 
 
 def held_out(design: Design, part: float) -> np.ndarray:
-    """(R,) True for rows in the last `part` of the logarithmic range of any axis that has three values or more."""
-    held = np.zeros(len(design), bool)
-    for axis in design.axes:
-        x = np.log(getattr(design, axis))
-        finite = np.isfinite(x)
-        if len(np.unique(x[finite])) >= 3:
-            low, high = x[finite].min(), x[finite].max()
-            held |= finite & (x > high - part * (high - low))
-    return held if part > 0 else np.zeros(len(design), bool)
+    """(R,) True for about `part` of the rows: the largest values of as many axes as that allows.
+
+    An axis of three values or more can lose its last ones. All sets of axes are tried, each axis losing as equal a
+    share of the rows as its values allow; of those that hold out no more than ALLOWED times `part`, the most axes,
+    then the nearest share; else the nearest of all.
+    """
+    axes = [axis for axis in design.axes if len(np.unique(_finite(getattr(design, axis)))) >= 3]
+    tried = []
+    for count in range(1, len(axes) + 1) if part > 0 else ():
+        own = 1.0 - (1.0 - part) ** (1.0 / count)
+        for chosen in itertools.combinations(axes, count):
+            held = np.any([_last(getattr(design, axis), own) for axis in chosen], axis=0)
+            share = held.mean()
+            order = (0, -count, abs(share - part)) if share <= ALLOWED * part else (1, abs(share - part), -count)
+            tried.append((order, held))
+    return min(tried, key=lambda pair: pair[0])[1] if tried else np.zeros(len(design), bool)
+
+
+def _last(x: np.ndarray, part: float) -> np.ndarray:
+    """(R,) True from that value on, from which nearest to `part` of the rows are; the lowest two stay."""
+    cuts = np.unique(_finite(x))[2:]
+    ordered = np.sort(x)
+    share = 1.0 - np.searchsorted(ordered, cuts) / len(x)
+    return x >= cuts[np.argmin(np.abs(share - part))]
+
+
+def _finite(x: np.ndarray) -> np.ndarray:
+    return x[np.isfinite(x)]
 
 
 def _read_cells(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -1,13 +1,13 @@
 """Do the intervals of `rfm fit` cover the truth, and does it extrapolate: many tables of simulated runs, each fitted.
 
-    python -m experiments.fit_trials [--trials 50] [--gaussian] [--risk] [--units] [--out results]
+    python -m experiments.fit_trials [--trials 50] [--gaussian] [--risk [--hold]] [--units] [--out results]
 
 Every trial is a table of training runs of its own: SEEDS runs at every pair of FEATURES and SAMPLES, each at TIMES,
 solved exactly given the draw. The loss is what training measures on held-out data, risk + label noise, so that the
-floor is the noise; --risk: the risk alone, whose floor of 0 is the end of its range. --gaussian: the theory's risk
-times scatter that is common to a run and of mean one, which leaves out what the theory does not know of a finite size
-(of order 1/N, 1/P). All parameters are fitted. Extrapolation is one decade beyond in N and in t, in either alone and
-both, against the mean of runs there, relative to the loss and to the risk.
+floor is the noise; --risk: the risk alone, whose floor of 0 is the end of its range, or with --hold is known.
+--gaussian: the theory's risk times scatter that is common to a run and of mean one, which leaves out what the theory
+does not know of a finite size (of order 1/N, 1/P). All else is fitted. Extrapolation is one decade beyond in N and in
+t, in either alone and both, against the mean of runs there, relative to the loss and to the risk.
 """
 
 import argparse
@@ -90,8 +90,9 @@ def run_trials(
     units: tuple[str, ...] = (),
     floor: float | None = None,
     on_trial: Callable = int,
+    hold: bool = False,
 ) -> list[Trial]:
-    """`count` trials at (a, b, noise), of risk + floor (None: noise); on_trial() is called after each."""
+    """`count` trials at (a, b, noise), of risk + floor (None: noise), not fitted at `hold`; on_trial() after each."""
     floor = setting[2] if floor is None else floor
     problem = rfm.power_law(setting[0], setting[1], MODES, setting[2])
     sizes = (FEATURES, SAMPLES)
@@ -105,7 +106,8 @@ def run_trials(
         keys = jax.random.split(far_key, FAR_SEEDS)
         truth = {part: simulated(problem, n, SAMPLES, t, keys).mean(0) for part, (n, t) in far.items()}
     design = Design(*(np.tile(getattr(grid(*sizes, TIMES), axis), SEEDS) for axis in AXES))
-    models = Solvable(design, num_modes=MODES, units=units), Chinchilla(design, AXES)
+    fixed = (("floor", floor),) if hold else ()
+    models = Solvable(design, num_modes=MODES, units=units, fixed=fixed), Chinchilla(design, AXES)
     beyond = {part: [model.at(grid(n, SAMPLES, t)) for model in models] for part, (n, t) in far.items()}
     trials = []
     for risk in pool.reshape(count, -1):
@@ -144,6 +146,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=50, help="at every setting")
     parser.add_argument("--gaussian", action="store_true", help="theory times scatter in place of training runs")
     parser.add_argument("--risk", action="store_true", help="risk alone: its floor of 0 is the end of its range")
+    parser.add_argument("--hold", action="store_true", help="the true floor is known, as by rfm fit --fix floor=0")
     parser.add_argument("--units", action="store_true", help="fit the units of N, P and t too")
     parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)), default=range(len(SETTINGS)))
     parser.add_argument("--seed", type=int, default=0)
@@ -162,7 +165,7 @@ def main(argv: list[str] | None = None) -> None:
     with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
         for i in args.setting:
             units, floor = AXES if args.units else (), 0.0 if args.risk else None
-            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, floor, bar.update)
+            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, floor, bar.update, args.hold)
             rows.append(summary(SETTINGS[i], found, floor))
             reports.replace(folder / "fit-trials.csv", write)
             print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)

@@ -58,7 +58,7 @@ def test_fit(tmp_path, capsys, monkeypatch):
     named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "200"]
     assert main(["fit", path, *named, "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    for words in ("25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.", "9 points held out"):
+    for words in ("25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.", "5 points held out: largest N"):
         assert words in printed
     assert "N* ~ C^" not in printed
     points = check_rows(*outputs(tmp_path / "out", "fit"), {10.0, 20.0, 40.0, 80.0})
@@ -71,7 +71,7 @@ def test_fit_of_training_curves(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(curve_models, "STARTS", 12)
     rows = curves((20.0, 50.0, 120.0), (40.0, 150.0, 600.0), np.geomspace(1.0, 300.0, 6), None, 0.01)
     path = write(tmp_path / "in.csv", "N,P,t,loss", rows)
-    assert main(["fit", path, "--out", str(tmp_path / "out")]) == 0
+    assert main(["fit", path, "--hold-out", "0.4", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
         assert words in printed
@@ -125,9 +125,13 @@ def test_refuses(tmp_path, capsys, text, extra, words):
     path = tmp_path / "in.csv"
     if text is not None:
         path.write_text(text)
+    before = tmp_path / "out" / "fit.csv"
+    before.parent.mkdir()
+    before.write_text("of before")
     assert main(["fit", str(path), *extra, "--out", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr()
     assert words in printed.err
     assert printed.err.startswith("rfm fit: error: ")
     assert printed.err.count("\n") == 1
-    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+    assert list(before.parent.iterdir()) == [before]
+    assert before.read_text() == "of before"

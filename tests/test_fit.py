@@ -9,7 +9,7 @@ from scipy.stats import binom
 import rfm
 import theory
 from experiments import curve_models
-from experiments.commands.fit import rule_rows
+from experiments.commands.fit import few_runs, read_fixed, rule_rows
 from experiments.curve_fits import Fit, fit, sandwich
 from experiments.curve_models import Chinchilla, Solvable
 from experiments.curve_readings import Reading, best_size, compute_rule, parameters, regimes
@@ -70,6 +70,8 @@ def test_recovers_units_where_training_has_ended(few_starts):
     assert found.value("b") == pytest.approx(1.4, rel=1e-4)
     assert found.value("noise") == pytest.approx(0.1, rel=1e-3)
     assert found.interval("a")[1:] == (1.7, 1.7)
+    held = {reading.name: reading.value for reading in parameters(found) if reading.note == "held"}
+    assert held == dict(read_fixed(["a=1.7", "floor=0"])) == {"a": 1.7, "floor": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -137,25 +139,45 @@ def test_intervals_are_the_jackknife_over_runs():
     y = design @ [1.0, 0.02, 300.0] + rng.standard_normal(9)[run] + 0.3 * rng.standard_normal(len(run))
     whole = np.linalg.lstsq(design, y, rcond=None)[0]
     moved = [np.linalg.lstsq(design[run != g], y[run != g], rcond=None)[0] - whole for g in range(9)]
-    covariance, flat = sandwich(design, y - design @ whole, run)
+    covariance, degrees, flat, alone = sandwich(design, y - design @ whole, run)
     np.testing.assert_allclose(covariance, np.array(moved).T @ np.array(moved) * 8 / 9, rtol=1e-9)
-    assert not flat.any()
+    assert not (flat | alone).any()
+
+    # the variance as a quadratic form e'Qe of the errors: twice the squared mean over the variance of it
+    for i in range(3):
+        out = [np.linalg.pinv(np.where((run == g)[:, None], 0.0, design))[i] for g in range(9)]
+        moves = np.array(out) - np.linalg.pinv(design)[i]
+        form = moves.T @ moves
+        assert degrees[i] == pytest.approx(np.trace(form) ** 2 / (form**2).sum(), rel=1e-9)
 
 
 def test_a_direction_that_is_not_seen():
     design = np.random.default_rng(1).standard_normal((20, 3))
     design = np.column_stack([design[:, 0], design[:, 0], design[:, 1], np.zeros(20)])
-    covariance, flat = sandwich(design, design[:, 2], np.arange(20))
+    covariance, _, flat, _ = sandwich(design, design[:, 2], np.arange(20))
     assert flat.tolist() == [True, True, False, True]
     assert np.all(np.isfinite(covariance))
 
 
-def test_intervals_of_correlated_runs_cover():
-    """100 tables whose runs are off as wholes: 95 % intervals hold the exponent in 90 of them or more; independent
-    points would hold it in far fewer (control)."""
+def test_a_direction_that_one_run_tells():
+    """Without the run the other columns are told as before, and the interval of its own would be of width zero."""
+    rng = np.random.default_rng(2)
+    run = np.repeat(np.arange(6), 4)
+    design = np.column_stack([rng.standard_normal((24, 2)), run == 3])
+    _, degrees, _, alone = sandwich(design, rng.standard_normal(24), run)
+    assert alone.tolist() == [False, False, True]
+    assert degrees[:2].min() >= 1.0
+    assert degrees[:2].max() < 5.0
+    assert sandwich(design[:, :2], rng.standard_normal(24), np.zeros(24, int))[3].all()
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_intervals_of_correlated_runs_cover(repeats):
+    """100 tables whose runs are off as wholes, as many runs as parameters or four times: 95 % intervals hold the
+    exponent in 90 of them or more; independent points would hold it in far fewer (control)."""
     inside = naive = 0
     for seed in range(100):
-        table = chinchilla_table(0.03, seed, repeats=4)
+        table = chinchilla_table(0.03, seed, repeats)
         model = Chinchilla(table.design, ("features", "times"))
         _, low, high = fit(model, table).interval("alpha")
         inside += low <= 0.5 <= high
@@ -173,7 +195,7 @@ def made_up(a, b, deviation, design, unseen=()):
     theta = np.array([a, b, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
     no = np.zeros(8, bool)
     flat = np.array([name in unseen for name in model.names])
-    return Fit(model, theta, covariance, flat, no, 30, np.zeros(len(design)), 31, True, True)
+    return Fit(model, theta, covariance, flat, no, no, np.full(8, 30.0), np.zeros(len(design)), 31, True)
 
 
 def test_regimes():
@@ -207,6 +229,13 @@ def test_compute_rules():
         assert best[0] == pytest.approx(n[np.argmin(losses)], rel=1e-3)
         assert best[1] == pytest.approx(losses.min(), rel=1e-6)
     assert compute_rule(found)[0].value == pytest.approx(0.3 / 0.8, rel=1e-4)
+
+    single = table.select(table.design.features == table.design.features[0])  # one size: nothing of alpha
+    found = fit(Chinchilla(single.design, single.design.varied), single)
+    assert {rule.note for rule in compute_rule(found)} == {"not identified: alpha and gamma not identified"}
+    assert best_size(found, 1e4) is None
+    assert few_runs(found)[0].startswith("one run: ")
+    assert not any(reading.determined for reading in parameters(found))
 
 
 @pytest.mark.parametrize(
@@ -244,23 +273,39 @@ def test_runs():
 
 
 def test_held_out():
-    """The last fifth of the logarithmic range of each axis of three values or more."""
-    design = grid([10.0, 100.0, 1000.0], [5.0, 7.0], [np.inf])
-    assert held_out(design, 0.2).tolist() == (design.features == 1000.0).tolist()
-    assert not held_out(design, 0.0).any()
+    """About the part asked for, and all of it beyond what is kept along some axis; more axes where that is near."""
+    small = grid([10.0, 20.0, 40.0, 80.0, 160.0], [5.0, 10.0, 20.0, 40.0, 80.0], [np.inf])
+    assert held_out(small, 0.2).tolist() == (small.features == 160.0).tolist()
+    assert held_out(small, 0.4).tolist() == ((small.features == 160.0) | (small.samples == 80.0)).tolist()
+    assert not held_out(small, 0.0).any()
+    assert not held_out(grid([1.0, 2.0], [3.0, 4.0], [np.inf]), 0.2).any()
+    short = grid([64.0, 128.0, 256.0], [100.0, 200.0, 400.0], np.geomspace(1.0, 1e3, 12))
+    assert held_out(short, 0.2).tolist() == (short.times > 500.0).tolist()  # one size of three would be a third
+    infinite = grid([10.0, 100.0, np.inf, 1000.0], [np.inf], [np.inf])
+    assert held_out(infinite, 0.2).tolist() == (infinite.features >= 1000.0).tolist()
+    uneven = Design(*np.random.default_rng(0).uniform(1.0, 2.0, (3, 200)))
+    held = held_out(uneven, 0.2)
+    assert 0.19 < held.mean() < 0.22
+    outside = [getattr(uneven, axis) > getattr(uneven, axis)[~held].max() for axis in AXES]
+    assert all(one.any() for one in outside)
+    assert np.any(outside, axis=0).tolist() == held.tolist()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gaussian", [False, True])
-def test_trials_cover(gaussian, monkeypatch):
-    """A few of the trials of `experiments.fit_trials`, of fewer and smaller sizes."""
+@pytest.mark.parametrize(
+    ("gaussian", "floor"), [(False, None), (True, None), (True, 0.0)], ids=["trained", "gaussian", "floor held"]
+)
+def test_trials_cover(gaussian, floor, monkeypatch):
+    """A few of the trials of `experiments.fit_trials`, of fewer and smaller sizes; also of the risk, floor known."""
     from experiments import fit_trials
 
     small = dict(FEATURES=(48, 96, 192), SAMPLES=(100, 300), FAR_FEATURES=1000, MODES=2000)
     for name, value in small.items():
         monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
-    found = fit_trials.summary(setting, fit_trials.run_trials(setting, 24, gaussian, 0))
+    found = fit_trials.summary(
+        setting, fit_trials.run_trials(setting, 24, gaussian, 0, (), floor, hold=floor is not None)
+    )
     least = binom.ppf(1e-3, 24, 0.95)  # fewer come with a probability below 1e-3 where the coverage is 95 %
     for name in fit_trials.NAMES:
         assert found[f"coverage {name}"] >= least / 24, name

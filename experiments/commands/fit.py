@@ -13,7 +13,8 @@ from experiments.curve_table import AXES, COLUMNS, CurveTable, held_out, read
 from rfm import checks
 
 ARGUMENTS = ("out",)
-POOR = 1.5  # a misfit of the theory so many times that of power laws is told, where its units are not fitted
+POOR = 1.5  # a misfit of the theory so many times that of power laws is told
+FEW = 4.0  # standard errors either way of a 95 % interval: at fewer than three degrees of freedom
 ROLES = {
     "features": "model size N; left out: infinite",
     "samples": "training samples P; left out: fresh data at every step (tokens of one pass are a time)",
@@ -32,17 +33,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{role}", metavar="COLUMN", help=f"{words} (default: {usual}, if there)")
     parser.add_argument("--modes", type=int, metavar="M", help="number of modes of the model (default: infinite)")
     parser.add_argument(
-        "--units", nargs="*", choices=[*LETTERS.values(), "all"], default=[],
+        "--units", nargs="*", choices=[*LETTERS.values(), "all"],
         help="axes whose unit is fitted too: needed where N, P or t are not those of the model, as for any network",
     )  # fmt: skip
     parser.add_argument(
-        "--fix", nargs="+", default=[], metavar="NAME=VALUE", help="hold parameters: a, b, noise, scale, floor"
+        "--fix",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="hold parameters: a, b, noise, scale, floor (as b=1.3 floor=0)",
     )
     parser.add_argument(
         "--hold-out", type=float, default=0.2, metavar="PART",
-        help="part of the logarithmic range of each axis that a second fit does not see, to be predicted; 0: none",
+        help="part of the rows, of the largest N, P or t, that a second fit does not see and has to predict; 0: none",
     )  # fmt: skip
     algorithms.add_arguments(parser, ("flow", "gd"))
+    parser.epilog = (
+        "The same file gives the same fit, so there is no --seed; nor is there a --quick: --hold-out 0 leaves out\n"
+        "the second fit, half of the time."
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     optimizer = algorithms.choose(args, 1.0)
     if getattr(args, "schedule", None) == "cosine" or getattr(args, "weight_decay", None):
         checks.fail("optimizer", "at constant lr, without weight decay, for a fit", args.optimizer)
-    fixed = read_fixed(args.fix)
+    fixed = read_fixed(args.fix or [])
     if args.modes is not None:
         checks.count("modes", args.modes, "an integer >= 1")
     if dict(fixed).get("b", 2.0) <= 1.0 and args.modes is None:
@@ -61,16 +69,16 @@ def run(args: argparse.Namespace) -> None:
         checks.fail(
             "times", "whole step counts for --optimizer gd", float(table.design.times[table.design.times % 1 > 0][0])
         )
-    units = read_units(args.units, table, optimizer)
+    units = read_units(args.units or [], table, optimizer)
     if not table.design.varied:
         checks.fail("FILE", "one in which N, P or t takes two values or more", "one value of each")
-    folder = reports.open_folder(args.out)
     models = (
         Solvable(table.design, optimizer, args.modes, units, fixed),
         Chinchilla(table.design, table.design.varied),
     )
     for model in models:
         check_count(model, len(table))
+    folder = reports.open_folder(args.out)
     with tqdm(total=6, unit="step") as bar:
         whole, ahead, held = fit_both(models, table, args.hold_out, bar)
         bar.set_description("compute")
@@ -136,7 +144,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     everything = np.ones(len(table), bool)
     solvable = whole[0]
     axes = ", ".join(LETTERS[axis] for axis in table.design.axes)
-    lines = [f"{len(table)} losses against {axes}, {solvable.runs if solvable.clustered else len(set(table.run))} runs"]
+    lines = [f"{len(table)} losses against {axes}, {solvable.runs} run{'s' if solvable.runs > 1 else ''}"]
     settings = {"parameters": {}, "errors": {}, "held_out": int(held.sum())}
     for name, one in zip(("solvable", "chinchilla"), whole, strict=True):
         found = parameters(one)
@@ -146,8 +154,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     for one in whole:
         if not one.converged:
             lines.append(f"{type(one.model).__name__.lower()}: the fit did not converge")
-    if not solvable.clustered:
-        lines.append("too few runs for intervals that allow for correlation along them: points count as independent")
+    lines += few_runs(solvable)
     lines += regimes(solvable)
     misfit = [errors(one, everything) for one in whole]
     table_rows = [("relative error: median, worst", "solvable", "chinchilla")]
@@ -155,13 +162,18 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     settings["errors"]["all"] = misfit
     if ahead is not None:
         out = [errors(one, held) for one in ahead]
-        table_rows.append((f"{held.sum()} points held out", *(f"{m:.2%}, {w:.2%}" for m, w in out)))
+        cut = ", ".join(LETTERS[axis] for axis in table.design.axes if beyond(table, held, axis))
+        name = f"{held.sum()} point{'s' if held.sum() > 1 else ''} held out: largest {cut}"
+        table_rows.append((name, *(f"{m:.2%}, {w:.2%}" for m, w in out)))
         settings["errors"]["held_out"] = out
     lines += ["", reports.align(table_rows)]
     if ahead is None and args.hold_out > 0:
         lines.append("nothing was held out: too few points or values of an axis would be left")
-    if misfit[0][0] > POOR * misfit[1][0] and set(solvable.model.units) != set(table.design.axes):
-        lines.append("the theory fits worse than power laws: if N, P, t are not those of the model, try --units all")
+    if misfit[0][0] > POOR * misfit[1][0]:
+        why = "if N, P, t are not those of the model, try --units all"
+        if set(solvable.model.units) >= set(table.design.axes):
+            why = "these losses are not those of the model, whatever its intervals say"
+        lines.append(f"the theory fits worse than power laws: {why}")
     rules = [compute_rule(one) for one in whole]
     if any(rules):
         lines += ["", reports.align(rule_rows(rules, best, budget))]
@@ -170,6 +182,25 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
             for name, rule, point in zip(("solvable", "chinchilla"), rules, best, strict=True)
         }
     return lines, settings
+
+
+def beyond(table: CurveTable, held: np.ndarray, axis: str) -> bool:
+    """Do the rows held out go beyond the others along this axis?"""
+    x = getattr(table.design, axis)
+    return x[held].max() > x[~held].max()
+
+
+def few_runs(fit: Fit) -> list[str]:
+    """A line where the runs are hardly enough for an interval, or not at all."""
+    if fit.runs == 1:
+        return ["one run: how far it is off as a whole is not to be known, so no intervals (best fit in fit.csv)"]
+    told = fit.quantile[fit.model.free][~fit.alone[fit.model.free]]
+    if not (told > FEW).any():
+        return []
+    return [
+        f"few runs for {len(fit.model.free)} parameters: intervals rest on differences between {fit.runs}, and reach "
+        f"for that up to {told.max():.3g} standard errors either way"
+    ]
 
 
 def rule_rows(rules, best, budget: float) -> list[tuple[str, ...]]:
