@@ -1,4 +1,4 @@
-"""The forecast of one half of the rows against training on the other half.
+"""The forecast of one half of the rows against training on rows of the other half.
 
 Held-out loss: of a model trained on P distinct rows, over the rows of its half that it was not trained on. The model
 is either N random projections of the features, which is the theory's, or a random subset of N of their columns.
@@ -19,17 +19,18 @@ from rfm import checks, from_data
 from rfm.optimizers import Optimizer
 
 MODELS = ("project", "columns")
-ROWS = 2_400  # at most, of both halves: a minute or two on two cores
+ROWS = 1_200  # of a half that are trained and tested on, at most: a minute or so on two cores
 REPLICAS = 8
 STABLE = 0.5  # learning rate of a check that takes steps, of 1/z_max; it is stable up to 2
-LEFT = 0.8  # of the rows of a half, at most, are trained on
+LEFT = 0.8  # of these, at most, are trained on
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
     """One (N, P): samples (S, T) of the held-out loss of training, predicted (T,) from the other half.
 
-    spread: (T,) standard error of the prediction, over replicas; half: which rows were trained on, 0 or 1.
+    spread: (T,) standard error of the prediction, over replicas, and of the rows trained and tested on, which are a
+    sample of the same scatter, but for their number. half: which rows were trained on, 0 or 1.
     """
 
     num_features: float
@@ -57,16 +58,16 @@ class Trial:
 
     @property
     def z(self) -> np.ndarray:
-        """(mean - predicted) in standard errors, (T,): of the seeds, of the prediction, and of the rows trained and
-        tested on, which are as many as those predicted from, hence another sample of the same scatter."""
-        return (self.mean - self.predicted) / np.sqrt(self.stderr**2 + 2.0 * self.spread**2)
+        """(mean - predicted) in standard errors, (T,): of the seeds, and `spread`."""
+        return (self.mean - self.predicted) / np.hypot(self.stderr, self.spread)
 
 
 @dataclasses.dataclass(frozen=True)
 class Half:
-    """Rows, or their kernel, and the problem to train on, in the units of the estimate from the others."""
+    """Rows, or their kernel, and the problem to train on, in the units of the estimate from `known` others."""
 
     estimate: object
+    known: int
     rows: np.ndarray
     labels: np.ndarray
     kernel: bool
@@ -75,16 +76,18 @@ class Half:
 
 
 def rows_of_half(rows: int) -> int:
-    """How many of so many rows are trained on."""
-    return min(rows, ROWS) // 2
+    """How many rows of a half are trained and tested on, of so many rows in all."""
+    return min(rows // 2, ROWS)
 
 
 def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_modes: int | None = None) -> list[Half]:
-    """Both ways to split a random choice of rows into equal halves; data (n, d), or (n, n) where it is a kernel."""
-    order, size = np.random.default_rng(seed).permutation(len(data)), rows_of_half(len(data))
-    one, other = np.sort(order[:size]), np.sort(order[size : 2 * size])
+    """Both ways to split the rows into random halves; data (n, d), or (n, n) where it is a kernel. The estimate knows
+    all rows of its half."""
+    order, size = np.random.default_rng(seed).permutation(len(data)), len(data) // 2
+    one, other = order[:size], order[size : 2 * size]
     found = []
     for index, (known, rest) in enumerate(((one, other), (other, one))):
+        known, rest = np.sort(known), np.sort(rest[: rows_of_half(len(data))])
         if kernel:
             own = np.asarray(data[np.ix_(known, known)], float)
             estimate = from_data.estimate_kernel(own, labels[known], num_modes=num_modes, replicas=REPLICAS, seed=seed)
@@ -94,7 +97,7 @@ def halves(data: np.ndarray, labels: np.ndarray, kernel: bool, seed: int, num_mo
             estimate = from_data.estimate_features(own, labels[known], replicas=REPLICAS, seed=seed)
             rows = np.asarray(data[rest], float) / np.sqrt(estimate.scale)
         build = partial(from_data.from_kernel, normalize=False, num_modes=num_modes) if kernel else from_data.rows_alone
-        found.append(Half(estimate, rows, labels[rest], kernel, build(rows, labels[rest]), index))
+        found.append(Half(estimate, size, rows, labels[rest], kernel, build(rows, labels[rest]), index))
     return found
 
 
@@ -125,7 +128,7 @@ def trial(half: Half, num_features: float, num_samples: int, optimizer: Optimize
     replicas = [
         losses(replica.problem, num_features, num_samples, optimizer, times) for replica in half.estimate.replicas
     ]
-    spread = np.std(replicas, axis=0, ddof=1)
+    spread = np.std(replicas, axis=0, ddof=1) * np.sqrt(1.0 + half.known / len(half.labels))
     return Trial(num_features, num_samples, np.asarray(times, float), samples, predicted, spread, half.index)
 
 
