@@ -20,7 +20,7 @@ from rfm.optimizers import Optimizer
 
 MODELS = ("project", "columns")
 ROWS = 1_200  # of a half that are trained and tested on, at most: a minute or so on two cores
-REPLICAS = 8
+REPLICAS = 4
 STABLE = 0.5  # learning rate of a check that takes steps, of 1/z_max; it is stable up to 2
 LEFT = 0.8  # of these, at most, are trained on
 
