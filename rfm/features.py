@@ -208,7 +208,8 @@ def sampled_rows(problem: Problem, num_samples: int, key: Array) -> Array:
 def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     # the labels of a population carry what its rows leave unexplained already
     known = 0.0 if problem.population is None else problem.population.unexplained
-    variance = jnp.maximum(jnp.asarray(problem.noise_var - known, float), 0.0)
+    # compared first: compilers fuse a share of both with the difference, whose rounding would be noise of its own
+    variance = jnp.where(problem.noise_var > known, jnp.asarray(problem.noise_var - known, float), 0.0)
     variance = variance * kinds_of_rows(problem, num_samples, key).noise
     return jnp.sqrt(variance) * normal(jax.random.fold_in(key, _NOISE), (num_samples,))
 

@@ -13,6 +13,7 @@ import rfm
 import theory
 from rfm.batches import draw_batch, solve_batch
 from rfm.from_data import estimate_features, estimate_kernel
+from rfm.optimizers import Optimizer
 from rfm.spectra import sums
 
 RNG = np.random.default_rng(7)
@@ -87,15 +88,21 @@ def test_predictions_are_those_of_the_population():
 @pytest.mark.parametrize(
     ("optimizer", "sizes", "law"),
     [
-        (rfm.GradientDescent(0.5), (20, 50), "gaussian"),
+        (rfm.SGD(0.05, 4), (20, 50), "gaussian"),
         (rfm.GradientFlow(), (50, 20), "relu"),
-        (rfm.GradientFlow(), (math.inf, 20), "relu"),
-        (rfm.SGD(0.05, 4), (20, math.inf), "gaussian"),
-        (rfm.Ridge(0.1), (20, math.inf), "gaussian"),
-        (rfm.Ridge(0.1), (20, 50), "relu"),
-        (rfm.Optax(optax.adam, {"learning_rate": 0.01}), (20, 50), "gaussian"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (rfm.GradientFlow(), (math.inf, 20), "relu"),
+                (rfm.GradientDescent(0.5), (20, 50), "relu"),
+                (rfm.SGD(0.05, 4), (20, math.inf), "gaussian"),
+                (rfm.Ridge(0.1), (20, math.inf), "gaussian"),
+                (rfm.Ridge(0.1), (20, 50), "relu"),
+                (rfm.Optax(optax.adam, {"learning_rate": 0.01}), (20, 50), "gaussian"),
+            )
+        ),
     ],
-    ids=lambda x: getattr(type(x), "__name__", x) if not isinstance(x, tuple | str) else str(x),
+    ids=lambda x: type(x).__name__ if isinstance(x, Optimizer) else str(x),
 )
 def test_outputs_share_their_draws(optimizer, sizes, law):
     """Training on three outputs is the sum of training on each with the same keys, of the average of two models too."""
@@ -109,7 +116,8 @@ def test_outputs_share_their_draws(optimizer, sizes, law):
     args |= dict(ensemble=2 if math.isfinite(sizes[0]) else 1)
     drawn, solved = draw_batch._cache_size(), solve_batch._cache_size()
     trained = rfm.simulate(together, **args)
-    assert (draw_batch._cache_size(), solve_batch._cache_size()) == (drawn + 1, solved + 1)
+    assert draw_batch._cache_size() <= drawn + 1  # not one an output
+    assert solve_batch._cache_size() == solved + 1
     of_each = [rfm.simulate(one, **args) for one in apart]
     # the noise is estimated from all outputs together, and that of each is a part of it
     gap = together.noise_var - sum(one.noise_var for one in apart)
