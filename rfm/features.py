@@ -14,7 +14,7 @@ from rfm.problem import Problem
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
 BLOCK = 2**14  # random numbers for SGD that one model draws at a time
 
-ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `from_data.KERNELS`
+ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `kernels.KERNELS`
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
 
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rfm import checks
+from rfm.kernels import KERNELS, centered, check_kernel, kernel_spectrum, resolved
 from rfm.problem import Array, Population, Problem
 from rfm.row_sizes import row_sizes, spread
 from rfm.rows import (
@@ -23,8 +24,6 @@ from rfm.rows import (
 from rfm.spectra import Estimate, Sample, estimate
 
 MEASURED = 1000  # rows that tell sizes, where not all are kept
-LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
-NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a kernel's
 
 
 def from_features(
@@ -68,9 +67,9 @@ def from_kernel(
     eigenvalues, or whose rank is below its rows though infinitely many modes are asked for.
     """
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
-    kernel = _check_kernel(kernel, center)
+    kernel = check_kernel(kernel)
     y = check_labels(labels, len(kernel), "kernel")
-    values, basis = _kernel_spectrum(kernel, center, num_modes)
+    values, basis = kernel_spectrum(kernel, center, num_modes)
     y = y - y.mean(0) if center else y
     modes = math.inf if num_modes is None else num_modes
     return _with_rows(basis * np.sqrt(values), y, noise_var, center, normalize, modes, np.ndim(labels) == 1)
@@ -96,7 +95,7 @@ def from_inputs(
         checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
     y = check_labels(labels, len(x), "inputs")
     y = y - y.mean(0) if center else y
-    kernel = _centered(KERNELS[activation](x @ x.T), center)
+    kernel = centered(KERNELS[activation](x @ x.T), center)
     values, basis = np.linalg.eigh(kernel)
     scale = math.sqrt(len(x) / values[-1]) if normalize else 1.0
     rows = basis[:, ::-1] * np.sqrt(values[::-1].clip(0.0))
@@ -118,7 +117,7 @@ def estimate_features(
     y = check_labels(labels, n)
     if d > n:
         kernel = kernel_of(features, center)
-        found = _resolved(*np.linalg.eigh(_centered(kernel, center)), n)
+        found = resolved(*np.linalg.eigh(centered(kernel, center)), n)
         return _estimate_kernel(kernel, found, y, center, normalize, d, replicas, seed)
     parts = moments(features, y, center, PARTS if replicas else 1, seed)
     whole = _sum(parts)
@@ -126,7 +125,7 @@ def estimate_features(
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MEASURED])
     x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in some])
     x = (x - (middle_row(features) + mean) if center else x) @ basis
-    own = y[some] - whole.y / n if center else y[some]
+    own = y[some] - y.mean(0) if center else y[some]
     sample = sample._replace(mixture=row_sizes(x, own, sample.eigenvalues, target, n))
     estimated = estimate(sample, float(sample.eigenvalues[0]) if normalize else 1.0)
     halves = _halves(PARTS, replicas, seed)
@@ -140,9 +139,9 @@ def estimate_kernel(
     replicas: int = 0, seed: int = 0,
 ) -> Estimate:  # fmt: skip
     """What `from_kernel` estimates, with its diagnostics and without rows. replicas, seed: see `estimate_features`."""
-    kernel = _check_kernel(kernel, center)
+    kernel = check_kernel(kernel)
     y = check_labels(labels, len(kernel), "kernel")
-    found = _kernel_spectrum(kernel, center, num_modes)
+    found = kernel_spectrum(kernel, center, num_modes)
     modes = math.inf if num_modes is None else num_modes
     return _estimate_kernel(kernel, found, y, center, normalize, modes, replicas, seed)
 
@@ -209,7 +208,7 @@ def _sample_of(m: Moments, center: bool, columns: float) -> tuple[Sample, np.nda
     if center:
         covariance = covariance - np.outer(mean, mean)
         cross, total = cross - np.outer(mean, m.y / n), total - np.sum((m.y / n) ** 2)
-    values, basis = _resolved(*np.linalg.eigh(covariance), max(n, len(covariance)))
+    values, basis = resolved(*np.linalg.eigh(covariance), max(n, len(covariance)))
     target = (basis.T @ cross) / values[:, None]
     size = n - center
     sample = Sample(values, values * np.sum(target**2, axis=1), float(total), size, _modes(len(values), size, columns))
@@ -223,8 +222,8 @@ def _estimate_kernel(kernel, spectrum, y, center, normalize, num_modes, replicas
         return _sample(values / len(y), basis, y - y.mean(0) if center else y, center, num_modes)
 
     def of_half(rows):
-        own = _centered(kernel[np.ix_(rows, rows)], center)
-        return sample_of(y[rows], *_resolved(*np.linalg.eigh(own), len(rows)))
+        own = centered(kernel[np.ix_(rows, rows)], center)
+        return sample_of(y[rows], *resolved(*np.linalg.eigh(own), len(rows)))
 
     values, basis = spectrum
     sample = sample_of(y, values, basis)
@@ -244,66 +243,3 @@ def _with_replicas(estimated: Estimate, samples: Sequence[Sample]) -> Estimate:
 def _halves(parts: int, count: int, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [rng.permutation(parts)[: parts // 2] for _ in range(count)]
-
-
-def _check_kernel(kernel: Array, center: bool) -> np.ndarray:
-    try:
-        k = np.asarray(kernel, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("kernel", "numeric", kernel)
-    if k.ndim != 2 or k.shape[0] != k.shape[1] or len(k) < 2:
-        checks.fail("kernel", "a square matrix (n, n) of at least two inputs", k.shape)
-    if not np.all(np.isfinite(k)):
-        row, column = np.argwhere(~np.isfinite(k))[0]
-        checks.fail("kernel", "finite", f"an array with NaN or infinity, first in row {row}, column {column}")
-    off = np.abs(k - k.T)
-    if off.max() > NEGATIVE * np.abs(k).max():
-        row, column = np.unravel_index(off.argmax(), off.shape)
-        checks.fail("kernel", "symmetric", f"{k[row, column]:.6g} at ({row}, {column}) and {k[column, row]:.6g} across")
-    return 0.5 * (k + k.T)
-
-
-def _kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; refuses what is none."""
-    values, basis = np.linalg.eigh(_centered(kernel, center))
-    if values[0] < -NEGATIVE * np.abs(values).max():
-        checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
-    if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
-        checks.fail("kernel", "of non-zero variance", "constant" if center else "zero")
-    values, basis = _resolved(values, basis, len(kernel))
-    rank = len(values)
-    if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
-        allowed = f"of full rank, or num_modes={rank} (features of finitely many modes, or inputs that repeat)"
-        checks.fail("kernel", allowed, f"of rank {rank} for {len(kernel)} inputs")
-    if num_modes is not None:
-        num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
-        if num_modes < rank:
-            checks.fail("num_modes", f"at least the rank of the kernel, {rank}", num_modes)
-    return values, basis
-
-
-def _resolved(values: np.ndarray, basis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of increasing eigenvalues those above rounding of the largest one, decreasing, and their vectors."""
-    keep = values > max(values[-1], 0.0) * size * np.finfo(float).eps
-    if not keep.any():
-        checks.fail("features", "of non-zero variance", "constant")
-    return values[keep][::-1], basis[:, keep][:, ::-1]
-
-
-def _centered(kernel: np.ndarray, center: bool) -> np.ndarray:
-    return kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean() if center else kernel
-
-
-def _arc_cosine(gram: np.ndarray) -> np.ndarray:
-    norm = np.sqrt(np.diag(gram))
-    size = np.outer(norm, norm)
-    cosine = np.clip(gram / np.where(size > 0, size, 1.0), -1.0, 1.0)
-    return size / (2 * np.pi) * (np.sqrt(1 - cosine**2) + (np.pi - np.arccos(cosine)) * cosine)
-
-
-def _arcsine(gram: np.ndarray) -> np.ndarray:
-    size = 1 + 2 * np.diag(gram)
-    return 2 / np.pi * np.arcsin(2 * gram / np.sqrt(np.outer(size, size)))
-
-
-KERNELS = {"relu": _arc_cosine, "erf": _arcsine}

@@ -25,7 +25,7 @@ import numpy as np
 from jax import Array, lax
 
 from rfm import checks
-from rfm.from_data import KERNELS
+from rfm.kernels import KERNELS
 from rfm.pytree import pytree, static
 
 PARAMETRIZATIONS = ("standard", "ntk", "mup")

@@ -10,6 +10,7 @@ from numpy.linalg import inv
 
 import rfm
 import theory
+from rfm.from_data import estimate_features
 from rfm.problem import ScaleMixture
 from rfm.row_sizes import row_sizes
 
@@ -196,6 +197,18 @@ def test_sizes_and_their_noise_are_told_from_leverages(power):
     np.testing.assert_allclose(found.sizes, order / order.mean(), rtol=0.12)
     slope = np.polyfit(np.log(found.sizes), np.log(found.noise), 1)[0]
     assert abs(slope - power) < 0.2
+
+
+@pytest.mark.parametrize("d", [100, 900])
+def test_means_and_streams_change_nothing(d):
+    """Rows in memory, moments of rows and kernels, of features and labels with means."""
+    x, y, _ = drawn(600, d, -0.8)
+    told = [rfm.from_features(x, y).mixture, estimate_features(x + 3.0, y + 100.0).problem.mixture]
+    told += [estimate_features(x, y).problem.mixture]
+    for mixture in told[1:]:
+        np.testing.assert_allclose(mixture.sizes, told[0].sizes, rtol=1e-6)
+        np.testing.assert_allclose(mixture.noise, told[0].noise, rtol=1e-6)
+    assert told[0].noise[0] > 1.5 * told[0].noise[-1]
 
 
 def test_equal_rows_have_no_sizes():

@@ -6,7 +6,8 @@ factor for all. With x = df1/P and the response R1 = E tau/(1 + tau delta), x = 
     1 = E tau/(R1 + tau x),   sample mu responds by r_mu = R1 q_mu,  q_mu = 1/(R1 + tau_mu x),
 
 which is R1 = 1 - x, q = 1 for rows of equal size. Of two points s, s' the averages over rows that enter are those of
-`RowSums`. Source: El Karoui 2009 (Ann. Appl. Probab. 19) for the resolvent of such rows; the two-point function: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092) with a response for every row.
+`RowSums`. Source: El Karoui 2009 (Ann. Appl. Probab. 19) for the resolvent of such rows; the two-point function:
+Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092) with a response for every row.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,74 @@
+"""Kernel matrices: those of random layers, what passes for one, and their spectrum."""
+
+import numpy as np
+
+from rfm import checks
+from rfm.problem import Array
+
+LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
+NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a kernel's
+
+
+def check_kernel(kernel: Array) -> np.ndarray:
+    """A kernel in float64; ValueError unless it is square, finite and symmetric."""
+    try:
+        k = np.asarray(kernel, np.float64)
+    except (TypeError, ValueError):
+        checks.fail("kernel", "numeric", kernel)
+    if k.ndim != 2 or k.shape[0] != k.shape[1] or len(k) < 2:
+        checks.fail("kernel", "a square matrix (n, n) of at least two inputs", k.shape)
+    if not np.all(np.isfinite(k)):
+        row, column = np.argwhere(~np.isfinite(k))[0]
+        checks.fail("kernel", "finite", f"an array with NaN or infinity, first in row {row}, column {column}")
+    off = np.abs(k - k.T)
+    if off.max() > NEGATIVE * np.abs(k).max():
+        row, column = np.unravel_index(off.argmax(), off.shape)
+        checks.fail("kernel", "symmetric", f"{k[row, column]:.6g} at ({row}, {column}) and {k[column, row]:.6g} across")
+    return 0.5 * (k + k.T)
+
+
+def kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; refuses what is none."""
+    values, basis = np.linalg.eigh(centered(kernel, center))
+    if values[0] < -NEGATIVE * np.abs(values).max():
+        checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
+    if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
+        checks.fail("kernel", "of non-zero variance", "constant" if center else "zero")
+    values, basis = resolved(values, basis, len(kernel))
+    rank = len(values)
+    if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
+        allowed = f"of full rank, or num_modes={rank} (features of finitely many modes, or inputs that repeat)"
+        checks.fail("kernel", allowed, f"of rank {rank} for {len(kernel)} inputs")
+    if num_modes is not None:
+        num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
+        if num_modes < rank:
+            checks.fail("num_modes", f"at least the rank of the kernel, {rank}", num_modes)
+    return values, basis
+
+
+def resolved(values: np.ndarray, basis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of increasing eigenvalues those above rounding of the largest one, decreasing, and their vectors."""
+    keep = values > max(values[-1], 0.0) * size * np.finfo(float).eps
+    if not keep.any():
+        checks.fail("features", "of non-zero variance", "constant")
+    return values[keep][::-1], basis[:, keep][:, ::-1]
+
+
+def centered(kernel: np.ndarray, center: bool) -> np.ndarray:
+    """The kernel of features less their means, where `center`."""
+    return kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean() if center else kernel
+
+
+def _arc_cosine(gram: np.ndarray) -> np.ndarray:
+    norm = np.sqrt(np.diag(gram))
+    size = np.outer(norm, norm)
+    cosine = np.clip(gram / np.where(size > 0, size, 1.0), -1.0, 1.0)
+    return size / (2 * np.pi) * (np.sqrt(1 - cosine**2) + (np.pi - np.arccos(cosine)) * cosine)
+
+
+def _arcsine(gram: np.ndarray) -> np.ndarray:
+    size = 1 + 2 * np.diag(gram)
+    return 2 / np.pi * np.arcsin(2 * gram / np.sqrt(np.outer(size, size)))
+
+
+KERNELS = {"relu": _arc_cosine, "erf": _arcsine}
