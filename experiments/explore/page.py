@@ -278,6 +278,8 @@ class Page:
         except ValueError as error:
             self._later(wanted, self._refuse, str(error))
         except Exception as error:
+            if wanted != self._wanted:  # a page that was closed meanwhile has no document any more
+                return
             logging.getLogger(__name__).exception("a job of the page failed")
             self._later(wanted, self._refuse, f"{type(error).__name__}: {error}")
 
