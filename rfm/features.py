@@ -174,9 +174,9 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: Array) -> 
         # the last chunk runs over the end: slice from a padded matrix
         padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
         return lax.dynamic_slice_in_dim(padded, index * length, length, 1)[sampled_rows(problem, p, key)], w
-    rows = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
+    root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
-    return normal(key, (p, length)) * jnp.sqrt(lam) * rows, w
+    return normal(key, (p, length)) * jnp.sqrt(lam) * root, w
 
 
 class Kinds(NamedTuple):

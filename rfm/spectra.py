@@ -65,7 +65,8 @@ class Estimate:
     beyond them a power law. a, b: exponents of lambda_k w_k^2 ~ k^-a and lambda_k ~ k^-b over `window` (modes).
     noise_var: that of the labels, all outputs. replicas: the same of random halves of the rows, without replacement: a
     statistic of halves has about its mean the variance that the statistic has on all rows.
-    spread: how much the size of rows varies beyond what it does for Gaussian rows, relative; the theory is for 0.
+    spread: how much the size of rows varies beyond what it does for Gaussian rows, relative; the theory knows sizes
+    (`sample.mixture`), but takes small and large rows for the same otherwise.
     """
 
     problem: Problem

@@ -242,7 +242,7 @@ def test_help_tells_every_default(capsys):
         assert stop.value.code == 0
         text = capsys.readouterr().out
         # a page and a fit compute what they are asked for
-        assert ("--quick" in text) == (command not in ("explore", "fit"))
+        assert ("[--quick]" in text) == (command not in ("explore", "fit"))
         assert "None" not in text
 
 

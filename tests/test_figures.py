@@ -27,7 +27,7 @@ from experiments.plotting import new_figure
 from experiments.rows import Script, Shown
 
 # those that compile for less than 20 s; .ci/run runs all of them, by the command
-QUICK = ("S2-T3", "S3-dual", "S3-noise")
+QUICK = ("S3-noise",)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_phases_of_one_pass_sgd(name):
     np.testing.assert_allclose(found.lr, lr * found.num_features ** scaling.get("lr_exponent", 0.0))
 
 
+@pytest.mark.slow
 def test_the_formula_of_another_phase_is_missed():
     """Negative control: III's constant lr with II's exponent, and the other way round."""
     for point, other in (((1.0, 2.0), (1.25, 0.75)), ((0.75, 0.25), (0.75, 2.0))):

@@ -83,7 +83,7 @@ def test_ridge_regression_on_drawn_rows(num_samples, ridge):
         assert abs(np.mean(samples) - value) < 4 * stderr + 1.5 / num_samples * value + 1e-20
 
 
-@pytest.mark.parametrize(("num_features", "num_samples"), [(60, 120), (240, 100), (np.inf, 100), (100, np.inf)])
+@pytest.mark.parametrize(("num_features", "num_samples"), [(60, 120), (np.inf, 100)])
 def test_simulator_draws_such_rows(num_features, num_samples):
     sizes = dict(num_features=num_features, num_samples=num_samples, times=rfm.log_times(1, 1e4, 8))
     found = theory.predict(PROBLEM, optimizer=FLOW, **sizes)
@@ -91,12 +91,6 @@ def test_simulator_draws_such_rows(num_features, num_samples):
     stderr = drawn.risk.std(0, ddof=1) / np.sqrt(80)
     smaller = min(num_features, num_samples)
     assert np.all(np.abs(drawn.risk.mean(0) - found.risk) < 4 * stderr + 1.5 / smaller * found.risk)
-    steps = dict(sizes, times=np.array([0, 3, 30]), optimizer=rfm.GradientDescent(0.4))
-    if np.isfinite(num_features):
-        one, other = (
-            f(PROBLEM, keys=jax.random.split(jax.random.key(1), 2), **steps) for f in (rfm.simulate, rfm.exact)
-        )
-        np.testing.assert_allclose(one.risk, other.risk, rtol=1e-9)
 
 
 def test_equal_sizes_are_the_problem_without():
@@ -129,20 +123,16 @@ def test_more_rows_than_modes_and_the_edge():
     assert edge > 1.1 * theory.largest_curvature(rfm.white(30), num_features=np.inf, num_samples=120)
 
 
-def test_gradients_and_vmap_go_through():
-    def risk(noise_var, num_samples):
-        problem = dataclasses.replace(PROBLEM, noise_var=noise_var)
-        return theory.predict(
-            problem, num_features=50, num_samples=num_samples, optimizer=FLOW, times=jnp.array([30.0])
-        ).risk[0]
+STATIC, LATE = dict(optimizer=rfm.Ridge(1e-3)), dict(optimizer=FLOW, times=np.array([30.0]))
 
-    for argument in (0, 1):
-        at = [0.1, 40.0]
-        slope, step = jax.grad(risk, argument)(*at), 1e-4 * at[argument]
-        up, down = (risk(*(x + sign * step * (i == argument) for i, x in enumerate(at))) for sign in (1, -1))
-        np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-6)
-    many = jax.vmap(risk, (None, 0))(0.1, jnp.array([20.0, 40.0, 80.0]))
-    np.testing.assert_allclose(many[1], risk(0.1, 40.0), rtol=1e-12)
+
+@pytest.mark.parametrize("how", [STATIC, pytest.param(LATE, marks=pytest.mark.slow)])
+def test_gradients_and_vmap_go_through(how):
+    def risk(num_samples):
+        return theory.predict(PROBLEM, num_features=50, num_samples=num_samples, **how).risk[0]
+
+    np.testing.assert_allclose(jax.grad(risk)(40.0), (risk(40.004) - risk(39.996)) / 0.008, rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(risk)(jnp.array([20.0, 40.0, 80.0]))[1], risk(40.0), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def direct_sums(a, b, num_modes, kappa, start=1):
 def compressed_sums(a, b, num_modes, kappa):
     """The same through the nodes of the theory."""
     modes = problem_modes(rfm.power_law(a, b, num_modes), DEPTH)
-    lam, count, power = (np.asarray(x) for x in modes)
+    lam, count, power = (np.asarray(x) for x in modes[:3])
     r = 1 / (kappa[:, None] + lam)
     weighted = count * lam
     sums = [r @ weighted, r**2 @ (weighted * lam), r**2 @ weighted, r**2 @ power, r**2 @ (power * lam)]
