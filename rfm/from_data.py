@@ -161,7 +161,11 @@ def _with_rows(x, y, noise_var, center, normalize, num_modes, single: bool) -> P
     sample = _sample(values, basis, y, center, _modes(len(values), len(x) - center, num_modes))
     estimated = estimate(sample, scale).problem
     population = _population(values / scale, basis, y[:, 0] if single else y, estimated.noise_var)
-    return dataclasses.replace(estimated, noise_var=estimated.noise_var + noise_var, population=population)
+    total, mixture = estimated.noise_var + noise_var, estimated.mixture
+    if mixture is not None and noise_var:  # fresh noise is the same for rows of all sizes
+        noise = (estimated.noise_var * mixture.noise + noise_var) / total
+        mixture = dataclasses.replace(mixture, noise=noise)
+    return dataclasses.replace(estimated, noise_var=total, population=population, mixture=mixture)
 
 
 def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

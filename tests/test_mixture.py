@@ -199,6 +199,9 @@ def test_means_and_streams_change_nothing(d):
         np.testing.assert_allclose(mixture.sizes, told[0].sizes, rtol=1e-6)
         np.testing.assert_allclose(mixture.noise, told[0].noise, rtol=1e-6)
     assert told[0].noise[0] > 1.5 * told[0].noise[-1]
+    fresh = rfm.from_features(x, y, noise_var=1e3)  # the same for all rows, beside what was found
+    np.testing.assert_allclose(fresh.mixture.noise, 1.0, rtol=1e-2)
+    np.testing.assert_allclose(fresh.mixture.sizes, told[0].sizes)
 
 
 def test_equal_rows_have_no_sizes():
