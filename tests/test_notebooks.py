@@ -55,6 +55,16 @@ def test_smoke_sets_the_same_names(path):
             assert _assigned(cell.metadata["smoke"]) == _assigned(cell.source)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_imports_is_there(path):
+    """Of this project: the long ones are run rarely."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    lines = [line for cell in cells for line in cell.splitlines() if line.startswith("from ")]
+    for node in ast.parse("\n".join(lines)).body:
+        if node.module.split(".")[0] in ("rfm", "theory", "experiments"):
+            exec(ast.unparse(node), {})
+
+
 def _assigned(source: str) -> set[str]:
     targets = [t for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
     return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
