@@ -159,7 +159,7 @@ def _with_rows(x, y, noise_var, center, normalize, num_modes, single: bool) -> P
     values, basis = _directions(x)
     scale = values[0] if normalize else 1.0
     sample = _sample(values, basis, y, center, _modes(len(values), len(x) - center, num_modes))
-    estimated = estimate(sample, scale).problem
+    estimated = estimate(_with_sizes(sample, basis, y), scale).problem
     population = _population(values / scale, basis, y[:, 0] if single else y, estimated.noise_var)
     total, mixture = estimated.noise_var + noise_var, estimated.mixture
     if mixture is not None and noise_var:  # fresh noise is the same for rows of all sizes
@@ -186,11 +186,16 @@ def _population(eigenvalues: np.ndarray, basis: np.ndarray, y: np.ndarray, unexp
 
 def _sample(eigenvalues: np.ndarray, basis: np.ndarray, y: np.ndarray, center: bool, num_modes: float) -> Sample:
     """Of eigenvectors (n, r) of x x^T/n, and labels (n, K) less their means where `center`."""
-    n, learned = len(y), basis.T @ y  # (r, K)
-    rows, target = basis * np.sqrt(n * eigenvalues), learned / np.sqrt(n * eigenvalues)[:, None]
-    mixture = row_sizes(rows, y, eigenvalues, target, n)
-    power = np.sum(learned**2, axis=1) / n
-    return Sample(eigenvalues, power, float(np.sum(y**2) / n), n - center, num_modes, mixture)
+    n = len(y)
+    power = np.sum((basis.T @ y) ** 2, axis=1) / n
+    return Sample(eigenvalues, power, float(np.sum(y**2) / n), n - center, num_modes)
+
+
+def _with_sizes(sample: Sample, basis: np.ndarray, y: np.ndarray) -> Sample:
+    """The same with the sizes of all its rows; replicas from halves have those of the whole."""
+    root = np.sqrt(len(y) * sample.eigenvalues)
+    target = (basis.T @ y) / root[:, None]
+    return sample._replace(mixture=row_sizes(basis * root, y, sample.eigenvalues, target, len(y)))
 
 
 def _sum(parts: Sequence[Moments]) -> Moments:
@@ -230,7 +235,7 @@ def _estimate_kernel(kernel, spectrum, y, center, normalize, num_modes, replicas
         return sample_of(y[rows], *resolved(*np.linalg.eigh(own), len(rows)))
 
     values, basis = spectrum
-    sample = sample_of(y, values, basis)
+    sample = _with_sizes(sample_of(y, values, basis), basis, y - y.mean(0) if center else y)
     estimated = estimate(sample, float(sample.eigenvalues[0]) if normalize else 1.0)
     estimated = dataclasses.replace(estimated, spread=spread(basis * np.sqrt(values), sample.eigenvalues))
     rng = np.random.default_rng(seed)
