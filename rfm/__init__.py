@@ -4,16 +4,18 @@
 arguments and gives the closed form. The convention of risk is stated in `rfm.problem`.
 """
 
-from rfm import datasets as datasets
-from rfm import files as files
-from rfm import network_features as network_features
 from rfm.curve import Curve, log_times
-from rfm.exact import exact
-from rfm.from_data import from_features, from_inputs, from_kernel
+from rfm.data import datasets as datasets
+from rfm.data import files as files
+from rfm.data import from_data as from_data
+from rfm.data.from_data import from_features, from_inputs, from_kernel
+from rfm.engine.exact_solution import exact
+from rfm.engine.simulation import simulate
+from rfm.networks import features as network_features  # noqa: F401
 from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
 from rfm.problem import Problem, power_law, white
-from rfm.simulate import simulate
-from rfm.sweep import Sweep, sweep
+from rfm.sweeps.result import Sweep
+from rfm.sweeps.sweeping import sweep
 
 __version__ = "0.1.0"
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rfm import checks
-from rfm.pytree import pytree, static
+from rfm.pytrees import pytree, static
 
 MONTE_CARLO = "Monte Carlo"  # a training run with its steps taken
 EXACT = "exact given the draw"  # random features and data, dynamics solved exactly

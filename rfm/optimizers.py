@@ -19,7 +19,7 @@ from jax import Array, lax
 
 from rfm import checks
 from rfm.precision import is_traced
-from rfm.pytree import pytree, static
+from rfm.pytrees import pytree, static
 from rfm.steps import Schedule, tabulate, take_steps
 
 POWERS = 50  # binary digits of the number of steps

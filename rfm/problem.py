@@ -17,7 +17,7 @@ import numpy as np
 
 from rfm import checks
 from rfm.precision import is_traced
-from rfm.pytree import pytree, static
+from rfm.pytrees import pytree, static
 
 WHOLE = 512  # power laws up to this many modes are kept as arrays
 HEAD = 128  # longer ones keep this many and state the rest by formula

@@ -32,7 +32,7 @@ def main() -> None:
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", args.devices)
     if args.process:
-        from rfm import processes
+        from rfm.sweeps import processes
 
         index, port = args.process.split(":")
         processes.HEARTBEAT = 10
@@ -45,7 +45,7 @@ def main() -> None:
         np.testing.assert_allclose(shared.risk, own.risk, rtol=1e-11)
         np.testing.assert_allclose(shared.train_loss, own.train_loss, rtol=1e-11)
 
-    from rfm import store
+    from rfm.sweeps import store
 
     write, done = store.write, []
 

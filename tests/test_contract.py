@@ -156,8 +156,9 @@ def test_a_seed_does_not_depend_on_its_neighbours(row):
 @each_row
 def test_batches_of_seeds_do_not_change_the_numbers(row, monkeypatch):
     """Memory for two seeds at a time: three seeds come in two batches, the last one padded."""
-    import rfm.run as host
-    from rfm import batches, devices
+    from rfm import devices
+    from rfm.engine import batches
+    from rfm.engine import driver as host
 
     whole = run(rfm.simulate, row, KEYS[:3])
     plan = batches.Plan(batches.Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
@@ -297,7 +298,7 @@ def test_wrong_runs(optimizer, sizes, argument):
 
 def test_numbers_of_a_transformation_compile_once():
     """A sweep over the numbers of Optax, or of any spec, is one compilation."""
-    from rfm import batches
+    from rfm.engine import batches
 
     before = batches.solve_batch._cache_size()
     for lr in (0.01, 0.02, 0.03):

@@ -9,7 +9,7 @@ from problems import INF
 
 import rfm
 import theory
-from rfm.features import Setting, data_chunk, draw, feature_chunk, member_keys
+from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys
 
 PROBLEM = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
 KEYS = jax.random.split(jax.random.key(21), 120)

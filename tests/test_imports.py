@@ -10,81 +10,133 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rfm", "theory", "experiments")
 
+# the rooms of the house: a module is in the room with the longest matching name; packages are named by their folder
+GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices")
+STATEMENT = ("rfm.problem", "rfm.optimizers", "rfm.steps", "rfm.curve", "rfm.grid")
+FRONT = ("theory._predict", "theory._sweep", "theory.optimal", "theory.stopping")
+ROOMS = {
+    **dict.fromkeys(GROUND, "ground"),
+    **dict.fromkeys(STATEMENT, "statement"),
+    **dict.fromkeys(FRONT, "theory front"),
+    **{f"rfm.{room}": room for room in ("engine", "sweeps", "data", "networks")},
+    **dict.fromkeys(("rfm.sweeps.result", "rfm.sweeps.store"), "result"),
+    "rfm": "rfm",
+    "theory": "equations",
+    **{f"experiments.{room}": room for room in (
+        "compare", "output", "fit", "forecast", "papers", "explore", "benchmarks", "commands",
+    )},
+    "experiments.cli": "cli",
+    "experiments": "experiments",
+}  # fmt: skip
+BASE = {"ground", "statement"}
+RFM = BASE | {"rfm", "engine", "sweeps", "result", "data", "networks"}
+THEORY = {"theory", "equations", "theory front"}
+# room: the rooms that it may import beside itself
+DIRECTIONS = {
+    "ground": set(),
+    "statement": {"ground"},
+    "data": BASE,
+    "networks": BASE | {"data"},
+    "engine": BASE,
+    "result": BASE,
+    "sweeps": BASE | {"engine", "result"},
+    "rfm": RFM,
+    "equations": set(),
+    "theory front": BASE | {"equations", "result"},
+    "theory": THEORY,
+    "compare": RFM | THEORY,
+    "output": RFM | THEORY | {"compare"},
+    **{room: RFM | THEORY | {"compare", "output"} for room in ("fit", "forecast", "papers", "explore", "benchmarks")},
+    "commands": RFM | THEORY | {"compare", "output", "fit", "forecast", "papers", "explore", "benchmarks"},
+    "cli": {"ground", "rfm", "commands"},
+    "experiments": set(),
+}
+
 
 def imports_of(source, package):
     """Full dotted names that a module imports, as a set; relative imports resolved against its package."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             parent = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parent, *([node.module] if node.module else [])])
-            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return found
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names
 
 
 def attributes_of(source):
     """Dotted attribute chains such as jax.core.Tracer."""
-    found = set()
+    chains = set()
     for node in ast.walk(ast.parse(source)):
         parts = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
             node = node.value
         if parts and isinstance(node, ast.Name):
-            found.add(".".join([node.id, *reversed(parts)]))
-    return found
+            chains.add(".".join([node.id, *reversed(parts)]))
+    return chains
 
 
 def modules(package):
     return sorted((ROOT / package).rglob("*.py"))
 
 
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def package_of(path):
+    return ".".join(path.relative_to(ROOT).parts[:-1])
+
+
 def imported(path):
-    return imports_of(path.read_text(), ".".join(path.relative_to(ROOT).parts[:-1]))
+    return imports_of(path.read_text(), package_of(path))
 
 
 def reaches(names, target):
     return {name for name in names if name == target or name.startswith(target + ".")}
 
 
-every_module = pytest.mark.parametrize(
-    "path", [p for package in PACKAGES for p in modules(package)], ids=lambda p: str(p.relative_to(ROOT))
-)
+def room_of(name):
+    """The room that a dotted name is in, None for names that are not ours; a package is a room of its own."""
+    if name in PACKAGES:
+        return name
+    parts = name.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((ROOMS[prefix] for prefix in prefixes if prefix in ROOMS), None)
 
 
-def test_there_are_modules_to_check():
-    assert len(modules("rfm")) > 5
-    assert len(modules("theory")) > 5
+def trespasses(room, names):
+    """The imports that a module of a room may not make. Naming a package is naming what is imported from it."""
+    whole = {name for name in names if any(other.startswith(name + ".") for other in names)}
+    rooms = {name: room_of(name) for name in names - whole}
+    return {name: other for name, other in rooms.items() if other not in (None, room) and other not in DIRECTIONS[room]}
 
 
-@every_module
-def test_import_direction(path):
-    """rfm knows neither theory nor experiments; theory's equations know no rfm; experiments is the top."""
-    package, names = path.relative_to(ROOT).parts[0], imported(path)
-    forbidden = {"rfm": ("theory", "experiments"), "theory": ("experiments",), "experiments": ()}[package]
-    for target in forbidden:
-        assert not reaches(names, target)
-    if package == "theory" and path.name not in ("predict.py", "optimal.py", "stopping.py", "sweep.py"):
-        assert not reaches(names, "rfm")
-    assert not reaches(names, "tests")
+def test_import_directions():
+    """Every import of every module goes along an arrow of DIRECTIONS."""
+    paths = [path for package in PACKAGES for path in modules(package)]
+    assert len(paths) > 100
+    wrong = {module_name(path): trespasses(room_of(module_name(path)), imported(path)) for path in paths}
+    assert not {name: names for name, names in wrong.items() if names}
 
 
-@every_module
-def test_matplotlib_only_in_experiments(path):
-    if path.relative_to(ROOT).parts[0] != "experiments":
-        assert not reaches(imported(path), "matplotlib")
+def test_matplotlib_only_in_experiments():
+    paths = [path for package in ("rfm", "theory") for path in modules(package)]
+    assert not [path for path in paths if reaches(imported(path), "matplotlib")]
 
 
-@every_module
-def test_no_private_jax(path):
-    names = imported(path) | attributes_of(path.read_text())
-    for name in names:
-        if name.split(".")[0] in ("jax", "jaxlib", "lax", "jnp"):
-            assert not any(part.startswith("_") and not part.startswith("__") for part in name.split(".")), name
-            assert not reaches({name}, "jax.interpreters"), name
-            assert not reaches({name}, "jaxlib"), name
+def test_no_private_jax():
+    for path in (path for package in PACKAGES for path in modules(package)):
+        for name in imported(path) | attributes_of(path.read_text()):
+            if name.split(".")[0] in ("jax", "jaxlib", "lax", "jnp"):
+                private = [part for part in name.split(".") if part.startswith("_") and not part.startswith("__")]
+                assert not private, (path, name)
+                assert not reaches({name}, "jax.interpreters"), (path, name)
+                assert not reaches({name}, "jaxlib"), (path, name)
 
 
 def test_the_theory_sees_no_random_number():
@@ -101,6 +153,16 @@ def test_nothing_else_imports_experiments():
         if top in allowed or top.startswith(".") or top in ("build", "dist"):
             continue
         assert not reaches(imported(path), "experiments"), path
+
+
+def test_no_module_has_the_name_of_a_function():
+    """`import theory.predict` must be no surprise: no module is called as a function of its own or of its package."""
+    for path in (path for package in PACKAGES for path in modules(package) if path.stem != "__init__"):
+        defined = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+        assert path.stem not in defined, path
+    for package in ("rfm", "theory"):
+        exported = set(__import__(package).__all__)
+        assert not exported & {path.stem for path in modules(package)}, package
 
 
 def test_oracles_import_nothing_of_ours():
@@ -125,8 +187,25 @@ def test_the_parser_sees(source, package, target):
     assert reaches(imports_of(source, package), target)
 
 
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("engine", "import theory"),
+        ("equations", "from rfm.problem import Problem"),
+        ("theory front", "from rfm.engine.batches import Plan"),
+        ("theory front", "from rfm import simulate"),
+        ("statement", "from rfm.data import rows"),
+        ("fit", "from experiments.forecast.laws import Plan"),
+        ("compare", "from experiments.output import plotting"),
+    ],
+)
+def test_the_table_refuses(room, source):
+    """Negative control."""
+    assert trespasses(room, imports_of(source, ""))
+
+
 def test_import_leaves_the_interpreter_as_it_was():
-    """No JAX setting changes, and nothing heavy that is not needed is loaded."""
+    """No JAX setting changes, and nothing heavy that is not needed is loaded; theory needs no simulator."""
     script = """
 import sys
 import jax

@@ -9,7 +9,7 @@ from problems import INF
 
 import rfm
 import theory
-from rfm.features import Setting, data_chunk, draw, feature_chunk, member_keys, num_chunks
+from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys, num_chunks
 
 KEYS = jax.random.split(jax.random.key(7), 3)
 STEPS = np.array([0, 1, 2, 10, 117, 1000])

@@ -13,7 +13,7 @@ import pytest
 
 import rfm
 import theory
-from rfm.features import Setting, data_chunk, feature_chunk, member_keys
+from rfm.engine.features import Setting, data_chunk, feature_chunk, member_keys
 
 A, B, MODES, LR, STEPS, SEEDS = 2.5, 1.5, 60, 0.25, 4, 1200
 SIZES = np.array([100, 200, 400, 800])  # N; P = 2 N

@@ -15,10 +15,10 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
+from theory._predict import Decomposition, decompose, largest_curvature, predict
+from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
-from theory.predict import Decomposition, decompose, largest_curvature, predict
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
-from theory.sweep import sweep
 
 __all__ = [
     "BestRidge",

@@ -13,7 +13,7 @@ from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
 from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
-from theory.predict import evaluate, most_nodes, predict
+from theory._predict import evaluate, most_nodes, predict
 
 LOOK = 16  # sizes that find the basin of the minimum
 COARSE = 64  # contour nodes until it is found; good to 1e-5

@@ -14,8 +14,8 @@ from rfm import checks
 from rfm.optimizers import Optimizer, Ridge
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem
+from theory._predict import check_arguments, evaluate, predict
 from theory.contour import NODES
-from theory.predict import check_arguments, evaluate, predict
 
 ROUNDING = 1e-8  # a gain below this is the error of the theory
 POINTS = 96  # times of one look; three looks narrow 10 decades down to 1e-4 of the time, 1e-8 of the risk

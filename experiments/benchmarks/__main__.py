@@ -7,9 +7,9 @@ import argparse
 
 import jax
 
-from experiments import reports
 from experiments.benchmarks import growth, ratios
 from experiments.benchmarks.timing import busy, rates
+from experiments.output import files as reports
 
 COLUMNS = ("numpy", "scikit-learn", "floor", "floor with random numbers")
 

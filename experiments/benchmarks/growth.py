@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments import plotting
 from experiments.benchmarks.timing import best_of
-from experiments.fits import log_slope
+from experiments.compare.windows import log_slope
+from experiments.output import plotting
 
 KEYS = jax.random.split(jax.random.key(0), 64)
 LABELS = {"N": "model size $N = P$", "M": "modes $M$", "T": "steps, or times of a curve", "S": "seeds $S$"}

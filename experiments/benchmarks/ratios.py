@@ -13,10 +13,10 @@ import rfm
 import theory
 from experiments.benchmarks import plain
 from experiments.benchmarks.timing import Rates, best_of, fresh
-from rfm import groups
+from rfm.sweeps import groups
+from theory._predict import problem_modes
 from theory.contour import NODES
 from theory.fixed_point import HALVINGS, NEWTON_STEPS, POLISH_STEPS
-from theory.predict import problem_modes
 
 PEAK = """
 import jax, resource, sys

@@ -8,11 +8,14 @@ import numpy as np
 from tqdm import tqdm
 
 import rfm
-from experiments import algorithms, plotting, reports
-from experiments.compare import Scan, check, scan_size, scan_time
-from experiments.fits import Fit, fit_exponent, power_law_exponents
-from rfm import checks, datasets
-from rfm.features import ACTIVATIONS, FEATURES
+from experiments.compare import algorithms
+from experiments.compare.scans import Scan, check, scan_size, scan_time
+from experiments.compare.windows import Fit, fit_exponent, power_law_exponents
+from experiments.output import files as reports
+from experiments.output import plotting
+from rfm import checks
+from rfm.data import datasets
+from rfm.engine.features import ACTIVATIONS, FEATURES
 from theory import exponents
 
 SIZES = (8, 16, 32, 64, 128, 256)

@@ -9,8 +9,10 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments import algorithms, plotting, reports
-from experiments.compare import AXES, Scan, check, scan_size, scan_time
+from experiments.compare import algorithms
+from experiments.compare.scans import AXES, Scan, check, scan_size, scan_time
+from experiments.output import files as reports
+from experiments.output import plotting
 
 PARTS = ("bias", "features", "data", "interaction", "noise")
 LABELS = ("squared bias", "variance of features", "variance of data", "interaction", "label noise")

@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments import plotting, reports
-from experiments.compare import standard_error
+from experiments.compare.scans import standard_error
+from experiments.output import files as reports
+from experiments.output import plotting
 
 LATE = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one

@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments import plotting, reports
-from experiments.compare import Scan, scan_size, scan_time
-from experiments.fits import Fit, fit_exponent
-from experiments.laws import Law, laws
+from experiments.compare.laws import Law
+from experiments.compare.scans import Scan, scan_size, scan_time
+from experiments.compare.windows import Fit, fit_exponent
+from experiments.output import files as reports
+from experiments.output import plotting
 from rfm import checks
 
 CLOSE = 0.01  # exponents that differ by less are the same
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     folder = reports.open_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
-    found = laws(args.a, args.b)
+    found = all_laws(args.a, args.b)
     sizes = SIZES[:3] if args.quick else SIZES
     runs = 1 + 2 * len(sizes) if args.simulate else 0
     with tqdm(total=len(found) + runs, unit="law") as bar:

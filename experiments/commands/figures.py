@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments import images, reports, rows
-from experiments.figures import ROWS, load
-from experiments.rows import Row, Script
+from experiments.output import files as reports
+from experiments.papers import images
+from experiments.papers import row as rows
+from experiments.papers.index import ROWS, load
+from experiments.papers.row import Row, Script
 from rfm import checks
 
 ARGUMENTS = ("seed", "out")

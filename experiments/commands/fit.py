@@ -5,11 +5,13 @@ import argparse
 import numpy as np
 from tqdm import tqdm
 
-from experiments import algorithms, curve_plots, reports
-from experiments.curve_fits import Fit, check_count, fit
-from experiments.curve_models import LETTERS, Chinchilla, Solvable
-from experiments.curve_readings import best_size, compute_rule, errors, parameters, regimes
-from experiments.curve_table import AXES, COLUMNS, CurveTable, held_out, read
+from experiments.compare import algorithms
+from experiments.fit import plots as curve_plots
+from experiments.fit.least_squares import Fit, check_count, fit
+from experiments.fit.models import LETTERS, Chinchilla, Solvable
+from experiments.fit.readings import best_size, compute_rule, errors, parameters, regimes
+from experiments.fit.table import AXES, COLUMNS, CurveTable, held_out, read
+from experiments.output import files as reports
 from rfm import checks
 
 ARGUMENTS = ("out",)

@@ -8,9 +8,11 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments import algorithms, plotting, reports
-from experiments.compare import standard_error
-from experiments.limits import frontier_law, limits
+from experiments.compare import algorithms
+from experiments.compare.limits import frontier_law, limiting_terms
+from experiments.compare.scans import standard_error
+from experiments.output import files as reports
+from experiments.output import plotting
 from rfm import checks
 
 ARGUMENTS = ("a", "b", "modes", "noise", "seeds", "seed", "out", "quick")
@@ -96,7 +98,7 @@ def shares(law, one: theory.Frontier, optimizer, num_samples: float) -> dict[str
     if own.discrete:
         t = np.maximum(np.round(t), 1.0)
     n = float(one.num_features[0])
-    found = limits(law, num_features=n, num_samples=num_samples, optimizer=own, times=t)
+    found = limiting_terms(law, num_features=n, num_samples=num_samples, optimizer=own, times=t)
     return {name: float(value[0] / one.risk[0]) for name, value in found.items()}
 
 

@@ -4,8 +4,9 @@ import argparse
 
 import numpy as np
 
-from experiments import plotting, reports
-from experiments.phases import (
+from experiments.output import files as reports
+from experiments.output import plotting
+from experiments.papers.paquette2024.phase_map import (
     ALPHAS,
     BETAS,
     LR,
@@ -16,7 +17,7 @@ from experiments.phases import (
     inside,
     measure_all,
     verdict,
-)  # fmt: skip
+)
 from rfm import checks
 from theory import exponents
 

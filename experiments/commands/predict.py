@@ -9,11 +9,18 @@ import numpy as np
 from tqdm import tqdm
 
 import theory
-from experiments import algorithms, forecast, forecast_figures, forecast_laws, held_out, images, reports
-from experiments import forecast_report as report
-from experiments.held_out import Trial
-from rfm import checks, datasets, files, from_data, log_times
-from rfm.rows import PARTS, refuse_too_large
+from experiments.compare import algorithms
+from experiments.forecast import curves as forecast
+from experiments.forecast import held_out
+from experiments.forecast import laws as forecast_laws
+from experiments.forecast import plots as forecast_figures
+from experiments.forecast import report as report
+from experiments.forecast.held_out import Trial
+from experiments.output import files as reports
+from experiments.papers import images
+from rfm import checks, log_times
+from rfm.data import datasets, files, from_data
+from rfm.data.rows import PARTS, refuse_too_large
 
 ARGUMENTS = ("seeds", "seed", "out", "quick")
 MAPS = ("relu",)

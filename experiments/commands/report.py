@@ -3,8 +3,9 @@
 import argparse
 import time
 
-from experiments import page, reports
 from experiments.commands.figures import add_choice, choose, run_rows, tell
+from experiments.output import files as reports
+from experiments.papers import page
 
 ARGUMENTS = ("seed", "out")
 

@@ -5,14 +5,15 @@ import dataclasses
 
 from tqdm import tqdm
 
-from experiments import plotting, reports
-from experiments import scale_time as st
-from experiments.figures import s2_t1_clock as t1
-from experiments.figures import s2_t2_floor as t2
-from experiments.figures import s2_t3_collapse as t3
-from experiments.figures import s2_t4_prediction as t4
-from experiments.figures import s2_t5_noise as t5
-from experiments.figures import s2_t6_algorithms as t6
+from experiments.output import files as reports
+from experiments.output import plotting
+from experiments.papers.boopathy2024 import algorithms as t6
+from experiments.papers.boopathy2024 import clock as t1
+from experiments.papers.boopathy2024 import collapse as t3
+from experiments.papers.boopathy2024 import floor as t2
+from experiments.papers.boopathy2024 import noise as t5
+from experiments.papers.boopathy2024 import prediction as t4
+from experiments.papers.boopathy2024 import scale_time as st
 from rfm import checks
 
 PANELS = {

@@ -11,9 +11,12 @@ import numpy as np
 
 import rfm
 import theory
-from experiments import plotting, reports, sweep_file
-from experiments.algorithms import OWN, theory_of
-from rfm import checks, processes
+from experiments.commands import sweep_file
+from experiments.compare.algorithms import OWN, theory_of
+from experiments.output import files as reports
+from experiments.output import plotting
+from rfm import checks
+from rfm.sweeps import processes
 
 ARGUMENTS = ("out", "quick")
 MOST_LINES, MOST_PANELS = 5, 4

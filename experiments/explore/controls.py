@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bokeh.models import CustomJSTickFormatter, RangeSlider, Select, Slider
 
-from experiments.algorithms import ALGORITHMS
+from experiments.compare.algorithms import ALGORITHMS
 from experiments.explore.settings import NAMES, OPTION_OF, PARAMETERS, Parameter, Settings
 
 LABELS = {

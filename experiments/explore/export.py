@@ -4,10 +4,11 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-from experiments import plotting, reports
 from experiments.explore import model
 from experiments.explore.settings import Settings, python_call
 from experiments.explore.training import Runs
+from experiments.output import files as reports
+from experiments.output import plotting
 from theory import exponents
 
 NAME = "explore"
@@ -16,7 +17,7 @@ TYPES = {
 }  # fmt: skip
 
 
-def export(settings: Settings, runs: Runs | None, suffix: str) -> bytes:
+def export_file(settings: Settings, runs: Runs | None, suffix: str) -> bytes:
     """One file of TYPES. Raises ValueError where the theory refuses the settings."""
     seeds = 0 if runs is None else len(runs.risk)
     if suffix == "py":

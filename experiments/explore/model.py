@@ -13,10 +13,10 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.algorithms import FULL_BATCH
+from experiments.compare.algorithms import FULL_BATCH
+from experiments.compare.limits import frontier_law, limiting_terms
 from experiments.explore.settings import POINTS, Settings
 from experiments.explore.training import Runs
-from experiments.limits import frontier_law, limits
 from theory import exponents
 
 LEAST = 1e-14  # of the risk at t = 0: below it rounding makes the slope
@@ -87,7 +87,7 @@ def details(settings: Settings, shown: Curves) -> Details:
     """What limits the risk and what it is made of; exponents; the regime in words."""
     arguments = _padded(settings)
     count = len(shown.times)
-    found = {name: y[:count] for name, y in limits(settings.problem, **arguments).items()}
+    found = {name: y[:count] for name, y in limiting_terms(settings.problem, **arguments).items()}
     parts = {}
     if settings.algorithm in FULL_BATCH:
         del arguments["ensemble"]

@@ -8,7 +8,7 @@ import theory
 from experiments.explore import model
 from experiments.explore.settings import Settings
 from experiments.explore.training import Runs
-from experiments.plotting import COLORS
+from experiments.output.plotting import COLORS
 from theory import exponents
 
 TOOLS = "pan,box_zoom,wheel_zoom,reset"

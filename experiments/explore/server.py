@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
-from experiments.explore.export import NAME, TYPES, export
+from experiments.explore.export import NAME, TYPES
 from experiments.explore.page import Page
 from experiments.explore.settings import from_address
 from experiments.explore.workers import Workers
@@ -82,7 +82,7 @@ class Export(RequestHandler):
             )
             return
         try:
-            work = partial(export, settings, runs, suffix)
+            work = partial(export_file, settings, runs, suffix)
             data = await asyncio.get_running_loop().run_in_executor(self._workers.details, work)
         except ValueError as error:
             self._refuse(str(error))

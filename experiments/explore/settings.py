@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import rfm
-from experiments.algorithms import ALGORITHMS, FULL_BATCH
+from experiments.compare.algorithms import ALGORITHMS, FULL_BATCH
 from rfm import checks
 
 NAMES = (*FULL_BATCH, "sgd")  # algorithms that have a theory

@@ -10,12 +10,12 @@ import numpy as np
 import rfm
 from experiments.explore.settings import Settings
 from rfm import checks
-from rfm.batches import Plan, run_floats
 from rfm.curve import Curve
 from rfm.devices import free_memory, layout
-from rfm.features import Setting
-from rfm.run import check, check_members
-from rfm.simulate import method_of
+from rfm.engine.batches import Plan, run_floats
+from rfm.engine.driver import check, check_members
+from rfm.engine.features import Setting
+from rfm.engine.simulation import method_of
 
 SEEDS = (4, 8, 16, 32, 64)
 AT_ONCE = 4  # seeds between two looks at whether they are still wanted

@@ -1,0 +1,125 @@
+"""A sweep in a TOML file: the problem, the algorithm, the run and the grid, as `rfm sweep` reads them."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import rfm
+from experiments.compare.algorithms import ALGORITHMS
+from rfm import checks
+
+EXAMPLE = """\
+[problem]                      # lambda_k = k^-b, lambda_k w_k^2 = k^-a
+a = 1.8
+b = 1.5
+num_modes = 10_000
+noise_var = 0.01
+
+[optimizer]                    # flow, gd, heavy-ball, nesterov, sgd, adam, sign-sgd, ridge and their numbers
+name = "gd"
+lr = 0.5
+
+[run]
+seeds = 16
+num_samples = 256              # a size is here or in the grid
+times = { start = 1, stop = 1e4, num = 40 }    # logarithmic; or a list
+
+[grid]                         # lists, or { start, stop, num }; inf is a number
+num_features = [32, 64, 128, 256]
+lr = [0.1, 0.5]
+noise_var = [0.0, 0.01, 0.1]
+"""
+TABLES = ("problem", "optimizer", "run", "grid")
+PROBLEM = {"a": 1.8, "b": 1.5, "num_modes": 10_000, "noise_var": 0.0}
+RUN = {
+    "seeds": 16, "seed": 0, "times": None, "num_features": None, "num_samples": None, "parametrization": "ntk",
+    "features": "gaussian", "ensemble": 1, "bags": 1, "exact": False,
+}  # fmt: skip
+QUICK_SEEDS = 4
+
+
+class SweepFile(NamedTuple):
+    """Arguments of `rfm.sweep`; run: its keywords beside optimizer and times."""
+
+    problem: rfm.Problem
+    optimizer: Any
+    times: np.ndarray | None
+    grid: dict[str, np.ndarray]
+    keys: jax.Array
+    run: dict[str, Any]
+
+
+def read(path: str | Path, quick: bool = False, seed: int | None = None) -> SweepFile:
+    """Raises ValueError for a file that is not TOML, or for names and values that are not understood.
+
+    quick: the first and last value of every axis and few seeds; seed: in place of the file's.
+    """
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        checks.fail("FILE", f"a text file that can be read ({error})", str(path))
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        checks.fail("FILE", f"TOML ({error})", str(path))
+    _known("FILE", tables, TABLES)
+    if not isinstance(tables.get("grid"), Mapping):
+        checks.fail("FILE", "one with a table [grid]", str(path))
+    problem = {**PROBLEM, **_known("problem", tables.get("problem", {}), PROBLEM)}
+    run = {**RUN, **_known("run", tables.get("run", {}), RUN)}
+    if not isinstance(run["exact"], bool):
+        checks.fail("exact", "true or false", run["exact"])
+    optimizer = _optimizer(tables.get("optimizer", {"name": "flow"}))
+    whole = getattr(optimizer, "discrete", False)
+    grid = {name: _values(name, values, name in rfm.grid.SIZES) for name, values in tables["grid"].items()}
+    times, seeds, own = run.pop("times"), run.pop("seeds"), run.pop("seed")
+    seed = own if seed is None else seed
+    if times is not None:
+        times = _values("times", times, whole)
+    if quick:
+        grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
+        seeds = min(QUICK_SEEDS, checks.count("seeds", seeds, "an integer >= 1"))
+    checks.number("seeds", seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        checks.fail("seed", "an integer from 0 to 2^32 - 1", seed)
+    keys = jax.random.split(jax.random.key(seed), checks.count("seeds", seeds, "an integer >= 2"))
+    return SweepFile(rfm.power_law(**problem), optimizer, times, grid, keys, run)
+
+
+def _optimizer(table: Mapping[str, Any]) -> Any:
+    table = dict(table)
+    name = table.pop("name", None)
+    checks.one_of("optimizer.name", name, (*ALGORITHMS, "ridge"))
+    if name == "ridge":
+        return rfm.Ridge(**{"ridge": 0.0, **_known("optimizer", table, {"ridge": 0.0})})
+    make, defaults = ALGORITHMS[name]
+    numbers = {option: value for option, value in defaults.items() if option != "schedule"}
+    numbers |= _known("optimizer", table, numbers)
+    if "schedule" in defaults:
+        numbers["schedule"] = "constant"
+    return make(0, **numbers)
+
+
+def _known(name: str, table: Any, allowed: Any) -> dict:
+    if not isinstance(table, Mapping):
+        checks.fail(name, "a table", table)
+    for key in table:
+        checks.one_of(name, key, tuple(allowed))
+    return dict(table)
+
+
+def _values(name: str, values: Any, whole: bool) -> np.ndarray:
+    """A list, a number, or logarithmic steps; whole: rounded, without repetition."""
+    if isinstance(values, Mapping):
+        _known(name, values, ("start", "stop", "num"))
+        if len(values) < 3:
+            checks.fail(name, "a list, or all of start, stop and num", values)
+        return rfm.log_times(**values, integer=whole)
+    try:
+        return np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError):
+        checks.fail(name, "a list of numbers, or { start, stop, num }", values)

@@ -1,0 +1,185 @@
+"""Every scaling law of the theory as one row: what is claimed, the closed form, and the curve that it is measured on.
+
+A curve is the theory itself at infinitely many modes, all else infinite or as the label says. Its exponent is a
+logarithmic derivative at one large x, not a fit: nothing is chosen but x.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import numpy as np
+
+import rfm
+import theory
+from experiments.compare.windows import log_derivative
+from theory import exponents
+
+LEAST_RISK = 1e-9  # below it rounding of the contours shows in a difference
+LATE, LARGE = 1e12, 1e6  # time and sizes where the laws of one limit are measured
+EARLY, HUGE = 1e6, 1e9  # time and sizes where the corrections to it are: N, P far above t^(1/b)
+COMPUTE = 1e10
+SGD_LR = 0.3
+FLOW, END = rfm.GradientFlow(), rfm.Ridge(0.0)
+INF = np.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """y ~ x^(sign x exponent), sign -1 for risks that fall.
+
+    claim: the exponent as a paper states it, source: which; None where no paper does. curve: y at x, an array; at: x of
+    `measured`; span: x where it is drawn. amplitude: of the closed form, None where unknown. kind: "exponent", or
+    "ratio" of two amplitudes.
+    """
+
+    name: str
+    label: str
+    x_label: str
+    closed: float
+    curve: Callable[[np.ndarray], np.ndarray]
+    at: float
+    span: tuple[float, float]
+    claim: float | None = None
+    source: str = ""
+    amplitude: float | None = None
+    sign: int = -1
+    kind: str = "exponent"
+    points: int = 25  # of the curve where it is drawn
+
+    def measured(self) -> float:
+        """d log y/d log x times sign at `at`; y itself for a ratio."""
+        if self.kind == "ratio":
+            return float(self.curve(np.array([self.at]))[0])
+        return self.sign * log_derivative(self.curve, self.at)
+
+
+def all_laws(a: float, b: float) -> list[Law]:
+    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1."""
+    claims = {name: {"claim": c.exponent(a, b), "source": c.source} for name, c in exponents.CLAIMS.items()}
+    clean = rfm.power_law(a, b, None)
+    t, n, p = "time $t$", "model size $N$", "data $P$"
+    time_exponent, data_exponent = exponents.time_exponent(a, b), exponents.data_exponent(a, b)
+    late = min(LATE, LEAST_RISK ** (-1.0 / time_exponent))
+    model = exponents.early_model_exponents(a, b)
+    data = exponents.early_data_exponents(a, b)
+    size, risk = exponents.frontier_exponents(a, b)
+    at_end, in_time = partial(_ends, clean), partial(_times, clean)
+    one_over = {"claim": 1.0, "source": "S1, S3"}
+    found = [
+        Law("time", "time t, N = P = inf", t, time_exponent, in_time, late, (1.0, late), **claims["time"],
+            amplitude=exponents.time_amplitude(a, b)),
+        Law("model", "model size N, one model", n, exponents.model_exponent(a, b),
+            lambda x: at_end(x, "num_features"), LARGE, (4.0, LARGE), **claims["model"],
+            amplitude=_or_none(exponents.model_amplitude, a, b)),
+        Law("ensemble", "model size N, infinite ensemble", n, exponents.ensemble_exponent(a, b),
+            lambda x: at_end(x, "num_features", ensemble=INF), LARGE, (4.0, LARGE), **claims["model"],
+            amplitude=_or_none(exponents.ensemble_amplitude, a, b)),
+        Law("data", "data P, no noise", p, data_exponent,
+            lambda x: at_end(x, "num_samples"), LARGE, (4.0, LARGE), **claims["data"],
+            amplitude=_or_none(exponents.data_amplitude, a, b)),
+        Law("early model in N", "early correction in N, against N", n, model[0],
+            lambda x: _corrections(clean, [EARLY], num_features=x)[:, 0], HUGE, (1e6, 1e10), **one_over),
+        Law("early model in t", "early correction in N, against t", t, model[1],
+            lambda x: _corrections(clean, x, num_features=[HUGE])[0], EARLY, (10.0, 1e8), sign=1),
+        Law("early data in P", "early correction in P, against P", p, data[0],
+            lambda x: _corrections(clean, [EARLY], num_samples=x)[:, 0], HUGE, (1e6, 1e10), **one_over),
+        Law("early data in t", "early correction in P, against t", t, data[1],
+            lambda x: _corrections(clean, x, num_samples=[HUGE])[0], EARLY, (10.0, 1e8), sign=1),
+        Law("noise", "label noise, against t", t, exponents.noise_exponents(a, b)[1],
+            partial(_noise, a, b), EARLY, (10.0, 1e8), sign=1),
+        Law("stopping", "data P with noise, best stopping", p, exponents.noisy_data_exponents(a, b)[0],
+            partial(_stopped, a, b), LARGE, (1e2, LARGE)),
+        Law("compute", "compute C = N t, flow", "compute $C$", risk,
+            lambda x: _best(a, b, x).risk, COMPUTE, (1e2, COMPUTE), **claims["compute"],
+            points=9),
+        Law("compute size", "best N in compute, flow", "compute $C$", size,
+            lambda x: _best(a, b, x).num_features, COMPUTE, (1e2, COMPUTE), sign=1, points=9),
+        Law("batches", "noise of SGD batches, t (easy task)", t, exponents.sgd_noise_exponent(a, b),
+            partial(_batch_noise, b), 1e8, (10.0, 1e8)),
+    ]  # fmt: skip
+    alpha, beta = exponents.to_alpha_beta(a, b)
+    if beta > 0 and min(abs(beta - 0.5), abs(beta - alpha)) > 1e-9:
+        phase = exponents.phase(alpha, beta)
+        found.append(Law(
+            "compute sgd", f"compute, one-pass SGD (phase {phase.name})", "compute $C$", phase.risk,
+            lambda x: _best(a, b, x, sgd=True).risk, COMPUTE, (1e4, COMPUTE),
+            phase.risk, "S4", points=9,
+        ))  # fmt: skip
+    if a == b:
+        found.append(Law(
+            "kernel", "data P against alpha_K, flat teacher", p, data_exponent, lambda x: at_end(x, "num_samples"),
+            LARGE, (4.0, LARGE), b - 1.0, "S3",
+        ))  # fmt: skip
+    if a - 1.0 < b:
+        found.append(Law(
+            "duality", "risk(P)/risk(N) at P = N", n, exponents.duality_ratio(a, b),
+            lambda x: at_end(x, "num_samples") / at_end(x, "num_features"), LARGE, (4.0, LARGE), 1.0, "S3",
+            kind="ratio",
+        ))  # fmt: skip
+    return found
+
+
+def _sgd(b: float) -> rfm.SGD:
+    # the trace of the spectrum is b/(b - 1) or so, and bounds the lr
+    return rfm.SGD(min(SGD_LR, 0.5 * (b - 1.0)), 1)
+
+
+def _or_none(amplitude: Callable, a: float, b: float) -> float | None:
+    """The amplitude, None on the boundary where it carries a logarithm."""
+    try:
+        return amplitude(a, b)
+    except ValueError:
+        return None
+
+
+def _ends(problem, sizes, name: str, **members) -> np.ndarray:
+    """Risk at t = infinity against one size."""
+    infinite = {"num_features": INF, "num_samples": INF}
+    return np.array([
+        theory.predict(problem, **(infinite | {name: x}), **members, optimizer=END).risk[0] for x in sizes
+    ])  # fmt: skip
+
+
+def _times(problem, times, num_features: float = INF, num_samples: float = INF, optimizer=FLOW) -> np.ndarray:
+    return theory.predict(
+        problem, num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times
+    ).risk
+
+
+def _corrections(problem, times, **sizes) -> np.ndarray:
+    """|risk - risk at infinite size|, (sizes, times)."""
+    ((name, values),) = sizes.items()
+    limit = _times(problem, times)
+    return np.abs(np.array([_times(problem, times, **{name: x}) - limit for x in values]))
+
+
+def _best(a: float, b: float, compute, sgd: bool = False) -> theory.Frontier:
+    """The frontier point by point, so that every number of points shares one compilation."""
+    points = [_best_at(a, b, float(c), sgd) for c in compute]
+    return theory.Frontier(*(np.concatenate(column) for column in zip(*points, strict=True)))
+
+
+@lru_cache
+def _best_at(a: float, b: float, compute: float, sgd: bool) -> tuple[np.ndarray, ...]:
+    how = dict(optimizer=_sgd(b), nodes=64) if sgd else dict(optimizer=FLOW)
+    found = theory.frontier(rfm.power_law(a, b, None), np.array([compute]), **how)
+    return tuple(np.zeros(1) if value is None else value for value in found)
+
+
+def _noise(a: float, b: float, times) -> np.ndarray:
+    """What label noise of variance one adds at P = HUGE."""
+    noisy, clean = (_times(rfm.power_law(a, b, None, noise), times, num_samples=HUGE) for noise in (1.0, 0.0))
+    return noisy - clean
+
+
+def _stopped(a: float, b: float, sizes) -> np.ndarray:
+    problem = rfm.power_law(a, b, None, 1.0)
+    best = partial(theory.best_stopping, problem, num_features=INF, optimizer=FLOW, longest=1e10)
+    return np.array([best(num_samples=p).risk for p in sizes])
+
+
+def _batch_noise(b: float, steps) -> np.ndarray:
+    """What batches of one add to gradient descent, on a task so easy that nothing else is left at late times."""
+    problem, sgd, steps = rfm.power_law(2.0 * b + 2.0, b, None), _sgd(b), np.round(steps)
+    return _times(problem, steps, optimizer=sgd) - _times(problem, steps, optimizer=rfm.GradientDescent(sgd.lr))

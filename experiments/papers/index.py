@@ -1,0 +1,40 @@
+"""Published figures and claims as scripts: `main(size="full" | "smoke")` of each runs one row and gives its verdict."""
+
+import importlib
+
+from experiments.papers.row import Script
+from rfm import checks
+
+# name of a row: the module that shows it
+ROWS = {
+    "S1-2a-c": "bordelon2024.figure2_model_size",
+    "S1-2d-f": "bordelon2024.figure2_data",
+    "S1-3": "bordelon2024.figure3_online",
+    "S1-4": "bordelon2024.figure4_compute",
+    "S1-5": "bordelon2024.figure5_data_reuse",
+    "S1-6": "bordelon2024.figure6_ensembles",
+    "S1-8": "bordelon2024.figure8_spectra",
+    "S1-9": "bordelon2024.figure9_ensembles",
+    "S1-10": "bordelon2024.figure10_early_stopping",
+    "S1-11": "bordelon2024.figure11_plotted_bias",
+    "S2-T1": "boopathy2024.clock",
+    "S2-T2": "boopathy2024.floor",
+    "S2-T3": "boopathy2024.collapse",
+    "S2-T4": "boopathy2024.prediction",
+    "S2-T5": "boopathy2024.noise",
+    "S2-T6": "boopathy2024.algorithms",
+    "S2-net": "boopathy2024.network_clock",
+    "S3-RF": "bahri2021.four_regimes",
+    "S3-dual": "bahri2021.duality",
+    "S3-pool": "bahri2021.pooled_images",
+    "S3-4d": "bahri2021.dimension",
+    "S3-noise": "bahri2021.noise_and_classes",
+    "S3-net": "bahri2021.network_variance",
+    "S4": "paquette2024.phases_of_sgd",
+}
+
+
+def load(name: str) -> Script:
+    """The script of a row. Raises ValueError for an unknown name."""
+    checks.one_of("name", name, tuple(ROWS))
+    return importlib.import_module(f"experiments.papers.{ROWS[name]}").main

@@ -1,0 +1,126 @@
+"""Features, or a kernel, and labels from files: .npz, .npy, .csv and Parquet. Files are read, never written."""
+
+import os
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+
+from rfm import checks
+from rfm.data import tables
+from rfm.data.labels import encode
+
+ENDINGS = (".npz", ".npy", ".csv", ".parquet")
+
+
+def read(
+    file: str,
+    labels: str | Sequence[str] | None = None,
+    kernel: bool = False,
+    target: str | None = None,
+    flat: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, d), or with kernel=True a kernel (n, n), and labels (n,) or (n, k), of a data set of n rows.
+
+    - FILE.npz: arrays X (n, d) or K (n, n), and y; in small letters too. labels: FILE.npy in place of y.
+    - FILE.npy: the features, with labels=FILE.npy. They stay on disk (`numpy.memmap`), so that they may be larger
+      than memory; `rfm.from_data` reads them block by block, and that is when NaN and infinity are found.
+    - FILE.csv: comma-separated, the first line names the columns. labels: the column or columns of the labels, by
+      default "y", or the last. All others are features.
+    - FILE.parquet: as .csv; needs pyarrow, pip install 'random-feature-theory[parquet]'.
+
+    Features keep their type of numbers. target: labels as "real" numbers, which is the default for numbers, or as
+    classes: "one-hot", "parity" or "class", see `rfm.labels.encode`; text names classes. Rows of more than one axis,
+    images, are flattened but with flat=False.
+
+    Raises FileNotFoundError where there is no such file, ImportError without pyarrow, and ValueError for another kind
+    of file or content: text, objects, NaN or infinity among the numbers (told with row and column, or line), shapes
+    that do not fit each other, fewer than two rows, and what is larger than memory and cannot stay on disk.
+    """
+    file = os.fspath(file)
+    ending = _ending("file", file, ENDINGS)
+    if ending in (".npz", ".npy"):
+        y = None if labels is None else _array("labels", labels)
+        matrix, y = _read_npz(file, "K" if kernel else "X", y) if ending == ".npz" else (_array("file", file), y)
+        if y is None:
+            checks.fail("labels", f"a file FILE.npy of the labels of {file!r}", None)
+        _check_matrix(matrix)
+        if ending == ".npz":  # what stays on disk is checked by whoever reads it, rather than read twice
+            check_finite(matrix)
+    else:
+        reader = tables.read_csv if ending == ".csv" else tables.read_parquet
+        matrix, y = reader(file, [labels] if isinstance(labels, str) else labels)
+        _check_matrix(matrix)
+    n = len(matrix)
+    if kernel and matrix.shape != (n, n):
+        checks.fail("file", "of a square matrix, as kernels are", matrix.shape)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim not in (1, 2) or len(y) != n or not y.size:
+        checks.fail("labels", f"of shape ({n},) or ({n}, k), one a row of features", y.shape)
+    y = encode(y, target)
+    if not np.all(np.isfinite(y)):
+        row = int(np.argwhere(~np.isfinite(y))[0, 0])
+        checks.fail("labels", f"finite in row {row} (from 0)", y[row])
+    return (matrix.reshape(n, -1) if flat else matrix), y
+
+
+def check_finite(matrix: np.ndarray) -> None:
+    """Raise ValueError for NaN or infinity in a matrix (n, ...) from a file, telling the row and column."""
+    tables.check_finite("file", matrix, lambda i, *j: f"row {i}, column {', '.join(map(str, j))} (from 0)")
+
+
+def _ending(argument: str, file: str, allowed: Sequence[str]) -> str:
+    """The ending of a file that exists, in small letters."""
+    ending = os.path.splitext(file)[1].lower()
+    if ending not in allowed:
+        checks.fail(argument, f"a file that ends in {' or '.join(allowed)}", file)
+    if not os.path.isfile(file):
+        raise FileNotFoundError(f"Argument `{argument}` must be a file that exists, but is {file!r}.")
+    return ending
+
+
+def _array(argument: str, file: str) -> np.ndarray:
+    """The array of a .npy file, left on disk."""
+    file = os.fspath(file) if isinstance(file, str | os.PathLike) else checks.fail(argument, "the name of a file", file)
+    _ending(argument, file, (".npy",))
+    try:
+        return np.lib.format.open_memmap(file, "r")
+    except Exception as error:  # numpy, and the system below it, raise of several kinds
+        checks.fail(argument, f"one array without objects, as numpy.save writes it ({_short(error)})", file)
+
+
+def _read_npz(file: str, name: str, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The arrays `name` and y of an archive; y only where `labels` do not stand in for it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+    except Exception as error:
+        checks.fail("file", f"an archive of arrays, as numpy.savez writes it ({_short(error)})", file)
+    found = [held for held in sizes if held in (name, name.lower())]
+    if name == "X" and not found and any(held in "Kk" for held in sizes):
+        checks.fail("kernel", f"True for a file of a kernel K and no features X, such as {file!r}", False)
+    wanted = found if labels is not None else [*found, *(held for held in sizes if held in ("y", "Y"))]
+    if len(found) != 1 or len(wanted) != 2 - (labels is not None):
+        arrays = f"one {name} and one y" if labels is None else f"one {name}"
+        checks.fail("file", f"an archive of arrays {arrays}", list(sizes))
+    tables.check_fits(file, sum(sizes[held] for held in wanted))
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = [archive[held] for held in wanted]
+    except Exception as error:  # of zip, pickle or numpy's own parser
+        checks.fail("file", f"an archive of whole arrays without objects ({_short(error)})", file)
+    return arrays[0], arrays[1] if labels is None else labels
+
+
+def _check_matrix(matrix: np.ndarray) -> None:
+    if matrix.dtype.kind not in "fiub":
+        checks.fail("file", "of real numbers", str(matrix.dtype))
+    if matrix.ndim < 2 or len(matrix) < 2 or not matrix.size:
+        checks.fail("file", "of a matrix (n, d) of at least two rows", matrix.shape)
+    if matrix.ndim > 2 and not matrix.flags.c_contiguous:
+        checks.fail("file", "stored row by row, in C order", "Fortran order")
+
+
+def _short(error: Exception) -> str:
+    """Its first line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,76 @@
+"""How unequal rows are in size, from their leverages, and how their label noise goes with it.
+
+A row x = sqrt(tau) z in the span of m leading modes has the leverage h of z.z tau/(n + z.z tau), so h/(1 - h) is tau
+times chi^2_m/n. The scatter of log chi^2 is known, what the logarithm scatters beyond it is that of tau. Label noise:
+the squared residual of a row left out of ridge regression follows tau^g, and g is fitted.
+"""
+
+import math
+
+import numpy as np
+
+from rfm.problem import ScaleMixture
+
+MODES = 50  # that tell a row's size: far fewer than rows, so that none of them is what a single row made of it
+KINDS = 16  # of rows
+SIGNIFICANT = 3.0  # standard errors by which sizes must scatter more than equal ones would
+RIDGES = np.geomspace(1e-1, 1e-7, 13)  # of the largest eigenvalue: one of them leaves the least residual
+NEAREST = 0.9  # of the rows: the largest number of degrees of freedom whose residuals are looked at
+STEEPEST = 2.0  # g
+
+
+def spread(rows: np.ndarray, eigenvalues: np.ndarray) -> float:
+    """Relative standard deviation of q = sum_k x_k^2/lambda_k over rows (n, r) in their eigenbasis, beyond the Gaussian
+    one, over the first modes."""
+    m = _modes(len(rows), eigenvalues)
+    q = np.sum(rows[:, :m] ** 2 / eigenvalues[:m], axis=1)
+    return math.sqrt(max(q.var() / q.mean() ** 2 - 2.0 / m, 0.0))
+
+
+def estimate_row_sizes(
+    rows: np.ndarray, labels: np.ndarray, eigenvalues: np.ndarray, target: np.ndarray, size: int
+) -> ScaleMixture | None:
+    """Sizes of the population's rows in KINDS equal parts, None where they scatter no more than those of Gaussians.
+
+    rows: (m, r), all or some of `size` rows in the eigenbasis of their covariance, whose eigenvalues are (r,) and best
+    linear predictor is target (r, K); labels (m, K).
+    """
+    from scipy.special import polygamma
+
+    m = _modes(len(rows), eigenvalues)
+    if len(rows) < 2 * KINDS or m < 2:
+        return None
+    leverage = np.sum(rows[:, :m] ** 2 / (size * eigenvalues[:m]), axis=1)
+    log_q = np.log(leverage / (1 - leverage))
+    equal = float(polygamma(1, m / 2))
+    excess = 1 - equal / log_q.var()
+    if excess < SIGNIFICANT * math.sqrt(2 / len(rows)):
+        return None
+    kinds = np.array_split(np.argsort(log_q), KINDS)
+    weights = np.array([len(kind) for kind in kinds]) / len(rows)
+    q = np.exp(math.sqrt(excess) * (log_q - log_q.mean()))  # as much scatter as tau has
+    tau = np.array([q[kind].mean() for kind in kinds])
+    residual = _left_out(rows, labels, eigenvalues, target, size)
+    left = np.array([residual[kind].mean() for kind in kinds])
+    g = 0.0
+    if np.all(left > 0):
+        g = float(np.clip(np.polyfit(np.log(tau), np.log(left), 1, w=np.sqrt(weights))[0], -STEEPEST, STEEPEST))
+    noise = tau**g
+    return ScaleMixture(tau / (weights @ tau), noise / (weights @ noise), weights)
+
+
+def _left_out(rows, labels, eigenvalues, target, size) -> np.ndarray:
+    """(m,) squared residual of each row, summed over outputs, by the ridge regression on all others that is best."""
+
+    leverage = rows**2 / (size * eigenvalues)
+
+    def residual(shrink):
+        h = leverage @ shrink + 1 / size  # the means are learned too
+        return np.sum(((labels - rows @ (shrink[:, None] * target)) / (1 - h)[:, None]) ** 2, axis=1)
+
+    filters = [eigenvalues / (eigenvalues + ridge * eigenvalues[0]) for ridge in RIDGES]
+    return min((residual(f) for f in filters if f is filters[0] or f.sum() < NEAREST * size), key=np.mean)
+
+
+def _modes(num_rows: int, eigenvalues: np.ndarray) -> int:
+    return max(1, min(MODES, num_rows // 10, len(eigenvalues)))

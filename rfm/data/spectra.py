@@ -1,0 +1,253 @@
+"""Spectrum and target of a population from a finite sample of it.
+
+Of n rows the sample covariance has eigenvalues l_i, and the labels put the power c_i = (u_i . y)^2/n on direction i of
+the sample. Both are biased: small eigenvalues come out too small, and every direction takes its share of what is not
+learned. The deterministic equivalence that theory rests on, read backwards, tells what the population does:
+
+    kappa = s/R1,     df(s) = sum_i l_i/(l_i + s)      = sum_k lambda_k/(lambda_k + kappa),     R1 = 1 - df(s)/n
+    T(kappa) = kappa sum_i c_i/(l_i + s)               = noise + sum_k p_k kappa/(lambda_k + kappa)
+
+for s > 0, where what no row explains of the labels counts as power at l = 0 (the one-point equation of ridge regression
+on n rows: Bordelon, Atanasov and Pehlevan 2024, with N infinite). Rows x = sqrt(tau) z of unequal size have
+1 = E tau/(R1 + tau df/n), and the noise in T counts E v/(R1 + tau df/n) times, v its share at size tau
+(`rfm.data.row_sizes`). Ridge regression on P <= n rows asks nothing else of a population, so the two sums over i,
+measured, are what an estimate has to reproduce. `estimate` finds eigenvalues lambda_k and powers p_k = lambda_k w_k^2 that do.
+"""
+
+import dataclasses
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rfm.problem import PowerLawTail, Problem, ScaleMixture
+
+LEVELS = 160  # values of kappa at which the two sums are matched
+RESOLVED = 0.5  # modes for each row that are estimated one by one: beyond, the sample says little of single ones
+NEAREST = 0.9  # of the rows: the largest df that is used; kappa has its least value at df = n
+KNOTS = 8  # of the correction of eigenvalues, piecewise linear in log-log
+FEWEST = 16  # rows or modes below which a sample is taken as it is
+SINGLE, PER_FOLD = 8, 11  # powers: the first modes one by one, the others in so many groups of equal width in log k
+TAIL_NODES = 400
+BISECTIONS = 60  # of the response of the rows
+LAST = 1e6  # modes that stand for infinitely many while eigenvalues are fitted
+MATCH = 0.003  # relative error to which the sums are matched
+SURE, PER_ROW = (
+    0.01,
+    2.0,
+)  # a correction of mode k of n rows is of relative size SURE + PER_ROW k/n, before it is fitted
+WINDOW = (1 / 16, 1 / 2)  # of the resolved modes: where the exponents are read off; halves of the rows resolve these
+STEEPEST = 8.0  # exponents of a tail
+SHALLOWEST = 1.05  # of one with infinitely many modes, whose sum has to converge
+
+
+class Sample(NamedTuple):
+    """What n rows tell: eigenvalues (r,) decreasing, power (r,) on each direction, summed over outputs.
+
+    total: variance of the labels; size: rows, less one where means were subtracted; num_modes: of the population, that
+    of the features' columns, or infinity; mixture: sizes of the rows, None for equal ones.
+    """
+
+    eigenvalues: np.ndarray
+    power: np.ndarray
+    total: float
+    size: int
+    num_modes: float
+    mixture: ScaleMixture | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """The population that a sample comes from.
+
+    problem: theory's; its eigenvalues and sample's are divided by `scale`. trusted: modes that are resolved one by one;
+    beyond them a power law. a, b: exponents of lambda_k w_k^2 ~ k^-a and lambda_k ~ k^-b over `window` (modes).
+    noise_var: that of the labels, all outputs. replicas: the same of random halves of the rows, without replacement: a
+    statistic of halves has about its mean the variance that the statistic has on all rows.
+    spread: how much the size of rows varies beyond what it does for Gaussian rows, relative; the theory knows sizes
+    (`sample.mixture`), but takes small and large rows for the same otherwise.
+    """
+
+    problem: Problem
+    sample: Sample
+    scale: float
+    trusted: int
+    window: tuple[int, int]
+    a: float
+    b: float
+    spread: float = math.nan
+    replicas: tuple["Estimate", ...] = ()
+
+    @property
+    def noise_var(self) -> float:
+        """Variance of the labels that no mode explains."""
+        return float(self.problem.noise_var)
+
+    def error(self, name: str) -> float:
+        """Standard error of a, b or noise_var, from the replicas; NaN for fewer than two."""
+        values = [getattr(replica, name) for replica in self.replicas]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+class Levels(NamedTuple):
+    """The two sums at LEVELS values of kappa, each (L,), decreasing kappa; noise: how often the noise counts in T."""
+
+    kappa: np.ndarray
+    df: np.ndarray
+    unlearned: np.ndarray
+    noise: np.ndarray
+
+
+def sums(sample: Sample) -> Levels:
+    """df and T of the population, measured; see the head of this module."""
+    lam, c, n = sample.eigenvalues, sample.power, sample.size
+    null = max(sample.total - c.sum(), 0.0)
+    s = np.geomspace(30 * lam[0], 1e-2 * lam[-1], 4 * LEVELS)
+    df = np.array([np.sum(lam / (lam + x)) for x in s])
+    use = np.flatnonzero(df < NEAREST * n)
+    use = use[np.unique(np.round(np.linspace(0, len(use) - 1, LEVELS)).astype(int))]
+    s, df = s[use], df[use]
+    response, noise = _response(df / n, sample.mixture)
+    kappa = s / response
+    return Levels(kappa, df, kappa * np.array([np.sum(c / (lam + x)) + null / x for x in s]), noise)
+
+
+def _response(x: np.ndarray, mixture: ScaleMixture | None) -> tuple[np.ndarray, np.ndarray]:
+    """R1 at x = df/n, and E v/(R1 + tau x), each (L,)."""
+    if mixture is None:
+        return 1 - x, np.ones_like(x)
+    tau, v, w = mixture.sizes, mixture.noise, mixture.weights
+    low, high = np.zeros_like(x), np.ones_like(x)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        below = (tau / (middle[:, None] + tau * x[:, None])) @ w > 1
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return high, (v / (high[:, None] + tau * x[:, None])) @ w
+
+
+def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None) -> Estimate:
+    """Eigenvalues, powers, noise and tail of the population; eigenvalues are divided by `scale`.
+
+    Eigenvalues are those of the sample times a smooth function of the mode number, and a power law beyond what is
+    resolved: least squares on log df and on the trace. Powers and noise: non-negative least squares on T.
+    window: modes at which exponents are read off; None: WINDOW of the resolved ones.
+    """
+    lam, c, n = sample.eigenvalues, sample.power, sample.size
+    if min(len(lam), n) < FEWEST:
+        problem = _problem(sample, lam / scale, c, max(sample.total - c.sum(), 0.0))
+        return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
+    levels = sums(sample)
+    resolved = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))
+    tail = _tail_nodes(resolved, sample.num_modes)
+    head, outer, steepness = _eigenvalues(sample, levels, resolved, tail)
+    window = window or (max(1, round(WINDOW[0] * resolved)), round(WINDOW[1] * resolved))
+    power, outer_power, falling, noise = _powers(sample, levels, head, outer, tail, window)
+    a, b = _slope(power, window), _slope(head, window)
+    law = None
+    if len(tail.k):
+        law = PowerLawTail(*map(np.float64, (
+            falling, steepness, outer[0] * tail.k[0] ** steepness / scale, outer_power[0] * tail.k[0] ** falling,
+        )), None if math.isinf(sample.num_modes) else np.float64(sample.num_modes))  # fmt: skip
+    return Estimate(_problem(sample, head / scale, power, noise, law), sample, scale, resolved, window, a, b)
+
+
+def _problem(sample, eigenvalues, power, noise, tail=None) -> Problem:
+    return Problem(eigenvalues, np.sqrt(power / eigenvalues), noise, tail, mixture=sample.mixture)
+
+
+class _Tail(NamedTuple):
+    """Groups of modes beyond the resolved ones: a mode number k and how many modes, each (J,); endless: is the last
+    of them not the last mode?"""
+
+    k: np.ndarray
+    count: np.ndarray
+    endless: bool
+
+    def rest(self, exponent: float) -> float:
+        """sum of (k/k_1)^-exponent over the modes beyond the groups, k_1 the first group's."""
+        return LAST * (LAST / self.k[0]) ** -exponent / (exponent - 1.0) if self.endless else 0.0
+
+
+def _tail_nodes(resolved: int, num_modes: float) -> _Tail:
+    if num_modes <= resolved:
+        return _Tail(np.zeros(0), np.zeros(0), False)
+    edges = np.unique(np.round(np.geomspace(resolved, min(num_modes, LAST), TAIL_NODES)))
+    return _Tail(np.sqrt((edges[:-1] + 1) * edges[1:]), np.diff(edges), math.isinf(num_modes))
+
+
+def _eigenvalues(sample: Sample, levels: Levels, resolved: int, tail: _Tail) -> tuple[np.ndarray, np.ndarray, float]:
+    """Those resolved, those of the tail's nodes, and the exponent of the tail."""
+    from scipy.optimize import least_squares
+
+    lam, log_k = sample.eigenvalues[:resolved], np.log(np.arange(1.0, resolved + 1))
+    knots, half = np.linspace(0, log_k[-1], KNOTS), slice(resolved // 2, None)
+    shallowest = SHALLOWEST if math.isinf(sample.num_modes) else 0.0
+    expected = SURE + PER_ROW * np.exp(knots) / sample.size
+
+    def spectrum(theta):
+        head = lam * np.exp(np.interp(log_k, knots, theta[:KNOTS]))
+        # the tail begins where a line through the last half of the resolved modes ends
+        level = np.exp(np.polyval(np.polyfit(log_k[half], np.log(head[half]), 1), log_k[-1]))
+        return head, level * (tail.k / resolved) ** -theta[KNOTS]
+
+    def misfit(theta):
+        head, outer = spectrum(theta)
+        df = np.sum(head / (head + levels.kappa[:, None]), axis=1)
+        df += (outer / (outer + levels.kappa[:, None])) @ tail.count
+        rest = outer[0] * tail.rest(theta[KNOTS]) if tail.endless else 0.0
+        df += rest / levels.kappa
+        trace = (head.sum() + outer @ tail.count + rest) / sample.eigenvalues.sum()
+        close = np.append(np.log(df / levels.df), np.log(trace)) / MATCH
+        return np.concatenate([close, theta[:KNOTS] / expected])
+
+    slope = -np.polyfit(log_k[half], np.log(lam[half]), 1)[0]
+    start = np.append(np.zeros(KNOTS), np.clip(slope, shallowest + 0.01, STEEPEST - 0.01))
+    low, high = np.full(KNOTS + 1, -10.0), np.full(KNOTS + 1, 10.0)
+    low[KNOTS], high[KNOTS] = shallowest, STEEPEST
+    found = least_squares(misfit, start, bounds=(low, high)).x
+    head, outer = spectrum(found)
+    return np.minimum.accumulate(head), np.minimum(outer, head.min()), float(found[KNOTS])
+
+
+def _powers(sample, levels, eigenvalues, outer, tail, window) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Those of the resolved modes, of the tail's nodes, the exponent of the tail, and the noise."""
+    from scipy.optimize import nnls
+
+    resolved = len(eigenvalues)
+    k = np.arange(1.0, resolved + 1)
+    share = np.interp(-np.log(eigenvalues), -np.log(levels.kappa), levels.unlearned) / sample.size
+    # a direction's share of what is not learned is subtracted; what little is left of small powers stays positive
+    rough = np.maximum(sample.power[:resolved] - share, 0.1 * sample.power[:resolved])
+    edges = np.unique(np.append(np.arange(min(SINGLE, resolved)), np.geomspace(SINGLE, resolved, PER_FOLD).round()))
+    groups = [slice(int(u), int(v)) for u, v in itertools.pairwise(edges)]
+    learned = levels.kappa[:, None] / (eigenvalues + levels.kappa[:, None])  # (L, K)
+    columns = np.stack([learned[:, g] @ rough[g] for g in groups] + [levels.noise], axis=1)
+    # as far as powers are known before: by the place of a mode, and by what was subtracted from it
+    known = np.array([SURE + PER_ROW * g.stop / sample.size + share[g].sum() / rough[g].sum() for g in groups]).clip(
+        0, 1
+    )
+    before = np.concatenate([np.diag(1 / known), np.zeros((len(groups), 1))], axis=1)
+    side = np.append(np.full(len(levels.kappa), 1 / MATCH), 1 / known)
+    power, outer_power, a = rough, np.zeros(0), 1.5
+    for _ in range(4 if len(tail.k) else 1):  # the tail follows the slope of the powers, and they leave it the rest
+        if len(tail.k):
+            a = float(np.clip(_slope(power, window), SHALLOWEST, STEEPEST))
+            last = slice(resolved // 2, None)
+            outer_power = rough[last].sum() / np.sum(k[last] ** -a) * tail.k**-a
+            far = levels.kappa[:, None] / (outer + levels.kappa[:, None]) @ (tail.count * outer_power)
+            far += outer_power[0] * tail.rest(a)  # far below kappa: not learned
+        matched = columns / levels.unlearned[:, None] / MATCH
+        if len(tail.k):
+            matched[:, len(groups) - 1] += far / levels.unlearned / MATCH
+        factors, _ = nnls(np.concatenate([matched, before]), side, maxiter=100 * len(groups))
+        power = rough * np.repeat(factors[:-1], np.diff(edges).astype(int))
+    return power, outer_power * factors[-2], a, float(factors[-1])
+
+
+def _slope(values: np.ndarray, window: tuple[int, int]) -> float:
+    """-d log/d log k of means over groups of modes, by least squares; 1.5 where too few are positive."""
+    edges = np.unique(np.round(np.geomspace(window[0], window[1], 8)).astype(int))
+    parts = [(math.sqrt((u + 1) * v), values[u:v].mean()) for u, v in itertools.pairwise(edges)]
+    k, means = np.array([part for part in parts if part[1] > 0]).T if any(m > 0 for _, m in parts) else ([], [])
+    return -float(np.polyfit(np.log(k), np.log(means), 1)[0]) if len(k) > 2 else 1.5

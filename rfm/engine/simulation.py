@@ -1,0 +1,121 @@
+"""Training runs: every step taken, on many seeds at once."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from rfm.curve import EXACT, MONTE_CARLO, Curve
+from rfm.devices import RUNS
+from rfm.engine.batches import Batch, Solution, each
+from rfm.engine.driver import run
+from rfm.engine.exact_solution import solve
+from rfm.engine.features import Draw, Setting
+from rfm.engine.one_pass import train_one_pass
+from rfm.optimizers import SGD, Optimizer, Ridge
+from rfm.problem import Problem
+from rfm.steps import take_steps
+
+
+def simulate(
+    problem: Problem,
+    *,
+    num_features: float,
+    num_samples: float,
+    optimizer: Optimizer,
+    times: Array | None = None,
+    keys: Array,
+    parametrization: str = "ntk",
+    features: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
+    split: str = RUNS,
+    progress: bool = False,
+) -> Curve:
+    """Train the random-feature model on fresh draws, one a key.
+
+    num_features: N, or jnp.inf for the kernel limit (the student sees every mode). num_samples: P, or jnp.inf
+    for fresh data at every step: one batch of SGD, an infinite batch of any other algorithm. times: (T,) increasing,
+    lr x steps for gradient flow, whole step counts where steps are taken; none for Ridge. keys: (S,) from
+    `jax.random.split`, one a seed. parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock
+    is N t. features: the law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on
+    a problem made by `from_inputs` with that activation.
+
+    ensemble, bags: the risk is that of the average of ensemble x bags models, every feature draw trained on every data
+    set (SGD: each on batches of its own); train_loss is the average over the models.
+
+    split: what the devices of this process share, "runs", each its own seeds, or "modes", each a part of the modes of
+    every F and data set, for a few large models; numbers differ by rounding.
+
+    Returns a `Curve` with risk and train_loss (S, T): kind "Monte Carlo" where steps are taken; gradient flow has none
+    and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24 random bits, arithmetic is
+    float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and learning rate are traced.
+    A run that diverges stops there: the curve ends before, `converged` is False, `message` tells the step, and a
+    RuntimeWarning repeats it.
+
+    Raises ValueError for sizes below 1, an infinite number of modes, times that do not increase, an unknown
+    parametrization or law of features, or a learning rate at or beyond stability, naming the largest stable one.
+    """
+    setting = Setting(num_features, num_samples, parametrization, features)
+    method, kind, _ = method_of(problem, num_samples, optimizer)
+    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
+
+
+def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tuple[Callable, str, bool]:
+    """What solves a batch of draws, the kind of curve that it gives, and whether it needs eigensystems."""
+    kind = MONTE_CARLO if hasattr(optimizer, "step") else EXACT
+    if isinstance(optimizer, SGD) and math.isinf(num_samples) and problem.population is None:
+        return train_one_pass, kind, True
+    by_steps = hasattr(optimizer, "step") or isinstance(optimizer, Ridge)
+    return (train, kind, False) if by_steps else (solve, kind, True)
+
+
+def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
+    """Weights (S, K, T, n) at all times, step by step; the eigensystems of `solve` are not used."""
+    draws = batch.draws
+    if isinstance(optimizer, Ridge):
+        return Solution(each(optimizer, batch, lambda ridge, draw: _solve_ridge(setting, ridge, draw)[:, None], draws))
+
+    def gradient(draw, key, count):
+        if draw.design is None:
+            return lambda v: v @ draw.gram - draw.moment(setting)
+        phi, labels = draw.design, draw.labels
+        if setting.batch_size is not None and setting.batch_size < len(labels):
+            row = jax.random.choice(jax.random.fold_in(key, count), len(labels), (setting.batch_size,), False)
+            phi, labels = phi[row], labels[row]
+        # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
+        return lambda v: (phi @ v - labels) @ phi / len(labels)
+
+    def update(v, memory):
+        memory, count = memory
+
+        def one(optimizer, draw, key, *state):  # each output by itself, on the same samples
+            output = lambda y, *state: optimizer.step(gradient(draw._replace(labels=y), key, count), *state)  # noqa: E731
+            return jax.vmap(output)(draw.labels, *state)
+
+        v, memory = each(optimizer, batch, one, draws, batch.keys.steps, v, memory)
+        return v, (memory, count + 1)
+
+    n = (draws.gram if draws.design is None else draws.design).shape[-1]
+    start = jnp.zeros((*draws.labels.shape[:2], n))
+    memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start), jnp.zeros((), int)
+    weights, count = take_steps(update, start, memory, times)  # (T, S, K, n)
+    return Solution(jnp.moveaxis(weights, 0, 2), count)
+
+
+def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
+    """(K, n) weights of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
+
+    By least squares, so that without a ridge a singular system gives the weights of least norm.
+    """
+    p, phi = setting.num_samples, draw.design
+    if phi is None:
+        gram, moment = draw.gram, draw.moment(setting)
+    elif setting.dual:
+        gram, moment = phi @ phi.T / p, draw.labels / p
+    else:
+        gram, moment = phi.T @ phi / p, draw.labels @ phi / p
+    weights = jnp.linalg.lstsq(gram + optimizer.ridge * jnp.eye(len(gram)), moment.T)[0].T
+    return weights @ phi if setting.dual and phi is not None else weights

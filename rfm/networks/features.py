@@ -1,0 +1,213 @@
+"""Features of a small trained network: its last hidden layer, and its empirical neural tangent kernel.
+
+    trained = network_features.fit(inputs, labels, num_train=1_000, key=key)
+    rest = trained.rest  # rows that did not train the network: on others its features know the labels
+    problem = rfm.from_features(network_features.last_layer(trained, inputs[rest]), labels[rest])
+
+Notation: h_0 = x, u_l = m_l h_{l-1} W_l, h_l = max(0, u_l), f = u_L (see `rfm.networks`), K outputs. Networks are
+trained in float32; features are float64, since what is small in a spectrum counts.
+"""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from rfm import checks
+from rfm.devices import available_memory
+from rfm.networks import networks
+from rfm.networks.networks import Network
+from rfm.precision import float64
+
+BLOCK = 512  # rows at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network and its weights; mean (d,) and scale of the inputs it was trained on.
+
+    rows: (num_train,) that trained it; rest: the other rows, both increasing. loss: on its rows, (start, end), mean
+    over outputs, where predicting the mean label is a loss of 1.
+    """
+
+    network: Network
+    params: list[np.ndarray]
+    mean: np.ndarray
+    scale: float
+    rows: np.ndarray
+    rest: np.ndarray
+    loss: tuple[float, float]
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """What the network sees of rows x (n, d)."""
+        return (np.asarray(x, float) - self.mean) / self.scale
+
+
+def fit(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    num_train: int,
+    key: Array,
+    width: int = 64,
+    depth: int = 1,
+    steps: int = 2_000,
+    lr: float = 0.03,
+    batch_size: int = 64,
+    parametrization: str = "ntk",
+) -> Trained:
+    """A network of `depth` hidden layers of `width` ReLU neurons, trained on num_train rows by Adam in mini-batches.
+
+    inputs (n, d), labels (n,) or (n, K), of which the rows are drawn without replacement; both are centred and scaled
+    on those rows. Raises ValueError for wrong shapes and sizes, values that are not finite, and rows or labels that
+    are all the same.
+    """
+    x, y = np.asanyarray(inputs), np.asarray(labels, float)
+    if x.ndim != 2 or x.dtype.kind not in "fiub":
+        checks.fail("inputs", "a matrix (n, d) of numbers", f"an array {x.shape} of {x.dtype}")
+    y = y[:, None] if y.ndim == 1 else y
+    if y.ndim != 2 or len(y) != len(x):
+        checks.fail("labels", f"of shape ({len(x)},) or ({len(x)}, K)", y.shape)
+    counts = {"width": width, "depth": depth, "steps": steps, "batch_size": batch_size}
+    width, depth, steps, batch_size = (checks.count(k, v, "an integer >= 1") for k, v in counts.items())
+    num_train = checks.count("num_train", num_train, "an integer >= 1")
+    if not 2 <= num_train < len(x):
+        checks.fail("num_train", f"at least 2, and less than the {len(x)} rows: some must be left", num_train)
+    chosen, start, own = jax.random.split(key, 3)
+    order = np.asarray(jax.random.permutation(chosen, len(x)))
+    rows, rest = np.sort(order[:num_train]), np.sort(order[num_train:])
+    x, y = np.asarray(x[rows], float), y[rows]
+    for name, value in (("inputs", x), ("labels", y)):
+        if not np.all(np.isfinite(value)) or not value.std(0).max() > 0:
+            checks.fail(name, "finite, in rows that differ", value)
+    mean, scale = x.mean(0), np.sqrt(np.mean((x - x.mean(0)) ** 2))
+    y = (y - y.mean(0)) / np.sqrt(np.mean(y.var(0)))  # of the size of the outputs at the start
+    network = networks.build((x.shape[1], *[width] * depth, y.shape[1]), parametrization, "adam")
+    x, y = jnp.asarray((x - mean) / scale, jnp.float32), jnp.asarray(y, jnp.float32)
+    weights = networks.init(network, start)
+    weights, losses = _train(network, weights, x, y, lr, steps, own, min(batch_size, num_train))
+    weights = [np.asarray(w, float) for w in weights]
+    losses = tuple(float(v) for v in losses)
+    if not np.isfinite(losses[1]):
+        checks.fail("lr", "smaller: training diverged", lr)
+    return Trained(network, weights, mean, float(scale), rows, rest, losses)
+
+
+@partial(jax.jit, static_argnames="batch_size")
+def _train(network, params, x, y, lr, steps, key, batch_size):
+    every = jnp.full(len(x), 1.0 / y.size, x.dtype)  # mean squares over rows and outputs
+
+    def sample(i):
+        rows = jax.random.randint(jax.random.fold_in(key, i), (batch_size,), 0, len(x), jnp.int32)
+        return x[rows], y[rows], jnp.full(batch_size, 1.0 / (batch_size * y.shape[1]), x.dtype)
+
+    rule = networks.rule(network, "adam", lr)
+    return networks.train(network, params, rule, sample, (x, y, every), jnp.array([0, 1]) * steps)
+
+
+def last_layer(trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    """h_{L-1} (n, width) of inputs (n, d): what the last weights act on, f = m_L h_{L-1} W_L.
+
+    Raises ValueError for inputs of another shape.
+    """
+    with float64():
+        return _by_blocks(lambda x: _hidden(trained.network, trained.params, x)[-1], trained, inputs)
+
+
+def tangent_kernel(trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    """Theta(x, x') = (1/K) sum_k grad f_k(x) . grad f_k(x'), (n, n), of inputs (n, d), gradients in all weights.
+
+    The kernel in which gradient descent moves f at the weights that training ended with; of several outputs the mean of
+    their kernels, without what couples them (at infinite width nothing does). No gradient is ever held: it is the sum
+    over layers of m_l^2 (h_{l-1} . h_{l-1}') (1/K) sum_k d_lk . d_lk', where d_lk = df_k/du_l.
+
+    Raises ValueError for inputs of another shape, or whose kernel does not fit into memory.
+    """
+    x = _checked(trained, inputs)
+    available = available_memory()
+    if available is not None and 8 * len(x) ** 2 > available:
+        told = f"fewer rows: their kernel takes {8 * len(x) ** 2 / 1e9:.3g} GB of {available / 1e9:.3g} GB free"
+        checks.fail("inputs", told, x.shape)
+    kernel = np.empty((len(x), len(x)))
+    starts = range(0, len(x), BLOCK)
+    with float64():
+        for i in starts:
+            for j in starts[: i // BLOCK + 1]:
+                rows, columns = (_block(trained, x, start) for start in (i, j))
+                block = np.asarray(_tangent_block(trained.network, trained.params, rows, columns))
+                part = kernel[i : i + BLOCK, j : j + BLOCK]
+                part[:] = block[: part.shape[0], : part.shape[1]]
+                kernel[j : j + BLOCK, i : i + BLOCK] = part.T
+    return kernel
+
+
+def tangent_features(trained: Trained, inputs: np.ndarray, num_features: int, key: Array) -> np.ndarray:
+    """Random features (n, num_features) of the tangent kernel, whose inner products average to it: for many rows.
+
+    Feature i is the gradient of f along a random direction of rank one in every layer, for random outputs:
+    num_features^(-1/2) sum_l m_l (h_{l-1} . a_li) (d_l . b_li)/K^(1/2), a and b standard normal.
+
+    Raises ValueError for inputs of another shape, or a num_features that is no whole number >= 1.
+    """
+    num_features = checks.count("num_features", num_features, "an integer >= 1")
+    network, params = trained.network, trained.params
+    with float64():
+        keys = jax.random.split(key, 2 * len(params))
+        sides = [shape for w in params for shape in (w.shape[0], w.shape[1] * network.widths[-1])]
+        directions = [jax.random.normal(k, (side, num_features)) for k, side in zip(keys, sides, strict=True)]
+        return _by_blocks(lambda x: _tangent_features(network, params, directions, x), trained, inputs)
+
+
+@jax.jit
+def _hidden(network: Network, params: list[Array], x: Array) -> list[Array]:
+    """h_0 .. h_{L-1}, each (B, fan_in)."""
+    hidden = [x]
+    for m, w in zip(network.multiplier, params[:-1], strict=False):
+        hidden.append(jax.nn.relu(m * (hidden[-1] @ w)))
+    return hidden
+
+
+def _slopes(network: Network, params: list[Array], hidden: list[Array]) -> list[Array]:
+    """m_l/K^(1/2) df_k/du_l for l = 1 .. L, each (B, K fan_out)."""
+    rows, outputs = len(hidden[0]), network.widths[-1]
+    slopes = [jnp.broadcast_to(jnp.eye(outputs), (rows, outputs, outputs))]
+    for layer in range(len(params) - 1, 0, -1):
+        back = network.multiplier[layer] * (slopes[0] @ params[layer].T)  # (B, K, fan_out)
+        slopes.insert(0, back * (hidden[layer] > 0)[:, None, :])
+    return [m * s.reshape(rows, -1) / outputs**0.5 for m, s in zip(network.multiplier, slopes, strict=True)]
+
+
+@jax.jit
+def _tangent_block(network, params, x, y):
+    h, g = (_hidden(network, params, z) for z in (x, y))
+    d, e = (_slopes(network, params, hidden) for hidden in (h, g))
+    return sum((h @ g.T) * (d @ e.T) for h, g, d, e in zip(h, g, d, e, strict=True))
+
+
+@jax.jit
+def _tangent_features(network, params, directions, x):
+    hidden = _hidden(network, params, x)
+    sides = zip(hidden, _slopes(network, params, hidden), directions[::2], directions[1::2], strict=True)
+    return sum((h @ a) * (d @ b) for h, d, a, b in sides) / directions[0].shape[1] ** 0.5
+
+
+def _checked(trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    x = np.asanyarray(inputs)  # what is on disk stays there
+    if x.ndim != 2 or x.shape[1] != len(trained.mean) or not len(x):
+        checks.fail("inputs", f"of shape (n, {len(trained.mean)})", x.shape)
+    return x
+
+
+def _block(trained: Trained, x: np.ndarray, start: int) -> np.ndarray:
+    """What the network sees of BLOCK rows, zeros below the last: one shape, one compilation."""
+    seen = trained.inputs(x[start : start + BLOCK])
+    return np.concatenate([seen, np.zeros((BLOCK - len(seen), seen.shape[1]))])
+
+
+def _by_blocks(function, trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    """function(x), float64, of BLOCK rows x at a time."""
+    x = _checked(trained, inputs)
+    parts = [np.asarray(function(_block(trained, x, start))) for start in range(0, len(x), BLOCK)]
+    return np.concatenate(parts)[: len(x)]

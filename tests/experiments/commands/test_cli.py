@@ -1,0 +1,262 @@
+"""The `rfm` command: what it leaves behind, what it prints, how it refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import optax
+import pytest
+from left_behind import outputs
+
+import rfm
+from experiments.cli import COMMANDS, build_parser, main
+from experiments.compare.algorithms import ALGORITHMS
+
+SMALL = ["--modes", "300", "--seeds", "4", "--quick"]
+COMPARE = ["compare", "--features", "40", "--samples", "60", *SMALL]
+
+
+@pytest.fixture(autouse=True)
+def _keep_x64():
+    before = jax.config.jax_enable_x64
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+STEPPED = ["--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]
+
+
+@pytest.mark.parametrize("extra", [[], pytest.param(STEPPED, marks=pytest.mark.slow)])
+def test_compare(tmp_path, capsys, extra):
+    assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for quantity in ("time t (N, P large)", "model size N (t, P large)", "data P (t, N large)"):
+        assert quantity in printed
+    assert "worst" in printed
+    rows, record = outputs(tmp_path, "compare")
+    assert {row["axis"] for row in rows} == {"time", "features", "samples"}
+    assert all(abs(float(row["z"])) < 6 for row in rows if float(row["x"]) > 0)
+    assert record["settings"]["seed"] == 0
+    assert record["versions"]["jax"] == jax.__version__
+
+
+@pytest.fixture
+def one_size(monkeypatch):
+    """Scans over size of a single point, since what is tested does not depend on how many compile."""
+    monkeypatch.setattr("experiments.commands.compare.SIZES", (24,))
+
+
+STEPS = ["--times", "1", "60", "8"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param(
+            ["--optimizer", "heavy-ball", "--momentum", "0.5", "--map", "rademacher", *STEPS], marks=pytest.mark.slow
+        ),
+        pytest.param(["--optimizer", "nesterov", "--momentum", "0.5", *STEPS], marks=pytest.mark.slow),
+        pytest.param(
+            ["--optimizer", "gd", "--schedule", "cosine", "--map", "erf", "--ensemble", "2", "--bags", "2", *STEPS],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_compare_with_own_theory(tmp_path, capsys, one_size, extra):
+    assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
+    assert "simulation against theory at" in capsys.readouterr().out
+    rows, _ = outputs(tmp_path, "compare")
+    assert {row["axis"] for row in rows} == {"time", "features", "samples"}
+    gaps = sorted(abs(float(row["relative_gap"])) for row in rows)
+    assert gaps[len(gaps) // 2] < 0.2  # four seeds of forty features
+
+
+def test_compare_one_pass_sgd(tmp_path, capsys, one_size):
+    arguments = ["compare", "--features", "40", *SMALL, "--optimizer", "sgd", "--batch-size", "8", *STEPS]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert "full batches" not in capsys.readouterr().out
+    rows, record = outputs(tmp_path, "compare")
+    assert {row["axis"] for row in rows} == {"time", "features"}
+    assert record["settings"]["samples"] == "one pass"
+
+
+@pytest.mark.slow
+def test_compare_sgd_on_a_training_set_is_beside_full_batches(tmp_path, capsys, one_size):
+    assert main([*COMPARE, "--optimizer", "sgd", *STEPS, "--out", str(tmp_path)]) == 0
+    assert "simulation against theory of full batches" in capsys.readouterr().out
+    rows, record = outputs(tmp_path, "compare")
+    labels = {"time": "theory of full batches", "features": "theory", "samples": "theory of full batches"}
+    assert record["settings"]["theory"] == labels
+    assert all(row["theory_of"] == labels[row["axis"]] for row in rows if row["axis"] != "features")
+
+
+@pytest.mark.parametrize("name", [pytest.param("adam", marks=pytest.mark.slow), "sign-sgd"])
+def test_compare_without_a_theory(tmp_path, capsys, one_size, name):
+    assert main([*COMPARE, "--optimizer", name, *STEPS, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("no theory") == 3
+    assert "yes" not in printed
+    assert "z median" not in printed
+    rows, record = outputs(tmp_path, "compare")
+    assert {row["theory_of"] for row in rows} == {"gradient descent (theory)"}
+    assert all("z" not in row for row in rows)
+    assert set(record["settings"]["theory"].values()) == {"gradient descent (theory)"}
+
+
+def test_compare_goes_on_where_runs_diverge(tmp_path, capsys, one_size, monkeypatch):
+    """Optax does not say beforehand that a learning rate is too large."""
+    unstable = lambda steps, lr: rfm.Optax(optax.sgd(lr))  # noqa: E731
+    monkeypatch.setitem(ALGORITHMS, "adam", (unstable, {"lr": 3.0}))
+    arguments = [*COMPARE, "--optimizer", "adam", "--times", "1", "2000", "12"]
+    assert main([*arguments, "--out", str(tmp_path / "some")]) == 0
+    assert capsys.readouterr().out.count("training diverged") == 3
+    rows, record = outputs(tmp_path / "some", "compare")
+    assert {row["axis"] for row in rows} == {"time"}  # what the scans over size look at was not reached
+    assert 0 < len(rows) < 12
+    assert len(record["settings"]["messages"]) == 3
+    assert main([*arguments, "--lr", "1e60", "--out", str(tmp_path / "none")]) == 2
+    assert "every run diverged before the first point" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_decompose(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.commands.decompose.RATIOS", (0.5,))
+    assert main(["decompose", "--features", "24", "--samples", "30", *SMALL, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "squared bias" in printed
+    assert "most variance" in printed
+    rows, _ = outputs(tmp_path, "decompose")
+    assert {row["axis"] for row in rows} == {"time", "features", "samples"}
+    for row in rows:
+        parts = [float(row[name]) for name in ("bias", "features", "data", "interaction", "noise")]
+        assert min(parts) > -1e-12
+        assert sum(parts) == pytest.approx(float(row["theory"]), rel=1e-9)
+    assert all(abs(float(row["z"])) < 6 for row in rows if row["z"])
+
+
+def test_same_seed_same_numbers(tmp_path):
+    for run in ("one", "two"):
+        assert main([*COMPARE, "--out", str(tmp_path / run)]) == 0
+    first, second = ((tmp_path / run / "compare.csv").read_text() for run in ("one", "two"))
+    assert first == second
+
+
+@pytest.mark.slow
+def test_compare_on_digits(tmp_path, capsys):
+    assert main(["compare", "--data", "digits", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0
+    assert "fitted to the spectrum of digits" in capsys.readouterr().out
+    rows, _ = outputs(tmp_path, "compare")
+    gaps = sorted(abs(float(row["relative_gap"])) for row in rows)
+    assert gaps[len(gaps) // 2] < 0.05  # real rows are not Gaussian: measured 2 % in the median
+    assert gaps[-1] < 0.2
+
+
+@pytest.mark.slow
+def test_double_descent(tmp_path, capsys):
+    assert main(["double-descent", "--size", "24", *SMALL, "--out", str(tmp_path)]) == 0
+    rows, _ = outputs(tmp_path, "double-descent")
+    peak = [row for row in rows if row["panel"] == "features" and row["label"] == "noise 0.1"]
+    top = max(peak, key=lambda row: float(row["theory"]))
+    assert top["num_features"] == "24"  # the peak is at N = P
+    assert float(top["risk"]) > 2 * float(peak[-1]["risk"])
+    stopped = [float(row["theory"]) for row in rows if row["label"] == "best stopping"]
+    assert stopped == sorted(stopped, reverse=True)  # no peak is left
+    assert "best ridge" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "--a", "0.5"], "`a` must be a number > 1, but is 0.5"),
+        (["compare", "--b", "-1"], "`b` must be a number > 0, but is -1.0"),
+        (["compare", "--modes", "0"], "`num_modes` must be an integer >= 1"),
+        (["compare", "--features", "0"], "`num_features` must be"),
+        (["compare", "--samples", "-3"], "`num_samples` must be"),
+        (["compare", "--noise", "-1"], "`noise_var` must be a finite variance >= 0, but is -1.0"),
+        (["compare", "--noise", "nan"], "`noise_var` must be a finite variance >= 0, but is nan"),
+        (["compare", "--seeds", "1"], "`seeds` must be an integer >= 2"),
+        (["compare", "--times", "5", "1", "10"], "`stop` must be a number > start"),
+        (["compare", "--optimizer", "gd", "--lr", "3"], "`lr` must be < 1."),
+        (["compare", "--data", "imagenet"], "`data` must be one of 'digits', 'mnist', "),
+        (["compare", "--seed", "-1"], "`seed` must be an integer from 0"),
+        (["compare", "--times", "1", "10", "2.5"], "`num` must be an integer >= 2"),
+        (["compare", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
+        (["compare", "--lr", "0.5"], "`lr` must be left out with --optimizer flow"),
+        (["compare", "--optimizer", "adam", "--weight-decay", "0.1"], "`weight-decay` must be left out"),
+        (["compare", "--optimizer", "nesterov", "--schedule", "cosine"], "`schedule` must be left out"),
+        (["compare", "--optimizer", "gd", "--batch-size", "4"], "`batch-size` must be left out"),
+        (["compare", "--optimizer", "heavy-ball", "--momentum", "1"], "`momentum` must be a number >= 0 and < 1"),
+        (["compare", "--optimizer", "adam", "--lr", "-1"], "`lr` must be a finite number > 0"),
+        (["compare", "--optimizer", "sgd", "--batch-size", "0"], "`batch_size` must be"),
+        (["compare", "--optimizer", "sgd", "--samples", "8"], "`batch_size` must be a finite integer, at most"),
+        (["compare", "--ensemble", "0"], "`ensemble` must be"),
+        (["compare", "--bags", "-2"], "`bags` must be"),
+        (["decompose", "--features", "0"], "`num_features` must be"),
+        (["decompose", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
+        (["decompose", "--optimizer", "gd", "--lr", "1.3"], "`lr` must be < 1."),
+        (["double-descent", "--size", "2"], "`size` must be an integer >= 8, but is 2"),
+        (["exponents", "--a", "1"], "`a` must be a number > 1, but is 1.0"),
+        (["exponents", "--b", "0.9"], "`b` must be a number > 1"),
+        (["exponents", "--seeds", "1"], "`seeds` must be an integer >= 2"),
+        (["phases", "--grid", "1"], "`grid` must be an integer >= 2, but is 1"),
+        (["phases", "--compute", "10"], "`compute` must be a finite number >= 1e4"),
+        (["frontier", "--compute", "-5"], "`compute` must be"),
+        (["frontier", "--compute", "0.001"], "`compute` must be"),
+        (["frontier", "--a", "1"], "`a` must be"),
+        (["frontier", "--tune-lr"], "`tune-lr` must be left out but for --optimizer sgd"),
+        (["frontier", "--optimizer", "gd", "--weight-decay", "0.1"], "`optimizer` must be at constant lr"),
+        (["frontier", "--optimizer", "sgd", "--lr", "9"], "`lr` must be"),
+        (["frontier", "--optimizer", "sgd", "--samples", "100"], "`num_samples` must be"),
+        (["scale-time", "--b", "1"], "`b` must be a number > 1"),
+    ],
+)
+def test_wrong_value_is_one_line_and_exit_2(tmp_path, capsys, arguments, message):
+    assert main([*arguments, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.split("\r")[-1].strip().splitlines()[-1]
+    assert error.startswith(f"rfm {arguments[0]}: error: ")
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_out_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["compare", "--out", str(tmp_path / "file" / "deeper")]) == 2
+    assert "`out` must be a folder that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["comparee"], ["compare", "--nosie", "0.1"], ["compare", "--seeds", "x"], []])
+def test_typo_is_exit_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_help_tells_every_default(capsys):
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            build_parser().parse_args([command, "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        # a page and a fit compute what they are asked for
+        assert ("[--quick]" in text) == (command not in ("explore", "fit"))
+        assert "None" not in text
+
+
+def test_interrupt_writes_nothing(tmp_path):
+    """Ctrl-C in the middle: a line, exit code 130, an empty folder."""
+    # a runner started in the background may have told its children to ignore the signal
+    script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from experiments.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", script, "compare", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ})
+    time.sleep(6)  # past the imports, well before the end
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,137 @@
+"""`rfm fit`: what it prints and leaves behind, and how it refuses."""
+
+import numpy as np
+import pytest
+from left_behind import outputs
+
+import rfm
+import theory
+from experiments.cli import main
+from experiments.fit import models as curve_models
+
+
+def write(path, header, rows):
+    path.write_text("\n".join([header, *(",".join(f"{cell:.9g}" for cell in row) for row in rows)]) + "\n")
+    return str(path)
+
+
+TRUTH = {"a": 1.7, "b": 1.4, "noise": 0.2, "scale": 3.0, "floor": 0.5}
+
+
+def curves(features, samples, times, modes, scatter):
+    """Rows N, P, t (left out at None), loss: the theory, and runs that are off by `scatter` as wholes."""
+    problem, rows = rfm.power_law(TRUTH["a"], TRUTH["b"], modes, TRUTH["noise"]), []
+    rng = np.random.default_rng(0)
+    optimizer = rfm.Ridge(0.0) if times is None else rfm.GradientFlow()
+    for n in features:
+        for p in samples:
+            risk = theory.predict(problem, num_features=n, num_samples=p, optimizer=optimizer, times=times).risk
+            losses = (TRUTH["floor"] + TRUTH["scale"] * risk) * (1 + scatter * rng.standard_normal())
+            when = [()] if times is None else [(t,) for t in times]
+            rows += [(n, p, *t, y) for t, y in zip(when, losses, strict=True)]
+    return rows
+
+
+def check_rows(rows, record, kept):
+    """The truth is inside the intervals; the rows not held out have these sizes; the theory is nearer to the others."""
+    found = {row["name"]: row for row in rows if row["kind"] == "parameter" and row["model"] == "solvable"}
+    for name, value in TRUTH.items():
+        assert float(found[name]["low"]) <= value <= float(found[name]["high"]), name
+        assert not found[name]["note"]
+    points = [row for row in rows if row["kind"] == "point"]
+    held = [row for row in points if row["held_out"] == "True"]
+    assert {float(row["features"]) for row in points if row["held_out"] == "False"} == kept
+    gaps = {
+        name: np.median([abs(float(row[f"{name}_held_out"]) / float(row["loss"]) - 1) for row in held])
+        for name in ("solvable", "chinchilla")
+    }
+    assert gaps["solvable"] < 0.03 < gaps["chinchilla"]
+    assert record["settings"]["errors"]["held_out"][0][0] == pytest.approx(gaps["solvable"], rel=1e-6)
+    return points
+
+
+def test_fit(tmp_path, capsys, monkeypatch):
+    """Sizes where training has ended, columns by name: both models, points held out, regimes."""
+    monkeypatch.setattr(curve_models, "STARTS", 12)
+    rows = curves((10.0, 20.0, 40.0, 80.0, 160.0), (15.0, 30.0, 60.0, 120.0, 240.0), None, 200, 0.003)
+    path = write(tmp_path / "in.csv", "width,data,y", rows)
+    named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "200"]
+    assert main(["fit", path, *named, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    for words in ("25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.", "5 points held out: largest N"):
+        assert words in printed
+    assert "N* ~ C^" not in printed
+    points = check_rows(*outputs(tmp_path / "out", "fit"), {10.0, 20.0, 40.0, 80.0})
+    assert len(points) == len(rows)
+
+
+@pytest.mark.slow
+def test_fit_of_training_curves(tmp_path, capsys, monkeypatch):
+    """N, P and t, infinitely many modes: the compute rule too."""
+    monkeypatch.setattr(curve_models, "STARTS", 12)
+    rows = curves((20.0, 50.0, 120.0), (40.0, 150.0, 600.0), np.geomspace(1.0, 300.0, 6), None, 0.01)
+    path = write(tmp_path / "in.csv", "N,P,t,loss", rows)
+    assert main(["fit", path, "--hold-out", "0.4", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
+        assert words in printed
+    written, record = outputs(tmp_path / "out", "fit")
+    check_rows(written, record, {20.0, 50.0})
+    rule = record["settings"]["compute"]["solvable"]
+    assert rule["N* ~ C^"][0] == pytest.approx(1 / 2.4, abs=0.05)
+    assert rule["best"][0] > 1.0
+
+
+ROWS = [(10, 1.0), (20, 0.7), (40, 0.5), (80, 0.4), (160, 0.35), (320, 0.33)]
+TEXT = "N,loss\n10,1.0\n20,0.7\n40,much\n80,0.4\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "extra", "words"),
+    [
+        (None, [], "can be read (No such file"),
+        ("", [], "with a header and rows"),
+        ("N,loss\n", [], "with a header and rows"),
+        (TEXT, [], "Column `loss` must hold numbers, but has 'much' in line 4"),
+        ("N,loss\n10,nan\n", [], "Column `loss` must hold numbers > 0, but has 'nan' in line 2"),
+        ("N,loss\n10,0\n", [], "Column `loss` must hold numbers > 0, but has '0' in line 2"),
+        ("N,loss\n-3,1\n", [], "Column `N` must hold numbers > 0, but has '-3' in line 2"),
+        ("t,loss\n0,1\n", [], "Column `t` must hold numbers > 0, but has '0' in line 2"),
+        ("t,loss\ninf,1\n", [], "but has 'inf' in line 2"),
+        ("N,loss\n10,\n", [], "Column `loss` must hold numbers, but has '' in line 2"),
+        ("N,loss\n10,1,2\n", [], "rows of 2 cells as its header, but is '3 cells in line 2'"),
+        ("N,N,loss\n10,10,1\n", [], "one column of a name"),
+        ("N,y\n10,1\n", [], "Argument `loss` must be the name of a column, one of N, y"),
+        ("width,loss\n10,1\n", [], "at least one of width, loss"),
+        ("N,loss\n10,1\n", ["--samples", "P"], "Argument `samples` must be a column of the file, one of N, loss"),
+        ("N,loss\n10,1\n", ["--samples", "N"], "N twice"),
+        ("N,loss\n10,1\n", [], "takes two values or more"),
+        ("N,loss\n10,1\n20,0.5\n", [], "one with more rows than the 4 parameters a, b, scale, floor"),
+        ("N,loss\n10,1\n20,0.5\n", ["--units", "t"], "Argument `units` must be of axes that the file has"),
+        ("N,loss\n10,1\n20,0.5\n", ["--fix", "c=1"], "Argument `fix` must be one of 'a', 'b'"),
+        ("N,loss\n10,1\n20,0.5\n", ["--fix", "a=1"], "Argument `fix a` must be a number > 1"),
+        ("N,loss\n10,1\n20,0.5\n", ["--fix", "a"], "Argument `fix a` must be a number > 1"),
+        ("N,loss\n10,1\n20,0.5\n", ["--fix", "b=0.9"], "for infinitely many modes"),
+        ("N,loss\n10,1\n20,0.5\n", ["--hold-out", "1"], "Argument `hold-out` must be"),
+        ("N,loss\n10,1\n20,0.5\n", ["--modes", "0"], "Argument `modes` must be"),
+        ("N,loss\n10,1\n20,0.5\n", ["--lr", "0.5"], "it belongs to gd"),
+        ("t,loss\n1,1\n2.5,0.5\n", ["--optimizer", "gd"], "whole step counts for --optimizer gd"),
+        ("t,loss\n1,1\n2,0.5\n", ["--optimizer", "gd", "--units", "t"], "whose steps are counted"),
+        ("N,loss,stderr\n10,1,0\n20,0.5,0.1\n", [], "Column `stderr` must hold numbers > 0"),
+    ],
+)
+def test_refuses(tmp_path, capsys, text, extra, words):
+    """One line, exit code 2, nothing written."""
+    path = tmp_path / "in.csv"
+    if text is not None:
+        path.write_text(text)
+    before = tmp_path / "out" / "fit.csv"
+    before.parent.mkdir()
+    before.write_text("of before")
+    assert main(["fit", str(path), *extra, "--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.err.startswith("rfm fit: error: ")
+    assert printed.err.count("\n") == 1
+    assert list(before.parent.iterdir()) == [before]
+    assert before.read_text() == "of before"

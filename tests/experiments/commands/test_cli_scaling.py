@@ -1,0 +1,100 @@
+"""The commands on exponents: `rfm exponents`, `phases`, `frontier`, `scale-time`."""
+
+import pytest
+from left_behind import outputs
+
+from experiments.cli import main
+from experiments.compare import laws
+
+
+def without_frontiers(a, b):
+    """Frontiers take long to compile and are tested by themselves."""
+    return [law for law in laws.all_laws(a, b) if not law.name.startswith("compute")]
+
+
+@pytest.mark.slow
+def test_exponents(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
+    assert main(["exponents", "--quick", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "1.2499" in printed
+    assert "claim FAILS; closed form holds" in printed
+    rows, record = outputs(tmp_path, "exponents")
+    by_name = {row["quantity"]: row for row in rows if row["closed_form"]}
+    assert abs(float(by_name["time t, N = P = inf"]["theory"]) - 1.6) < 0.01
+    assert record["settings"]["verdicts"]["time"] == "claim holds; closed form holds"
+
+
+@pytest.mark.slow
+def test_exponents_of_training_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
+    monkeypatch.setattr("experiments.commands.exponents.SIZES", (16, 32, 48, 64))
+    monkeypatch.setattr("experiments.commands.exponents.CURVE", {"num_features": 128, "num_samples": float("inf")})
+    arguments = ["--a", "2", "--b", "1.5", "--modes", "2000", "--seeds", "24", "--simulate", "--out", str(tmp_path)]
+    assert main(["exponents", *arguments]) == 0
+    assert "training" in capsys.readouterr().out
+    rows, record = outputs(tmp_path, "exponents")
+    simulated = [row for row in rows if row["simulation"]]
+    assert len(simulated) == 3
+    for row in simulated:
+        assert float(row["low"]) < float(row["simulation"]) < float(row["high"])
+        # 1/N effects at these sizes move slopes by up to 0.05
+        assert float(row["low"]) - 0.05 < float(row["theory_same_window"]) < float(row["high"]) + 0.05
+    assert set(record["settings"]["fits"]) == {"time", "model", "data"}
+
+
+@pytest.mark.slow
+def test_phases(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.commands.phases.POINTS", {"Ia": (0.75, 0.25), "Ib": (0.33, 0.45)})
+    assert main(["phases", "--grid", "3", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Ia     0.75, 0.25   F_pp = F_0  0.4000" in printed
+    assert "closer with compute" in printed
+    rows, _ = outputs(tmp_path, "phases")
+    gaps = [
+        abs(float(row["risk_exponent"]) - float(row["risk_formula"])) for row in rows if float(row["compute"]) >= 1e10
+    ]
+    assert len(gaps) > 8
+    assert max(gaps) < 0.06  # the slowest, near a boundary
+
+
+@pytest.mark.slow
+def test_frontier(tmp_path, capsys):
+    arguments = ["--compute", "1e4", "--a", "1.5", "--b", "1.25", "--modes", "3000", "--seeds", "8", "--quick"]
+    assert (
+        main(["frontier", "--optimizer", "sgd", "--lr", "0.1", "--batch-size", "2", *arguments, "--out", str(tmp_path)])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert "C = 1e+04: N = " in printed
+    assert "phase Ia, F_pp = F_0" in printed
+    assert "trained at the optimum" in printed
+    rows, _ = outputs(tmp_path, "frontier")
+    assert {row["kind"] for row in rows} == {"theory", "training"}
+    for row in rows:
+        product = float(row["num_features"]) * float(row["times"]) * 2
+        assert product == pytest.approx(float(row["compute"]), rel=1e-9)
+        if row["kind"] == "training":
+            # eight seeds, and 1/N at N of 8 or more
+            assert (
+                abs(float(row["risk"]) / float(row["theory"]) - 1)
+                < 4 * float(row["stderr"]) / float(row["risk"]) + 0.15
+            )
+
+
+@pytest.mark.slow
+def test_scale_time(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.SIZES", (32, 64))
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.TRAINED", (32, 64))
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.STEPS", 600)
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.BIG", 64)
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.SMALL", 32)
+    assert main(["scale-time", "--modes", "1000", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for row in ("T1 variance 1", "T2 floor", "T3 variance 1/N", "T4 prediction", "T5 noise", "T6 sign-SGD", "surface"):
+        assert row in printed
+    rows, record = outputs(tmp_path, "scale-time")
+    assert {row["row"] for row in rows} >= {"T1", "T2", "T4", "T5", "T6", "surface"}
+    found = {one["quantity"]: one for one in record["settings"]["findings"]}
+    assert found["T1 variance 1"]["verdict"] == "confirmed"
+    assert "the peak does not move with N t" in found["surface"]["measured"]

@@ -1,0 +1,165 @@
+"""`rfm sweep FILE.toml`: what it leaves, that it resumes, what it refuses; and the compilation cache of commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import rfm
+import theory
+from experiments.cli import main
+from experiments.commands import sweep_file
+
+ROOT = Path(__file__).parents[3]
+FILE = """
+[problem]
+a = 1.8
+b = 1.5
+num_modes = 300
+noise_var = 0.05
+[optimizer]
+name = "gd"
+lr = 0.5
+[run]
+seeds = 4
+num_samples = 40
+times = { start = 1, stop = 60, num = 6 }
+[grid]
+num_features = [12, 20]
+lr = [0.1, 0.5, 40.0]
+noise_var = { start = 0.01, stop = 0.1, num = 2 }
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_sweep_and_resume(file, tmp_path, capsys):
+    """Store, figure, table and settings; the second time nothing is run. One learning rate is beyond stability."""
+    out = tmp_path / "out"
+    with pytest.warns(RuntimeWarning, match="runs diverged"):
+        assert main(["sweep", str(file), "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "12 points x 4 seeds, 16 runs diverged" in printed.out
+    assert "simulation against theory" in printed.out
+    assert "left" in printed.err
+    assert sorted(p.name for p in out.iterdir()) == [f"small.{s}" for s in ("csv", "json", "pdf", "png", "zarr")]
+    swept = rfm.Sweep.load(out / "small.zarr")
+    assert swept.risk.shape == (2, 3, 2, 4, 6)
+    problem = rfm.power_law(1.8, 1.5, 300, 0.1)
+    args = {"num_features": 20, "num_samples": 40, "optimizer": rfm.GradientDescent(0.5), "times": swept.times}
+    point = {"num_features": 20, "lr": 0.5, "noise_var": 0.1}
+    own = rfm.simulate(problem, **args, keys=swept.keys_at(**point))
+    np.testing.assert_allclose(swept.curve(**point).risk, own.risk, rtol=1e-12)
+    rows = [line.split(",") for line in (out / "small.csv").read_text().splitlines()]
+    row = next(r for r in rows[1:] if [float(x) for x in r[:4]] == [20, 0.5, 0.1, 60])
+    assert abs(float(row[rows[0].index("theory")]) / theory.predict(problem, **args).risk[-1] - 1) < 1e-9
+    assert abs(float(row[rows[0].index("risk")]) / own.mean()[-1] - 1) < 1e-9
+    before = (out / "small.csv").read_bytes()
+    with pytest.warns(RuntimeWarning, match="runs diverged"):
+        assert main(["sweep", str(file), "--out", str(out)]) == 0
+    assert (out / "small.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("[grid]", "[gird]", "`FILE` must be one of 'problem', 'optimizer', 'run', 'grid', but is 'gird'"),
+        ("a = 1.8", "alpha = 1.8", "`problem` must be one of 'a', 'b', 'num_modes', 'noise_var', but is 'alpha'"),
+        ("a = 1.8", "a = 0.5", "`a` must be a number > 1"),
+        ("a = 1.8", "a = ", "`FILE` must be TOML"),
+        ('"gd"', '"momentum"', "`optimizer.name` must be one of 'flow'"),
+        ("seeds = 4", "seeds = 1", "`seeds` must be an integer >= 2"),
+        ("seeds = 4", "seed = -1", "`seed` must be an integer from 0"),
+        ("start = 1,", "", "`times` must be a list, or all of start, stop and num"),
+        ("num_samples = 40", "", "`num_samples` must be either an argument or an axis"),
+        ("num_samples = 40", "exact = 1", "`exact` must be true or false"),
+        ("lr = [0.1, 0.5, 40.0]", "rate = [1]", "`grid` must be of axes out of"),
+        ("lr = [0.1, 0.5, 40.0]", "lr = ['x']", "`lr` must be a list of numbers"),
+    ],
+)
+def test_wrong_files(file, tmp_path, capsys, old, new, text):
+    file.write_text(FILE.replace(old, new, 1))
+    assert main(["sweep", str(file), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("rfm sweep: error: ")
+    assert text in error
+    assert error.count("\n") == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("extra", "text"),
+    [
+        (["--devices", "0"], "`devices` must be an integer >= 1"),
+        (["--memory", "1e-6"], "`memory` must be at least"),
+        (["--coordinator", "localhost:1"], "`coordinator` must be given together with"),
+        (["--processes", "2", "--process", "1"], "`coordinator` must be given together with"),
+    ],
+)
+def test_wrong_options(file, tmp_path, capsys, extra, text):
+    assert main(["sweep", str(file), "--out", str(tmp_path / "out"), *extra]) == 2
+    assert text in capsys.readouterr().err
+    assert main(["sweep", str(tmp_path / "no.toml"), "--out", str(tmp_path / "out")]) == 2
+    assert "`FILE` must be a text file that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({'name = "gd"\nlr = 0.5': 'name = "ridge"', "times =": "# times =", "lr = [0.1, 0.5, 40.0]": "ridge = [0.1]",
+          "{ start = 0.01, stop = 0.1, num = 2 }": "[0.0]", "[12, 20]": "[12]"}, "1 points x 4 seeds"),
+        ({'name = "gd"': 'name = "sgd"\nbatch_size = 4', "[0.1, 0.5, 40.0]": "[0.1]", "[12, 20]": "[12]",
+          "noise_var = { start = 0.01, stop = 0.1, num = 2 }": "momentum = [0.0, 0.5]"}, "theory of full batches"),
+    ],
+)  # fmt: skip
+def test_corners_of_files(file, tmp_path, capsys, changes, text):
+    """Nothing to draw on a logarithm; the momentum of SGD beside the theory of full batches."""
+    spec = FILE
+    for old, new in changes.items():
+        assert old in spec
+        spec = spec.replace(old, new)
+    file.write_text(spec)
+    assert main(["sweep", str(file), "--out", str(tmp_path / "out")]) == 0
+    assert text in capsys.readouterr().out
+    assert (tmp_path / "out" / "small.png").exists()
+
+
+def test_the_example_of_the_help_is_a_sweep(tmp_path):
+    path = tmp_path / "example.toml"
+    path.write_text(sweep_file.EXAMPLE)
+    whole, quick = sweep_file.read(path), sweep_file.read(path, quick=True, seed=1)
+    assert whole.grid["num_features"].tolist() == [32, 64, 128, 256]
+    assert quick.grid["num_features"].tolist() == [32, 256]
+    assert (len(whole.keys), len(quick.keys)) == (16, 4)
+    assert isinstance(whole.optimizer, rfm.GradientDescent)
+    assert whole.times[-1] == 1e4
+    first, second = (jax.random.key_data(x.keys)[0].tolist() for x in (whole, quick))
+    assert first != second
+
+
+@pytest.mark.slow
+def test_commands_compile_once_for_a_user(file, tmp_path):
+    """The cache is a folder that nobody else may write; a second process adds nothing to it."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "RFM_CACHE": "on"}
+    file.write_text(FILE.replace("[0.1, 0.5, 40.0]", "[0.1]").replace("[12, 20]", "[12]"))
+
+    def run(out):
+        command = [sys.executable, "-m", "experiments.cli", "sweep", str(file), "--out", str(tmp_path / out)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return set((tmp_path / "cache").rglob("*-cache"))
+
+    first = run("a")
+    assert first
+    folder = next(iter(first)).parent
+    assert folder.stat().st_mode & 0o077 == 0
+    assert run("b") == first

@@ -1,0 +1,287 @@
+"""What `rfm explore` shows, without its page: settings, curves, limits, exponents, training runs, exports."""
+
+import dataclasses
+import io
+import json
+import math
+import socket
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import jax
+import matplotlib.image
+import numpy as np
+import pytest
+
+import rfm
+import theory
+from experiments.cli import main
+from experiments.compare.limits import limiting_terms
+from experiments.explore import model, training
+from experiments.explore.export import export_file
+from experiments.explore.settings import NAMES, PARAMETERS, POINTS, Settings, from_address, python_call
+from theory import exponents
+from theory._predict import averaged, evaluate
+
+ROOT = Path(__file__).parents[3]
+QUICK = ("flow", "gd")  # algorithms whose contours always have as many nodes
+SMALL = Settings(N=24, P=40, M=1000, stop=100.0)
+
+
+def random_settings(rng, names):
+    """Anything that the sliders can be moved to, ends, zeros and infinities more often than not."""
+    while True:
+        algorithm = str(rng.choice(names))
+        defaults = dataclasses.asdict(Settings(algorithm=algorithm))
+        values = {}
+        for name, p in PARAMETERS.items():
+            if defaults[name] is not None:
+                low, high = p.ends
+                values[name] = p.value(float(rng.choice([low, high, rng.uniform(low, high)], p=[0.15, 0.15, 0.7])))
+        if algorithm == "sgd":
+            values["P"] = math.inf
+        elif rng.random() < 0.2:
+            values["P"] = values["N"]  # the interpolation peak
+        if values["stop"] > max(values["start"], 1.99):  # the one pair that excludes itself
+            return Settings(algorithm=algorithm, **values)
+
+
+def survives(settings, more):
+    """Shown, or refused for a learning rate with the largest stable one named; whether it was shown."""
+    try:
+        shown = model.curves(settings)
+        if more:
+            details = model.details(settings, shown)
+            assert all(len(y) == len(shown.times) for y in (*details.limits.values(), *details.parts.values()))
+            assert sum(len(span) == 2 for span in details.spans) >= 1
+            assert details.spans[-1][1] == shown.times[-1]
+    except ValueError as error:
+        text = str(error)
+        assert settings.algorithm != "flow"
+        assert text.startswith(("Argument `lr` must be <", "Argument `momentum` must be smaller")), text
+        return False
+    assert 2 <= len(shown.times) <= POINTS
+    for name in ("risk", "train_loss"):
+        assert np.all(np.isfinite(getattr(shown, name)))
+        assert np.all(getattr(shown, name) >= 0)
+    low, high = model.frame(shown, [])
+    assert 0 < low < high
+    return True
+
+
+def test_a_hundred_random_settings():
+    rng = np.random.default_rng(0)
+    shown = [survives(random_settings(rng, QUICK), more=False) for _ in range(100)]
+    assert 50 < sum(shown) < 100  # both ways out were taken
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # contours of four sizes are compiled for each of the algorithms with momentum
+def test_two_hundred_random_settings_of_every_algorithm():
+    rng = np.random.default_rng(1)
+    shown = [survives(random_settings(rng, NAMES), more=True) for _ in range(200)]
+    assert 50 < sum(shown) < 200
+
+
+def test_no_move_compiles_anything():
+    """Each number moved by itself, and all at once: the programs of the first look serve; N = inf is one of them."""
+    model.details(SMALL, model.curves(SMALL))
+    compiled = []
+    listen = lambda name, seconds, **kwargs: compiled.append(name) if "compile" in name else None  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    before = averaged._cache_size(), evaluate._cache_size()
+    moves = [dict(a=3.0), dict(b=0.7), dict(N=1000), dict(N=math.inf), dict(P=math.inf), dict(noise=0.3), dict(M=10**8)]
+    moves += [dict(start=1.0), dict(stop=1e7), dict(a=2.2, b=2.0, N=77, P=77, noise=1.0, M=5000)]
+    for move in moves:
+        settings = dataclasses.replace(SMALL, **move)
+        model.details(settings, model.curves(settings))
+    assert not compiled
+    assert (averaged._cache_size(), evaluate._cache_size()) == before
+    theory.predict(SMALL.problem, **(SMALL.arguments | {"times": np.geomspace(1.0, 2.0, 7)}))  # negative control
+    assert compiled
+
+
+@pytest.mark.parametrize("settings", [SMALL, Settings(2.0, 1.2, N=24, P=40, M=1000, algorithm="gd", stop=30)])
+def test_the_python_call_gives_what_is_drawn(settings):
+    drawn, scope = model.curves(settings), {}
+    exec(python_call(settings, seeds=4), scope)
+    np.testing.assert_array_equal(scope["predicted"].times, drawn.times)
+    np.testing.assert_allclose(scope["predicted"].risk, drawn.risk, rtol=1e-8)
+    np.testing.assert_allclose(scope["predicted"].train_loss, drawn.train_loss, rtol=1e-8)
+    *_, runs = training.train(settings, 4)
+    np.testing.assert_allclose(scope["simulated"].mean(), runs.mean(), rtol=1e-12)
+    np.testing.assert_allclose(scope["simulated"].stderr(), runs.stderr(), rtol=1e-9)
+
+
+def test_infinite_sizes_are_written_so_that_they_run():
+    scope = {}
+    exec(python_call(dataclasses.replace(SMALL, P=math.inf, K=math.inf)), scope)
+    expected = model.curves(dataclasses.replace(SMALL, P=math.inf, K=math.inf))
+    np.testing.assert_allclose(scope["predicted"].risk, expected.risk, rtol=1e-10)
+
+
+def test_training_goes_on_some_seeds_at_a_time():
+    """As one call with all keys, to the last digit of a mean."""
+    so_far = list(training.train(SMALL, 8))
+    assert [len(runs.risk) for runs in so_far] == [4, 8]
+    at_once = rfm.simulate(SMALL.problem, **SMALL.arguments, keys=jax.random.split(jax.random.key(0), 8))
+    np.testing.assert_allclose(so_far[-1].risk, at_once.risk, rtol=1e-12)
+    gap, errors = model.largest_gap(model.curves(SMALL), so_far[-1])
+    assert 0 < gap < 1
+    assert 0 < errors < 30
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (dict(N=60_000, P=60_000), "GB, allowed are"),
+        (dict(N=4000, P=4000, K=64, M=10**6), "GB|hours|minutes"),
+        (dict(M=10**9), "would take about .* allowed are 3 minutes"),
+        (dict(algorithm="gd", stop=1e8), "or the last time"),
+        (dict(K=math.inf), "`ensemble` must be an integer"),
+        (dict(N=math.inf, P=math.inf), "nothing random is left"),
+    ],
+)
+def test_too_large_runs_are_refused(change, told):
+    with pytest.raises(ValueError, match=told):
+        training.check_cost(dataclasses.replace(SMALL, **change), 16)
+
+
+def test_limits_are_what_the_risk_tends_to():
+    """Everything but one size or time far away: the risk is that limit."""
+    far = dict(num_features=1e8, num_samples=1e8, optimizer=rfm.GradientFlow(), times=np.geomspace(1.0, 1e10, POINTS))
+    noisy = rfm.power_law(1.8, 1.5, 1000, noise_var=0.1)
+    clean = dataclasses.replace(noisy, noise_var=0.0)
+    risk = lambda problem, **change: theory.predict(problem, **(far | change)).risk  # noqa: E731
+    early, end = slice(0, 20), -1
+    np.testing.assert_allclose(limiting_terms(noisy, **far)["time"][early], risk(clean)[early], rtol=2e-3)
+    few = dict(num_features=50)
+    np.testing.assert_allclose(limiting_terms(noisy, **(far | few))["model"][end], risk(clean, **few)[end], rtol=2e-3)
+    few = dict(num_samples=50)
+    found = limiting_terms(noisy, **(far | few))
+    np.testing.assert_allclose(found["data"][end], risk(clean, **few)[end], rtol=2e-3)
+    np.testing.assert_allclose(found["noise"], risk(noisy, **few) - risk(clean, **few), rtol=1e-12)
+    assert set(limiting_terms(clean, **(far | dict(num_features=np.inf)))) == {"time", "data"}
+
+
+def test_exponents_here_tend_to_the_closed_form():
+    """At sizes and times that are large, and not where the modes end."""
+    large = Settings(N=60_000, P=60_000, M=10**9, noise=0.0, start=1e3, stop=1e6)
+    rows = model.details(large, model.curves(large)).exponents
+    named = {row.quantity.split(",")[0]: row for row in rows}
+    assert abs(named["time t"].closed - exponents.time_exponent(1.8, 1.5)) < 1e-12
+    for name in ("time t", "model size N", "data P"):
+        assert abs(named[name].here - named[name].closed) < 0.01
+    small = model.details(SMALL, model.curves(SMALL)).exponents
+    assert max(abs(row.here - row.closed) for row in small if row.closed is not None) > 0.02  # negative control
+
+
+def test_regimes_in_words():
+    times = np.array([1.0, 2.0, 3.0, 4.0])
+    terms = {"time": np.array([9.0, 5.0, 1.0, 0.0]), "model": np.full(4, 2.0), "noise": np.array([0.0, 0.0, 0.0, 3.0])}
+    assert model.spans(times, terms) == [("time", 2.0), ("model", 3.0), ("noise", 4.0)]
+    assert model.task(SMALL).startswith("hard task")
+    assert model.task(dataclasses.replace(SMALL, a=4.0)).startswith("easy task")
+    assert model.task(dataclasses.replace(SMALL, a=2.5)).startswith("boundary")
+    assert "phase Ia of" in model.task(Settings(algorithm="sgd"))
+    for a, b in ((2.5, 1.5), (2.2, 1.2)):  # 2.2 - 1.2 is not one in binary
+        assert "boundary between phases" in model.task(Settings(a, b, algorithm="sgd"))
+    assert "no phase" in model.task(Settings(a=1.2, algorithm="sgd"))
+
+
+def test_slopes_are_those_of_power_laws():
+    times = np.geomspace(1.0, 1e4, 60)
+    np.testing.assert_allclose(model.slope(times, 3.0 * times**-0.7), 0.7, rtol=1e-12)
+    assert np.isnan(model.slope(times, np.where(times > 100, 0.0, 1.0))[-1])
+
+
+def test_addresses_go_around():
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        settings = random_settings(rng, NAMES)
+        assert from_address(urllib.parse.parse_qs(settings.address())) == (settings, [])
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("a=0.5", "Argument `a` must be a number from 1.01 to 6, but is '0.5'."),
+        ("a=nan", "`a` must be a number"),
+        ("a=1.8&a=2", "but is ['1.8', '2']"),
+        ("N=12.5", "`N` must be a whole number from 1 to 65536, or inf, but is '12.5'"),
+        ("P=<script>alert(1)</script>", "but is '<script>"),
+        ("algorithm=adam", "`algorithm` must be one of 'flow', 'gd'"),
+        ("lr=0.5", "`lr` must be left out with algorithm 'flow' (it belongs to gd, heavy-ball, nesterov, sgd)"),
+        ("algorithm=sgd&P=512", "`P` must be inf with algorithm 'sgd'"),
+        ("start=100&stop=10", "`stop` must be larger than start = 100"),
+        ("start=1e6", "`stop` must be larger than start"),
+        ("algorithm=gd&stop=1.5", "`stop` must be at least 2"),
+        ("speed=3", "`speed` must be left out; an address knows a, b, N"),
+        ("momentum=0.95&algorithm=nesterov", "`momentum` must be a number from 0 to 0.9"),
+    ],
+)
+def test_bad_addresses_are_refused(query, told):
+    settings, refused = from_address(urllib.parse.parse_qs(query))
+    assert any(told in line for line in refused)
+    assert len(refused) == 1
+    assert settings == Settings(algorithm=settings.algorithm) or "start" in query
+
+
+def test_bytes_that_are_no_text_and_names_of_the_server():
+    settings, refused = from_address({"a": [b"\xff\xfe"], "bokeh-session-id": [b"x"], "b": [b"1.25"]})
+    assert settings == Settings(b=1.25)
+    assert len(refused) == 1
+
+
+def test_sliders_stand_for_their_numbers():
+    for name, p in PARAMETERS.items():
+        low, high = p.ends
+        assert p.value(low) == (0 if p.zero else p.low)
+        assert p.value(high) == (math.inf if p.infinite else p.high)
+        for position in np.linspace(low, high, 57):
+            value = p.value(position)
+            assert p.check(name, value) == value
+            assert p.value(p.position(value)) == value
+
+
+def test_exports(tmp_path):
+    *_, runs = training.train(SMALL, 4)
+    files = {suffix: export_file(SMALL, runs, suffix) for suffix in ("png", "pdf", "csv", "json", "py")}
+    assert matplotlib.image.imread(io.BytesIO(files["png"])).std() > 0.05
+    assert files["pdf"].startswith(b"%PDF")
+    table = np.genfromtxt(io.BytesIO(files["csv"]), delimiter=",", names=True)
+    np.testing.assert_allclose(table["risk"], model.curves(SMALL).risk, rtol=1e-12)
+    np.testing.assert_allclose(table["simulated_risk"], runs.mean(), rtol=1e-12)
+    record = json.loads(files["json"])["settings"]
+    assert record["call"].encode() == files["py"]
+    assert record["N"] == 24
+
+
+def test_without_bokeh_one_line_names_the_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "bokeh.application", None)
+    monkeypatch.delitem(sys.modules, "experiments.explore.server", raising=False)
+    assert main(["explore", "--port", "0", "--no-browser"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install 'random-feature-theory[explore]'" in error
+
+
+def test_a_port_in_use_is_one_line():
+    pytest.importorskip("bokeh")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "experiments.cli", "explore", "--no-browser", "--port", port]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"`port` must be a free port, or 0 for any (Address already in use), but is {port}" in done.stderr
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_no_such_port(capsys, port):
+    assert main(["explore", "--no-browser", "--port", port]) == 2
+    assert "`port` must be an integer from 0 to 65535" in capsys.readouterr().err

@@ -1,0 +1,288 @@
+"""`rfm explore` as its user has it: the real server, a headless browser, sliders moved by keys, buttons pressed."""
+
+import contextlib
+import http.client
+import io
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PATIENCE = 200_000  # ms: a busy machine compiles slowly
+MODEL = "Bokeh.documents[0].get_model_by_name"
+START = "/?a=1.8&b=1.5&N=24&P=40&M=1000&stop=100"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Process, port and log of a server of its own; interrupted at the end, having logged no trouble."""
+    pytest.importorskip("bokeh", reason="bokeh is not installed (extra `explore`)")
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [sys.executable, "-m", "experiments.cli", "explore", "--port", "0", "--no-browser"]
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=file, text=True)
+        try:
+            line = process.stdout.readline()
+            found = re.search(r"http://localhost:(\d+)/", line)
+            assert found, log.read_text()
+            yield process, int(found[1]), log
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+            assert process.stdout.read() == "rfm explore: stopped\n"
+            assert not re.search("traceback|exception", log.read_text(), re.IGNORECASE), log.read_text()
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
+
+@pytest.fixture
+def tab(browser, server):
+    """open(address, width, height) -> a page of which nothing failed and that asked nothing of anyone else."""
+    _, port, _ = server
+    with contextlib.ExitStack() as stack:
+        asked, failed = [], []
+
+        def open_page(address, width=1280, height=900):
+            context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE)
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("pageerror", lambda error: failed.append(str(error)))
+            page.goto(f"http://127.0.0.1:{port}{address}")
+            page.wait_for_function("() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].roots().length")
+            return page
+
+        yield open_page
+        assert not failed
+        others = [url for url in asked if not url.startswith((f"http://127.0.0.1:{port}/", "data:", "blob:"))]
+        assert asked
+        assert not others
+
+
+def column(page, name, key):
+    """A column of a source, as the browser has it."""
+    values = page.evaluate(f"() => Array.from({MODEL}('{name}').data['{key}'])")
+    return np.array([np.nan if x is None else x for x in values], float)
+
+
+def text(page, name):
+    return page.evaluate(f"() => {MODEL}('{name}').text")
+
+
+def wait(page, condition):
+    page.wait_for_function(f"() => {condition}", timeout=PATIENCE)
+
+
+def drawn(page):
+    """Wait for the curve of the settings that the page names."""
+    wait(page, f"{MODEL}('curve').data.risk.length > 0")
+    return column(page, "curve", "risk")
+
+
+def press(page, slider, key, times=1):
+    """A slider's handle takes the focus and a key."""
+    handle = page.evaluate_handle(
+        f"() => {{ const id = {MODEL}('{slider}').id; const host = Bokeh.index.get_one_by_id(id).el; "
+        "return host.shadowRoot.querySelector('.noUi-handle') }"
+    ).as_element()
+    handle.focus()
+    for _ in range(times):
+        handle.press(key)
+
+
+def press_button(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def moved(page, before):
+    """Wait for another curve than `before`."""
+    wait(page, f"{MODEL}('curve').data.risk.length && {MODEL}('curve').data.risk[30] != {float(before[30])!r}")
+    return column(page, "curve", "risk")
+
+
+def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
+    page = tab(START)
+    before = drawn(page)
+    assert len(before) == 60
+    press(page, "a", "ArrowRight", 5)
+    wait(page, f"{MODEL}('link').value.includes('a=1.85&')")
+    after = moved(page, before)
+    wait(page, "location.search.includes('a=1.85&')")
+    wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
+    assert re.search(r"theory in \d+ ms|warming up|ready", text(page, "status"))
+    scope = {}
+    exec(text(page, "call"), scope)
+    assert scope["args"]["num_features"] == 24
+    last = moved(page, before)
+    np.testing.assert_allclose(last, scope["predicted"].risk, rtol=1e-8)
+    np.testing.assert_allclose(column(page, "curve", "times"), scope["predicted"].times, rtol=1e-12)
+    assert not np.allclose(after, before, rtol=1e-3)
+    page.reload()
+    wait(page, f"window.Bokeh && Bokeh.documents.length && {MODEL}('curve') && {MODEL}('curve').data.risk.length")
+    np.testing.assert_allclose(column(page, "curve", "risk"), last, rtol=1e-12)
+
+
+def test_training_runs_are_drawn_exported_and_cleared(tab):
+    page = tab(START)
+    drawn(page)
+    wait(page, f"{MODEL}('exponents').text.length > 0")
+    press_button(page, "Simulate this point")
+    wait(page, f"{MODEL}('progress').text.includes('8 seeds, exact given the draw')")
+    mean, low, high = (column(page, "runs", f"risk_{name}") for name in ("mean", "lower", "upper"))
+    assert len(mean) == 30
+    assert np.all((low < mean) & (mean < high))
+    predicted = column(page, "curve", "risk")[::2]
+    assert np.all(np.abs(mean - predicted) < 4 * (high - mean) / 2 + 0.1 * predicted)
+    scope = {}
+    exec(text(page, "call"), scope)
+    np.testing.assert_allclose(scope["simulated"].mean()[::2], mean, rtol=1e-9)
+    np.testing.assert_allclose(2 * scope["simulated"].stderr()[::2], high - mean, rtol=1e-6)
+
+    files = {}
+    for suffix in ("PNG", "PDF", "CSV", "JSON", "PY"):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=suffix, exact=True).click()
+        assert download.value.suggested_filename == f"explore.{suffix.lower()}"
+        files[suffix] = Path(download.value.path()).read_bytes()
+    assert matplotlib.image.imread(io.BytesIO(files["PNG"])).std() > 0.05
+    assert files["PDF"].startswith(b"%PDF")
+    table = np.genfromtxt(io.BytesIO(files["CSV"]), delimiter=",", names=True)
+    np.testing.assert_allclose(table["simulated_risk"][::2], mean, rtol=1e-9)
+    assert json.loads(files["JSON"])["settings"]["seeds"] == 8
+    assert files["PY"].decode() == text(page, "call")
+    with page.expect_download() as download:
+        page.get_by_title("Save").first.click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+    press(page, "noise", "ArrowRight")
+    wait(page, f"{MODEL}('runs').data.times.length == 0")
+    assert "cleared: a setting has changed" in text(page, "progress")
+    assert "simulated" not in text(page, "call")
+
+
+def test_what_is_refused_is_said(tab):
+    page = tab("/?a=0.5&N=24&P=40&M=1000&stop=100&speed=%3Cimg%20src=x%20onerror=alert(1)%3E&b=%FF")
+    drawn(page)
+    shown = page.locator(".notice").first.inner_text()
+    assert "Argument `a` must be a number from 1.01 to 6, but is '0.5'." in shown
+    assert "Argument `speed` must be left out; an address knows a, b, N" in shown
+    assert "but is '<img src=x onerror=alert(1)>'" in shown
+    assert "Argument `b` must be a number from 0.1 to 4" in shown
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate(f"() => {MODEL}('N').value") == pytest.approx(np.log10(24))
+    assert page.evaluate(f"() => {MODEL}('a').value") == 1.8
+
+
+def test_an_unstable_learning_rate_is_refused_with_the_largest_stable_one(tab):
+    page = tab(START + "&algorithm=gd&lr=9")
+    wait(page, f"{MODEL}('problem').visible")
+    assert re.search(r"Argument `lr` must be &lt; [\d.]+ = 2/\(z_max", text(page, "problem"))
+    assert text(page, "status") == "no curve"
+    assert column(page, "curve", "risk").size == 0
+
+
+def test_too_large_runs_are_refused_at_once(tab):
+    page = tab("/?N=60000&P=60000&M=1000&stop=100")
+    drawn(page)
+    press_button(page, "Simulate this point")
+    wait(page, f"{MODEL}('progress').text.includes('GB, allowed are')")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_it_fits_wide_and_narrow_screens(tab, width, height):
+    page = tab(START, width, height)
+    drawn(page)
+    wait(page, f"{MODEL}('exponents').text.length > 0")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    picture = matplotlib.image.imread(io.BytesIO(page.screenshot(full_page=True)))[..., :3]
+    assert picture.shape[1] == width
+    blue = np.abs(picture - np.array([0.0, 0x72, 0xB2]) / 255).max(-1) < 0.05  # of the risk
+    assert blue.sum() > 300
+    for name in ("risk", "slope", "best", "a", "simulate"):
+        box = page.evaluate(
+            f"() => {{ const r = Bokeh.index.get_one_by_id({MODEL}('{name}').id).el.getBoundingClientRect(); "
+            "return [r.left, r.right, r.height] }"
+        )
+        assert 0 <= box[0] < box[1] <= width
+        assert box[2] > 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_algorithm_and_the_frontier(tab):
+    page = tab(START)
+    drawn(page)
+
+    def choose(value, label):
+        page.get_by_label("algorithm").select_option(label=label)
+        wait(page, f"{MODEL}('link').value.includes('algorithm={value}')")
+
+    for value, label in (("gd", "gradient descent"), ("sgd", "SGD, one pass"), ("flow", "gradient flow")):
+        choose(value, label)
+        wait(page, f"{MODEL}('frontier').data.compute.length == 6")
+        assert np.all(np.diff(column(page, "frontier", "risk")) < 0)
+        assert "best risk, falls in compute" in text(page, "exponents")
+        assert ("compute-optimal SGD" in text(page, "regime")) == (value == "sgd")
+    for value, label in (("heavy-ball", "heavy ball"), ("nesterov", "Nesterov")):
+        choose(value, label)
+        wait(page, f"{MODEL}('frontier_note').text.includes('No frontier here')")
+    page.evaluate(f"() => {{ {MODEL}('lr').value = 1 }}")
+    wait(page, f"{MODEL}('problem').visible && {MODEL}('problem').text.includes('`lr` must be')")
+    assert column(page, "curve", "risk").size == 0
+    page.evaluate(f"() => {{ {MODEL}('lr').value = -1 }}")
+    assert drawn(page).size > 10
+    wait(page, f"!{MODEL}('problem').visible")
+
+
+def test_only_this_machine_is_served(server):
+    """Another origin gets no socket (ours does: the page works), another interface no connection."""
+    _, port, _ = server
+
+    def handshake(origin):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+                   "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": origin}  # fmt: skip
+        connection.request("GET", "/ws", headers=headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert handshake("http://example.com") == 403
+    assert handshake(f"http://example.com:{port}") == 403
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with contextlib.suppress(OSError):
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks which address would
+        own = probe.getsockname()[0]
+    if own not in ("0.0.0.0", "127.0.0.1"):
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((own, port), timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/export/explore.csv?a=0.5", 400, "Argument `a` must be a number from 1.01 to 6, but is '0.5'."),
+        ("/export/explore.csv?seeds=8", 400, "Argument `seeds` must be 0, or that of runs made"),
+        ("/export/explore.csv?algorithm=gd&N=24&P=40&M=1000&stop=100&lr=9", 400, "Argument `lr` must be <"),
+        ("/export/explore.exe", 404, ""),
+    ],
+)
+def test_exports_refuse_in_one_line(server, path, status, told):
+    connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=200)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == status
+    body = answer.read().decode()
+    assert told in body
+    assert not told or body.count("\n") == 1
+    connection.close()

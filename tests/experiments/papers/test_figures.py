@@ -1,0 +1,173 @@
+"""Rows of the literature: every script runs in smoke size, leaves its files, and reaches a verdict from its numbers."""
+
+import csv
+import dataclasses
+import json
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments.cli import main
+from experiments.commands import figures as command
+from experiments.compare import verdicts as findings
+from experiments.compare.verdicts import (
+    CONFIRMED,
+    CONTRADICTED,
+    OPEN,
+    REFINED,
+    agreement,
+    approaching,
+    condition,
+    exponent,
+    overall,
+)
+from experiments.output import files as reports
+from experiments.output.plotting import new_figure
+from experiments.papers import row as rows
+from experiments.papers.index import ROWS, load
+from experiments.papers.row import Script, Shown
+
+# those that compile for less than 20 s; .ci/run runs all of them, by the command
+QUICK = ("S3-noise",)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
+)
+def test_row(name, tmp_path):
+    script = load(name)
+    assert script.name == name
+    assert all((script.title, script.source, script.claim))
+    row = script(size="smoke", out=str(tmp_path))
+    assert row.findings
+    assert row.verdict in findings.VERDICTS
+    assert row.line.startswith(f"{name}: {row.verdict}.")
+    picture = matplotlib.image.imread(tmp_path / f"{name}.png")
+    assert np.ptp(picture[..., :3]) > 0.5
+    assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    table = list(csv.DictReader((tmp_path / f"{name}.csv").read_text().splitlines()))
+    assert len(table) > 1
+    settings = json.loads((tmp_path / f"{name}.json").read_text())["settings"]
+    assert settings["parameters"] == json.loads(json.dumps(script.smoke))
+    assert script.done("smoke", str(tmp_path), 0) == row
+
+
+# ---- verdicts
+
+
+@pytest.mark.parametrize(
+    ("measured", "error", "claimed", "closed", "verdict"),
+    [
+        (1.01, 0.0, 1.0, 0.5, CONFIRMED),
+        (0.51, 0.0, 1.0, 0.5, CONTRADICTED),
+        (0.75, 0.0, 1.0, 0.5, OPEN),
+        (0.75, 0.15, 1.0, 0.5, CONFIRMED),  # cannot tell: not contradicted
+        (0.75, 0.0, 1.0, None, OPEN),
+        (0.51, 0.0, None, 0.5, CONFIRMED),
+    ],
+)
+def test_exponent(measured, error, claimed, closed, verdict):
+    assert exponent("x", measured, claimed=claimed, closed=closed, error=error).verdict == verdict
+
+
+def test_approaching_only_where_local_exponents_rise():
+    x = np.array([10.0, 100.0, 1000.0, 10000.0])
+    told = exponent("x", 0.9, claimed=1.0)
+    assert approaching(told, x, 1.0 / (x + 30.0), 1.0).verdict == REFINED
+    assert approaching(told, x, x**-0.9, 1.0) == told
+    assert approaching(told, x, 1.0 / x + 1.0 / x**2, 1.0) == told
+    assert approaching(exponent("x", 1.0, claimed=1.0), x, 1.0 / (x + 30.0), 1.0).verdict == CONFIRMED
+
+
+def test_agreement_sees_a_gap_and_forgives_the_stated_one():
+    rng = np.random.default_rng(4)
+    predicted = np.array([1.0, 0.1, 0.01])
+    samples = predicted * (1.0 + 0.1 * rng.standard_normal((400, 3)))
+    assert agreement(samples, predicted, np.inf).verdict == CONFIRMED
+    assert agreement(1.1 * samples, predicted, np.inf).verdict == OPEN
+    assert agreement(1.1 * samples, predicted, 40.0).verdict == CONFIRMED
+    assert agreement(1.1 * samples, predicted, np.array([40.0, 40.0, 1e4])).verdict == OPEN
+
+
+def test_agreement_is_right_in_99_of_100():
+    rng = np.random.default_rng(1)
+    called = [agreement(1.0 + 0.1 * rng.standard_normal((8, 5)), np.ones(5), np.inf).verdict for _ in range(1000)]
+    wrong = called.count(OPEN)
+    assert 1 <= wrong <= 20  # about 10
+
+
+def test_the_worst_decides():
+    parts = {verdict: condition("q", "c", "m", True, verdict) for verdict in findings.VERDICTS}
+    assert overall((parts[CONFIRMED], parts[REFINED])) == REFINED
+    assert overall((parts[REFINED], parts[CONTRADICTED], parts[CONFIRMED])) == CONTRADICTED
+    assert overall(tuple(parts.values())) == OPEN
+
+
+# ---- the command, and what an earlier run left
+
+
+def _show(seed, points):
+    figure, axes = new_figure(1, 1)
+    axes[0, 0].plot(range(points))
+    return Shown(figure, [{"x": i} for i in range(points)], (condition("q", "c", "m", points > 2),))
+
+
+SCRIPT = Script("X-1", "Title", "Source", "Claim", _show, {"points": 5}, {"points": 3})
+
+
+def test_done_only_with_the_same_settings(tmp_path, monkeypatch):
+    out = str(tmp_path)
+    assert SCRIPT.done("smoke", out, 0) is None
+    row = SCRIPT("smoke", out)
+    assert SCRIPT.done("smoke", out, 0) == row
+    assert SCRIPT.done("full", out, 0) is None
+    assert SCRIPT.done("smoke", out, 1) is None
+    assert dataclasses.replace(SCRIPT, smoke={"points": 4}).done("smoke", out, 0) is None
+    (tmp_path / "X-1.pdf").unlink()
+    assert SCRIPT.done("smoke", out, 0) is None
+    SCRIPT("smoke", out)
+    monkeypatch.setattr(reports, "versions", lambda: {"jax": "other"})
+    assert SCRIPT.done("smoke", out, 0) is None
+
+
+def test_damaged_record_is_run_again(tmp_path):
+    (tmp_path / "X-1.json").write_text("{")
+    assert SCRIPT.done("smoke", str(tmp_path), 0) is None
+
+
+def test_unknown_size():
+    with pytest.raises(ValueError, match=r"`size` must be .*full.*smoke.*'tiny'"):
+        SCRIPT("tiny")
+
+
+@pytest.mark.parametrize("wrong", [["S9"], []])
+def test_wrong_name(wrong, capsys):
+    assert main(["figures", *wrong]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "`NAME`" in error
+    assert rows.SIZES[0] not in error
+
+
+def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch):
+    """In a process of its own, whose last words are told."""
+    unknown = dataclasses.replace(SCRIPT, name="X-9")
+    monkeypatch.setattr(command, "choose", lambda args: [unknown, unknown])
+    assert main(["figures", "X", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("rfm figures: error: row X-9: rfm figures: error: Argument `NAME` must be --all, or of ")
+
+
+@pytest.mark.slow
+def test_several_rows_side_by_side(tmp_path, capsys):
+    assert main(["figures", "S2-T2", "S3-dual", "--quick", "--out", str(tmp_path)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrote")]
+    assert [line.split("/")[-1].split(".")[0] for line in lines] == ["S2-T2", "S3-dual"]
+    assert (tmp_path / "S2-T2.png").exists()
+
+
+def test_list(capsys):
+    assert main(["figures", "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ROWS)
