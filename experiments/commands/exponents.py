@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.laws import Law
+from experiments.compare.laws import Law, all_laws
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.windows import Fit, fit_exponent
 from experiments.output import files as reports

@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
-from experiments.explore.export import NAME, TYPES
+from experiments.explore.export import NAME, TYPES, export_file
 from experiments.explore.page import Page
 from experiments.explore.settings import from_address
 from experiments.explore.workers import Workers

@@ -11,7 +11,8 @@ for s > 0, where what no row explains of the labels counts as power at l = 0 (th
 on n rows: Bordelon, Atanasov and Pehlevan 2024, with N infinite). Rows x = sqrt(tau) z of unequal size have
 1 = E tau/(R1 + tau df/n), and the noise in T counts E v/(R1 + tau df/n) times, v its share at size tau
 (`rfm.data.row_sizes`). Ridge regression on P <= n rows asks nothing else of a population, so the two sums over i,
-measured, are what an estimate has to reproduce. `estimate` finds eigenvalues lambda_k and powers p_k = lambda_k w_k^2 that do.
+measured, are what an estimate has to reproduce. `estimate` finds eigenvalues lambda_k and powers p_k = lambda_k w_k^2
+that do.
 """
 
 import dataclasses

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rfm
-from experiments.compare.laws import Law
+from experiments.compare.laws import Law, all_laws
 from experiments.compare.windows import log_slope
 from experiments.papers.boopathy2024 import scale_time as st
 
