@@ -1,14 +1,19 @@
 """S1 Fig. 9: the interpolation peak of isotropic features against data, and what averaging models does to it."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import agreement
-from experiments.compare.verdicts import condition
+from experiments.compare.comparison import Comparison, across, agreement
+from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
+from rfm.arguments import Arguments
 
 END = 1e6  # a time that stands for the end of training: the least curvatures here are 1e-3
 FLOW = rfm.GradientFlow()
@@ -16,94 +21,130 @@ PLOTTED = {1: 0.857, 50: 0.586}  # S1 at nu = 1/4, alpha = 2: one model, and the
 ROUNDING = 1e-6
 
 
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Risk over |w|^2 at one nu = N/M: trained at each alpha = P/M, and theory on a grid of alpha.
+
+    Attributes:
+        nu: N/M.
+        points: Risk against the number of averaged models, one comparison for each alpha.
+        line_x: alpha of theory, (L,).
+        lines: Theory there by the number of models, (L,) each; that of np.inf is among them.
+    """
+
+    nu: float
+    points: Sequence[Comparison]
+    line_x: np.ndarray
+    lines: dict[float, np.ndarray]
+
+    def against_data(self, members: float) -> Comparison:
+        """Return the risk of an average of so many models against alpha."""
+        return dataclasses.replace(
+            across(self.points, "alpha", members), line_x=self.line_x, line=self.lines[members],
+            label="one model" if members == 1 else f"average of {members:g}",
+        )  # fmt: skip
+
+
 def show(
-    seed: int, num_modes: int, ratios: tuple[float, ...], alphas: tuple[float, ...], members: tuple[int, ...],
+    *, seed: int, num_modes: int, ratios: tuple[float, ...], alphas: tuple[float, ...], members: tuple[int, ...],
     seeds: int, points: int,
 ) -> Shown:  # fmt: skip
-    """Risk over |w|^2 at the end of training against alpha = P/M, one panel a ratio nu = N/M, one curve an ensemble."""
+    """Show the risk at the end of training against alpha = P/M, one panel a ratio nu = N/M, one curve an ensemble."""
     problem = rfm.white(num_modes)
     keys = jax.random.split(jax.random.key(seed), seeds)
     line_x = (np.arange(points) + 0.5) * 2.0 / points  # alpha; never nu itself, where the risk of one is infinite
     figure, axes = plotting.new_figure(1, len(ratios), width=4.6)
     findings, table = [], []
     for ax, nu in zip(axes[0], ratios, strict=True):
-        apart = np.array([alpha for alpha in alphas if abs(alpha / nu - 1.0) > 0.19])  # the mean exists, and soon
-        args = {"num_features": round(nu * num_modes), "optimizer": FLOW, "times": np.array([END])}
+        apart = [alpha for alpha in alphas if abs(alpha / nu - 1.0) > 0.19]  # the mean exists, and soon
         grid = {"num_samples": [round(alpha * num_modes) for alpha in apart], "ensemble": list(members)}
-        simulated = rfm.sweep(problem, grid, keys, **args, progress=True).risk[..., 0] / num_modes  # (P, K, S)
-        # one call for the points and the lines: a sweep compiles for its number of points
-        ends = {"num_samples": [*grid["num_samples"], *(line_x * num_modes)], "ensemble": [*members, np.inf]}
-        every = theory.sweep(problem, ends, num_features=args["num_features"], optimizer=rfm.Ridge(0.0)).risk[..., 0]
-        predicted, lines = np.split(every / num_modes, [len(apart)])  # (P, K + 1), (points, K + 1)
-        predicted, lines = predicted[:, :-1], lines.T
-        for index, count in enumerate(members):
-            label = "one model" if count == 1 else f"average of {count}"
-            plotting.draw_pair(ax, apart, simulated[:, index].T, line_x, lines[index], label, index)
-        ax.plot(line_x, lines[-1], "k--", lw=1, label="average of infinitely many, theory")
-        ax.axvline(nu, color="0.8", lw=0.8, zorder=-1)
-        ax.set_yscale("log")
-        ax.set_ylim(0.8 * lines.min(), 20.0)
-        plotting.finish(ax, r"data $\alpha = P/M$", r"risk over $|w|^2$", rf"$\nu = N/M$ = {nu:g}", log=False)
-        findings += _of_ratio(nu, num_modes, apart, members, simulated, predicted, line_x, lines)
+        panel = _panel(problem, keys, nu, grid, line_x)
+        _draw(ax, panel)
+        findings += _verdicts(panel)
         if nu == 0.25:
-            findings += _at_two(ax, apart, members, simulated, predicted)
-        table += [
-            {"nu": nu, "alpha": alpha, "ensemble": count, "risk": s.mean(), "stderr": s.std(ddof=1) / np.sqrt(seeds),
-             "theory": p}
-            for alpha, of_alpha, row in zip(apart, simulated, predicted, strict=True)
-            for count, s, p in zip(members, of_alpha, row, strict=True)
-        ]  # fmt: skip
+            findings += _at_two(ax, panel)
+        columns = ("nu", "alpha", "ensemble", "risk", "stderr", "theory")
+        table += [row for point in panel.points for row in point.rows(*columns)]
     return Shown(figure, table, tuple(findings))
 
 
 def closed_form(nu: float, alpha: np.ndarray) -> np.ndarray:
-    """Risk over |w|^2 of one model and of infinitely many on the same data, nu <= 1, no noise, at alpha != nu.
+    """Return the risk over |w|^2 of one model and of infinitely many on the same data, (2, alpha).
 
     One: (1 - nu)/(1 - nu/alpha) for nu < alpha, (1 - alpha)/(1 - alpha/nu) for alpha < nu; infinitely many:
-    (1 - nu)^2/(1 - nu^2/alpha) and 1 - alpha.
+    (1 - nu)^2/(1 - nu^2/alpha) and 1 - alpha. For nu <= 1 without noise, at alpha != nu.
     """
     few, many = np.minimum(nu, alpha), np.maximum(nu, alpha)
     infinitely_many = np.where(nu < alpha, (1 - nu) ** 2 / (1 - nu**2 / alpha), 1 - few)
-    return np.stack([(1 - few) / (1 - few / many), infinitely_many])  # (2, alpha)
+    return np.stack([(1 - few) / (1 - few / many), infinitely_many])
 
 
-def _of_ratio(nu, num_modes, alphas, members, simulated, predicted, line_x, lines) -> list:
-    sizes = np.repeat(num_modes / (1.0 / nu + 1.0 / alphas), len(members))
-    known = closed_form(nu, line_x)
-    gap = np.max(np.abs(lines[[0, -1]] / known - 1.0))
-    one = simulated[:, 0].mean(-1)
-    at = line_x[np.argmax(lines[0])]
-    nearest = alphas[np.argsort(np.abs(alphas - nu))[:2]]
+def _panel(problem: rfm.Problem, keys: jax.Array, nu: float, grid: dict[str, list[int]], line_x: np.ndarray) -> Panel:
+    """Train at every number of samples and of models of the grid, and predict there and at alpha = line_x."""
+    m, n = problem.num_modes, round(nu * problem.num_modes)
+    run = Arguments(num_features=n, optimizer=FLOW, times=np.array([END]))
+    trained = rfm.sweep(problem, grid, keys, **run, progress=True).risk[..., 0] / m  # (P, K, S)
+    samples, members = grid["num_samples"], np.array(grid["ensemble"])
+    # one call for the points and the lines: a sweep compiles for its number of points
+    ends = {"num_samples": [*samples, *(line_x * m)], "ensemble": [*members, np.inf]}
+    predicted = theory.sweep(problem, ends, num_features=n, optimizer=rfm.Ridge(0.0)).risk[..., 0] / m
+    there, lines = np.split(predicted, [len(samples)])  # (P, K + 1), (L, K + 1)
+    points = [
+        Comparison("ensemble", members, risks.T, risk[:-1], {"nu": nu, "alpha": p / m, "N": n, "P": p})
+        for p, risks, risk in zip(samples, trained, there, strict=True)
+    ]
+    return Panel(nu, points, line_x, dict(zip(ends["ensemble"], lines.T, strict=True)))
+
+
+def _draw(ax: Axes, panel: Panel) -> None:
+    """Draw one curve an ensemble, and the average of infinitely many."""
+    for index, members in enumerate(panel.points[0].x):
+        plotting.draw(ax, panel.against_data(members), index)
+    ax.plot(panel.line_x, panel.lines[np.inf], "k--", lw=1, label="average of infinitely many, theory")
+    ax.axvline(panel.nu, color="0.8", lw=0.8, zorder=-1)
+    ax.set_yscale("log")
+    ax.set_ylim(0.8 * min(line.min() for line in panel.lines.values()), 20.0)
+    plotting.finish(ax, r"data $\alpha = P/M$", r"risk over $|w|^2$", rf"$\nu = N/M$ = {panel.nu:g}", log=False)
+
+
+def _verdicts(panel: Panel) -> list[Verdict]:
+    """Judge agreement, the peak, the closed forms, and that infinitely many models have no peak."""
+    nu, x, name = panel.nu, panel.line_x, f"nu = {panel.nu:g}"
+    one, endless = panel.lines[1], panel.lines[np.inf]
+    gap = np.max(np.abs(np.stack([one, endless]) / closed_form(nu, x) - 1.0))
+    peak, step = x[np.argmax(one)], x[1] - x[0]
+    trained = panel.against_data(1)
+    highest = trained.x[np.argmax(trained.mean)]
+    nearest = trained.x[np.argsort(np.abs(trained.x - nu))[:2]]
     return [
-        agreement(simulated.reshape(-1, simulated.shape[-1]).T, predicted.ravel(), sizes,
-                  f"theory = simulation, nu = {nu:g}"),
-        condition(f"peak of one model, nu = {nu:g}", "alpha = nu",
-                  f"theory at {at:.3f} of steps of {line_x[1] - line_x[0]:.3f}; largest trained risk at "
-                  f"{alphas[np.argmax(one)]:g}, beside {nu:g} among the points",
-                  abs(at - nu) <= line_x[1] - line_x[0] and alphas[np.argmax(one)] in nearest),
-        condition(f"closed forms of 1 and infinitely many, nu = {nu:g}", "-",
-                  f"theory within {gap:.0e} at {len(line_x)} alpha", gap < ROUNDING),
-        condition(f"infinitely many models, nu = {nu:g}", "-",
-                  f"no peak: the risk falls with alpha from {lines[-1, 0]:.3f} to {lines[-1, -1]:.3f}",
-                  bool(np.all(np.diff(lines[-1]) < 0))),
+        agreement(panel.points, f"theory = simulation, {name}"),
+        condition(f"peak of one model, {name}", "alpha = nu",
+                  f"theory at {peak:.3f} of steps of {step:.3f}; largest trained risk at {highest:g}, beside {nu:g} "
+                  "among the points", bool(abs(peak - nu) <= step and highest in nearest)),
+        condition(f"closed forms of 1 and infinitely many, {name}", "-",
+                  f"theory within {gap:.0e} at {len(x)} alpha", bool(gap < ROUNDING)),
+        condition(f"infinitely many models, {name}", "-",
+                  f"no peak: the risk falls with alpha from {endless[0]:.3f} to {endless[-1]:.3f}",
+                  bool(np.all(np.diff(endless) < 0))),
     ]  # fmt: skip
 
 
-def _at_two(ax, alphas, members, simulated, predicted) -> list:
-    """The two numbers that S1 plots."""
-    found, (at,) = [], np.flatnonzero(alphas == 2.0)
-    for index, count in enumerate(members):
+def _at_two(ax: Axes, panel: Panel) -> list[Verdict]:
+    """Judge the two numbers that S1 plots, at alpha = 2, and mark them."""
+    findings: list[Verdict] = []
+    for row in next(point for point in panel.points if point.fixed["alpha"] == 2.0).rows():
+        count = int(row["ensemble"])
         if count not in PLOTTED:
             continue
-        ax.plot(2.0, PLOTTED[count], "k*", ms=9, mfc="none", label=None if found else "S1")
-        samples, claim = simulated[at, index], PLOTTED[count]
-        found.append(condition(
+        claim = PLOTTED[count]
+        ax.plot(2.0, claim, "k*", ms=9, mfc="none", label=None if findings else "S1")
+        findings.append(condition(
             f"risk at nu = 0.25, alpha = 2, {count} model{'s' if count > 1 else ''}", f"{claim:g}",
-            f"theory {predicted[at, index]:.4f}, trained {samples.mean():.3f} ± "
-            f"{samples.std(ddof=1) / np.sqrt(len(samples)):.3f}", abs(predicted[at, index] - claim) < 1e-3,
+            f"theory {row['theory']:.4f}, trained {row['risk']:.3f} ± {row['stderr']:.3f}",
+            bool(abs(row["theory"] - claim) < 1e-3),
         ))  # fmt: skip
     ax.legend(fontsize=6.5, frameon=False)
-    return found
+    return findings
 
 
 main = Script(
