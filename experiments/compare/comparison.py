@@ -77,9 +77,14 @@ class Comparison:
         ends = {symbol: self.x if SYMBOLS.get(self.axis, self.axis) == symbol else held[symbol] for symbol in "NP"}
         return np.broadcast_to(1.0 / (1.0 / np.asarray(ends["N"]) + 1.0 / np.asarray(ends["P"])), self.x.shape)
 
+    @property
+    def finest(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and theory on the finest grid where it is known, (L,) each."""
+        return (self.x, self.theory) if self.line_x is None or self.line is None else (self.line_x, self.line)
+
     def at(self, points: slice | np.ndarray) -> "Comparison":
         """Return the comparison at some of its points; the line of theory stays whole."""
-        line_x, line = (self.x, self.theory) if self.line_x is None else (self.line_x, self.line)
+        line_x, line = self.finest
         some = dict(x=self.x[points], risks=self.risks[:, points], theory=self.theory[points])
         return dataclasses.replace(self, **some, line_x=line_x, line=line)
 
@@ -121,7 +126,8 @@ def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Compariso
         axis: "features", "samples", or another symbol: its value is read from `fixed`.
         at: On the axis of the given comparisons.
     """
-    first, symbol = comparisons[0], SYMBOLS.get(axis, axis)
+    first = comparisons[0]
+    symbol, other = SYMBOLS.get(axis, axis), SYMBOLS.get(first.axis, first.axis)
     index = int(np.argmin(np.abs(first.x - at)))
     held = {
         name: value
@@ -133,7 +139,8 @@ def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Compariso
         np.array([c.fixed[symbol] for c in comparisons]),
         np.stack([c.risks[:, index] for c in comparisons], axis=1),
         np.array([c.theory[index] for c in comparisons]),
-        held | {SYMBOLS.get(first.axis, first.axis): float(first.x[index])},
+        held | {other: float(first.x[index])},
+        f"${other}$ = {at:g}",
     )
 
 

@@ -57,7 +57,7 @@ def draw(
         line_style: How else the line is drawn, as `Axes.plot` takes it.
     """
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-    line_x, theory = (pair.x, pair.theory) if pair.line is None else (pair.line_x, pair.line)
+    line_x, theory = pair.finest
     ax.plot(line_x, theory, **({"color": color, "lw": 1.3, "ls": "--" if hollow else "-"} | dict(line_style or {})))
     spread = 2 * standard_error(pair.risks) if pair.seeds > 1 else None
     face = "white" if hollow else color

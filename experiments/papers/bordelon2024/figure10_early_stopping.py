@@ -1,7 +1,7 @@
 """S1 Fig. 10: isotropic features against model size: the interpolation peak grows with time, and stopping avoids it."""
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -24,55 +24,37 @@ LATE = np.array([1e4, 1e5, 1e6])  # where theory alone follows the peak on its w
 SHOWN = (0.2, 0.5, 0.8, 1.0)  # model sizes whose curves are drawn against time
 
 
-@dataclasses.dataclass(frozen=True)
-class Runs:
-    """Risk over |w|^2: `curves` along time, one for each nu that is trained; `lines` (181, T) of theory at NUS."""
-
-    curves: Sequence[Comparison]
-    lines: np.ndarray
-
-    @property
-    def times(self) -> np.ndarray:
-        """Times of curves and lines, (T,)."""
-        return self.curves[0].x
-
-    def line(self, time: float) -> np.ndarray:
-        """Return theory at one time, (181,)."""
-        return self.lines[:, np.searchsorted(self.times, time)]
-
-    def against_size(self, time: float) -> Comparison:
-        """Return the risk against nu at one time."""
-        pair, label = across(self.curves, "nu", time), f"$t$ = {time:g}"
-        return dataclasses.replace(pair, label=label, line_x=NUS, line=self.line(time))
-
-    def stopped(self) -> Comparison:
-        """Return the risk against nu at the best time of each, which theory chooses."""
-        best = [curve.at(np.array([np.argmin(curve.theory)])) for curve in self.curves]
-        risks, predicted = np.hstack([curve.risks for curve in best]), np.hstack([curve.theory for curve in best])
-        nus = np.array([curve.fixed["nu"] for curve in best])
-        return Comparison("nu", nus, risks, predicted, label="best stopping", line_x=NUS, line=self.lines.min(1))
-
-
 def show(seed: int, times: tuple[float, ...], ratios: tuple[float, ...], seeds: int) -> Shown:
     """Show the risk over |w|^2 against nu = N/M at fixed times, against time, and at the best time to stop."""
     problem, data = rfm.white(NUM_MODES), round(ALPHA * NUM_MODES)
-    args = Arguments(num_samples=data, optimizer=FLOW, times=np.unique(np.concatenate([CURVE, times])))
+    clock = np.unique(np.concatenate([CURVE, times]))
+    args = Arguments(num_samples=data, optimizer=FLOW, times=clock)
     sizes = [round(nu * NUM_MODES) for nu in ratios]
     keys = jax.random.split(jax.random.key(seed), seeds)
-    trained = rfm.sweep(problem, {"num_features": sizes}, keys, **args, progress=True)
-    lines = theory.sweep(problem, {"num_features": list(NUS * NUM_MODES)}, **args).risk / NUM_MODES
+    trained = rfm.sweep(problem, {"num_features": sizes}, keys, **args, progress=True).risk / NUM_MODES
+    lines = theory.sweep(problem, {"num_features": list(NUS * NUM_MODES)}, **args).risk / NUM_MODES  # (181, T)
     curves = [
-        Comparison("time", trained.times, risks, lines[np.argmin(np.abs(NUS - nu))], {"nu": nu, "N": n, "P": data})
-        for nu, n, risks in zip(ratios, sizes, trained.risk / NUM_MODES, strict=True)
+        Comparison("time", clock, risks, lines[np.argmin(np.abs(NUS - nu))], {"nu": nu, "N": n, "P": data})
+        for nu, n, risks in zip(ratios, sizes, trained, strict=True)
     ]
-    runs = Runs(curves, lines)
+    by_time = {t: lines[:, np.searchsorted(clock, t)] for t in (*times, clock[-1])}
+    against_size = {t: replace(across(curves, "nu", t), line_x=NUS, line=line) for t, line in by_time.items()}
+
     figure, axes = plotting.new_figure(1, 3)
-    _against_size(axes[0, 0], rf"$\alpha = P/M$ = {ALPHA:g} (grey)", [runs.against_size(t) for t in times])
+    _against_size(axes[0, 0], rf"$\alpha = P/M$ = {ALPHA:g} (grey)", [against_size[t] for t in times])
     _against_time(axes[0, 1], curves)
-    _against_size(axes[0, 2], "early stopping", [runs.stopped(), runs.against_size(runs.times[-1])])
+    _against_size(axes[0, 2], "early stopping", [_stopped(curves, lines), against_size[clock[-1]]])
     table = [row for curve in curves for row in curve.rows("nu", "t", "risk", "stderr", "theory")]
-    findings = [agreement([curve.at(slice(None, None, 4)) for curve in curves]), _late_peak(runs, times)]
-    return Shown(figure, table, (*findings, *_stopping(runs)))
+    agrees = agreement([curve.at(slice(None, None, 4)) for curve in curves])
+    return Shown(figure, table, (agrees, _late_peak(problem, by_time, len(clock)), *_stopping(clock, lines)))
+
+
+def _stopped(curves: Sequence[Comparison], lines: np.ndarray) -> Comparison:
+    """Return the risk against nu at the best time of each, which theory chooses."""
+    best = [curve.at(np.array([np.argmin(curve.theory)])) for curve in curves]
+    risks, there = np.hstack([curve.risks for curve in best]), np.hstack([curve.theory for curve in best])
+    nus = np.array([curve.fixed["nu"] for curve in best])
+    return Comparison("nu", nus, risks, there, label="best stopping", line_x=NUS, line=lines.min(1))
 
 
 def _against_size(ax: Axes, title: str, pairs: Sequence[Comparison]) -> None:
@@ -110,10 +92,10 @@ def _highest(risk: np.ndarray) -> float | None:
     return float(NUS[at[np.argmax(risk[at])]]) if len(at) else None
 
 
-def _late_peak(runs: Runs, times: Sequence[float]) -> Verdict:
-    peaks = {t: _highest(runs.line(t)) for t in times}
+def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray], count: int) -> Verdict:
+    peaks = {t: _highest(line) for t, line in by_time.items()}
     path = ", ".join(f"{nu:.3f} (t = {t:g})" for t, nu in peaks.items() if nu is not None)
-    gaps = np.array([ALPHA - late_peak(rfm.white(NUM_MODES), t, len(runs.times)) for t in LATE])
+    gaps = np.array([ALPHA - late_peak(problem, t, count) for t in LATE])
     rate = log_slope(LATE[1:], 1.0 / gaps[1:])
     measured = (
         f"tends to it: theory at {path}; alpha - nu is {gaps[0]:.1e} at t = {LATE[0]:g} and falls as t^-{rate:.2f}"
@@ -121,10 +103,10 @@ def _late_peak(runs: Runs, times: Sequence[float]) -> Verdict:
     return condition("late peak", f"nu = alpha = {ALPHA:g}", measured, bool(np.all(gaps > 0) and rate > 0.5), REFINED)
 
 
-def _stopping(runs: Runs) -> list[Verdict]:
-    best = runs.lines.min(1)
-    falling = np.all(np.diff(runs.lines, axis=0) < 0, axis=0)  # with nu, at each time
-    until = runs.times[np.argmin(falling) - 1] if not falling.all() else runs.times[-1]
+def _stopping(clock: np.ndarray, lines: np.ndarray) -> list[Verdict]:
+    best = lines.min(1)
+    falling = np.all(np.diff(lines, axis=0) < 0, axis=0)  # with nu, at each time
+    until = clock[np.argmin(falling) - 1] if not falling.all() else clock[-1]
     return [
         condition("risk at the best time to stop", "falls with nu",
                   f"falls from {best[0]:.3f} to {best[-1]:.3f}, at all {len(NUS)} sizes",

@@ -1,7 +1,6 @@
 """S1 Fig. 2a-c: the risk against model size at fixed times, and against time, at fixed data."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, Comparison, across, agreement
+from experiments.compare.comparison import AXES, SYMBOLS, Comparison, across, agreement
 from experiments.compare.scans import whole
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge
@@ -28,48 +27,29 @@ LATE = 1e8  # and the time where it measures the one in time
 PLATEAU = 0.56  # of the start, where S1 draws the curve of the smallest size
 
 
-class Side(NamedTuple):
-    """The axis that varies, its symbol, that of the size that is held, and the exponent of the risk in the end."""
-
-    axis: str
-    symbol: str
-    held: str
-    exponent: Callable[[float, float], float]
-    name: str
-
-    def sizes(self, varied: float, held: float) -> Arguments:
-        """Return the two sizes as arguments of a call."""
-        n, p = (varied, held) if self.axis == "features" else (held, varied)
-        return Arguments(num_features=n, num_samples=p)
-
-
-SIDES = {
-    "features": Side("features", "N", "P", exponents.model_exponent, "model size"),
-    "samples": Side("samples", "P", "N", exponents.data_exponent, "data"),
-}
+OTHER = {"features": "samples", "samples": "features"}
+LAST = {"features": (exponents.model_exponent, "model size"), "samples": (exponents.data_exponent, "data")}
 
 
 def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -> Shown:
     """Show the risk against one size and against time, trained and in closed form, with its three exponents."""
-    side, problem = SIDES[axis], rfm.power_law(A, B, modes)
+    problem, symbol = rfm.power_law(A, B, modes), SYMBOLS[axis]
     times = np.unique(np.concatenate([CURVE, TIMES]))
-    held = Arguments(num_samples=FIXED) if axis == "features" else Arguments(num_features=FIXED)
-    args = held | Arguments(optimizer=FLOW, times=times)
-    grid = {f"num_{axis}": list(sizes)}
+    args, grid = _size(OTHER[axis], FIXED) | Arguments(optimizer=FLOW, times=times), {f"num_{axis}": list(sizes)}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    trained = rfm.sweep(problem, grid, keys, **args, progress=True)
-    predicted = theory.sweep(problem, grid, **args)
-    unlimited = theory.predict(problem, **(args | side.sizes(INF, FIXED))).risk
+    trained, predicted = rfm.sweep(problem, grid, keys, **args, progress=True), theory.sweep(problem, grid, **args)
     curves = [
-        Comparison("time", times, risks, line, {side.symbol: size, side.held: FIXED})
+        Comparison("time", times, risks, line, {symbol: size, SYMBOLS[OTHER[axis]]: FIXED})
         for size, risks, line in zip(sizes, trained.risk, predicted.risk, strict=True)
     ]
+    unlimited = theory.predict(problem, **(args | _size(axis, INF))).risk
+
     figure, axes = plotting.new_figure(1, 3)
     findings = [
         agreement([curve.at(slice(None, None, 4)) for curve in curves]),
-        *_against_size(axes[0, 0], side, curves, unlimited),
-        *_added(axes[0, 1], side, curves, unlimited),
-        *_against_time(axes[0, 2], side, curves),
+        *_against_size(axes[0, 0], axis, curves, unlimited),
+        *_added(axes[0, 1], axis, curves, unlimited),
+        *_against_time(axes[0, 2], axis, curves),
     ]
     if axis == "features":
         level = curves[0].theory[-1] / np.sum(problem.eigenvalues * problem.target**2)
@@ -78,66 +58,72 @@ def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -
             f"{level:.2f}: M, lr and normalization are not stated in S1, so slopes are compared, not levels",
             abs(level - PLATEAU) > 0.02, REFINED,
         ))  # fmt: skip
-    table = [row for curve in curves for row in curve.rows(side.symbol, "t", "risk", "stderr", "theory")]
+    table = [row for curve in curves for row in curve.rows(symbol, "t", "risk", "stderr", "theory")]
     return Shown(figure, table, tuple(findings))
 
 
-def _against_size(ax: Axes, side: Side, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
+def _size(axis: str, size: float) -> Arguments:
+    return Arguments(num_features=size) if axis == "features" else Arguments(num_samples=size)
+
+
+def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw a curve for each time, tending to the risk at infinite size; the last one falls as the floor of its size."""
     for index, t in enumerate((*TIMES, END)):
-        plotting.draw(ax, across(curves, side.axis, t), index, label=f"$t$ = {t:g}")
+        plotting.draw(ax, across(curves, axis, t), index)
         if t < END:
             ax.axhline(np.interp(t, curves[0].x, unlimited), color=plotting.COLORS[index], lw=0.6, ls=":")
-    ends = across(curves, side.axis, END)
+    ends = across(curves, axis, END)
     ends = ends.at(ends.x <= FIXED / 4)  # beyond it the size that is held limits the risk too
-    late = ends.slope(quantity=f"{side.name}, late, trained at {ends.x[0]:g} to {ends.x[-1]:g}")
+    exponent, name = LAST[axis]
+    late = ends.slope(quantity=f"{name}, late, trained at {ends.x[0]:g} to {ends.x[-1]:g}")
     plotting.draw_slope(ax, late, 0.7 * ends.theory[0])
-    plotting.finish(ax, AXES[side.axis], "risk", f"{side.held} = {FIXED}; dots: {side.symbol} = $\\infty$")
-    clean, ridge = rfm.power_law(A, B, None), rfm.Ridge(0.0)
+    plotting.finish(ax, AXES[axis], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
+    ridge = _size(OTHER[axis], INF) | Arguments(optimizer=rfm.Ridge(0.0))
 
     def floor(sizes: np.ndarray) -> np.ndarray:
-        return np.array([theory.predict(clean, **side.sizes(n, INF), optimizer=ridge).risk[0] for n in sizes])
+        clean = rfm.power_law(A, B, None)
+        return np.array([theory.predict(clean, **(ridge | _size(axis, n))).risk[0] for n in sizes])
 
     far = -log_derivative(floor, LARGE)
     return [
-        judge(f"{side.name}, late, theory at {LARGE:g}", far, claimed=A - 1.0, closed=side.exponent(A, B)),
+        judge(f"{name}, late, theory at {LARGE:g}", far, claimed=A - 1.0, closed=exponent(A, B)),
         late.verdict(known="theory there"),
     ]
 
 
-def _added(ax: Axes, side: Side, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
+def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw what a finite size adds to the risk, at early times."""
     added = [curve.minus(unlimited) for curve in curves]
     for index, t in enumerate(TIMES):
-        plotting.draw(ax, across(added, side.axis, t), index, label=f"$t$ = {t:g}")
-    plotting.finish(ax, AXES[side.axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
-    first = across(added, side.axis, TIMES[0])
+        plotting.draw(ax, across(added, axis, t), index)
+    plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
+    first = across(added, axis, TIMES[0])
     x = first.x[-3:]
     ax.plot(x, 0.6 * first.theory[-1] * x[-1] / x, "k", lw=1, label="slope $-1$")
     ax.legend(fontsize=6.5, frameon=False)
     clean = whole(rfm.power_law(A, B, 1000))
 
-    def risk(size: float) -> np.ndarray:
-        return theory.predict(clean, **side.sizes(size, INF), optimizer=FLOW, times=np.array(TIMES)).risk
+    args = _size(OTHER[axis], INF) | Arguments(optimizer=FLOW, times=np.array(TIMES))
 
     def correction(sizes: np.ndarray) -> np.ndarray:  # (sizes, times)
-        return np.array([risk(size) for size in sizes]) - risk(INF)
+        *risks, limit = (theory.predict(clean, **(args | _size(axis, size))).risk for size in (*sizes, INF))
+        return np.array(risks) - limit
 
     slopes = {TIMES[i]: -log_derivative(lambda sizes, i=i: correction(sizes)[:, i], EARLY) for i in (0, -1)}
     return [judge(f"correction, t = {t:g}, theory at {EARLY:g}", slope, claimed=1.0) for t, slope in slopes.items()]
 
 
-def _against_time(ax: Axes, side: Side, curves: Sequence[Comparison]) -> list[Verdict]:
+def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Verdict]:
     """Draw a curve for every other size, down to its floor."""
     for index, curve in enumerate(curves[::-2]):
         points = slice(None, None, max(1, len(curve.x) // 20))
-        plotting.draw(ax, curve.at(points), index, label=f"{side.symbol} = {curve.fixed[side.symbol]:g}")
+        plotting.draw(ax, curve.at(points), index, label=f"{SYMBOLS[axis]} = {curve.fixed[SYMBOLS[axis]]:g}")
     largest = curves[-1]
     window = (largest.x >= 1.0) & (largest.x <= 30.0)
-    quantity = f"time, trained at 1 to 30, {side.symbol} = {largest.fixed[side.symbol]:g}"
+    quantity = f"time, trained at 1 to 30, {SYMBOLS[axis]} = {largest.fixed[SYMBOLS[axis]]:g}"
     slope = largest.slope(window, quantity)
     plotting.draw_slope(ax, slope, 0.7 * largest.theory[window][0])
-    plotting.finish(ax, AXES["time"], "risk", f"{side.held} = {FIXED}")
+    plotting.finish(ax, AXES["time"], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}")
     infinite = Arguments(num_features=INF, num_samples=INF, optimizer=FLOW)
     clean = rfm.power_law(A, B, None)
     late = -log_derivative(lambda times: theory.predict(clean, **infinite, times=times).risk, LATE)

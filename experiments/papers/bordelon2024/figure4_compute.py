@@ -5,9 +5,8 @@ modes: at M fixed the largest models would come to see all modes, and every expo
 proportion to N, kappa N is one number for all N and the laws are those of infinitely many modes where b > 1.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -17,7 +16,6 @@ from tqdm import tqdm
 import rfm
 import theory
 from experiments.compare.comparison import Comparison, agreement
-from experiments.compare.exponent import Exponent
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting
@@ -34,41 +32,6 @@ NODES = 64  # of the contour of the frontier: exponents to 1e-4
 FLOW, INF = rfm.GradientFlow(), np.inf
 
 
-class Envelope(NamedTuple):
-    """Budgets (C,), and which size and time is best at each: indices (C,)."""
-
-    compute: np.ndarray
-    size: np.ndarray
-    time: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One target and spectrum: `curves` along time by size, the `best` of them against compute, theory's frontier."""
-
-    a: float
-    b: float
-    curves: Sequence[Comparison]
-    best: Comparison
-    frontier: Frontier
-
-    @property
-    def name(self) -> str:
-        """Name in titles and findings."""
-        return f"a = {self.a:g}, b = {self.b:g}"
-
-    @property
-    def claimed(self) -> float:
-        """Exponent of the best risk in compute, as S1 has it."""
-        return exponents.CLAIMS["compute"].exponent(self.a, self.b)
-
-    def slope(self) -> Exponent:
-        """Return the exponent of the best of the trained models."""
-        first, last, c = self.curves[0], self.curves[-1], self.best.x
-        trained = f"trained, best of N = {first.fixed['N']} to {last.fixed['N']}, C = {c[0]:.0f} to {c[-1]:.0f}"
-        return self.best.slope(quantity=f"{self.name}: compute, {trained}, beside theory there")
-
-
 def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ...], seeds: int) -> Shown:
     """Show the risk against compute of models of every size, the envelope of the trained ones, and the frontier."""
     keys = jax.random.split(jax.random.key(seed), seeds)
@@ -76,39 +39,32 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     findings: list[Verdict] = []
     table: list[dict] = []
     for index, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
-        # draws of its own, or all tasks would be lucky at the same size
-        task = _task(a, b, sizes, fold_keys(keys, index))
-        findings += _findings(task)
-        _draw(ax, task)
+        curves = []
+        apart = fold_keys(keys, index)  # or all tasks would be lucky at the same size
+        for n in tqdm(sizes, desc=f"a = {a:g}, b = {b:g}", unit="size"):
+            problem = rfm.power_law(a, b, PER_FEATURE * n)
+            args = Arguments(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
+            risks = rfm.simulate(problem, **args, keys=fold_keys(apart, n)).risk
+            held = {"a": a, "b": b, "N": n, "P": INF}
+            curves.append(Comparison("time", TIMES, risks, theory.predict(problem, **args).risk, held))
+        compute, size, time = envelope(sizes, np.array([curve.theory for curve in curves]))
+        chosen = [curves[i].at(np.array([j])) for i, j in zip(size, time, strict=True)]
+        risks, line = np.hstack([c.risks for c in chosen]), np.hstack([c.theory for c in chosen])
+        best = Comparison("compute", compute, risks, line, {"a": a, "b": b})
+        largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE, *FAR])
+        frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=NODES)
+        _draw(ax, curves, best, frontier)
+        findings += [*_trained(curves, best), *_far(a, b, frontier)]
         columns = ("a", "b", "N", "t", "compute", "risk", "stderr", "theory")
-        table += [row for curve in task.curves for row in curve.rows(*columns, compute=curve.fixed["N"] * curve.x)]
+        table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * TIMES)]
     return Shown(figure, table, tuple(findings))
 
 
-def _task(a: float, b: float, sizes: Sequence[int], keys: jax.Array) -> Task:
-    """Train and predict models of every size."""
-    curves = []
-    for n in tqdm(sizes, desc=f"a = {a:g}, b = {b:g}", unit="size"):
-        problem = rfm.power_law(a, b, PER_FEATURE * n)
-        args = Arguments(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
-        risks = rfm.simulate(problem, **args, keys=fold_keys(keys, n)).risk
-        held = {"a": a, "b": b, "N": n, "P": INF}
-        curves.append(Comparison("time", TIMES, risks, theory.predict(problem, **args).risk, held))
-    compute, size, time = envelope(sizes, np.array([curve.theory for curve in curves]))
-    picked = [curves[i].at(np.array([j])) for i, j in zip(size, time, strict=True)]
-    risks, there = np.hstack([curve.risks for curve in picked]), np.hstack([curve.theory for curve in picked])
-    largest = rfm.power_law(a, b, PER_FEATURE * sizes[-1])
-    frontier = theory.frontier(
-        largest, np.array([*LINE, *FAR]), optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=NODES
-    )
-    return Task(a, b, curves, Comparison("compute", compute, risks, there), frontier)
+def envelope(sizes: Sequence[int], predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return budgets at which one of the inner sizes is best in theory, and which size and time it is: indices, (C,).
 
-
-def envelope(sizes: Sequence[int], predicted: np.ndarray) -> Envelope:
-    """Return the budgets at which one of the inner sizes is best in theory, predicted (N, T), and which it is.
-
-    Theory chooses, so that no draw is picked for being lucky; where the smallest or the largest of sizes is best, one
-    that is not here would be better still.
+    Theory, predicted (N, T), chooses, so that no draw is picked for being lucky; where the smallest or the largest of
+    sizes is best, one that is not here would be better still.
     """
     compute = np.multiply.outer(np.array(sizes, float), TIMES)  # (N, T)
     best = []
@@ -117,7 +73,8 @@ def envelope(sizes: Sequence[int], predicted: np.ndarray) -> Envelope:
         i = int(np.argmin(predicted[size, time]))
         if len(size) == len(sizes) and 0 < size[i] < len(sizes) - 1:
             best.append((c, size[i], time[i]))
-    return Envelope(*(np.array(values) for values in zip(*best, strict=True)))
+    budgets, size, time = map(np.array, zip(*best, strict=True))
+    return budgets, size, time
 
 
 def claimed_size(a: float, b: float) -> float:
@@ -126,59 +83,78 @@ def claimed_size(a: float, b: float) -> float:
     return time / (time + model)
 
 
+def laws(a: float, b: float) -> tuple[float, float]:
+    """Return the exponent of the best risk in compute, as S1 has it and in closed form."""
+    _, closed = exponents.frontier_exponents(a, b)
+    return exponents.CLAIMS["compute"].exponent(a, b), closed
+
+
 def limit(values: np.ndarray, compute: np.ndarray) -> float:
     """Return the limit of an exponent that is approached as 1/log C: a straight line in 1/log C, at zero."""
     return float(np.polyfit(1.0 / np.log(compute), values, 1)[1])
 
 
-def _findings(task: Task) -> list[Verdict]:
-    claim, (size, risk) = task.claimed, exponents.frontier_exponents(task.a, task.b)
-    # slopes at finite sizes are nobody's claim
-    slope = dataclasses.replace(task.slope(), claimed=None if abs(claim - risk) < CLOSE else claim)
-    edge = abs(task.a - 1.0 - task.b) < 1e-9
-    risk_slopes, size_slopes = task.frontier.risk_exponent, task.frontier.size_exponent
-    far, far_size = risk_slopes[-len(FAR) :], size_slopes[-len(FAR) :]
-    where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C" if edge else f"theory at C = {FAR[0]:g}"
-    measured, best_size = (limit(far, FAR), limit(far_size, FAR)) if edge else (far[0], far_size[0])
-    findings = [
-        agreement([curve.at(slice(2, None, 5)) for curve in task.curves], f"{task.name}: theory = simulation"),
-        slope.verdict(),
-        judge(f"{task.name}: compute, {where}", measured, claimed=claim, closed=risk),
-        judge(f"{task.name}: best size in compute, {where}", best_size, claimed=claimed_size(task.a, task.b),
-              closed=size),
-    ]  # fmt: skip
-    if edge:
-        at = [0, len(LINE) - 1, *range(len(LINE), len(LINE) + len(FAR))]
-        path = ", ".join(f"{risk_slopes[i]:.3f} at C = {task.frontier.compute[i]:g}" for i in at)
-        holds = bool(np.all(np.diff(risk_slopes[at]) > 0) and far[0] < claim - CLOSE)
-        measured = f"a - 1 = b, where the model law carries a logarithm: {path}"
-        findings.append(condition(f"{task.name}: compute, at finite C", f"{claim:.3f}", measured, holds, REFINED))
-    return findings
-
-
-def _draw(ax: Axes, task: Task) -> None:
-    for index, curve in enumerate(task.curves):
-        n = curve.fixed["N"]
-        against = dataclasses.replace(curve, axis="compute", x=n * curve.x, label="_")
+def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Frontier) -> None:
+    for index, curve in enumerate(curves):
+        n, color = curve.fixed["N"], plotting.COLORS[index]
+        against = replace(curve, axis="compute", x=n * TIMES, label="_")
         plotting.draw(ax, against.at(slice(1, None, 4)), index, line_style={"lw": 0.9})
-        text, color = f"{n}" if index else f"N = {n}", plotting.COLORS[index]
-        ax.text(1.3 * against.x[-1], curve.theory[-1], text, color=color, fontsize=6.5, va="center")
-    c, risk = task.frontier.compute[: len(LINE)], task.frontier.risk[: len(LINE)]
-    ax.plot(c, risk, "k", lw=1.6, label="frontier of theory")
-    slope, closed = task.slope(), exponents.frontier_exponents(task.a, task.b)[1]
+        text = f"{n}" if index else f"N = {n}"
+        ax.text(1.3 * n * TIMES[-1], curve.theory[-1], text, color=color, fontsize=6.5, va="center")
+    risk, start = frontier.risk[: len(LINE)], np.searchsorted(LINE, best.x[0])
+    ax.plot(LINE, risk, "k", lw=1.6, label="frontier of theory")
+    slope = best.slope()
     label = f"best of those trained: $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
-    plotting.draw_slope(ax, slope, 0.5 * task.best.mean[0], label, line_style={"lw": 0.9, "ls": "-."})
-    laws = [("--", "closed form", closed)]
-    if abs(task.claimed - closed) > CLOSE:
-        laws.append((":", "claimed, and fails:", task.claimed))
-    start, color = np.searchsorted(c, task.best.x[0]), plotting.COLORS[1]
-    for style, label, value in laws:
-        line = risk[start] * (c[start:] / c[start]) ** -value
-        ax.plot(c[start:], line, color=color, lw=1.4, ls=style, label=f"{label} {value:.3f}", zorder=5)
-    lines = np.array([curve.theory for curve in task.curves])
+    plotting.draw_slope(ax, slope, 0.5 * best.mean[0], label, line_style={"lw": 0.9, "ls": "-."})
+    a, b = best.fixed["a"], best.fixed["b"]
+    claimed, closed = laws(a, b)
+    for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, and fails:")):
+        if value == closed or abs(claimed - closed) > CLOSE:
+            line, name = risk[start] * (LINE[start:] / LINE[start]) ** -value, f"{label} {value:.3f}"
+            ax.plot(LINE[start:], line, color=plotting.COLORS[1], lw=1.4, ls=style, label=name, zorder=5)
+    lines = np.array([curve.theory for curve in curves])
     ax.set_ylim(0.3 * min(risk[-1], lines[-1, -1]), 2.0 * lines[:, 0].max())
-    plotting.finish(ax, "compute $C = N t$", "risk", f"{task.name}, M = {PER_FEATURE} N; {task.best.seeds} seeds")
+    title = f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N; {best.seeds} seeds"
+    plotting.finish(ax, "compute $C = N t$", "risk", title)
     ax.legend(fontsize=6.5, frameon=False, loc="lower left")
+
+
+def _trained(curves: Sequence[Comparison], best: Comparison) -> list[Verdict]:
+    a, b, c = best.fixed["a"], best.fixed["b"], best.x
+    task, sizes = f"a = {a:g}, b = {b:g}", [curve.fixed["N"] for curve in curves]
+    window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {c[0]:.0f} to {c[-1]:.0f}"
+    slope, (claimed, closed) = (
+        best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there"),
+        laws(a, b),
+    )
+    if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
+        slope = replace(slope, claimed=claimed)
+    return [
+        agreement([curve.at(slice(2, None, 5)) for curve in curves], f"{task}: theory = simulation"),
+        slope.verdict(),
+    ]
+
+
+def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
+    """Judge the exponents of the frontier where C is large, or their limit where they come near it as 1/log C."""
+    task, (claimed, closed), edge = f"a = {a:g}, b = {b:g}", laws(a, b), abs(a - 1.0 - b) < 1e-9
+    closed_size, _ = exponents.frontier_exponents(a, b)
+    where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C" if edge else f"theory at C = {FAR[0]:g}"
+    slopes = frontier.risk_exponent
+    risk, size = (
+        limit(values[-len(FAR) :], FAR) if edge else values[-len(FAR)] for values in (slopes, frontier.size_exponent)
+    )
+    findings = [
+        judge(f"{task}: compute, {where}", risk, claimed=claimed, closed=closed),
+        judge(f"{task}: best size in compute, {where}", size, claimed=claimed_size(a, b), closed=closed_size),
+    ]
+    if edge:
+        at = [0, len(LINE) - 1, *range(len(LINE), len(slopes))]
+        path = ", ".join(f"{slopes[i]:.3f} at C = {frontier.compute[i]:g}" for i in at)
+        holds = bool(np.all(np.diff(slopes[at]) > 0) and slopes[-len(FAR)] < claimed - CLOSE)
+        measured = f"a - 1 = b, where the model law carries a logarithm: {path}"
+        findings.append(condition(f"{task}: compute, at finite C", f"{claimed:.3f}", measured, holds, REFINED))
+    return findings
 
 
 main = Script(
