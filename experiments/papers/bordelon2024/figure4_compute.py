@@ -109,7 +109,7 @@ def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Fr
     a, b = best.fixed["a"], best.fixed["b"]
     claimed, closed = laws(a, b)
     for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, and fails:")):
-        if value == closed or abs(claimed - closed) > CLOSE:
+        if style == "--" or abs(claimed - closed) > CLOSE:
             line, name = risk[start] * (LINE[start:] / LINE[start]) ** -value, f"{label} {value:.3f}"
             ax.plot(LINE[start:], line, color=plotting.COLORS[1], lw=1.4, ls=style, label=name, zorder=5)
     lines = np.array([curve.theory for curve in curves])

@@ -1,7 +1,8 @@
 """S1 Fig. 5: few data. Larger models stop helping, and training and test loss part as the data are used again."""
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -34,41 +35,37 @@ class Losses(NamedTuple):
     risk: Comparison
     training: Comparison
 
+    @property
     def gap(self) -> Comparison:
-        """Return the risk less the training loss."""
+        """Risk less training loss."""
         risk, training = self
-        return dataclasses.replace(risk, risks=risk.risks - training.risks, theory=risk.theory - training.theory)
+        return replace(risk, risks=risk.risks - training.risks, theory=risk.theory - training.theory)
 
-    def gap_in_parts(self) -> Comparison:
-        """Return the gap in parts of the mean risk, which is not a mean of ratios."""
-        risk, training = self
-        parts = (risk.risks - training.risks) / risk.mean
-        return dataclasses.replace(risk, risks=parts, theory=1.0 - training.theory / risk.theory)
+    @property
+    def part(self) -> Comparison:
+        """The gap in parts of the mean risk, which is not a mean of ratios."""
+        gap, risk = self.gap, self.risk
+        return replace(gap, risks=gap.risks / risk.mean, theory=gap.theory / risk.theory, label=f"P = {gap.fixed['P']}")
 
 
 def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int, modes: int) -> Shown:
     """Show the risk for many N at P = FEW, with training loss for many P at N = WIDE, and the gap of the two."""
-    problem = rfm.power_law(A, B, modes)
-    keys = jax.random.split(jax.random.key(seed), seeds)
-    wider = rfm.sweep(
-        problem, {"num_features": list(sizes)}, keys, num_samples=FEW, optimizer=FLOW, times=TIMES, progress=True
-    )
-    richer = rfm.sweep(
-        problem, {"num_samples": list(samples)}, keys, num_features=WIDE, optimizer=FLOW, times=TIMES, progress=True
-    )
+    problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
+    train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=TIMES, progress=True)
+    wider = train({"num_features": list(sizes)}, num_samples=FEW)
+    richer = train({"num_samples": list(samples)}, num_features=WIDE)
     few = [_losses(problem, n, FEW, *runs) for n, *runs in zip(sizes, wider.risk, wider.train_loss, strict=True)]
     wide = [_losses(problem, WIDE, p, *runs) for p, *runs in zip(samples, richer.risk, richer.train_loss, strict=True)]
-    parts = [losses.gap_in_parts() for losses in wide]
     every, late = slice(0, None, 3), slice(int(np.searchsorted(TIMES, EARLY)), None, 3)
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)
     findings = [
         agreement([losses.risk.at(every) for losses in (*few, *wide)], "risk: theory = simulation"),
         # from EARLY on; the training loss itself falls exponentially
-        agreement([losses.gap().at(late) for losses in (*few, *wide)], "risk less training loss: theory = simulation"),
+        agreement([losses.gap.at(late) for losses in (*few, *wide)], "risk less training loss: theory = simulation"),
         *_saturation(axes[0, 0], problem, [losses.risk for losses in few]),
-        *_exponents(axes[0, 2], parts),
-        *_reuse(problem, parts),
+        *_exponents(axes[0, 2], [losses.part for losses in wide]),
+        *_reuse(problem, [losses.part for losses in wide]),
     ]
     _both(axes[0, 1], problem, wide)
     columns = ("N", "P", "t", "risk", "stderr", "theory", "training loss", "its theory")
@@ -86,11 +83,9 @@ def _theory(problem: rfm.Problem, n: float, p: float) -> rfm.Curve:
 
 def _losses(problem: rfm.Problem, n: int, p: int, risks: np.ndarray, training: np.ndarray) -> Losses:
     """Return risks and training losses, (S, T) each, beside theory."""
-    predicted, held, on = _theory(problem, n, p), {"N": n, "P": p}, slice(len(TIMES))
-    return Losses(
-        Comparison("time", TIMES, risks, predicted.risk[on], held),
-        Comparison("time", TIMES, training, predicted.train_loss[on], held),
-    )
+    predicted, held = _theory(problem, n, p), {"N": n, "P": p}
+    pairs = (risks, predicted.risk), (training, predicted.train_loss)
+    return Losses(*(Comparison("time", TIMES, runs, line[: len(TIMES)], held) for runs, line in pairs))
 
 
 def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) -> list[Verdict]:
@@ -129,10 +124,9 @@ def _both(ax: Axes, problem: rfm.Problem, wide: Sequence[Losses]) -> None:
 def _exponents(ax: Axes, parts: Sequence[Comparison]) -> list[Verdict]:
     """Draw the gap in parts of the risk: the modes learned for each sample, t^(1/b)/P, until all seen is fitted."""
     for index, part in enumerate(parts):
-        plotting.draw(ax, part, index, label=f"P = {part.fixed['P']}")
+        plotting.draw(ax, part, index)
     window, most = np.clip(TIMES, *WINDOW) == TIMES, parts[-1]
-    growth, fall = most.slope(window), across(parts, "samples", EARLY).slope()
-    first, last = TIMES[window][[0, -1]]
+    growth = most.slope(window)
     plotting.draw_slope(ax, growth, 0.6 * most.theory[window][0], f"slope {-growth.simulated:.3f}")
     plotting.finish(ax, AXES["time"], "1 $-$ training loss/risk", f"N = {WIDE}; {most.seeds} seeds")
     ax.set_ylim(bottom=0.5 * min(part.theory.min() for part in parts))
@@ -143,27 +137,34 @@ def _exponents(ax: Axes, parts: Sequence[Comparison]) -> list[Verdict]:
         return 1.0 - (curve.train_loss / curve.risk)[-2:]
 
     before, after = early(HUGE)
+    of_time = float(np.log(after / before) / (2 * STEP))
     of_data = -log_derivative(lambda samples: np.array([early(p)[0] for p in samples]), HUGE)
+    first, last = TIMES[window][[0, -1]]
+    trained = f"trained at P = {most.fixed['P']}, t = {first:.3g} to {last:.3g}, beside theory there"
+    fall = across(parts, "samples", EARLY).slope(
+        quantity=f"the same, against P, trained at t = {EARLY:g}, P = {parts[0].fixed['P']} to {most.fixed['P']}, "
+        "beside theory there"
+    )
+    grown, closed = -growth.simulated, -growth.theory
     return [
-        judge(f"gap in parts of the risk, against t, theory at t = {MIDDLE:g}, P = {HUGE:g}",
-              float(np.log(after / before) / (2 * STEP)), closed=1 / B),
+        judge(f"gap in parts of the risk, against t, theory at t = {MIDDLE:g}, P = {HUGE:g}", of_time, closed=1 / B),
         judge(f"the same, against P, theory at P = {HUGE:g}", of_data, closed=1.0),
-        judge(f"the same, against t, trained at P = {most.fixed['P']}, t = {first:.3g} to {last:.3g}, beside theory "
-              "there", -growth.simulated, closed=-growth.theory, error=growth.stderr),
-        dataclasses.replace(fall, quantity=f"the same, against P, trained at t = {EARLY:g}, P = {parts[0].fixed['P']} "
-              f"to {most.fixed['P']}, beside theory there").verdict(),
-    ]  # fmt: skip
+        judge(f"the same, against t, {trained}", grown, closed=closed, error=growth.stderr),
+        fall.verdict(),
+    ]
 
 
 def _reuse(problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Verdict]:
     """Judge whether the gap grows as data are used longer, and vanishes where they are not used again."""
-    early, fresh = across(parts, "samples", EARLY), _theory(problem, WIDE, INF)
-    at = int(np.argmin(np.abs(TIMES - EARLY)))
-    none = float(np.abs(1.0 - fresh.train_loss / fresh.risk)[: len(TIMES)].max())
-    grows = all(np.all((np.diff(part.mean) > 0) | (part.mean[1:] > 0.99)) for part in parts)
-    path = "; ".join(
-        f"{part.mean[0]:.2f}, {part.mean[at]:.2f}, {part.mean[-1]:.2f} at P = {part.fixed['P']}" for part in parts
+    at, early, fresh = (
+        int(np.argmin(np.abs(TIMES - EARLY))),
+        across(parts, "samples", EARLY),
+        _theory(problem, WIDE, INF),
     )
+    none = float(np.abs(1.0 - fresh.train_loss / fresh.risk)[: len(TIMES)].max())
+    gaps = {part.label: part.mean for part in parts}
+    grows = all(np.all((np.diff(gap) > 0) | (gap[1:] > 0.99)) for gap in gaps.values())
+    path = "; ".join(f"{gap[0]:.2f}, {gap[at]:.2f}, {gap[-1]:.2f} at {name}" for name, gap in gaps.items())
     fall = early.slope()
     return [
         condition("the gap as the same data are used longer", "grows",

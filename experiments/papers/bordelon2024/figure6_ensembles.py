@@ -1,7 +1,7 @@
 """S1 Fig. 6: an ensemble of small models against one large model of the same compute, and where each mode ends."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -37,8 +37,8 @@ def one_mode(problem: rfm.Problem, k: int) -> rfm.Problem:
     """
     target = np.zeros_like(problem.target)
     target[k - 1] = problem.eigenvalues[k - 1] ** -0.5
-    tail = problem.tail and dataclasses.replace(problem.tail, power_scale=0.0)
-    return dataclasses.replace(problem, target=target, tail=tail)
+    tail = problem.tail and replace(problem.tail, power_scale=0.0)
+    return replace(problem, target=target, tail=tail)
 
 
 def response(eigenvalues: np.ndarray, num_features: float) -> float:
@@ -59,15 +59,13 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
 
     followed: which modes, in models of the smallest of sizes.
     """
-    problem = rfm.power_law(A, B, modes)
-    keys = jax.random.split(jax.random.key(seed), seeds)
-    runs: dict[tuple[int, int], Comparison] = {}
+    problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
     ladder = _ladder(problem)
+    runs, alone = {}, []
     for n, k in tqdm([(n, k) for n in sizes for k in (1, MEMBERS)], desc="training"):
         apart = fold_keys(fold_keys(keys, n), k)  # so that a model and an ensemble of one compute are independent
         risks = rfm.simulate(problem, num_features=n, ensemble=k, keys=apart, **FRESH).risk
         runs[n, k] = Comparison("time", TIMES, risks, ladder[n, k], {"N": n, "members": k, "P": np.inf})
-    alone: list[Comparison] = []
     for k in tqdm(followed, desc="single modes"):
         apart, single = fold_keys(fold_keys(keys, sizes[0]), MEMBERS + k), one_mode(problem, k)
         risks = rfm.simulate(single, num_features=sizes[0], keys=apart, **FRESH).risk
@@ -96,16 +94,10 @@ def _against_compute(ax: Axes, runs: Runs) -> None:
     sizes = list(dict.fromkeys(n for n, _ in runs))
     for (n, k), run in runs.items():
         label = f"N = {n}" + (f", {k} models" if k > 1 else "")
-        against = dataclasses.replace(run, axis="compute", x=k * n * TIMES)
+        against = replace(run, axis="compute", x=k * n * TIMES)
         plotting.draw(ax, against, sizes.index(n), label=label, hollow=k > 1)
     seeds = runs[sizes[0], 1].seeds
     plotting.finish(ax, "compute $C = K N t$", "risk", f"a = {A:g}, b = {B:g}; {seeds} seeds")
-
-
-def _ratio(wide: Comparison, many: Comparison) -> Comparison:
-    """Return wide over many, to first order in the errors of both; their draws are independent."""
-    risks = wide.mean / many.mean * (1.0 + wide.risks / wide.mean - many.risks / many.mean)
-    return dataclasses.replace(wide, risks=risks, theory=wide.theory / many.theory)
 
 
 def _wider(ax: Axes, runs: Runs, ladder: Mapping[tuple[int, int], np.ndarray]) -> list[Verdict]:
@@ -119,7 +111,10 @@ def _wider(ax: Axes, runs: Runs, ladder: Mapping[tuple[int, int], np.ndarray]) -
             line = ladders[A, B][MEMBERS * n, 1] / ladders[A, B][n, MEMBERS]
             ax.plot(TIMES, line, color=plotting.COLORS[index], lw=1.3, label=f"{label}, M = $\\infty$")
             continue
-        ratio = _ratio(runs[MEMBERS * n, 1], runs[n, MEMBERS])
+        wide, many = runs[MEMBERS * n, 1], runs[n, MEMBERS]
+        # to first order in the errors of both; their draws are independent
+        risks = wide.mean / many.mean * (1.0 + wide.risks / wide.mean - many.risks / many.mean)
+        ratio = replace(wide, risks=risks, theory=wide.theory / many.theory)
         plotting.draw(ax, ratio, index, label=label)
         end, error = ratio.mean[-1], ratio.stderr[-1]
         each.append(f"{end:.3f} ± {error:.3f} at N = {n} (theory {ratio.theory[-1]:.3f})")
@@ -142,24 +137,23 @@ def _wider(ax: Axes, runs: Runs, ladder: Mapping[tuple[int, int], np.ndarray]) -
 
 def _modes(ax: Axes, problem: rfm.Problem, alone: Sequence[Comparison]) -> list[Verdict]:
     """Draw the error of single modes: each is learned in turn, as far as N features can tell it from the others."""
-    eigenvalues, n = np.asarray(problem.modes(0, int(problem.num_modes))[0]), alone[0].fixed["N"]
-    r = response(eigenvalues, n)
-    plateaus = [1.0 / (1.0 + eigenvalues[int(run.fixed["k"]) - 1] * r) for run in alone]
-    for index, (run, plateau) in enumerate(zip(alone, plateaus, strict=True)):
-        plotting.draw(ax, dataclasses.replace(run, x=2.0 * TIMES), index, label=f"k = {run.fixed['k']}")
+    n, (eigenvalues, _) = alone[0].fixed["N"], problem.modes(0, int(problem.num_modes))
+    r = response(np.asarray(eigenvalues), n)
+    gap, ends = 0.0, []
+    for index, run in enumerate(alone):
+        k = int(run.fixed["k"])
+        plateau = 1.0 / (1.0 + eigenvalues[k - 1] * r)
+        plotting.draw(ax, replace(run, x=2.0 * TIMES), index, label=f"k = {k}")
         ax.axhline(plateau, color=plotting.COLORS[index], lw=0.8, ls=":")
+        gap = max(gap, float(abs(run.theory[-1] / plateau - 1.0)))
+        ends.append(f"{run.mean[-1]:.3f} ± {run.stderr[-1]:.3f} ({plateau:.3f}) at k = {k}")
     title = f"N = {n}; dots: $1/(1 + \\lambda_k r)$, r = {r:.3g}"
     plotting.finish(ax, AXES["time"], r"mean error $\Delta_k/w_k$", title)
-    gap = max(float(abs(run.theory[-1] / plateau - 1.0)) for run, plateau in zip(alone, plateaus, strict=True))
     rule = f"r = 1/kappa = {r:.4g}, sum lambda/(lambda + kappa) = N: theory within {gap:.1g} of it"
-    each = ", ".join(
-        f"{run.mean[-1]:.3f} ± {run.stderr[-1]:.3f} ({plateau:.3f}) at k = {run.fixed['k']}"
-        for run, plateau in zip(alone, plateaus, strict=True)
-    )
-    every = [run.at(slice(None, None, 3)) for run in alone]
+    measured, every = f"{rule}; trained {', '.join(ends)}", slice(None, None, 3)
     return [
-        agreement(every, f"error of single modes, N = {n}: theory = simulation"),
-        condition(f"plateau of mode k, N = {n}", "1/(1 + lambda_k r)", f"{rule}; trained {each}", gap < EXACT),
+        agreement([run.at(every) for run in alone], f"error of single modes, N = {n}: theory = simulation"),
+        condition(f"plateau of mode k, N = {n}", "1/(1 + lambda_k r)", measured, gap < EXACT),
     ]
 
 
