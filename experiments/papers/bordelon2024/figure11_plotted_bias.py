@@ -15,8 +15,8 @@ from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
-FRESH = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=np.linspace(0.25, 8.0, 32))
-TIMES = np.asarray(FRESH["times"])
+TIMES = np.linspace(0.25, 8.0, 32)
+FRESH = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=TIMES)
 PARTS = {"risk": "risk", "bias": "squared bias"}
 READ = (2.0, 5.0, 9.67e-3)  # nu, t and the value of S1's curve there
 RATIOS = (2.0, 5.0, 20.0, 200.0)  # nu of the curves against time
@@ -64,7 +64,7 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
 
 def _theory(problem: rfm.Problem, nu: float) -> dict[str, np.ndarray]:
     """Return risk and squared bias over |w|^2 at TIMES, (T,) each."""
-    parts = theory.decompose(problem, num_features=nu * problem.num_modes, **FRESH)
+    parts = theory.decompose(problem, **(FRESH | Arguments(num_features=nu * problem.num_modes)))
     return {"risk": parts.risk / problem.num_modes, "bias": parts.bias / problem.num_modes}
 
 

@@ -126,7 +126,7 @@ def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Ver
     plotting.finish(ax, AXES["time"], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}")
     infinite = Arguments(num_features=INF, num_samples=INF, optimizer=FLOW)
     clean = rfm.power_law(A, B, None)
-    late = -log_derivative(lambda times: theory.predict(clean, **infinite, times=times).risk, LATE)
+    late = -log_derivative(lambda times: theory.predict(clean, **(infinite | Arguments(times=times))).risk, LATE)
     closed = exponents.time_exponent(A, B)
     return [
         judge(f"time, theory at {LATE:g}, all sizes infinite", late, claimed=0.4, closed=closed),

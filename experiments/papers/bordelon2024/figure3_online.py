@@ -46,13 +46,14 @@ def show(
     pairs = [(n, batch) for n in sizes if n <= trained] + [(size, b) for b in batches if b != batch]
     for n, b in tqdm(pairs, desc="one-pass SGD"):
         sgd, line = rfm.SGD(LR, b), predicted.risk(n, b)
-        risks = rfm.simulate(problem, num_features=n, optimizer=sgd, keys=fold_keys(keys, n), **args).risk
+        run = args | Arguments(num_features=n, optimizer=sgd)
+        risks = rfm.simulate(problem, **run, keys=fold_keys(keys, n)).risk
         held = {"N": n, "B": b, "P": INF}
         runs[n, b] = Comparison("steps", times, risks, line[there], held, line_x=line_x, line=line[:-1])
     # the same features with and without batches, in expectation: one run's own noise would hide their small effect
     args |= Arguments(num_features=size)
     still, *noisy = (
-        rfm.exact(problem, optimizer=optimizer, keys=fold_keys(keys, size), **args).risk
+        rfm.exact(problem, **(args | Arguments(optimizer=optimizer)), keys=fold_keys(keys, size)).risk
         for optimizer in (rfm.GradientDescent(LR), *(rfm.SGD(LR, b) for b in batches))
     )
     added = (np.stack(noisy, axis=1) - still[:, None]) / still.mean(0)  # (S, B, T): not the mean of ratios

@@ -19,6 +19,7 @@ from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting
+from experiments.papers.bordelon2024.formulas import best_risk, claimed_size, limit
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
@@ -36,8 +37,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     """Show the risk against compute of models of every size, the envelope of the trained ones, and the frontier."""
     keys = jax.random.split(jax.random.key(seed), seeds)
     figure, axes = plotting.new_figure(len(tasks) // 2, 2, width=4.4)
-    findings: list[Verdict] = []
-    table: list[dict] = []
+    findings, table = [], []
     for index, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
         curves = []
         apart = fold_keys(keys, index)  # or all tasks would be lucky at the same size
@@ -54,7 +54,13 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
         largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE, *FAR])
         frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=NODES)
         _draw(ax, curves, best, frontier)
-        findings += [*_trained(curves, best), *_far(a, b, frontier)]
+        task, (claimed, closed) = f"a = {a:g}, b = {b:g}", best_risk(a, b)
+        window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
+        slope = best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there")
+        if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
+            slope = replace(slope, claimed=claimed)
+        few = [curve.at(slice(2, None, 5)) for curve in curves]
+        findings += [agreement(few, f"{task}: theory = simulation"), slope.verdict(), *_far(a, b, frontier)]
         columns = ("a", "b", "N", "t", "compute", "risk", "stderr", "theory")
         table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * TIMES)]
     return Shown(figure, table, tuple(findings))
@@ -77,23 +83,6 @@ def envelope(sizes: Sequence[int], predicted: np.ndarray) -> tuple[np.ndarray, n
     return budgets, size, time
 
 
-def claimed_size(a: float, b: float) -> float:
-    """Return x of N* ~ C^x in S1: the limits t^-((a-1)/b) and N^-min(a-1, 2b) balance, x = r_t/(r_t + r_N)."""
-    time, model = exponents.CLAIMS["time"].exponent(a, b), exponents.CLAIMS["model"].exponent(a, b)
-    return time / (time + model)
-
-
-def laws(a: float, b: float) -> tuple[float, float]:
-    """Return the exponent of the best risk in compute, as S1 has it and in closed form."""
-    _, closed = exponents.frontier_exponents(a, b)
-    return exponents.CLAIMS["compute"].exponent(a, b), closed
-
-
-def limit(values: np.ndarray, compute: np.ndarray) -> float:
-    """Return the limit of an exponent that is approached as 1/log C: a straight line in 1/log C, at zero."""
-    return float(np.polyfit(1.0 / np.log(compute), values, 1)[1])
-
-
 def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Frontier) -> None:
     for index, curve in enumerate(curves):
         n, color = curve.fixed["N"], plotting.COLORS[index]
@@ -107,7 +96,7 @@ def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Fr
     label = f"best of those trained: $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
     plotting.draw_slope(ax, slope, 0.5 * best.mean[0], label, line_style={"lw": 0.9, "ls": "-."})
     a, b = best.fixed["a"], best.fixed["b"]
-    claimed, closed = laws(a, b)
+    claimed, closed = best_risk(a, b)
     for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, and fails:")):
         if style == "--" or abs(claimed - closed) > CLOSE:
             line, name = risk[start] * (LINE[start:] / LINE[start]) ** -value, f"{label} {value:.3f}"
@@ -119,25 +108,9 @@ def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Fr
     ax.legend(fontsize=6.5, frameon=False, loc="lower left")
 
 
-def _trained(curves: Sequence[Comparison], best: Comparison) -> list[Verdict]:
-    a, b, c = best.fixed["a"], best.fixed["b"], best.x
-    task, sizes = f"a = {a:g}, b = {b:g}", [curve.fixed["N"] for curve in curves]
-    window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {c[0]:.0f} to {c[-1]:.0f}"
-    slope, (claimed, closed) = (
-        best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there"),
-        laws(a, b),
-    )
-    if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
-        slope = replace(slope, claimed=claimed)
-    return [
-        agreement([curve.at(slice(2, None, 5)) for curve in curves], f"{task}: theory = simulation"),
-        slope.verdict(),
-    ]
-
-
 def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
     """Judge the exponents of the frontier where C is large, or their limit where they come near it as 1/log C."""
-    task, (claimed, closed), edge = f"a = {a:g}, b = {b:g}", laws(a, b), abs(a - 1.0 - b) < 1e-9
+    task, (claimed, closed), edge = f"a = {a:g}, b = {b:g}", best_risk(a, b), abs(a - 1.0 - b) < 1e-9
     closed_size, _ = exponents.frontier_exponents(a, b)
     where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C" if edge else f"theory at C = {FAR[0]:g}"
     slopes = frontier.risk_exponent

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 import rfm
 import theory
 from experiments.compare.comparison import AXES, Comparison, across, agreement
-from experiments.compare.statistics import STEP, log_derivative
+from experiments.compare.exponent import Exponent
+from experiments.compare.statistics import STEP, bootstrap_slope, log_derivative, log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
@@ -30,22 +31,12 @@ FLOW, INF = rfm.GradientFlow(), np.inf
 
 
 class Losses(NamedTuple):
-    """Risk and training loss of models of one size, along time."""
+    """Risk and training loss of models of one size, along time, and the gap of the two; `part`: of the mean risk."""
 
     risk: Comparison
     training: Comparison
-
-    @property
-    def gap(self) -> Comparison:
-        """Risk less training loss."""
-        risk, training = self
-        return replace(risk, risks=risk.risks - training.risks, theory=risk.theory - training.theory)
-
-    @property
-    def part(self) -> Comparison:
-        """The gap in parts of the mean risk, which is not a mean of ratios."""
-        gap, risk = self.gap, self.risk
-        return replace(gap, risks=gap.risks / risk.mean, theory=gap.theory / risk.theory, label=f"P = {gap.fixed['P']}")
+    gap: Comparison
+    part: Comparison
 
 
 def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int, modes: int) -> Shown:
@@ -64,14 +55,13 @@ def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int
         # from EARLY on; the training loss itself falls exponentially
         agreement([losses.gap.at(late) for losses in (*few, *wide)], "risk less training loss: theory = simulation"),
         *_saturation(axes[0, 0], problem, [losses.risk for losses in few]),
-        *_exponents(axes[0, 2], [losses.part for losses in wide]),
-        *_reuse(problem, [losses.part for losses in wide]),
+        *_gap(axes[0, 2], problem, [losses.part for losses in wide]),
     ]
     _both(axes[0, 1], problem, wide)
     columns = ("N", "P", "t", "risk", "stderr", "theory", "training loss", "its theory")
     table = [
         row
-        for risk, loss in (*few, *wide)
+        for risk, loss, *_ in (*few, *wide)
         for row in risk.rows(*columns, **{"training loss": loss.mean, "its theory": loss.theory})
     ]
     return Shown(figure, table, tuple(findings))
@@ -83,9 +73,12 @@ def _theory(problem: rfm.Problem, n: float, p: float) -> rfm.Curve:
 
 def _losses(problem: rfm.Problem, n: int, p: int, risks: np.ndarray, training: np.ndarray) -> Losses:
     """Return risks and training losses, (S, T) each, beside theory."""
-    predicted, held = _theory(problem, n, p), {"N": n, "P": p}
-    pairs = (risks, predicted.risk), (training, predicted.train_loss)
-    return Losses(*(Comparison("time", TIMES, runs, line[: len(TIMES)], held) for runs, line in pairs))
+    predicted, held, on = _theory(problem, n, p), {"N": n, "P": p}, slice(len(TIMES))
+    risk = Comparison("time", TIMES, risks, predicted.risk[on], held)
+    loss = Comparison("time", TIMES, training, predicted.train_loss[on], held)
+    gap = replace(risk, risks=risks - training, theory=risk.theory - loss.theory, label=f"P = {p}")
+    # a ratio of means, not a mean of ratios
+    return Losses(risk, loss, gap, replace(gap, risks=gap.risks / risk.mean, theory=gap.theory / risk.theory))
 
 
 def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) -> list[Verdict]:
@@ -112,67 +105,54 @@ def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) ->
 
 def _both(ax: Axes, problem: rfm.Problem, wide: Sequence[Losses]) -> None:
     """Draw risk and training loss at one model size: one curve on fresh data, two that part on few."""
-    for index, (risk, training) in enumerate(wide):
-        plotting.draw(ax, risk, index, label=f"P = {risk.fixed['P']}, risk")
-        plotting.draw(ax, training, index, label=f"P = {risk.fixed['P']}, training loss", hollow=True)
+    for index, losses in enumerate(wide):
+        plotting.draw(ax, losses.risk, index, label=f"{losses.gap.label}, risk")
+        plotting.draw(ax, losses.training, index, label=f"{losses.gap.label}, training loss", hollow=True)
     fresh = _theory(problem, WIDE, INF).risk[: len(TIMES)]
     ax.plot(TIMES, fresh, "k", lw=1.0, ls=":", label="fresh data, both")
     plotting.finish(ax, AXES["time"], "risk, training loss", f"N = {WIDE}")
-    ax.set_ylim(0.02 * fresh[-1], 1.5 * max(risk.theory.max() for risk, _ in wide))
+    ax.set_ylim(0.02 * fresh[-1], 1.5 * max(losses.risk.theory.max() for losses in wide))
 
 
-def _exponents(ax: Axes, parts: Sequence[Comparison]) -> list[Verdict]:
+def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Verdict]:
     """Draw the gap in parts of the risk: the modes learned for each sample, t^(1/b)/P, until all seen is fitted."""
     for index, part in enumerate(parts):
         plotting.draw(ax, part, index)
-    window, most = np.clip(TIMES, *WINDOW) == TIMES, parts[-1]
-    growth = most.slope(window)
-    plotting.draw_slope(ax, growth, 0.6 * most.theory[window][0], f"slope {-growth.simulated:.3f}")
+    most, early = parts[-1], across(parts, "samples", EARLY)
+    window = np.clip(TIMES, *WINDOW) == TIMES
+    times, line, ends = TIMES[window], most.theory[window], f"P = {early.x[0]} to {early.x[-1]}"
+    growth, growth_error = bootstrap_slope(times, most.risks[:, window])
+    fall, fall_error = bootstrap_slope(early.x, early.risks)
+    shown = Exponent("growth", simulated=-growth, window=(times[0], times[-1]))
+    plotting.draw_slope(ax, shown, 0.6 * line[0], f"slope {growth:.3f}")
     plotting.finish(ax, AXES["time"], "1 $-$ training loss/risk", f"N = {WIDE}; {most.seeds} seeds")
     ax.set_ylim(bottom=0.5 * min(part.theory.min() for part in parts))
-    clean = rfm.power_law(A, B, ENDLESS)
+    clean, fresh = rfm.power_law(A, B, ENDLESS), _theory(problem, WIDE, INF)
 
-    def early(p: float) -> np.ndarray:  # a step before MIDDLE and a step after
+    def around(p: float) -> np.ndarray:  # a step before MIDDLE and a step after
         curve = _theory(clean, INF, p)
         return 1.0 - (curve.train_loss / curve.risk)[-2:]
 
-    before, after = early(HUGE)
+    before, after = around(HUGE)
     of_time = float(np.log(after / before) / (2 * STEP))
-    of_data = -log_derivative(lambda samples: np.array([early(p)[0] for p in samples]), HUGE)
-    first, last = TIMES[window][[0, -1]]
-    trained = f"trained at P = {most.fixed['P']}, t = {first:.3g} to {last:.3g}, beside theory there"
-    fall = across(parts, "samples", EARLY).slope(
-        quantity=f"the same, against P, trained at t = {EARLY:g}, P = {parts[0].fixed['P']} to {most.fixed['P']}, "
-        "beside theory there"
-    )
-    grown, closed = -growth.simulated, -growth.theory
+    of_data = -log_derivative(lambda samples: np.array([around(p)[0] for p in samples]), HUGE)
+    at, gaps = int(np.argmin(np.abs(TIMES - EARLY))), {part.label: part.mean for part in parts}
+    grows = all(np.all((np.diff(gap) > 0) | (gap[1:] > 0.99)) for gap in gaps.values())
+    path = "; ".join(f"{gap[0]:.2f}, {gap[at]:.2f}, {gap[-1]:.2f} at {name}" for name, gap in gaps.items())
+    none = float(np.abs(1.0 - fresh.train_loss / fresh.risk)[: len(TIMES)].max())
     return [
         judge(f"gap in parts of the risk, against t, theory at t = {MIDDLE:g}, P = {HUGE:g}", of_time, closed=1 / B),
         judge(f"the same, against P, theory at P = {HUGE:g}", of_data, closed=1.0),
-        judge(f"the same, against t, {trained}", grown, closed=closed, error=growth.stderr),
-        fall.verdict(),
-    ]
-
-
-def _reuse(problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Verdict]:
-    """Judge whether the gap grows as data are used longer, and vanishes where they are not used again."""
-    at, early, fresh = (
-        int(np.argmin(np.abs(TIMES - EARLY))),
-        across(parts, "samples", EARLY),
-        _theory(problem, WIDE, INF),
-    )
-    none = float(np.abs(1.0 - fresh.train_loss / fresh.risk)[: len(TIMES)].max())
-    gaps = {part.label: part.mean for part in parts}
-    grows = all(np.all((np.diff(gap) > 0) | (gap[1:] > 0.99)) for gap in gaps.values())
-    path = "; ".join(f"{gap[0]:.2f}, {gap[at]:.2f}, {gap[-1]:.2f} at {name}" for name, gap in gaps.items())
-    fall = early.slope()
-    return [
+        judge(f"the same, against t, trained at {most.label}, t = {times[0]:.3g} to {times[-1]:.3g}, beside theory "
+              "there", growth, closed=log_slope(times, line), error=growth_error),
+        judge(f"the same, against P, trained at t = {EARLY:g}, {ends}, beside theory there", -fall,
+              closed=-log_slope(early.x, early.theory), error=fall_error),
         condition("the gap as the same data are used longer", "grows",
                   f"trained, parts of the risk at t = {TIMES[0]:g}, {TIMES[at]:g}, {TIMES[-1]:g}: {path}", grows),
         condition("the gap on fresh data", "vanishes",
                   f"{none:.1g} in theory at P = infinity, where a batch is tried before it is learned; trained at "
                   f"t = {TIMES[at]:g}: from {early.mean[0]:.3f} at P = {early.x[0]} to {early.mean[-1]:.3f} at "
-                  f"P = {early.x[-1]}", bool(none < 1e-9 and 2.0 * fall.stderr < fall.simulated)),
+                  f"P = {early.x[-1]}", bool(none < 1e-9 and fall + 2.0 * fall_error < 0)),
     ]  # fmt: skip
 
 

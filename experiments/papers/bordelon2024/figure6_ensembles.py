@@ -14,44 +14,20 @@ from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
+from experiments.papers.bordelon2024.formulas import one_mode, response
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
 A, B = 1.5, 1.25
 MEMBERS = 4
-FRESH = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=rfm.log_times(1e-1, 1e6, 29))
-TIMES = np.asarray(FRESH["times"])
+TIMES = rfm.log_times(1e-1, 1e6, 29)
+FRESH = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=TIMES)
 LADDER = (16, 64, 256, 1024, 4096, 16384)  # sizes of the theory: each is MEMBERS of the one before
 TASKS = ((A, B), (3.0, 1.25), (2.0, 2.0))  # for theory alone: an easy one too, and a spectrum that falls faster
 ENDLESS = 10**18  # modes that stand for infinitely many
 EXACT = 1e-6  # relative gap of two routes through the theory to one number
 
 Runs = Mapping[tuple[int, int], Comparison]  # risk along time, by (N, members)
-
-
-def one_mode(problem: rfm.Problem, k: int) -> rfm.Problem:
-    """Return the same spectrum with a target on mode k alone (k = 1, 2, ... within the head), of risk one at the start.
-
-    On fresh data Delta(t) = exp(-F^T F Lambda t) w, so that with S = Lambda^1/2 F^T F Lambda^1/2 the risk of this
-    target is [exp(-2 S t)]_kk: the error Delta_k/w_k of mode k itself at time 2t, in every draw.
-    """
-    target = np.zeros_like(problem.target)
-    target[k - 1] = problem.eigenvalues[k - 1] ** -0.5
-    tail = problem.tail and replace(problem.tail, power_scale=0.0)
-    return replace(problem, target=target, tail=tail)
-
-
-def response(eigenvalues: np.ndarray, num_features: float) -> float:
-    """Return r = lim R3(s)/s, s -> 0: mode k ends at 1/(1 + lambda_k r).
-
-    It is 1/kappa where sum lambda/(lambda + kappa) = N, by bisection on the modes themselves.
-    """
-    low, high = np.log(eigenvalues[-1] * 1e-3), np.log(eigenvalues.sum())
-    for _ in range(80):
-        middle = 0.5 * (low + high)
-        enough = np.sum(eigenvalues / (eigenvalues + np.exp(middle))) < num_features
-        low, high = (low, middle) if enough else (middle, high)
-    return float(np.exp(-0.5 * (low + high)))
 
 
 def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: int, modes: int) -> Shown:
@@ -64,11 +40,11 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
     runs, alone = {}, []
     for n, k in tqdm([(n, k) for n in sizes for k in (1, MEMBERS)], desc="training"):
         apart = fold_keys(fold_keys(keys, n), k)  # so that a model and an ensemble of one compute are independent
-        risks = rfm.simulate(problem, num_features=n, ensemble=k, keys=apart, **FRESH).risk
+        risks = rfm.simulate(problem, **(FRESH | Arguments(num_features=n, ensemble=k)), keys=apart).risk
         runs[n, k] = Comparison("time", TIMES, risks, ladder[n, k], {"N": n, "members": k, "P": np.inf})
     for k in tqdm(followed, desc="single modes"):
         apart, single = fold_keys(fold_keys(keys, sizes[0]), MEMBERS + k), one_mode(problem, k)
-        risks = rfm.simulate(single, num_features=sizes[0], keys=apart, **FRESH).risk
+        risks = rfm.simulate(single, **(FRESH | Arguments(num_features=sizes[0])), keys=apart).risk
         alone.append(Comparison("time", TIMES, risks, _ladder(single)[sizes[0], 1], {"k": k, "N": sizes[0]}))
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)

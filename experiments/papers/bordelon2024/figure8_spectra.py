@@ -32,8 +32,8 @@ def show(seed: int, shown: tuple[int, ...], late: tuple[int, ...], seeds: int, m
     # the largest eigenvalues stand alone, 4 (1/N + 1/P)^(1/2) = 0.06 wide in log z
     z = np.unique(np.concatenate([np.geomspace(1e-9, 4.0, points), np.geomspace(0.01, 1.2, 2 * points)]))
     many = predict_rates(resolved(), LARGE, z, late)
-    number = _binned(values, np.ones_like(values), few.z, few.density.total)
-    each = zip(np.moveaxis(weights, 1, 0), few.density.modes.T, strict=True)
+    number = _binned(values, np.ones_like(values), few.z, few.total)
+    each = zip(np.moveaxis(weights, 1, 0), few.measures, strict=True)
     measures = [_binned(values, weight, few.z, line) for weight, line in each]
 
     figure, axes = plotting.new_figure(1, 3)
@@ -59,7 +59,7 @@ def _binned(values: np.ndarray, weights: np.ndarray, z: np.ndarray, line: np.nda
 def _all(ax: Axes, number: Comparison, many: Rates) -> None:
     """Draw numbers of eigenvalues."""
     plotting.draw(ax, number, label=f"$N$ = {SMALL[0]}, $P$ = {SMALL[1]}")
-    ax.plot(many.z, many.density.total, color=plotting.COLORS[1], lw=1.0, label="$N = P = 10^4$, theory")
+    ax.plot(many.z, many.total, color=plotting.COLORS[1], lw=1.0, label="$N = P = 10^4$, theory")
     ax.plot(many.z, many.z ** (-1 / B) / B, "k:", lw=1, label=r"of $\Lambda$ itself, smoothed")
     ax.set_ylim(0.3, 3e4)
     plotting.finish(ax, "eigenvalue $z$", r"eigenvalues per unit of $\log z$", rf"$b$ = {B:g}: all of $A$")
@@ -79,7 +79,7 @@ def _each(ax: Axes, measures: Sequence[Comparison], few: Rates) -> None:
 
 def _each_late(ax: Axes, many: Rates) -> None:
     for index, k in enumerate(many.modes):
-        line, color = many.density.modes[:, index], plotting.COLORS[index]
+        line, color = many.measures[index], plotting.COLORS[index]
         ax.plot(many.z, line, color=color, lw=1.1, label=many.label(index))
         ax.axvline(k**-B, ymax=0.68, color=color, lw=0.8, ls=":")
     ax.set_ylim(1e-3, 3e3)
@@ -91,10 +91,10 @@ def _each_late(ax: Axes, many: Rates) -> None:
 def _agreements(values: np.ndarray, weights: np.ndarray, few: Rates) -> list[Verdict]:
     """Judge theory of the eigenvalues above levels, of how modes decay, and of the part never learned."""
     counts = np.sum(values[..., None] > LEVELS, axis=1)  # (S, levels)
-    above = np.array([few.integral(np.where(few.z > level, few.density.total, 0.0)) for level in LEVELS])
+    above = np.array([few.integral(np.where(few.z > level, few.total, 0.0)) for level in LEVELS])
     lost = 1.0 - np.exp(-values[:, None, :] * TIMES[:, None])  # (S, T, N)
     decays = 1.0 - np.einsum("skn,stn->kst", weights, lost)  # (K, S, T)
-    measures, never = few.density.modes.T, few.density.never
+    measures, never = few.measures, few.never
     kept = few.integral(measures[:, None] * np.exp(-few.z * TIMES[:, None])) + never[:, None]  # (K, T)
     unlearned = Comparison("k", np.array(few.modes), 1.0 - weights.sum(-1), never, HELD)
     modes = [Comparison("time", TIMES, risks, line, HELD) for risks, line in zip(decays, kept, strict=True)]
@@ -107,8 +107,8 @@ def _agreements(values: np.ndarray, weights: np.ndarray, few: Rates) -> list[Ver
 
 def _claims(few: Rates, many: Rates) -> list[Verdict]:
     narrow, wide, late_narrow, late_wide = few.spread(0), few.spread(-1), many.spread(0), many.spread(-1)
-    never, late_never = few.density.never, many.density.never
-    off = np.max(np.abs(many.integral(many.density.modes.T) + late_never - 1.0))
+    never, late_never = few.never, many.never
+    off = np.max(np.abs(many.integral(many.measures) + late_never - 1.0))
     low, high, late_low, late_high = few.modes[0], few.modes[-1], many.modes[0], many.modes[-1]
     return [
         condition(
@@ -124,7 +124,7 @@ def _claims(few: Rates, many: Rates) -> list[Verdict]:
             bool(np.all(np.diff(never) > 0) and np.all(np.diff(late_never) > 0)),
         ),
         condition("weight of a mode at N = P = 10^4", "-", f"one to {off:.0e} at all k drawn",
-                  bool(off < 0.01 and max(few.density.residual, many.density.residual) < 1e-8)),
+                  bool(off < 0.01 and max(few.residual, many.residual) < 1e-8)),
     ]  # fmt: skip
 
 

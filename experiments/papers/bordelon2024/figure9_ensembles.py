@@ -12,6 +12,7 @@ import theory
 from experiments.compare.comparison import Comparison, across, agreement
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
+from experiments.papers.bordelon2024.formulas import end_of_training
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
@@ -62,17 +63,6 @@ def show(
     return Shown(figure, table, tuple(findings))
 
 
-def closed_form(nu: float, alpha: np.ndarray) -> np.ndarray:
-    """Return the risk over |w|^2 of one model and of infinitely many on the same data, (2, alpha).
-
-    One: (1 - nu)/(1 - nu/alpha) for nu < alpha, (1 - alpha)/(1 - alpha/nu) for alpha < nu; infinitely many:
-    (1 - nu)^2/(1 - nu^2/alpha) and 1 - alpha. For nu <= 1 without noise, at alpha != nu.
-    """
-    few, many = np.minimum(nu, alpha), np.maximum(nu, alpha)
-    infinitely_many = np.where(nu < alpha, (1 - nu) ** 2 / (1 - nu**2 / alpha), 1 - few)
-    return np.stack([(1 - few) / (1 - few / many), infinitely_many])
-
-
 def _draw(ax: Axes, nu: float, averages: Sequence[Comparison], endless: np.ndarray) -> None:
     for index, average in enumerate(averages):
         count = average.fixed["ensemble"]
@@ -88,7 +78,7 @@ def _draw(ax: Axes, nu: float, averages: Sequence[Comparison], endless: np.ndarr
 def _verdicts(nu: float, one: Comparison, endless: np.ndarray) -> list[Verdict]:
     """Judge the peak, the closed forms, and that infinitely many models have no peak."""
     alpha, line = one.finer
-    gap = np.max(np.abs(np.stack([line, endless]) / closed_form(nu, alpha) - 1.0))
+    gap = np.max(np.abs(np.stack([line, endless]) / end_of_training(nu, alpha) - 1.0))
     peak, step = alpha[np.argmax(line)], alpha[1] - alpha[0]
     highest, nearest = one.x[np.argmax(one.mean)], one.x[np.argsort(np.abs(one.x - nu))[:2]]
     return [

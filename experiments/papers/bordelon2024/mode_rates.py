@@ -12,7 +12,7 @@ import rfm
 from rfm.engine.features import Keys, Setting, data_chunk, draw, feature_chunk, member_keys
 from rfm.problem import PowerLawTail
 from theory._predict import MARGIN, problem_modes
-from theory.densities import Density, density
+from theory.densities import density
 
 A, B = 1.5, 1.2  # the task, A, changes no density
 HEAD = 512  # modes kept one by one: good to 1e-13, where the 128 of `power_law` leave 1e-3
@@ -20,15 +20,21 @@ QUARTILES = np.array([0.1, 0.9])
 
 
 class Rates(NamedTuple):
-    """Theory at one N and P: the density over z (Z,), and that of the modes k."""
+    """Theory at one N and P, per unit of log z: the density of all rates (Z,) and that of the modes k (K, Z).
+
+    Of each mode the part `never` (K,) is never learned. residual: relative error that is left in the solution.
+    """
 
     modes: tuple[int, ...]
     z: np.ndarray
-    density: Density
+    total: np.ndarray
+    measures: np.ndarray
+    never: np.ndarray
+    residual: float
 
     def label(self, index: int) -> str:
         """Return what a legend says of a mode."""
-        return f"$k$ = {self.modes[index]}: {100 * self.density.never[index]:.2g} % never learned"
+        return f"$k$ = {self.modes[index]}: {100 * self.never[index]:.2g} % never learned"
 
     def integral(self, density: np.ndarray) -> np.ndarray:
         """Return the integral over log z of a density (..., Z)."""
@@ -36,7 +42,7 @@ class Rates(NamedTuple):
 
     def spread(self, index: int) -> float:
         """Return the ratio of the rates between which the middle 80 % of what is ever learned of a mode lies."""
-        log_z, line = np.log(self.z), self.density.modes[:, index]
+        log_z, line = np.log(self.z), self.measures[index]
         part = np.concatenate([[0.0], np.cumsum(np.diff(log_z) * 0.5 * (line[1:] + line[:-1]))])
         low, high = np.interp(QUARTILES * part[-1], part, log_z)
         return float(np.exp(high - low))
@@ -54,7 +60,8 @@ def predict_rates(problem: rfm.Problem, sizes: tuple[int, int], z: np.ndarray, m
     inv_n, inv_p = (1.0 / size for size in sizes)
     kept = problem_modes(problem, MARGIN - np.log(z.min()))
     rho = density(kept, inv_n, inv_p, jnp.asarray(z), jnp.asarray(np.array(modes) ** -B))
-    return Rates(modes, z, jax.tree.map(np.asarray, rho))
+    total, never = np.asarray(rho.total), np.asarray(rho.never)
+    return Rates(modes, z, total, np.asarray(rho.modes).T, never, float(rho.residual))
 
 
 @partial(jax.jit, static_argnames="sizes")

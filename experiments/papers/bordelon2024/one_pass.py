@@ -7,6 +7,7 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.papers.bordelon2024.formulas import plateau_factor
 
 LR = 0.5
 INF = np.inf
@@ -36,13 +37,3 @@ class OnePass(NamedTuple):
         """Return the factor of the plateau in closed form."""
         eigenvalues, _ = self.problem.modes(0, int(self.problem.num_modes))
         return plateau_factor(LR, b, np.asarray(eigenvalues))
-
-
-def plateau_factor(lr: float, batch_size: float, eigenvalues: np.ndarray) -> float:
-    """Return the plateau of one-pass SGD over that of full batches, label noise included, at large N.
-
-    There H has the spectrum of the data, and the Volterra equation ends at
-    1/(1 - (lr/B) sum_k lambda_k/(2 - lr (1 + 1/B) lambda_k)).
-    """
-    spread = 2.0 - lr * (1.0 + 1.0 / batch_size) * eigenvalues
-    return 1.0 / (1.0 - lr / batch_size * float(np.sum(eigenvalues / spread)))
