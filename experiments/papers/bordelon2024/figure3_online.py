@@ -14,7 +14,7 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting
-from experiments.papers.bordelon2024.one_pass import INF, LR, OnePass
+from experiments.papers.bordelon2024.formulas import INF, LR, OnePass
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents

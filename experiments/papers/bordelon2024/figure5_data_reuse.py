@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -27,16 +26,7 @@ SATURATED = 1.1  # times the risk of an infinite model
 LARGE, HUGE, MIDDLE = 1e6, 1e9, 1e6  # sizes and time where theory alone measures exponents
 GRID = np.unique(np.concatenate([TIMES, MIDDLE * np.exp([-STEP, STEP])]))  # of the theory: one compiled program
 ENDLESS = 10**18  # modes that stand for infinitely many
-FLOW, INF = rfm.GradientFlow(), np.inf
-
-
-class Losses(NamedTuple):
-    """Risk and training loss of models of one size, along time, and the gap of the two; `part`: of the mean risk."""
-
-    risk: Comparison
-    training: Comparison
-    gap: Comparison
-    part: Comparison
+FLOW, INF, LAST = rfm.GradientFlow(), np.inf, len(TIMES) - 1
 
 
 def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int, modes: int) -> Shown:
@@ -45,24 +35,34 @@ def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int
     train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=TIMES, progress=True)
     wider = train({"num_features": list(sizes)}, num_samples=FEW)
     richer = train({"num_samples": list(samples)}, num_features=WIDE)
-    few = [_losses(problem, n, FEW, *runs) for n, *runs in zip(sizes, wider.risk, wider.train_loss, strict=True)]
-    wide = [_losses(problem, WIDE, p, *runs) for p, *runs in zip(samples, richer.risk, richer.train_loss, strict=True)]
-    every, late = slice(0, None, 3), slice(int(np.searchsorted(TIMES, EARLY)), None, 3)
+    pairs = [*((n, FEW) for n in sizes), *((WIDE, p) for p in samples)]
+    runs = zip([*wider.risk, *richer.risk], [*wider.train_loss, *richer.train_loss], strict=True)
+    risk, loss = [], []
+    for (n, p), both in zip(pairs, runs, strict=True):
+        predicted = _theory(problem, n, p)
+        for curves, risks, line in zip((risk, loss), both, (predicted.risk, predicted.train_loss), strict=True):
+            curves.append(Comparison("time", TIMES, risks, line[: len(TIMES)], {"N": n, "P": p}, f"P = {p}"))
+    gap = [replace(r, risks=r.risks - x.risks, theory=r.theory - x.theory) for r, x in zip(risk, loss, strict=True)]
+    # in parts of the mean risk: a ratio of means, not a mean of ratios
+    part = [replace(g, risks=g.risks / r.mean, theory=g.theory / r.theory) for g, r in zip(gap, risk, strict=True)]
+    wide, late = (
+        slice(len(sizes), None),
+        slice(int(np.searchsorted(TIMES, EARLY)), None, 3),
+    )  # the training loss itself falls exponentially
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)
     findings = [
-        agreement([losses.risk.at(every) for losses in (*few, *wide)], "risk: theory = simulation"),
-        # from EARLY on; the training loss itself falls exponentially
-        agreement([losses.gap.at(late) for losses in (*few, *wide)], "risk less training loss: theory = simulation"),
-        *_saturation(axes[0, 0], problem, [losses.risk for losses in few]),
-        *_gap(axes[0, 2], problem, [losses.part for losses in wide]),
+        agreement([curve.at(slice(0, None, 3)) for curve in risk], "risk: theory = simulation"),
+        agreement([curve.at(late) for curve in gap], "risk less training loss: theory = simulation"),
+        *_saturation(axes[0, 0], problem, risk[: len(sizes)]),
+        *_gap(axes[0, 2], problem, part[wide]),
     ]
-    _both(axes[0, 1], problem, wide)
+    _both(axes[0, 1], problem, risk[wide], loss[wide])
     columns = ("N", "P", "t", "risk", "stderr", "theory", "training loss", "its theory")
     table = [
         row
-        for risk, loss, *_ in (*few, *wide)
-        for row in risk.rows(*columns, **{"training loss": loss.mean, "its theory": loss.theory})
+        for r, x in zip(risk, loss, strict=True)
+        for row in r.rows(*columns, **{"training loss": x.mean, "its theory": x.theory})
     ]
     return Shown(figure, table, tuple(findings))
 
@@ -71,47 +71,34 @@ def _theory(problem: rfm.Problem, n: float, p: float) -> rfm.Curve:
     return theory.predict(problem, num_features=n, num_samples=p, optimizer=FLOW, times=GRID)
 
 
-def _losses(problem: rfm.Problem, n: int, p: int, risks: np.ndarray, training: np.ndarray) -> Losses:
-    """Return risks and training losses, (S, T) each, beside theory."""
-    predicted, held, on = _theory(problem, n, p), {"N": n, "P": p}, slice(len(TIMES))
-    risk = Comparison("time", TIMES, risks, predicted.risk[on], held)
-    loss = Comparison("time", TIMES, training, predicted.train_loss[on], held)
-    gap = replace(risk, risks=risks - training, theory=risk.theory - loss.theory, label=f"P = {p}")
-    # a ratio of means, not a mean of ratios
-    return Losses(risk, loss, gap, replace(gap, risks=gap.risks / risk.mean, theory=gap.theory / risk.theory))
-
-
 def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) -> list[Verdict]:
     """Draw larger models on the same few data: faster, and in the end no better than an infinite one."""
-    endless, last = _theory(problem, INF, FEW).risk[: len(TIMES)], len(TIMES) - 1
+    endless, where = _theory(problem, INF, FEW).risk[: len(TIMES)], f"P = {FEW}, t = {TIMES[-1]:g}"
     for index, curve in enumerate(curves):
         plotting.draw(ax, curve, index, label=f"N = {curve.fixed['N']}")
     ax.plot(TIMES, endless, "k", lw=1.0, ls=":", label="N = $\\infty$")
     plotting.finish(ax, AXES["time"], "risk", f"P = {FEW}; {curves[0].seeds} seeds")
-
-    def added(sizes: np.ndarray) -> np.ndarray:
-        return np.array([_theory(problem, n, FEW).risk[last] for n in sizes]) - endless[last]
-
+    added = lambda n: _theory(problem, n, FEW).risk[LAST] - endless[LAST]  # noqa: E731
+    far = log_derivative(lambda sizes: np.array([added(n) for n in sizes]), LARGE)
     ends = across(curves, "features", TIMES[-1])
-    over, error = ends.mean / endless[last], ends.stderr[-1] / endless[last]
-    where = f"P = {FEW}, t = {TIMES[-1]:g}"
+    over, error = ends.mean / endless[-1], ends.stderr[-1] / endless[-1]
     return [
-        judge(f"what N adds at {where}, theory at N = {LARGE:g}", -log_derivative(added, LARGE), claimed=1.0),
+        judge(f"what N adds at {where}, theory at N = {LARGE:g}", -far, claimed=1.0),
         condition(f"saturation at {where}", "risk stops falling with N",
                   f"trained, over theory at N = infinity: {over[0]:.2f} at N = {ends.x[0]}, {over[-1]:.3f} ± "
                   f"{error:.3f} at N = {ends.x[-1]}", bool(over[-1] - 2.0 * error < SATURATED < over[0])),
     ]  # fmt: skip
 
 
-def _both(ax: Axes, problem: rfm.Problem, wide: Sequence[Losses]) -> None:
+def _both(ax: Axes, problem: rfm.Problem, risk: Sequence[Comparison], loss: Sequence[Comparison]) -> None:
     """Draw risk and training loss at one model size: one curve on fresh data, two that part on few."""
-    for index, losses in enumerate(wide):
-        plotting.draw(ax, losses.risk, index, label=f"{losses.gap.label}, risk")
-        plotting.draw(ax, losses.training, index, label=f"{losses.gap.label}, training loss", hollow=True)
+    for index, (test, training) in enumerate(zip(risk, loss, strict=True)):
+        plotting.draw(ax, test, index, label=f"{test.label}, risk")
+        plotting.draw(ax, training, index, label=f"{test.label}, training loss", hollow=True)
     fresh = _theory(problem, WIDE, INF).risk[: len(TIMES)]
     ax.plot(TIMES, fresh, "k", lw=1.0, ls=":", label="fresh data, both")
     plotting.finish(ax, AXES["time"], "risk, training loss", f"N = {WIDE}")
-    ax.set_ylim(0.02 * fresh[-1], 1.5 * max(losses.risk.theory.max() for losses in wide))
+    ax.set_ylim(0.02 * fresh[-1], 1.5 * max(curve.theory.max() for curve in risk))
 
 
 def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Verdict]:
@@ -120,7 +107,7 @@ def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Ve
         plotting.draw(ax, part, index)
     most, early = parts[-1], across(parts, "samples", EARLY)
     window = np.clip(TIMES, *WINDOW) == TIMES
-    times, line, ends = TIMES[window], most.theory[window], f"P = {early.x[0]} to {early.x[-1]}"
+    times, line, first, last = TIMES[window], most.theory[window], early.x[0], early.x[-1]
     growth, growth_error = bootstrap_slope(times, most.risks[:, window])
     fall, fall_error = bootstrap_slope(early.x, early.risks)
     shown = Exponent("growth", simulated=-growth, window=(times[0], times[-1]))
@@ -145,14 +132,14 @@ def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Ve
         judge(f"the same, against P, theory at P = {HUGE:g}", of_data, closed=1.0),
         judge(f"the same, against t, trained at {most.label}, t = {times[0]:.3g} to {times[-1]:.3g}, beside theory "
               "there", growth, closed=log_slope(times, line), error=growth_error),
-        judge(f"the same, against P, trained at t = {EARLY:g}, {ends}, beside theory there", -fall,
+        judge(f"the same, against P, trained at t = {EARLY:g}, P = {first} to {last}, beside theory there", -fall,
               closed=-log_slope(early.x, early.theory), error=fall_error),
         condition("the gap as the same data are used longer", "grows",
                   f"trained, parts of the risk at t = {TIMES[0]:g}, {TIMES[at]:g}, {TIMES[-1]:g}: {path}", grows),
         condition("the gap on fresh data", "vanishes",
                   f"{none:.1g} in theory at P = infinity, where a batch is tried before it is learned; trained at "
-                  f"t = {TIMES[at]:g}: from {early.mean[0]:.3f} at P = {early.x[0]} to {early.mean[-1]:.3f} at "
-                  f"P = {early.x[-1]}", bool(none < 1e-9 and fall + 2.0 * fall_error < 0)),
+                  f"t = {TIMES[at]:g}: from {early.mean[0]:.3f} at P = {first} to {early.mean[-1]:.3f} at P = {last}",
+                  bool(none < 1e-9 and fall + 2.0 * fall_error < 0)),
     ]  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _draw(ax: Axes, nu: float, averages: Sequence[Comparison], endless: np.ndarr
 
 def _verdicts(nu: float, one: Comparison, endless: np.ndarray) -> list[Verdict]:
     """Judge the peak, the closed forms, and that infinitely many models have no peak."""
-    alpha, line = one.finer
+    alpha, line = one.finest
     gap = np.max(np.abs(np.stack([line, endless]) / end_of_training(nu, alpha) - 1.0))
     peak, step = alpha[np.argmax(line)], alpha[1] - alpha[0]
     highest, nearest = one.x[np.argmax(one.mean)], one.x[np.argsort(np.abs(one.x - nu))[:2]]

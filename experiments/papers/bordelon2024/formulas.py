@@ -1,11 +1,17 @@
-"""Closed forms that the figures of S1 are held against."""
+"""Closed forms, and theory of one-pass SGD, that the figures of S1 are held against."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 import rfm
+import theory
 from theory import exponents
+
+LR = 0.5  # of one-pass SGD
+INF = np.inf
 
 
 def claimed_size(a: float, b: float) -> float:
@@ -33,6 +39,32 @@ def plateau_factor(lr: float, batch_size: float, eigenvalues: np.ndarray) -> flo
     """
     spread = 2.0 - lr * (1.0 + 1.0 / batch_size) * eigenvalues
     return 1.0 / (1.0 - lr / batch_size * float(np.sum(eigenvalues / spread)))
+
+
+class OnePass(NamedTuple):
+    """Theory of one-pass SGD on `clock`, which ends at LATE: one compiled program for all N and B."""
+
+    problem: rfm.Problem
+    clock: np.ndarray
+
+    def risk(self, n: float, b: float) -> np.ndarray:
+        """Return the risk on the clock; b = inf: full batches."""
+        sgd = rfm.SGD(LR, b)
+        return theory.predict(self.problem, num_features=n, num_samples=INF, optimizer=sgd, times=self.clock).risk
+
+    def ends(self, sizes: Sequence[float] | np.ndarray, b: float) -> np.ndarray:
+        """Return the risk at the end against N."""
+        return np.array([self.risk(n, b)[-1] for n in sizes])
+
+    def excess(self, n: float, batches: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Return what batches add to the risk, in parts of that of full batches, (B, T)."""
+        full = self.risk(n, INF)
+        return np.stack([self.risk(n, b) / full - 1.0 for b in batches])
+
+    def factor(self, b: float) -> float:
+        """Return the factor of the plateau in closed form."""
+        eigenvalues, _ = self.problem.modes(0, int(self.problem.num_modes))
+        return plateau_factor(LR, b, np.asarray(eigenvalues))
 
 
 def one_mode(problem: rfm.Problem, k: int) -> rfm.Problem:
