@@ -98,7 +98,7 @@ def _against_steps(ax: Axes, predicted: OnePass, runs: Mapping[Pair, Comparison]
 
 def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batches: tuple[int, ...]) -> list[Verdict]:
     """Draw where training ends, against N: at the floor of the model, times a factor of lr and B alone."""
-    (sizes, _), least = plateau.finest, min(batches)
+    (sizes, _), least = plateau.theory_line, min(batches)
     floors = predicted.ends(sizes, INF)
     plotting.draw(ax, plateau, label=f"B = {batch}")
     ax.plot(sizes, predicted.ends(sizes, least), color=plotting.COLORS[1], lw=1.3, label=f"B = {least}")
@@ -125,7 +125,7 @@ def _excess(ax: Axes, predicted: OnePass, size: int, excess: Sequence[Comparison
     """Draw what batches add to the risk, in parts of it: 1/B at all times, at the plateau the factor less one."""
     for index, pair in enumerate(excess):
         plotting.draw(ax, pair, index)
-    batches, _ = excess[0].finest
+    batches, _ = excess[0].theory_line
     closed = [predicted.factor(b) - 1.0 for b in batches]
     ax.plot(batches, closed, color="k", lw=0.9, ls="--", label="plateau, closed form")
     title = f"N = {size}; points: expectation over batches"

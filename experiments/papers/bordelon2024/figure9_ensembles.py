@@ -67,7 +67,7 @@ def _draw(ax: Axes, nu: float, averages: Sequence[Comparison], endless: np.ndarr
     for index, average in enumerate(averages):
         count = average.fixed["ensemble"]
         plotting.draw(ax, average, index, label="one model" if count == 1 else f"average of {count:g}")
-    line_x, one = averages[0].finest
+    line_x, one = averages[0].theory_line
     ax.plot(line_x, endless, "k--", lw=1, label="average of infinitely many, theory")
     ax.axvline(nu, color="0.8", lw=0.8, zorder=-1)
     ax.set_yscale("log")
@@ -77,7 +77,7 @@ def _draw(ax: Axes, nu: float, averages: Sequence[Comparison], endless: np.ndarr
 
 def _verdicts(nu: float, one: Comparison, endless: np.ndarray) -> list[Verdict]:
     """Judge the peak, the closed forms, and that infinitely many models have no peak."""
-    alpha, line = one.finest
+    alpha, line = one.theory_line
     gap = np.max(np.abs(np.stack([line, endless]) / end_of_training(nu, alpha) - 1.0))
     peak, step = alpha[np.argmax(line)], alpha[1] - alpha[0]
     highest, nearest = one.x[np.argmax(one.mean)], one.x[np.argsort(np.abs(one.x - nu))[:2]]
