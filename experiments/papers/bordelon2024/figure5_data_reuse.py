@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 import rfm
 import theory
 from experiments.compare.comparison import AXES, Comparison, across, agreement
-from experiments.compare.exponent import Exponent
-from experiments.compare.statistics import STEP, bootstrap_slope, log_derivative, log_slope
+from experiments.compare.statistics import STEP, log_derivative
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
@@ -107,11 +106,10 @@ def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Ve
         plotting.draw(ax, part, index)
     most, early = parts[-1], across(parts, "samples", EARLY)
     window = np.clip(TIMES, *WINDOW) == TIMES
-    times, line, first, last = TIMES[window], most.theory[window], early.x[0], early.x[-1]
-    growth, growth_error = bootstrap_slope(times, most.risks[:, window])
-    fall, fall_error = bootstrap_slope(early.x, early.risks)
-    shown = Exponent("growth", simulated=-growth, window=(times[0], times[-1]))
-    plotting.draw_slope(ax, shown, 0.6 * line[0], f"slope {growth:.3f}")
+    times, first, last = TIMES[window], early.x[0], early.x[-1]
+    against_p = f"the same, against P, trained at t = {EARLY:g}, P = {first} to {last}, beside theory there"
+    growth, fall = most.slope(window), early.slope(quantity=against_p)
+    plotting.draw_slope(ax, growth, 0.6 * most.theory[window][0], f"slope {-growth.simulated:.3f}")
     plotting.finish(ax, AXES["time"], "1 $-$ training loss/risk", f"N = {WIDE}; {most.seeds} seeds")
     ax.set_ylim(bottom=0.5 * min(part.theory.min() for part in parts))
     clean, fresh = rfm.power_law(A, B, ENDLESS), _theory(problem, WIDE, INF)
@@ -120,8 +118,7 @@ def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Ve
         curve = _theory(clean, INF, p)
         return 1.0 - (curve.train_loss / curve.risk)[-2:]
 
-    before, after = around(HUGE)
-    of_time = float(np.log(after / before) / (2 * STEP))
+    of_time = np.diff(np.log(around(HUGE))).item() / (2 * STEP)
     of_data = -log_derivative(lambda samples: np.array([around(p)[0] for p in samples]), HUGE)
     at, gaps = int(np.argmin(np.abs(TIMES - EARLY))), {part.label: part.mean for part in parts}
     grows = all(np.all((np.diff(gap) > 0) | (gap[1:] > 0.99)) for gap in gaps.values())
@@ -131,15 +128,14 @@ def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Ve
         judge(f"gap in parts of the risk, against t, theory at t = {MIDDLE:g}, P = {HUGE:g}", of_time, closed=1 / B),
         judge(f"the same, against P, theory at P = {HUGE:g}", of_data, closed=1.0),
         judge(f"the same, against t, trained at {most.label}, t = {times[0]:.3g} to {times[-1]:.3g}, beside theory "
-              "there", growth, closed=log_slope(times, line), error=growth_error),
-        judge(f"the same, against P, trained at t = {EARLY:g}, P = {first} to {last}, beside theory there", -fall,
-              closed=-log_slope(early.x, early.theory), error=fall_error),
+              "there", -growth.simulated, closed=-growth.theory, error=growth.stderr),
+        fall.verdict(),
         condition("the gap as the same data are used longer", "grows",
                   f"trained, parts of the risk at t = {TIMES[0]:g}, {TIMES[at]:g}, {TIMES[-1]:g}: {path}", grows),
         condition("the gap on fresh data", "vanishes",
                   f"{none:.1g} in theory at P = infinity, where a batch is tried before it is learned; trained at "
                   f"t = {TIMES[at]:g}: from {early.mean[0]:.3f} at P = {first} to {early.mean[-1]:.3f} at P = {last}",
-                  bool(none < 1e-9 and fall + 2.0 * fall_error < 0)),
+                  bool(none < 1e-9 and fall.simulated > 2.0 * fall.stderr)),
     ]  # fmt: skip
 
 
