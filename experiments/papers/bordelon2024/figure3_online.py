@@ -66,10 +66,8 @@ def show(
     ]
 
     figure, axes = plotting.new_figure(2, 2, width=4.4)
-    _against_steps(axes[0, 0], predicted, runs, {f"N = {n}": (n, batch) for n in sizes})
-    _against_steps(axes[0, 1], predicted, runs, {f"B = {b}": (size, b) for b in batches})
-    axes[0, 0].set_title(f"B = {batch}", fontsize=9)
-    axes[0, 1].set_title(f"N = {size}", fontsize=9)
+    _against_steps(axes[0, 0], f"B = {batch}", predicted, runs, {f"N = {n}": (n, batch) for n in sizes})
+    _against_steps(axes[0, 1], f"N = {size}", predicted, runs, {f"B = {b}": (size, b) for b in batches})
     ends = predicted.ends(sizes, batch)
     ended = [
         replace(runs[n, batch], theory=np.full(len(times), end))
@@ -86,14 +84,16 @@ def show(
     return Shown(figure, table, tuple(findings))
 
 
-def _against_steps(ax: Axes, predicted: OnePass, runs: Mapping[Pair, Comparison], pairs: Mapping[str, Pair]) -> None:
+def _against_steps(
+    ax: Axes, title: str, predicted: OnePass, runs: Mapping[Pair, Comparison], pairs: Mapping[str, Pair]
+) -> None:
     for index, (label, pair) in enumerate(pairs.items()):
         if pair in runs:
             plotting.draw(ax, runs[pair], index, label=label)
         else:
             line, color = predicted.risk(*pair)[:-1], plotting.COLORS[index % len(plotting.COLORS)]
             ax.plot(predicted.clock[:-1], line, color=color, lw=1.3, label=f"{label}, theory")
-    plotting.finish(ax, "steps", "risk", "")
+    plotting.finish(ax, "steps", "risk", title)
 
 
 def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batches: tuple[int, ...]) -> list[Verdict]:
