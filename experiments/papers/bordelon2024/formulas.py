@@ -75,7 +75,7 @@ def one_mode(problem: rfm.Problem, k: int) -> rfm.Problem:
     """
     target = np.zeros_like(problem.target)
     target[k - 1] = problem.eigenvalues[k - 1] ** -0.5
-    tail = problem.tail and replace(problem.tail, power_scale=0.0)
+    tail = None if problem.tail is None else replace(problem.tail, power_scale=0.0)
     return replace(problem, target=target, tail=tail)
 
 
