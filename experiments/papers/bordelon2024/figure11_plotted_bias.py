@@ -13,10 +13,9 @@ from experiments.compare.comparison import AXES, Comparison, across, agreement
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
-from rfm.arguments import Arguments
 
 TIMES = np.linspace(0.25, 8.0, 32)
-FRESH = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=TIMES)
+FLOW = rfm.GradientFlow()
 PARTS = {"risk": "risk", "bias": "squared bias"}
 READ = (2.0, 5.0, 9.67e-3)  # nu, t and the value of S1's curve there
 RATIOS = (2.0, 5.0, 20.0, 200.0)  # nu of the curves against time
@@ -33,7 +32,8 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
     sizes = [round(nu * num_modes) for nu in trained]
     grid = {"num_features": sizes, "ensemble": [1, members]}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    alone, average = np.moveaxis(rfm.sweep(problem, grid, keys, **FRESH, progress=True).risk / num_modes, 1, 0)
+    swept = rfm.sweep(problem, grid, keys, num_samples=np.inf, optimizer=FLOW, times=TIMES, progress=True)
+    alone, average = np.moveaxis(swept.risk / num_modes, 1, 0)
     # the risk of an average of K is bias + (risk - bias)/K: two averages leave the bias, without error on the mean
     risks = {"risk": alone, "bias": (members * average - alone) / (members - 1)}  # (N, S, T) each
     curves = {
@@ -64,7 +64,8 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
 
 def _theory(problem: rfm.Problem, nu: float) -> dict[str, np.ndarray]:
     """Return risk and squared bias over |w|^2 at TIMES, (T,) each."""
-    parts = theory.decompose(problem, **(FRESH | Arguments(num_features=nu * problem.num_modes)))
+    n = nu * problem.num_modes
+    parts = theory.decompose(problem, num_features=n, num_samples=np.inf, optimizer=FLOW, times=TIMES)
     return {"risk": parts.risk / problem.num_modes, "bias": parts.bias / problem.num_modes}
 
 
