@@ -19,7 +19,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CAPTION, POINTS = "lines: theory; ", "points: simulation, two standard errors"
 OUTLINE = [patheffects.withStroke(linewidth=2.0, foreground="k")]  # text on a coloured ground
-STYLE = {
+STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "font.size": 9,
     "axes.spines.top": False,
@@ -57,7 +57,7 @@ def draw(
         hollow: Points are hollow and the line is dashed.
         line_style: How else the line is drawn, as `Axes.plot` takes it.
     """
-    line_x, theory = (pair.x, pair.theory) if pair.line is None else (pair.line_x, pair.line)
+    line_x, theory = pair.theory_line
     style = {"color": COLORS[index % len(COLORS)], "lw": 1.3, "ls": "--" if hollow else "-"}
     ax.plot(line_x, theory, **(style | dict(line_style or {})))
     stderr = standard_error(pair.risks) if pair.seeds > 1 else None
