@@ -76,7 +76,7 @@ def trend_table(lines: Lines, settings: Settings) -> str:
 
 def grid_summary(grid: Sequence[Best], settings: Settings) -> str:
     """Return how far the plane is from the formulas, phase by phase."""
-    rows = [("phase", "points", "median |measured - formula|", "worst", "not converged")]
+    rows: list[tuple[str, ...]] = [("phase", "points", "median |measured - formula|", "worst", "not converged")]
     for name in POINTS:
         points = [best for best in grid if best.phase.name == name]
         gaps = [abs(best.risk - best.phase.risk) for best in points if best.converged]

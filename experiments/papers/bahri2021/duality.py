@@ -8,14 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import AXES, Comparison, Derived, agreement
+from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived, agreement
 from experiments.compare.laws import all_laws
 from experiments.compare.scans import scan_size
 from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
-from rfm.arguments import Arguments
 from theory import exponents
 
 B = 1.5  # spectral exponent where the task varies
@@ -63,8 +62,8 @@ def show(
 
 def _train(problem: rfm.Problem, sizes: Sequence[int], keys: jax.Array) -> dict[str, Comparison]:
     """Risk at the end of training where data, or model size, alone limit it."""
-    args = Arguments(num_features=np.inf, num_samples=np.inf, optimizer=rfm.Ridge(0.0))
-    return {axis: scan_size(problem, axis, sizes, time=None, keys=keys, **args).risk for axis in LAW}
+    end = rfm.Ridge(0.0)
+    return {axis: scan_size(problem, axis, sizes, **INFINITE, optimizer=end, time=None, keys=keys).risk for axis in LAW}
 
 
 def _large(a: float, b: float) -> dict[str, float]:

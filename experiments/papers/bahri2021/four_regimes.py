@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, SYMBOLS, Comparison, agreement
+from experiments.compare.comparison import AXES, SYMBOLS, Comparison, agreement, with_size
 from experiments.compare.exponent import Exponent
 from experiments.compare.statistics import log_derivative, log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
 from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
-from rfm.arguments import Arguments
 from theory import exponents
 
+END = rfm.Ridge(0.0)
 REACH = 16  # times the largest size trained, to where a theory that tends to its slope is drawn
 LARGE = 1e6  # size at which theory alone measures an exponent
 OTHER = {"samples": "features", "features": "samples"}
@@ -49,7 +49,7 @@ def show(
             large = -log_derivative(partial(_predict, rfm.power_law(*law, None), axis, fixed=fixed), LARGE)
             closed = None if regime == "variance" else EXPONENT[axis](*law)
             verdicts.append(judge(f"{name}, theory at {LARGE:g}", large, claimed=claim, closed=closed))
-            verdicts.append(slope.verdict())
+            verdicts.append(judge(slope.quantity, slope.simulated, closed=slope.theory, error=slope.stderr))
             table += records({
                 "alpha_K": alpha, "regime": regime, "axis": symbol, "size": pair.x, "held": fixed, "loss": pair.mean,
                 "stderr": pair.stderr, "theory": pair.theory,
@@ -67,17 +67,13 @@ def show(
     return Shown(figure, table, tuple(verdicts))
 
 
-def _at(axis: str, size: float, fixed: float) -> Arguments:
-    """Arguments of a model that is trained to the end."""
-    n, p = (size, fixed) if axis == "features" else (fixed, size)
-    return Arguments(num_features=n, num_samples=p, optimizer=rfm.Ridge(0.0))
-
-
 def _compare(problem: rfm.Problem, axis: str, x: np.ndarray, fixed: float, keys: jax.Array) -> Comparison:
     """Risk along one axis, less that at infinite size where another is held: of the same draws, so noise cancels."""
 
     def risk(size: float) -> np.ndarray:
-        return rfm.simulate(problem, **_at(axis, size, fixed), keys=keys).risk[:, 0]
+        return rfm.simulate(
+            problem, **with_size(axis, size, with_size(OTHER[axis], fixed)), optimizer=END, keys=keys
+        ).risk[:, 0]
 
     limit = risk(np.inf) if np.isfinite(fixed) else 0.0
     risks = np.stack([risk(int(size)) - limit for size in x], axis=1)
@@ -91,7 +87,7 @@ def _predict(problem: rfm.Problem, axis: str, x: np.ndarray, fixed: float) -> np
     """The same in closed form, (X,)."""
 
     def risk(size: float) -> float:
-        return theory.predict(problem, **_at(axis, size, fixed)).risk[0]
+        return theory.predict(problem, **with_size(axis, size, with_size(OTHER[axis], fixed)), optimizer=END).risk[0]
 
     limit = risk(np.inf) if np.isfinite(fixed) else 0.0
     return np.array([risk(size) - limit for size in x])
@@ -108,7 +104,7 @@ def _slope(pair: Comparison, quantity: str) -> Exponent:
 def _draw(ax: Axes, pair: Comparison, claim: float, label: str, index: int) -> None:
     """A comparison, and a line of the claimed slope below the end of its theory."""
     plotting.draw(ax, pair, index, label=label)
-    x, y = np.asarray(pair.line_x), np.asarray(pair.line)
+    x, y = pair.theory_line
     guide = 0.6 * y[-1] * (x / x[-1]) ** -claim
     ax.plot(x, guide, color=plotting.COLORS[index], lw=0.9, ls="--", label=f"slope $-${claim:g}")
 
@@ -116,7 +112,13 @@ def _draw(ax: Axes, pair: Comparison, claim: float, label: str, index: int) -> N
 def _mirrored(problem: rfm.Problem, sizes: tuple[int, ...], held: int, alpha: float) -> Verdict:
     """Flat teacher: N and P exchanged leave the risk as it is, at every pair of sizes."""
     data, model = (
-        np.array([theory.predict(problem, **_at(axis, size, held)).risk[0] for size in sizes]) for axis in OTHER
+        np.array(
+            [
+                theory.predict(problem, **with_size(axis, size, with_size(OTHER[axis], held)), optimizer=END).risk[0]
+                for size in sizes
+            ]
+        )
+        for axis in OTHER
     )
     gap = np.max(np.abs(data / model - 1.0))
     quantity = f"data and model size exchanged, alpha_K = {alpha:g}"

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from tqdm import tqdm
 
 from experiments.compare.comparison import Comparison
@@ -67,9 +68,21 @@ class Task:
         count = len(outputs)
         return ((outputs - outputs.mean(0)) ** 2).sum(-1) @ self.test * count / (count - 1)
 
-    def keys(self, size: int) -> Array:
-        """Keys (S,) of draws at one size, independent of those at others."""
-        return jax.random.split(jax.random.fold_in(self.key, size), self.seeds)
+    def trained(self, network: networks.Network, *rules: Rule, centred: bool = False) -> list[np.ndarray]:
+        """Outputs (S, n, k) after training by each rule, less those at the start if `centred`."""
+        (rows, labels), train = self.rows, self.train
+
+        def run(key: Array, lr: Array, steps: Array) -> Array:
+            params = networks.init(network, key)
+            start = networks.apply(network, params, rows) if centred else jnp.zeros_like(labels)
+            batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)
+            return (
+                networks.apply(network, _train(network, params, (rules[0].name, lr, steps), batch, batch), rows) - start
+            )
+
+        many = jax.jit(jax.vmap(run, (0, None, None)))
+        keys = jax.random.split(jax.random.fold_in(self.key, network.widths[1]), self.seeds)
+        return [np.asarray(many(keys, rule.lr, rule.steps), float) for rule in rules]
 
 
 def show(
@@ -110,21 +123,12 @@ def show(
 
 def _lazy(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
     """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
-    (rows, labels), train = task.rows, task.train
-    kernel = networks.kernels(task.x)[1]
-    first = (np.arange(len(task.x)) < train) / train
-    limit = task.loss(networks.lazy(kernel, task.y, first, GD.lr, GD.steps))
+    first = (np.arange(len(task.x)) < task.train) / task.train
+    limit = task.loss(networks.lazy(networks.kernels(task.x)[1], task.y, first, GD.lr, GD.steps))
     added, spread = [], []
     for n in widths:
         network = networks.build((task.x.shape[1], n, task.y.shape[1]), "ntk")
-
-        def run(key: Array, network: networks.Network = network) -> Array:
-            params = networks.init(network, key)
-            start = networks.apply(network, params, rows)
-            batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)
-            return networks.apply(network, _train(network, params, GD, batch, batch), rows) - start
-
-        outputs = np.asarray(jax.jit(jax.vmap(run))(task.keys(n)), float)
+        (outputs,) = task.trained(network, GD, centred=True)
         added.append(task.loss(outputs) - limit)
         spread.append(task.variance(outputs))
         bar.update()
@@ -133,21 +137,13 @@ def _lazy(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
 
 def _mup(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
     """Two hidden layers; the limit of infinite width is one function, not in closed form."""
-    (rows, labels), train = task.rows, task.train
-    batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
-    spread = {"early": [], "late": []}
+    spread = []
     for n in widths:
         network = networks.build((task.x.shape[1], n, n, task.y.shape[1]), "mup", "adam")
-
-        def run(key: Array, lr: float, steps: int, network: networks.Network = network) -> Array:
-            params = _train(network, networks.init(network, key), Rule("adam", lr, steps), batch, batch)
-            return networks.apply(network, params, rows)
-
-        many, keys = jax.jit(jax.vmap(run, (0, None, None))), task.keys(n)
-        for name, rule in (("early", ADAM), ("late", LATE)):
-            spread[name].append(task.variance(np.asarray(many(keys, rule.lr, rule.steps), float)))
-            bar.update()
-    return {f"{name}: variance over draws": np.array(points).T for name, points in spread.items()}
+        spread.append([task.variance(outputs) for outputs in task.trained(network, ADAM, LATE)])
+        bar.update(2)
+    early, late = np.moveaxis(np.array(spread), 0, -1)
+    return {"early: variance over draws": early, "late: variance over draws": late}
 
 
 def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
@@ -182,10 +178,13 @@ def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
     return curves
 
 
-def _train(network: networks.Network, params: list[Array], rule: Rule, batch: Batch, test: Batch) -> list[Array]:
+def _train(
+    network: networks.Network, params: list[Array], rule: tuple[str, ArrayLike, ArrayLike], batch: Batch, test: Batch
+) -> list[Array]:
     """Weights after all steps of a rule on one batch."""
-    steps = networks.rule(network, rule.name, jnp.asarray(rule.lr, jnp.float32))
-    trained, _ = networks.train(network, params, steps, lambda _: batch, test, jnp.array([rule.steps]))
+    name, lr, steps = rule
+    algorithm = networks.rule(network, name, jnp.asarray(lr, jnp.float32))
+    trained, _ = networks.train(network, params, algorithm, lambda _: batch, test, jnp.array([steps]))
     return trained
 
 

@@ -30,12 +30,20 @@ class Rows(NamedTuple):
 
 
 class Change(NamedTuple):
-    """An exponent beside that of a reference, by the mean over seeds of the difference, of the same rows in both."""
+    """Exponents (S,) of a curve beside those of a reference, of the same rows in both."""
 
-    exponent: float
-    reference: float
-    difference: float
-    stderr: float
+    exponents: np.ndarray
+    reference: np.ndarray
+
+    @property
+    def difference(self) -> float:
+        """Mean over seeds of the difference."""
+        return float(np.mean(self.exponents - self.reference))
+
+    @property
+    def stderr(self) -> float:
+        """Its standard error."""
+        return float(standard_error(self.exponents - self.reference))
 
     @property
     def same(self) -> bool:
@@ -45,7 +53,7 @@ class Change(NamedTuple):
     @property
     def text(self) -> str:
         """Both exponents and their difference."""
-        both = f"{self.exponent:.3f} against {self.reference:.3f}"
+        both = f"{self.exponents.mean():.3f} against {self.reference.mean():.3f}"
         return f"{both}, difference {self.difference:+.3f} ± {self.stderr:.3f}"
 
 
@@ -92,7 +100,7 @@ def show(
                 if first is None:
                     first = each
                     continue
-                change = Change(alpha, first.mean(), np.mean(each - first), float(standard_error(each - first)))
+                change = Change(each, first)
                 if g == whole:
                     least = least or change
                     verdicts.append(condition(f"alpha_D with {name}", "another", change.text, not change.same))

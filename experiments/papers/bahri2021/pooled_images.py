@@ -1,7 +1,7 @@
 """S3 on the kernel of a random ReLU layer on pooled images: its spectrum decides how data and model size are used."""
 
 import dataclasses
-from typing import NamedTuple
+from functools import partial
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from tqdm import tqdm
 
 import rfm
-from experiments.compare.comparison import agreement
+from experiments.compare.comparison import INFINITE, agreement
 from experiments.compare.scans import scan_size
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import OPEN, REFINED
@@ -18,7 +18,6 @@ from experiments.output import plotting
 from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
-from rfm.arguments import Arguments
 
 AXES = {"samples": ("alpha_D", r"$\alpha_D$", "data $P$"), "features": ("alpha_P", r"$\alpha_P$", "model size $N$")}
 
@@ -34,28 +33,27 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
         for index, pool in enumerate(pools):
             problem, color = _problem(images.flatten(images.pool(inputs, pool)), classes, seed), plotting.COLORS[index]
             name = f"pooled {pool} x {pool}"
-            alpha = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
+            alpha, error = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
             for ax, (axis, (symbol, tex, label)) in zip(axes[0, 1:], AXES.items(), strict=True):
-                args = Arguments(num_features=np.inf, num_samples=np.inf, optimizer=rfm.Ridge(0.0))
+                scan = partial(
+                    scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=rfm.Ridge(0.0), time=None, keys=keys
+                )
                 law = "relu" if axis == "features" else "gaussian"
-                real = scan_size(
-                    problem, axis, sizes, time=None, keys=keys, features=law, on_point=bar.update, **args
-                ).risk
-                spectrum = dataclasses.replace(problem, population=None)
-                gaussian = scan_size(spectrum, axis, sizes, time=None, keys=keys, **args).risk
+                real = scan(problem, features=law, on_point=bar.update).risk
+                gaussian = scan(dataclasses.replace(problem, population=None)).risk
                 gaussian = dataclasses.replace(gaussian, theory=real.theory)
                 rows_and_neurons.append(real)
                 gaussians.append(gaussian)
                 slope = real.slope(quantity=f"{name}: {symbol}, trained, against alpha_K")
-                text = f"{name}: {tex} = {slope.simulated:.2f}, $\\alpha_K$ = {alpha.value:.2f}"
+                text = f"{name}: {tex} = {slope.simulated:.2f}, $\\alpha_K$ = {alpha:.2f}"
                 plotting.draw(ax, real, index, label=text)
                 ax.plot(real.x, gaussian.mean, ls="none", marker="o", ms=7, mfc="none", color=color)
                 plotting.finish(ax, label, "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
-                ax.plot(real.x, 0.6 * real.theory[0] * (real.x / real.x[0]) ** -alpha.value, ":", lw=1, color=color)
-                unsure = float(np.hypot(alpha.error, slope.stderr))
-                verdicts.append(dataclasses.replace(slope, claimed=alpha.value, stderr=unsure).verdict())
+                ax.plot(real.x, 0.6 * real.theory[0] * (real.x / real.x[0]) ** -alpha, ":", lw=1, color=color)
+                unsure = float(np.hypot(error, slope.stderr))
+                verdicts.append(dataclasses.replace(slope, claimed=alpha, stderr=unsure).verdict())
                 table += records({
-                    "pool": pool, "alpha_K": alpha.value, "axis": axis, "size": sizes, "risk": real.mean,
+                    "pool": pool, "alpha_K": alpha, "axis": axis, "size": sizes, "risk": real.mean,
                     "stderr": real.stderr, "theory": real.theory, "risk_gaussian": gaussian.mean,
                 })  # fmt: skip
     alike = agreement(rows_and_neurons, "rows and neurons are as Gaussians of their spectrum")
@@ -65,24 +63,18 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
     return Shown(figure, table, (spectral, alike, *verdicts))
 
 
-class Exponent(NamedTuple):
-    """alpha_K over the window of the sizes, and how far it moves where a quarter is left out at either end."""
-
-    value: float
-    error: float
-
-
 def _problem(x: np.ndarray, classes: np.ndarray, seed: int) -> rfm.Problem:
     """The ReLU kernel of the rows, and a teacher of random signs on all of its modes (w_k^2 = 1)."""
     problem = rfm.from_inputs(x, classes, "relu").output(0)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], len(problem.eigenvalues))
-    labels = problem.population.rows @ signs
-    population = dataclasses.replace(problem.population, labels=labels, target=signs, unexplained=0.0)
+    rows = problem.population
+    assert rows is not None
+    population = dataclasses.replace(rows, labels=rows.rows @ signs, target=signs, unexplained=0.0)
     return dataclasses.replace(problem, target=signs, noise_var=0.0, population=population)
 
 
-def _spectrum(ax: Axes, index: int, name: str, problem: rfm.Problem, x: np.ndarray) -> Exponent:
-    """Draw the eigenvalues, and measure alpha_K over the same window as the sizes x."""
+def _spectrum(ax: Axes, index: int, name: str, problem: rfm.Problem, x: np.ndarray) -> tuple[float, float]:
+    """Draw the eigenvalues; alpha_K over the window of the sizes x, and how far it moves with a quarter less of it."""
     k, values = np.arange(1.0, len(problem.eigenvalues) + 1), problem.eigenvalues
     cut = (x[-1] / x[0]) ** SHORTER
     windows = [(k >= low) & (k <= high) for low, high in ((x[0], x[-1]), (x[0] * cut, x[-1]), (x[0], x[-1] / cut))]
@@ -91,7 +83,7 @@ def _spectrum(ax: Axes, index: int, name: str, problem: rfm.Problem, x: np.ndarr
     ax.plot(x, values[int(x[0])] * (x / x[0]) ** -(1.0 + alpha), "k", lw=1)
     ax.set_ylim(bottom=1e-7)
     plotting.finish(ax, "mode $k$", r"eigenvalue $\lambda_k$", r"ReLU kernel; lines: slope $-(1 + \alpha_K)$")
-    return Exponent(alpha, max(abs(other - alpha) for other in shorter))
+    return alpha, max(abs(other - alpha) for other in shorter)
 
 
 main = Script(

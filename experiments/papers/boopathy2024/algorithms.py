@@ -15,6 +15,8 @@ from experiments.output import plotting
 from experiments.output.tables import records
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
+from rfm.arguments import Arguments
+from rfm.optimizers import Optimizer
 
 MODES = 2000  # at most: every step is taken
 REACH = 0.6  # part of the risk at the start that is to be reached
@@ -36,34 +38,30 @@ def panel_of(parametrization: str) -> st.Panel:
     def panel(ax: Axes, setting: st.Setting) -> st.Part:
         n, verdicts, table, gammas = np.array(setting.stepped, float), [], [], {}
         for index, name in enumerate(setting.algorithms):
-            steps, title = steps_to_risk(setting, runs(setting, parametrization, name)), f"T6 {name}, {unit}"  # (S, X)
+            pairs, title = train(setting, parametrization, name), f"T6 {name}, {unit}"
+            steps = np.stack([steps_to_risk(setting, pair.risks) for pair in pairs], axis=1)  # (S, X)
             if not np.isfinite(steps).all():
                 text = f"not all reach the risk in {setting.steps} steps"
                 verdicts.append(condition(title, "risk(N^g t)", text, False))
                 continue
             gamma = gammas[name] = -slopes_of_draws(n, steps)  # (S,)
-            label = f"{name}: slope {-gamma.mean():.2f}"
-            plotting.draw_points(ax, n, steps.mean(0), standard_error(steps), index, label=label)
+            mean, stderr, color = steps.mean(0), standard_error(steps), plotting.COLORS[index]
+            plotting.draw_points(ax, n, mean, stderr, index, label=f"{name}: slope {-gamma.mean():.2f}")
             if name == DESCENT:
-                curves = _descent(setting, parametrization)
-                line = steps_to_risk(setting, np.array([curve.theory for curve in curves]))
-                ax.plot(n, line, color=plotting.COLORS[index], lw=1.3)
+                line = steps_to_risk(setting, np.array([pair.theory for pair in pairs]))
+                ax.plot(n, line, color=color, lw=1.3)
                 title += f", trained at {n[0]:g} to {n[-1]:g}, beside theory"
                 error = float(standard_error(gamma))
-                verdicts.append(judge(title, gamma.mean(), closed=-log_slope(n, line), error=error))
+                verdicts.append(judge(title, float(gamma.mean()), closed=-log_slope(n, line), error=error))
                 text = f"T6 theory = simulation, {name}, {unit}"
-                verdicts.append(agreement([curve.at(SOME) for curve in curves], text))
+                verdicts.append(agreement([pair.at(SOME) for pair in pairs], text))
             else:
-                ax.plot(n, steps.mean(0), color=plotting.COLORS[index], ls=":", lw=1.0)
-                more = gamma - gammas[DESCENT]
-                verdicts.append(judge(
-                    f"{title}: clock N^g t, g beyond gradient descent's", more.mean(), claimed=0.0,
-                    closed=CLOCK_OF_SIGNS[parametrization], error=float(standard_error(more)),
-                ))  # fmt: skip
-            table += records({
-                "row": "T6", "algorithm": name, "parametrization": parametrization, "N": n, "steps": steps.mean(0),
-                "stderr": standard_error(steps),
-            })  # fmt: skip
+                ax.plot(n, mean, color=color, ls=":", lw=1.0)
+                more, title = gamma - gammas[DESCENT], f"{title}: clock N^g t, g beyond gradient descent's"
+                closed, error = CLOCK_OF_SIGNS[parametrization], float(standard_error(more))
+                verdicts.append(judge(title, float(more.mean()), claimed=0.0, closed=closed, error=error))
+            held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
+            table += records(held | {"N": n, "steps": mean, "stderr": stderr})
         plotting.finish(ax, AXES["features"], f"steps to {REACH:g} of the risk at the start", f"T6: {unit}")
         low, high = ax.get_ylim()
         ax.set_ylim(0.5 * low, 4 * high)
@@ -74,95 +72,69 @@ def panel_of(parametrization: str) -> st.Panel:
 
 def curves(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw risk against N t, features of variance one: signs end above the floor, the more so the larger the model."""
-    n, verdicts, table = np.array(setting.stepped), [], []
-    clock = n[:, None] * _times(setting)
+    verdicts, table = [], []
     for index, name in enumerate(setting.algorithms):
-        risks = runs(setting, "standard", name)  # (S, X, T)
-        pairs = _descent(setting, "standard") if name == DESCENT else ()
-        for end, line_style in ((0, "--"), (-1, "-")):
-            label = f"{name}, N = {n[end]}"
-            if pairs:
-                plotting.draw(ax, pairs[end].at(SOME), label=label, hollow=end == 0)
+        pairs = train(setting, "standard", name)
+        for pair, line_style in ((pairs[0], "--"), (pairs[-1], "-")):
+            if name == DESCENT:
+                plotting.draw(ax, pair.at(SOME), hollow=pair is pairs[0])
             else:
-                color = plotting.COLORS[index]
-                ax.plot(clock[end], risks[:, end].mean(0), color=color, ls=line_style, lw=1.2, label=label)
-        table += records({
-            "row": "T6", "algorithm": name, "parametrization": "standard", "N": n[:, None], "clock": clock,
-            "risk": risks.mean(0),
-        })  # fmt: skip
+                ax.plot(pair.x, pair.mean, color=plotting.COLORS[index], ls=line_style, lw=1.2, label=pair.label)
+        held = {"row": "T6", "algorithm": name, "parametrization": "standard"}
+        for pair in pairs:
+            table += records(held | {"N": pair.fixed["N"], "clock": pair.x, "risk": pair.mean})
         if name == SIGNS:
-            above = risks[..., -1] / _floors(setting) - 1.0  # (S, X)
-            mean, error = above.mean(0), standard_error(above)
+            ends = [
+                pair.risks[:, -1] / _floor(setting, n) - 1.0 for n, pair in zip(setting.stepped, pairs, strict=True)
+            ]
+            mean, error = np.mean(ends, axis=1), standard_error(np.stack(ends, axis=1))
             grows = mean[-1] - mean[0] > EXCESS * np.hypot(error[0], error[-1])
-            text = ", ".join(f"{m:.1%} at N = {size}" for m, size in zip(mean, n, strict=True))
-            verdicts.append(condition(
-                f"T6 {name}, end of training", "the same learning rate for all N", f"ends above the floor by {text}",
-                not grows, CONFIRMED, CONTRADICTED,
-            ))  # fmt: skip
+            text = ", ".join(f"{m:.1%} at N = {n}" for m, n in zip(mean, setting.stepped, strict=True))
+            quantity, claim = f"T6 {name}, end of training", "the same learning rate for all N"
+            text = f"ends above the floor by {text}"
+            verdicts.append(condition(quantity, claim, text, not grows, CONFIRMED, CONTRADICTED))
     title = "features of variance 1; Adam, sign-SGD: trained, no theory"
     plotting.finish(ax, "clock $N t$, $t$ in steps", "risk", title)
     return st.Part(verdicts, table)
 
 
-def specs(setting: st.Setting, parametrization: str) -> dict[str, rfm.optimizers.Optimizer]:
-    """Return gradient descent that is stable at the largest size, and two that are not linear in the gradient."""
+@lru_cache
+def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Comparison, ...]:
+    """Return risk against N times steps, one comparison a size, with a theory for gradient descent alone.
+
+    Gradient descent is stable at the largest size; the two others are not linear in the gradient.
+    """
     import optax
 
-    largest = setting.stepped[-1]
-    z_max = theory.largest_curvature(
-        _problem(setting), num_features=largest, num_samples=st.INF, parametrization=parametrization
+    problem, largest = _problem(setting), setting.stepped[-1]
+    z_max = theory.largest_curvature(problem, num_features=largest, num_samples=st.INF, parametrization=parametrization)
+    rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
+    descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
+    algorithms: dict[str, Optimizer] = dict(
+        zip(st.ALGORITHMS, (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate)), strict=True)
     )
-    grown = 1.0 if parametrization == "standard" else largest**0.5  # weights for the same output
-    algorithms = (
-        rfm.GradientDescent(0.05 / float(z_max)),
-        rfm.Optax(optax.adam, {"learning_rate": 2e-4 * grown}),
-        rfm.Optax(optax.sign_sgd, {"learning_rate": 2e-4 * grown}),
-    )
-    return dict(zip(st.ALGORITHMS, algorithms, strict=True))
-
-
-@lru_cache
-def runs(setting: st.Setting, parametrization: str, name: str) -> np.ndarray:
-    """Return the risk (S, X, T) of one algorithm at all sizes and recorded steps."""
-    optimizer, times = specs(setting, parametrization)[name], _times(setting)
-    trained = [
-        rfm.simulate(
-            _problem(setting), num_features=n, num_samples=st.INF, optimizer=optimizer, times=times,
-            keys=fold_keys(setting.keys, n), parametrization=parametrization,
-        ) for n in setting.stepped
-    ]  # fmt: skip
-    return np.stack([curve.risk for curve in trained], axis=1)
+    times, pairs = _times(setting), []
+    for n in setting.stepped:
+        args = Arguments(
+            num_features=n, num_samples=st.INF, optimizer=algorithms[name], times=times, parametrization=parametrization
+        )
+        risks = rfm.simulate(problem, **args, keys=fold_keys(setting.keys, n)).risk
+        known = theory.predict(problem, **args).risk if name == DESCENT else np.full(len(times), np.nan)
+        pairs.append(Comparison("clock", n * times, risks, known, {"N": n}, f"{name}, N = {n}"))
+    return tuple(pairs)
 
 
 def steps_to_risk(setting: st.Setting, risks: np.ndarray) -> np.ndarray:
-    """Return steps until risks (..., T) fall to REACH of the start of all models, (...)."""
+    """Return steps until risks (S, T) fall to REACH of the start of all models, (S,)."""
     lam, w = _problem(setting).modes(0, min(setting.modes, MODES))
     level = REACH * float(np.sum(lam * w**2))
-    return np.apply_along_axis(lambda risk: st.time_to_risk(_times(setting), risk, level), -1, risks)
+    return np.array([st.time_to_risk(_times(setting), risk, level) for risk in risks])
 
 
-def _descent(setting: st.Setting, parametrization: str) -> list[Comparison]:
-    """Gradient descent beside its theory against N times steps, one comparison a size."""
-    optimizer, times = specs(setting, parametrization)[DESCENT], _times(setting)
-    pairs = []
-    for n, risks in zip(setting.stepped, np.moveaxis(runs(setting, parametrization, DESCENT), 1, 0), strict=True):
-        predicted = theory.predict(
-            _problem(setting), num_features=n, num_samples=st.INF, optimizer=optimizer, times=times,
-            parametrization=parametrization,
-        )  # fmt: skip
-        pairs.append(Comparison("clock", n * times, risks, predicted.risk, {"N": n}))
-    return pairs
-
-
-def _floors(setting: st.Setting) -> np.ndarray:
-    """Risk (S, X) at the end of training by gradient flow."""
-    ends = [
-        rfm.simulate(
-            _problem(setting), num_features=n, num_samples=st.INF, optimizer=rfm.Ridge(0.0),
-            keys=fold_keys(setting.keys, n),
-        ) for n in setting.stepped
-    ]  # fmt: skip
-    return np.concatenate([end.risk for end in ends], axis=1)
+def _floor(setting: st.Setting, n: int) -> np.ndarray:
+    """Risk (S,) at the end of training by gradient flow."""
+    args = Arguments(num_features=n, num_samples=st.INF, optimizer=rfm.Ridge(0.0))
+    return rfm.simulate(_problem(setting), **args, keys=fold_keys(setting.keys, n)).risk[:, 0]
 
 
 def _problem(setting: st.Setting) -> rfm.Problem:

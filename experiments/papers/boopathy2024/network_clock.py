@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from matplotlib.axes import Axes
 from tqdm import tqdm
 
 from experiments.compare.comparison import Comparison
@@ -58,18 +59,19 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
     """Draw steps to LEVEL of the loss at the start against width; learning rates are those of RUNS times `rate`."""
     inputs, classes = images.load(data, seed)
     x = images.flatten(images.pool(inputs, POOL) if inputs.ndim == 3 else inputs)
-    task = Task(*(jnp.asarray(array[: train + test], jnp.float32) for array in (x, images.outputs(classes))), train)
+    x, y = (jnp.asarray(array[: train + test], jnp.float32) for array in (x, images.outputs(classes)))
+    task = Task(x, y, train)
     keys = jax.random.split(jax.random.key(seed), seeds)
     caption, n = "points: networks, two standard errors; lines: fits", np.array(widths)
     figure, axes = plotting.new_figure(1, len(networks.PARAMETRIZATIONS), caption=caption)
-    panels = dict(zip(networks.PARAMETRIZATIONS, axes[0], strict=True))
+    panels: dict[str, Axes] = dict(zip(networks.PARAMETRIZATIONS, axes[0], strict=True))
     verdicts, table = [], []
     with tqdm(total=(len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), unit="width") as bar:
         for (parametrization, name), (lr, closed) in RUNS.items():
             for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
                 columns = []
                 for width in widths:
-                    network = networks.build((x.shape[1], width, task.y.shape[1]), parametrization, name)
+                    network = networks.build((x.shape[1], width, y.shape[1]), parametrization, name)
                     if last_only:
                         network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
                     columns.append(_steps(task, Trainer(network, jnp.asarray(rate * lr), name), fold_keys(keys, width)))

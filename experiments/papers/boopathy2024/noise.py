@@ -48,7 +48,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     # the smallest size that is trained, and the second largest
     ends = setting.sizes[0], setting.sizes[-2 if len(setting.sizes) > 2 else -1]
     for index, (n, p) in enumerate(product(ends, setting.samples)):
-        clock = np.geomspace(*(np.array(EARLY) * min(n, p)) ** b, SHORT)
+        start, stop = (np.array(EARLY) * min(n, p)) ** b
+        clock = np.geomspace(start, stop, SHORT)
         pairs.append(_train(setting, n, p, clock))
         plotting.draw(ax, pairs[-1], index)
         table += records({

@@ -24,18 +24,19 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw errors of the rule and of the theory against the clock, for trained models; of the rule for large ones."""
     growth = st.rule_growth(setting.a, setting.b)
     clock = np.geomspace(1.0, (0.02 * st.LAW[0]) ** (1.0 / growth), 13)
-    error = st.rule_error(setting.infinite, *st.LAW, clock)
-    twice = st.rule_error(setting.infinite, *(2 * n for n in st.LAW), clock)
+    (low, high), (n, larger) = st.LAW, setting.pair
+    error = st.rule_error(setting.infinite, low, high, clock)
+    twice = st.rule_error(setting.infinite, 2 * low, 2 * high, clock)
     measured, fall = log_slope(clock[LATER:], error[LATER:]), float(np.log2(error / twice)[LATER:].mean())
-    big, small = _train(setting, setting.pair[1]), _train(setting, setting.pair[0])
+    big, small = _train(setting, larger), _train(setting, n)
     ratio = small.mean / big.mean
     by_rule, by_theory = np.abs(ratio - 1.0), np.abs(big.theory / big.mean - 1.0)
     unsure = ratio * np.hypot(big.stderr / big.mean, small.stderr / small.mean)  # of the ratio of two means
     exact, rule, large = plotting.COLORS[:3]
-    ax.plot(CLOCK, st.rule_error(setting.finite, *setting.pair, CLOCK), color=rule, lw=1.3)
-    label = f"rule, N = {setting.pair[0]} to {setting.pair[1]}"
+    ax.plot(CLOCK, st.rule_error(setting.finite, n, larger, CLOCK), color=rule, lw=1.3)
+    label = f"rule, N = {n} to {larger}"
     plotting.draw_points(ax, TRAINED, by_rule, unsure, 1, label=label)
-    ax.plot(clock, error, color=large, lw=1.2, label=f"rule, {st.LAW[0]} to {st.LAW[1]}: slope {measured:.2f}")
+    ax.plot(clock, error, color=large, lw=1.2, label=f"rule, {low} to {high}: slope {measured:.2f}")
     ax.plot(TRAINED, by_theory, "o", ms=4, color=exact, label="theory, no training")
     label = "two standard errors of the large model"
     ax.plot(TRAINED, 2 * big.stderr / big.mean, color="0.5", lw=1.0, ls=":", label=label)
@@ -45,11 +46,11 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     good = TRAINED[: int(np.argmax(late)) if late.any() else len(late)]
     text = f"to {GOOD:.0%} " + (f"until N t = {good[-1]:.3g}" if len(good) else "nowhere")
     text += f", off by up to {by_rule.max():.0%} later; theory by at most {by_theory.max():.1%}"
-    claim = f"N = {setting.pair[1]} from N = {setting.pair[0]}"
+    claim = f"N = {larger} from N = {n}"
     verdicts = [
         condition("T4 prediction", claim, text, bool(len(good)), REFINED, CONTRADICTED),
         judge("T4 error of the rule against N t, theory", measured, closed=growth),
-        judge(f"T4 error of the rule against N at N = {st.LAW[0]:g}, theory", fall, closed=1.0),
+        judge(f"T4 error of the rule against N at N = {low:g}, theory", fall, closed=1.0),
         agreement([small, big], "T4 theory = simulation"),
     ]
     table = records({

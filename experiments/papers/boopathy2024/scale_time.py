@@ -143,10 +143,10 @@ def time_to_risk(x: np.ndarray, risk: np.ndarray, level: float) -> float:
     """
     below = np.flatnonzero(risk <= level)
     if not len(below) or below[0] == 0:
-        return x[0] if len(below) else INF
+        return float(x[0]) if len(below) else INF
     i = below[0]
     part = np.log(level / risk[i - 1]) / np.log(risk[i] / risk[i - 1])
-    return x[i - 1] * (x[i] / x[i - 1]) ** part
+    return float(x[i - 1] * (x[i] / x[i - 1]) ** part)
 
 
 def times_to_risk(x: np.ndarray, risk: np.ndarray, levels: Sequence[float] | np.ndarray = LEVELS) -> np.ndarray:

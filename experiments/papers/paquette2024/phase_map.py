@@ -3,7 +3,7 @@ the theory and drawn as a map of its phases."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,13 +44,6 @@ class Best(NamedTuple):
         return exponents.phase(*self.point)
 
 
-class LearningRate(NamedTuple):
-    """scale N^power."""
-
-    scale: float
-    power: float
-
-
 def inside(alpha: float, beta: float) -> bool:
     """Return whether the point is inside a phase."""
     try:
@@ -60,8 +53,8 @@ def inside(alpha: float, beta: float) -> bool:
     return True
 
 
-def learning_rate(b: float) -> LearningRate:
-    """Return a part of 1/trace, the trace of MODES_PER_FEATURE N modes for b < 1, of all modes beyond.
+def learning_rate(b: float) -> tuple[float, float]:
+    """Return (c, x) of the rate c N^x: a part of 1/trace, of MODES_PER_FEATURE N modes for b < 1, of all modes beyond.
 
     Raises:
         ValueError: b = 1, where the trace carries a logarithm.
@@ -70,15 +63,15 @@ def learning_rate(b: float) -> LearningRate:
         checks.fail("alpha", "different from 1/2, where the trace carries a logarithm", 0.5)
     # sum of k^-b: 1/(1 - b) times M^(1 - b), or b/(b - 1)
     lr = LR * (1.0 - b) * MODES_PER_FEATURE ** (b - 1.0) if b < 1.0 else LR * (b - 1.0) / b
-    return LearningRate(lr, min(0.0, b - 1.0))
+    return lr, min(0.0, b - 1.0)
 
 
 def measure(point: Point, compute: float) -> Best:
     """Return the exponents at the frontier of the theory."""
     a, b = exponents.from_alpha_beta(*point)
-    lr = learning_rate(b)
+    lr, shrinks = learning_rate(b)
     frontier = theory.frontier(
-        rfm.power_law(a, b, 1000), np.array([compute]), optimizer=rfm.SGD(lr.scale, 1), lr_exponent=lr.power,
+        rfm.power_law(a, b, 1000), np.array([compute]), optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
         modes_per_feature=MODES_PER_FEATURE, nodes=NODES,
     )  # fmt: skip
     risk, size = float(frontier.risk_exponent[0]), float(frontier.size_exponent[0])
@@ -109,7 +102,7 @@ def verdict(formula: float, measured: np.ndarray) -> str:
 
 def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tuple[float, float] = BETAS) -> None:
     """Draw what is measured as coloured points, or else the formula over the plane, with the boundaries of phases."""
-    colours = dict(cmap="cividis", vmin=0.0, vmax=1.0)
+    colours = dict[str, Any](cmap="cividis", vmin=0.0, vmax=1.0)
     if measured:
         risks = [best.risk if best.converged else np.nan for best in measured]
         picture = ax.scatter(*np.array([best.point for best in measured]).T, c=risks, s=62, marker="s", **colours)
@@ -117,7 +110,7 @@ def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tupl
         fine = [(x, y) for y in np.linspace(*betas, FINE) for x in np.linspace(*ALPHAS, FINE)]
         formula = np.reshape([exponents.phase(*p).risk if inside(*p) else np.nan for p in fine], (FINE, FINE))
         picture = ax.imshow(formula, origin="lower", extent=(*ALPHAS, *betas), aspect="auto", **colours)
-    white, highest = dict(color="w", lw=1.2), betas[1]
+    highest, white = betas[1], dict[str, Any](color="w", lw=1.2)
     ax.plot([0.5, 0.5], [0.0, highest], **white)
     ax.plot([0.25, ALPHAS[1]], [0.5, 0.5], **white)
     ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], **white)
@@ -137,7 +130,7 @@ def draw_trend(ax: Axes, lines: Mapping[str, Sequence[Best]], title: str) -> Non
     """Draw how the measured exponent of each named point tends to its formula as compute grows."""
     for index, (name, line) in enumerate(lines.items()):
         gap = [best.risk - best.phase.risk if best.converged else np.nan for best in line]
-        style = dict(color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
+        style = dict[str, Any](color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
         ax.plot([best.compute for best in line], gap, label=name, **style)
     ax.axhline(0.0, color="0.6", lw=0.8)
     ax.set_xlim(0.5 * TREND[0], 2.0 * TREND[-1])

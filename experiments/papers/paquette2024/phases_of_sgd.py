@@ -65,9 +65,9 @@ def _train(
 ) -> Comparison:
     """Risk against compute of SGD with batches of one, beside theory: lr shrinks with N for 2 alpha < 1."""
     a, b = exponents.from_alpha_beta(*point)
-    lr = phases.learning_rate(b)
+    lr, shrinks = phases.learning_rate(b)
     problem = rfm.power_law(a, b, int(phases.MODES_PER_FEATURE * n))
-    args = Arguments(num_features=n, num_samples=np.inf, optimizer=rfm.SGD(lr.scale * n**lr.power, 1), times=times)
+    args = Arguments(num_features=n, num_samples=np.inf, optimizer=rfm.SGD(lr * n**shrinks, 1), times=times)
     risks = rfm.simulate(problem, **args, keys=fold_keys(keys, n)).risk
     predicted = theory.predict(problem, **args).risk
     on_run()
