@@ -24,8 +24,8 @@ class Rule(NamedTuple):
     """An algorithm, its learning rate, and how many steps it takes."""
 
     name: str
-    lr: float
-    steps: int
+    lr: ArrayLike
+    steps: ArrayLike
 
 
 GD = Rule("gd", 0.05, 100)  # a fiftieth of the largest stable rate on digits
@@ -76,9 +76,8 @@ class Task:
             params = networks.init(network, key)
             start = networks.apply(network, params, rows) if centred else jnp.zeros_like(labels)
             batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)
-            return (
-                networks.apply(network, _train(network, params, (rules[0].name, lr, steps), batch, batch), rows) - start
-            )
+            params = _train(network, params, Rule(rules[0].name, lr, steps), batch, batch)
+            return networks.apply(network, params, rows) - start
 
         many = jax.jit(jax.vmap(run, (0, None, None)))
         keys = jax.random.split(jax.random.fold_in(self.key, network.widths[1]), self.seeds)
@@ -149,12 +148,12 @@ def _mup(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
 def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
     """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
     curves, (rows, labels), most = {}, task.rows, max(samples)
-    whole = jnp.full(len(rows), 1.0 / len(rows), jnp.float32)
+    whole, keys = jnp.full(len(rows), 1.0 / len(rows), jnp.float32), jax.random.split(task.key, task.seeds)
     for name, rule, depth, parametrization in (("gd", GD, 1, "ntk"), ("Adam", ADAM, 2, "standard")):
         network = networks.build((rows.shape[1], *[SMALL] * depth, labels.shape[1]), parametrization, rule.name)
 
         def run(key: Array, size: int, network: networks.Network = network, rule: Rule = rule) -> Array:
-            """Return the outputs after training on a draw of `size` rows."""
+            """Return the outputs after training on a draw of `size` rows, of all where it is 0."""
             start, sample = jax.random.split(key)
             drawn = jax.random.randint(jax.random.fold_in(sample, size), (most,), 0, len(rows))
             weight = jnp.zeros(len(rows)).at[drawn].add(jnp.arange(most) < size) / size
@@ -164,13 +163,11 @@ def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
             return networks.apply(network, params, rows)
 
         many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
-        keys = jax.random.split(task.key, task.seeds)
-        limit = np.asarray(many(keys, 0), float)  # (S, n, k)
-        added, spread = [], []
+        limit, added, spread = np.asarray(many(keys, 0), float), [], []  # (S, n, k)
+        least = ((limit - task.y) ** 2).sum(-1).mean(-1)
         for size in samples:
             outputs = np.asarray(many(keys, size), float)
-            loss, least = (((array - task.y) ** 2).sum(-1).mean(-1) for array in (outputs, limit))
-            added.append(loss - least)
+            added.append(((outputs - task.y) ** 2).sum(-1).mean(-1) - least)
             spread.append(((outputs - limit) ** 2).sum(-1).mean(-1))
             bar.update()
         curves[f"{name}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
@@ -178,13 +175,10 @@ def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
     return curves
 
 
-def _train(
-    network: networks.Network, params: list[Array], rule: tuple[str, ArrayLike, ArrayLike], batch: Batch, test: Batch
-) -> list[Array]:
+def _train(network: networks.Network, params: list[Array], rule: Rule, batch: Batch, test: Batch) -> list[Array]:
     """Weights after all steps of a rule on one batch."""
-    name, lr, steps = rule
-    algorithm = networks.rule(network, name, jnp.asarray(lr, jnp.float32))
-    trained, _ = networks.train(network, params, algorithm, lambda _: batch, test, jnp.array([steps]))
+    algorithm = networks.rule(network, rule.name, jnp.asarray(rule.lr, jnp.float32))
+    trained, _ = networks.train(network, params, algorithm, lambda _: batch, test, jnp.array([rule.steps]))
     return trained
 
 
