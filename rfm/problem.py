@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.precision import is_traced
@@ -150,7 +151,7 @@ class Problem:
         population = dataclasses.replace(p, labels=y, target=w, unexplained=p.unexplained / share)
         return Problem(p.eigenvalues, w, self.noise_var / share, None, population)
 
-    def modes(self, start: int, length: int) -> tuple[Array, Array]:
+    def modes(self, start: ArrayLike, length: int) -> tuple[Array, Array]:
         """(eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.
 
         `start` may be traced: this is how the simulator streams 10^6 modes through a fixed-size buffer.
@@ -183,13 +184,13 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
         checks.number("b", b, 1.0, "a number > 1 for infinitely many modes (a trace that converges)")
     elif not is_traced(num_modes):
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
-    known = not (num_modes is None or is_traced(num_modes))
-    deepest = 600.0 / math.log(max(2, min(num_modes, WHOLE) if known else HEAD))
+    whole = num_modes is not None and not is_traced(num_modes) and num_modes <= WHOLE
+    kept = HEAD if num_modes is None or is_traced(num_modes) else min(num_modes, WHOLE)
+    deepest = 600.0 / math.log(max(2, kept))
     if not is_traced(b) and b > deepest:
         checks.fail("b", f"at most {deepest:.4g} for this number of modes (eigenvalues within float64)", b)
     xp = jnp if is_traced(a, b) else np
-    whole = known and num_modes <= WHOLE
-    k = np.arange(1.0, (num_modes if whole else HEAD) + 1.0)
+    k = np.arange(1.0, (kept if whole else HEAD) + 1.0)
     a, b = (x if is_traced(x) else np.float64(x) for x in (a, b))
     tail = None if whole else PowerLawTail(a, b, np.float64(1.0), np.float64(1.0), num_modes)
     return Problem(xp.power(k, -b), xp.power(k, (b - a) / 2), noise_var, tail)

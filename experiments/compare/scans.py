@@ -10,8 +10,7 @@ import numpy as np
 import rfm
 import theory
 from experiments.compare.algorithms import DESCENT, OWN, theory_of
-from rfm.engine.driver import check as check_run
-from rfm.engine.features import Setting
+from rfm.engine.preview import check as check_run
 
 AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}
 
@@ -81,8 +80,7 @@ def check(problem, optimizer, times, keys, points: list[dict[str, float]], featu
     points: num_features and num_samples of the smallest runs.
     """
     for sizes in points:
-        setting = Setting(sizes["num_features"], sizes["num_samples"], "ntk", features)
-        check_run(problem, setting, optimizer, times, keys)
+        check_run(problem, **sizes, optimizer=optimizer, times=times, keys=keys, features=features)
         algorithm, _ = theory_of(optimizer, problem, **sizes)
         theory.predict(problem, **sizes, optimizer=algorithm, times=times)
 
