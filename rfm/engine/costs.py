@@ -54,8 +54,9 @@ def _seconds(plan: Plan, problem: Problem, times: np.ndarray) -> float:
     setting, modes = plan.setting, float(problem.output(0).num_modes)
     n, p = (x if math.isfinite(x) else 0.0 for x in (setting.num_features, setting.num_samples))
     small, large = sorted(x if x else y for x, y in ((n, p), (p, n)))
-    stepped = (plan.kind == MONTE_CARLO or setting.batch_size > 0) and np.isfinite(times[-1])
+    stepped = plan.kind == MONTE_CARLO or setting.batch_size > 0
+    steps = float(times[-1]) if stepped and np.isfinite(times[-1]) else 0.0
     # features are drawn twice, for training and for the risk
     seconds = NORMAL * (2 * n + p) * modes + PRODUCT * (small * large + len(times) * n) * modes + EIGEN * small**3
     along = setting.batch_size * n * (2.0 + NORMAL / STEP) if setting.batch_size else (2.0 * n * p or small**2)
-    return plan.models * (seconds + stepped * times[-1] * (STEP * along + LOOP))
+    return plan.models * (seconds + steps * (STEP * along + LOOP))

@@ -56,9 +56,8 @@ def cost(problem: Problem, **arguments: Unpack[RunArguments]) -> Cost:
         >>> import rfm
         >>> from rfm.engine.preview import cost
         >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=1000, noise_var=0.01)
-        >>> size, seconds = cost(problem, num_features=64, num_samples=128, optimizer=rfm.Ridge(0.1))
-        >>> size, round(seconds, 4)
-        ()
+        >>> cost(problem, num_features=64, num_samples=128, optimizer=rfm.Ridge(0.1)).bytes
+        1738752
     """
     request = Request(problem, **arguments)
     return estimate(plan_simulation(request), problem, request.times)
