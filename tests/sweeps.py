@@ -16,7 +16,6 @@ GRID = {"num_features": [12, 20], "num_samples": [16], "lr": [0.1, 0.3, 0.5], "n
 PROBLEM = rfm.power_law(1.8, 1.5, 200, 0.05)
 ARGUMENTS = {"optimizer": rfm.GradientDescent(0.5), "times": [1, 4, 20, 100]}
 SEEDS = 5
-KEYS = jax.random.split(jax.random.key(3), SEEDS)
 ROOT = Path(__file__).parents[1]
 LONE = {name: values[:1] for name, values in GRID.items()}  # with two seeds: one run a device
 

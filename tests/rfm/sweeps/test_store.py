@@ -16,6 +16,8 @@ import rfm
 from rfm.sweeps import store as stores
 from rfm.sweeps import work
 
+KEYS = jax.random.split(jax.random.key(3), SEEDS)
+
 
 def test_store_tells_what_it_is(whole):
     """Names, units and settings, read with zarr alone."""
@@ -29,7 +31,7 @@ def test_store_tells_what_it_is(whole):
     assert settings["optimizer"] == "GradientDescent"
     assert settings["a"] == "1.8"
     again = rfm.Sweep.load(whole[0])
-    np.testing.assert_array_equal(jax.random.key_data(again.keys), jax.random.key_data(sweeps.KEYS))
+    np.testing.assert_array_equal(jax.random.key_data(again.keys), jax.random.key_data(KEYS))
     np.testing.assert_array_equal(again.mean(), whole[1].risk.mean(-2))
     np.testing.assert_allclose(again.stderr() * np.sqrt(SEEDS), whole[1].risk.std(-2, ddof=1))
 
@@ -115,9 +117,9 @@ def test_a_store_of_another_sweep_is_refused(whole, changes, text):
     with pytest.raises(ValueError, match=f"`out` must be .*{text}"):
         sweeps.run(whole[0], **changes)
     with pytest.raises(ValueError, match="was made with other keys"):
-        rfm.sweep(PROBLEM, GRID, sweeps.KEYS[::-1], out=whole[0], **ARGUMENTS)
+        rfm.sweep(PROBLEM, GRID, KEYS[::-1], out=whole[0], **ARGUMENTS)
     with pytest.raises(ValueError, match="of another sweep"):
-        rfm.sweep(rfm.power_law(1.8, 1.5, 201), GRID, sweeps.KEYS, out=whole[0], **ARGUMENTS)
+        rfm.sweep(rfm.power_law(1.8, 1.5, 201), GRID, KEYS, out=whole[0], **ARGUMENTS)
     assert contents(whole[0]) == before
 
 

@@ -17,6 +17,7 @@ from rfm.sweeps import work
 TIMES = [1, 4, 20, 100]
 SIZES = {"num_features": 9, "num_samples": 16}
 ONE_PASS = {"num_features": 9, "num_samples": np.inf}
+KEYS = jax.random.split(jax.random.key(3), SEEDS)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_every_point_is_a_simulation(optimizer, grid, sizes):
     """Each point of a grid beside `simulate` on the keys of that point."""
     problem = rfm.power_law(1.8, 1.5, 700, 0.05)
     times = None if isinstance(optimizer, rfm.Ridge) else TIMES
-    swept = rfm.sweep(problem, grid, sweeps.KEYS, optimizer=optimizer, times=times, **sizes)
+    swept = rfm.sweep(problem, grid, KEYS, optimizer=optimizer, times=times, **sizes)
     assert swept.risk.shape == (*(len(values) for values in grid.values()), SEEDS, 1 if times is None else 4)
     for index in np.ndindex(swept.risk.shape[:-2]):
         point = {name: float(values[i]) for (name, values), i in zip(grid.items(), index, strict=True)}
@@ -61,7 +62,7 @@ def test_every_point_is_a_simulation(optimizer, grid, sizes):
 def test_exact_solutions_are_swept_too():
     grid = {"lr": [0.1, 0.4], "num_features": [9]}
     args = {"num_samples": np.inf, "times": TIMES}
-    swept = rfm.sweep(PROBLEM, grid, sweeps.KEYS, optimizer=rfm.SGD(0.1, 2), exact=True, **args)
+    swept = rfm.sweep(PROBLEM, grid, KEYS, optimizer=rfm.SGD(0.1, 2), exact=True, **args)
     point = {"lr": 0.4, "num_features": 9}
     curve = rfm.exact(PROBLEM, num_features=9, optimizer=rfm.SGD(0.4, 2), keys=swept.keys_at(**point), **args)
     np.testing.assert_allclose(swept.curve(**point).risk, curve.risk, rtol=1e-12)
@@ -116,7 +117,7 @@ def test_noise_that_a_population_cannot_give_for_ever():
     problem = rfm.from_features(inputs, inputs[:, 0])
     args = {"optimizer": rfm.SGD(0.1, 2), "times": [1, 4], "num_features": 3, "num_samples": np.inf}
     with pytest.raises(ValueError, match="`noise_var` must be the noise in the labels"):
-        rfm.sweep(problem, {"noise_var": [1.0, 2.0]}, sweeps.KEYS, **args)
+        rfm.sweep(problem, {"noise_var": [1.0, 2.0]}, KEYS, **args)
 
 
 def test_out_of_memory_halves_the_batch(whole, monkeypatch):
