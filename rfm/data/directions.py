@@ -86,7 +86,7 @@ class Measured(NamedTuple):
 
 def measure(m: Moments, columns: float, *, center: bool) -> Measured:
     """Decompose the covariance of moments of features of so many columns."""
-    n, mean = m.count, m.x / m.count
+    n, mean = m.number, m.x / m.number
     covariance, cross, total = m.gram / n, m.cross / n, np.sum(m.square) / n
     if center:
         covariance = covariance - np.outer(mean, mean)

@@ -17,7 +17,7 @@ USABLE = 0.6  # of the free memory
 class Moments(NamedTuple):
     """Sums over rows x (d,), y (K,): their number, x, y, x x^T, x y^T and y^2. Moments of disjoint rows add up."""
 
-    count: int
+    number: int
     x: np.ndarray
     y: np.ndarray
     gram: np.ndarray
@@ -26,7 +26,14 @@ class Moments(NamedTuple):
 
     def plus(self, other: "Moments") -> "Moments":
         """Return the sums over both."""
-        return Moments(*(a + b for a, b in zip(self, other, strict=True)))
+        return Moments(
+            self.number + other.number,
+            self.x + other.x,
+            self.y + other.y,
+            self.gram + other.gram,
+            self.cross + other.cross,
+            self.square + other.square,
+        )
 
 
 def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
@@ -82,8 +89,11 @@ def moments(features: Any, labels: np.ndarray, *, center: bool, parts: int = 1, 
     part = np.random.default_rng(seed).permutation(rows) % parts
     middle = middle_row(features) if center else np.zeros(columns)
     labels = labels - labels.mean(0) if center else labels
-    nothing = (np.zeros(columns), np.zeros(outputs), np.zeros((columns, columns)), np.zeros((columns, outputs)))
-    sums = [Moments(0, *(x.copy() for x in nothing), np.zeros(outputs)) for _ in range(parts)]
+    zeros = np.zeros
+    sums = [
+        Moments(0, zeros(columns), zeros(outputs), zeros((columns, columns)), zeros((columns, outputs)), zeros(outputs))
+        for _ in range(parts)
+    ]
     for start, x in blocks(features, rows, columns):
         x = x - middle
         part_of = part[start : start + len(x)]

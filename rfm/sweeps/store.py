@@ -41,7 +41,7 @@ class Results(NamedTuple):
     @property
     def missing(self) -> np.ndarray:
         """Runs without a result, (axes..., S)."""
-        return np.asarray(np.isnan(self.risk[..., 0]))
+        return np.isnan(self.risk[..., :1]).any(-1)
 
     @property
     def diverged(self) -> np.ndarray:
