@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -53,6 +53,10 @@ class Point(NamedTuple):
     place: tuple[int, ...]
     values: dict[str, float]
 
+    def value(self, name: str, fixed: Any) -> float:
+        """Return a number of this point, `fixed` where the grid has it not."""
+        return self.values[name] if name in self.values else float(fixed)
+
 
 class Group(NamedTuple):
     """Points of one shape. optimizer: learning rate tabulated; spectrum: exponents a, b of a power law."""
@@ -80,10 +84,7 @@ class Group(NamedTuple):
         swept = {name for name in self.points[0].values if name not in SIZES} | {"noise_var"}
         if swept & {"a", "b"}:
             swept |= {"a", "b"}
-        return {
-            name: np.array([float(point.values.get(name, fixed[name])) for point in self.points])
-            for name in sorted(swept)
-        }
+        return {name: np.array([point.value(name, fixed[name]) for point in self.points]) for name in sorted(swept)}
 
     def label_power(self) -> np.ndarray:
         """Return the variance (points,) of the labels in the modes that a problem keeps as arrays: nearly all of it."""
@@ -139,7 +140,7 @@ def _group(call: Call, points: list[Point]) -> Group:
         a, b = exponents(problem) or (math.nan, math.nan)  # `axes` has refused other problems
         problem = power_law(a, b, finite_or_none(sizes["num_modes"]), problem.noise_var)
     # the noise that is hardest to serve
-    noisiest = max(float(point.values.get("noise_var", problem.noise_var)) for point in points)
+    noisiest = max(point.value("noise_var", problem.noise_var) for point in points)
     problem = dataclasses.replace(problem, noise_var=noisiest)
     setting = Setting(sizes["num_features"], sizes["num_samples"], call.parametrization, call.features)
     setting = check(problem, setting, optimizer, call.times, call.keys)
