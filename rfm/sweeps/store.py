@@ -41,12 +41,12 @@ class Results(NamedTuple):
     @property
     def missing(self) -> np.ndarray:
         """Runs without a result, (axes..., S)."""
-        return np.isnan(self.risk[..., :1]).any(-1)
+        return np.isnan(self.risk[..., 0])
 
     @property
     def diverged(self) -> np.ndarray:
         """Runs that diverged, (axes..., S)."""
-        return np.isinf(self.risk).any(-1) | np.isinf(self.train_loss).any(-1)
+        return np.logical_or.reduce(np.isinf(self.risk) | np.isinf(self.train_loss), axis=-1)
 
 
 class Chunk(NamedTuple):
@@ -97,9 +97,8 @@ def empty(shape: tuple[int, ...], num_times: int) -> Results:
 def prepare(path: Path, header: Header, most: int) -> None:
     """Create the store, or extend one of the same settings by the values and seeds that it lacks.
 
-    most: points of a chunk in a store that is created.
-
-    Raises ValueError for a store of another sweep, a foreign or damaged file: nothing of it is touched.
+    most: points of a chunk in a store that is created. Raises ValueError for a store of another sweep, a foreign or
+    damaged file: nothing of it is touched.
     """
     keys = _key_data(header)
     if not path.exists():
@@ -161,9 +160,8 @@ def load(store: Store, num_seeds: int) -> Results:
 
 def write(store: Store, chunk: Chunk) -> None:
     """Add a chunk of the grid, its risk last."""
-    places = np.stack([p[i] for p, i in zip(store.positions, chunk.points.T, strict=True)], axis=1)  # (points, axes)
-    order = np.lexsort(places.T)
-    index = [np.unique(column) for column in places.T]
+    places = [p[i] for p, i in zip(store.positions, chunk.points.T, strict=True)]  # of each axis, (points,)
+    order, index = np.lexsort(places), [np.unique(column) for column in places]
     shape = [len(x) for x in index]
     with _explained(store.path):
         for name in reversed(Results._fields):
