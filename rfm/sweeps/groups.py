@@ -7,44 +7,18 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
-from jax.typing import ArrayLike
 
 from rfm import checks
-from rfm.devices import free_memory, layout
-from rfm.engine.batches import Plan, run_floats
-from rfm.engine.driver import check, check_members, check_rows
-from rfm.engine.exact_solution import method_of as method_of_exact
-from rfm.engine.features import Setting
-from rfm.engine.one_pass import expect_one_pass
-from rfm.engine.simulation import method_of
+from rfm.devices import free_memory
+from rfm.engine.batches import Plan
+from rfm.engine.costs import estimate
+from rfm.engine.requests import Request
 from rfm.grid import SIZES, Axes, exponents, finite_or_none, numbers_of, place_problem, words
 from rfm.optimizers import Optimizer, resolve
 from rfm.problem import Problem, power_law
 
 ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
 LEAST = 2  # runs of a batch on every device: the program of a single one rounds differently
-
-
-class Call(NamedTuple):
-    """Arguments of a sweep that all points have in common, but for what the grid changes.
-
-    sizes: num_features and num_samples, where they are no axes, ensemble and bags.
-    """
-
-    problem: Problem
-    optimizer: Optimizer
-    times: ArrayLike | None
-    keys: Array
-    sizes: dict[str, float]
-    parametrization: str
-    features: str
-    exact: bool
-
-    @property
-    def choose(self) -> Callable:
-        """Return the `method_of` of exact solutions or of simulations."""
-        return method_of_exact if self.exact else method_of
 
 
 class Point(NamedTuple):
@@ -96,20 +70,13 @@ class Group(NamedTuple):
             power[i] = sum(float(p.eigenvalues @ p.target**2 + p.noise_var) for p in outputs)
         return power
 
-    def run_cost(self, times: np.ndarray) -> float:
-        """Estimate the operations of one run, roughly: enough to tell the time that is left."""
-        plan, setting = self.plan, self.plan.setting
-        n, p = (x if math.isfinite(x) else 1.0 for x in (setting.num_features, setting.num_samples))
-        steps = times[-1] if plan.method.__name__ != "solve" and np.isfinite(times[-1]) else 0.0
-        modes = float(self.problem.output(0).num_modes)
-        random = 100.0 * modes * (2 * n + p)
-        stepping = steps * (n * p if setting.batch_size is None else 50.0 * n * setting.batch_size)
-        solving = modes * n * (p + len(times)) + 10.0 * plan.spectrum * min(n, p) ** 3
-        return plan.models * (random + solving + 2 * stepping)
+    def run_seconds(self, times: np.ndarray) -> float:
+        """Estimate the seconds of one run, roughly: enough to tell the time that is left."""
+        return estimate(self.plan, self.problem, times).seconds
 
-    def batch_length(self, num_times: int, memory: float | None) -> int:
+    def batch_length(self, times: np.ndarray, memory: float | None) -> int:
         """Return how many runs make a batch; ValueError where `memory`, or what is free, does not hold the least."""
-        size, devices = 8 * run_floats(self.problem, self.plan, num_times), self.plan.layout
+        size, devices = estimate(self.plan, self.problem, times).bytes, self.plan.layout
         budget = free_memory(devices) if memory is None else memory
         if memory is None and jax.default_backend() == "cpu":
             budget = min(budget, max(ON_CPU, LEAST * size))
@@ -123,32 +90,27 @@ class Group(NamedTuple):
         return int(budget // size) * devices.runs
 
 
-def groups_of(call: Call, grid: Axes) -> list[Group]:
-    """Sort the points of a grid by shape, every shape checked."""
+def groups_of(request: Request, grid: Axes, choose: Callable[[Request], Plan]) -> list[Group]:
+    """Sort the points of a grid by shape, every shape checked.
+
+    request: of all points, but for what the grid changes; choose: `plan_simulation` or `plan_exact`.
+    """
     by_shape: dict[tuple, list[Point]] = {}
     for place, values in grid.points():
         by_shape.setdefault(tuple(values.get(name) for name in SIZES), []).append(Point(place, values))
-    return [_group(call, points) for points in by_shape.values()]
+    return [_group(request, points, choose) for points in by_shape.values()]
 
 
-def _group(call: Call, points: list[Point]) -> Group:
-    sizes = call.sizes | {name: value for name, value in points[0].values.items() if name in SIZES}
-    problem, optimizer = call.problem, call.optimizer
+def _group(request: Request, points: list[Point], choose: Callable[[Request], Plan]) -> Group:
+    sizes: dict[str, Any] = {name: value for name, value in points[0].values.items() if name in SIZES}
+    problem, optimizer = request.problem, request.optimizer
     if "batch_size" in sizes:
-        optimizer = dataclasses.replace(optimizer, batch_size=sizes["batch_size"])
+        optimizer = dataclasses.replace(optimizer, batch_size=sizes.pop("batch_size"))
     if "num_modes" in sizes:
         a, b = exponents(problem) or (math.nan, math.nan)  # `axes` has refused other problems
-        problem = power_law(a, b, finite_or_none(sizes["num_modes"]), problem.noise_var)
+        problem = power_law(a, b, finite_or_none(sizes.pop("num_modes")), problem.noise_var)
     # the noise that is hardest to serve
     noisiest = max(point.value("noise_var", problem.noise_var) for point in points)
     problem = dataclasses.replace(problem, noise_var=noisiest)
-    setting = Setting(sizes["num_features"], sizes["num_samples"], call.parametrization, call.features)
-    setting = check(problem, setting, optimizer, call.times, call.keys)
-    members = check_members(sizes["ensemble"], sizes["bags"])
-    check_rows(problem, setting, members[1])
-    method, _, spectrum = call.choose(problem, setting.num_samples, optimizer)
-    if method is expect_one_pass and members != (1, 1):
-        checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
-    plan = Plan(setting, layout(), method, *members, spectrum)
-    resolved = optimizer if call.times is None else resolve(optimizer, call.times)
-    return Group(plan, problem, resolved, exponents(problem), points)
+    plan = choose(request._replace(problem=problem, optimizer=optimizer, **sizes))
+    return Group(plan, problem, resolve(optimizer, request.times), exponents(problem), points)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,18 +14,21 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from rfm import checks
+from rfm.engine.exact_solution import plan_exact
+from rfm.engine.requests import Request, check_keys
+from rfm.engine.simulation import plan_simulation
 from rfm.grid import Axes, axes, check_sizes, exponents
 from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from rfm.sweeps import store
-from rfm.sweeps.groups import Call, groups_of
+from rfm.sweeps.groups import groups_of
 from rfm.sweeps.processes import current_team
 from rfm.sweeps.result import Sweep
 from rfm.sweeps.work import Work
 
-CHUNK_WORK = 1e10  # operations that may be lost when a process is killed: half a second or so of a core
+CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 
 
 def sweep(
@@ -92,24 +96,26 @@ def sweep(
     grid_axes = axes(grid, problem, optimizer)
     sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, sizes)
-    fixed = {name: size for name, size in sizes.items() if size is not None}
     team = current_team()
     if team.count > 1 and out is None:
         checks.fail("out", "a folder that all processes see", None)
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
-    call = Call(problem, optimizer, times, keys, fixed, parametrization, features, exact)
-    stops = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
+    check_keys(keys)
+    n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
+    request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
     with float64(), contextlib.ExitStack() as stack:
-        groups = groups_of(call, grid_axes)
-        lengths = [group.batch_length(len(stops), memory) for group in groups]
-        _, kind, _ = call.choose(problem, groups[0].plan.setting.num_samples, optimizer)
+        groups = groups_of(request, grid_axes, plan_exact if exact else plan_simulation)
+        stops = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
+        lengths = [group.batch_length(stops, memory) for group in groups]
+        kind = groups[0].plan.kind
         opened, write = None, lambda chunk: None
         results = store.empty((*grid_axes.shape, len(keys)), len(stops))
         chunk, block = np.arange(np.prod(grid_axes.shape)).reshape(grid_axes.shape), len(keys)
         if out is not None:
-            settings = _settings(call._replace(optimizer=groups[0].optimizer), grid_axes, kind)
-            most = max(1, int(CHUNK_WORK / (len(keys) * max(group.run_cost(stops) for group in groups))))
+            resolved = request._replace(optimizer=groups[0].optimizer)
+            settings = _settings(resolved, grid_axes, kind=kind, method="exact" if exact else "simulate")
+            most = max(1, int(CHUNK_SECONDS / (len(keys) * max(group.run_seconds(stops) for group in groups))))
             with team.first_alone():
                 if team.index == 0:
                     store.prepare(Path(out), store.Header(settings, grid_axes, stops, keys), most)
@@ -117,11 +123,11 @@ def sweep(
             results, chunk, block = store.load(opened, len(keys)), opened.chunk_numbers(), opened.chunk[-1]
             write = stack.enter_context(store.writer(opened))
         work = Work(groups, lengths, stops, keys, results, chunk, block, team)
-        with _bar(work, progress) as update:
+        with _bar(work, show=progress) as update:
             for done in work:
                 for whole in done.chunks:
                     write(whole)
-                update(done.operations)
+                update(done.seconds)
         stack.close()  # all is written
         if team.count > 1 and opened is not None:
             team.wait("the end of the sweep")
@@ -134,23 +140,23 @@ def sweep(
 
 
 @contextlib.contextmanager
-def _bar(work: Work, progress: bool) -> Iterator[Callable[[float], object]]:
+def _bar(work: Work, *, show: bool) -> Iterator[Callable[[float], object]]:
     """Yield what moves a bar in units of estimated work, so that the time left does not jump where points are large."""
-    if not progress:
-        yield lambda operations: None
+    if not show:
+        yield lambda seconds: None
         return
     from tqdm import tqdm
 
     missing = work.results.missing
-    total, left = work.operations(np.ones_like(missing)), work.operations(missing)
+    total, left = work.seconds(np.ones_like(missing)), work.seconds(missing)
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with tqdm(total=total, initial=total - left, desc="sweep", bar_format=layout) as bar:
         yield bar.update
 
 
-def _settings(call: Call, grid: Axes, kind: str) -> dict[str, str]:
+def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[str, str]:
     """Return what all points have in common, by name: what makes two calls the same sweep."""
-    problem, optimizer = call.problem, call.optimizer
+    problem, optimizer = request.problem, request.optimizer
     digest = hashlib.sha256()
     swept = set(grid.values)
     if not swept & {"a", "b", "num_modes"}:
@@ -176,15 +182,16 @@ def _settings(call: Call, grid: Axes, kind: str) -> dict[str, str]:
     for name, value in numbers.items():
         if isinstance(value, Schedule):
             numbers[name] = hashlib.sha256(np.concatenate(value).tobytes()).hexdigest()
-    fixed = {name: x for name, x in (numbers | call.sizes).items() if name not in swept and x is not None}
+    numbers |= {name: getattr(request, name) for name in ("num_features", "num_samples", "ensemble", "bags")}
+    fixed = {name: x for name, x in numbers.items() if name not in swept and x is not None}
     return {
         "kind": kind,
         "optimizer": algorithm,
-        "method": "exact" if call.exact else "simulate",
+        "method": method,
         "problem": digest.hexdigest(),
-        "parametrization": call.parametrization,
-        "features": call.features,
-        "key": str(jax.random.key_impl(call.keys)),
+        "parametrization": request.parametrization,
+        "features": request.features,
+        "key": str(jax.random.key_impl(check_keys(request.keys))),
         "time_unit": "steps" if optimizer.discrete else "learning rate x steps",
         **{name: x if isinstance(x, str) else str(float(x)) for name, x in fixed.items()},
     }

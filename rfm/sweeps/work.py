@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from rfm.engine.batches import run_batch
+from rfm.engine.batches import Losses, Runs, Task, run_batch
 from rfm.sweeps.groups import LEAST, Group
 from rfm.sweeps.processes import Processes
 from rfm.sweeps.store import Chunk, Results
@@ -18,21 +18,21 @@ from rfm.sweeps.store import Chunk, Results
 GROWN = 1e6
 
 
-class Runs(NamedTuple):
+class Missing(NamedTuple):
     """Some runs of a group: which of its points, and which of the seeds, (R,) each."""
 
     point: np.ndarray
     seed: np.ndarray
 
-    def part(self, index: slice | np.ndarray) -> "Runs":
+    def part(self, index: slice | np.ndarray) -> "Missing":
         """Return some of them."""
-        return Runs(self.point[index], self.seed[index])
+        return Missing(self.point[index], self.seed[index])
 
 
 class Done(NamedTuple):
-    """A batch that is over: its operations, roughly, and the chunks that it made whole."""
+    """A batch that is over: its seconds of a core, roughly, and the chunks that it made whole."""
 
-    operations: float
+    seconds: float
     chunks: list[Chunk]
 
 
@@ -57,15 +57,15 @@ class Work:
         missing = self.results.missing
         for group, length in zip(self.groups, self.lengths, strict=True):
             mine = self.chunk[group.places] % self.team.count == self.team.index  # (points,)
-            runs = Runs(*np.nonzero(missing[group.places] & mine[:, None]))
+            runs = Missing(*np.nonzero(missing[group.places] & mine[:, None]))
             yield from self._batches(group, runs, length)
 
-    def operations(self, runs: np.ndarray) -> float:
-        """Estimate this process's share of the operations of `runs` (axes..., S), true where they count."""
-        return sum(group.run_cost(self.times) * runs[group.places].sum() / self.team.count for group in self.groups)
+    def seconds(self, runs: np.ndarray) -> float:
+        """Estimate this process's share of the seconds of `runs` (axes..., S), true where they count."""
+        return sum(group.run_seconds(self.times) * runs[group.places].sum() / self.team.count for group in self.groups)
 
-    def _batches(self, group: Group, runs: Runs, length: int) -> Iterator[Done]:
-        ways, cost, most = group.plan.layout.runs, group.run_cost(self.times), GROWN * group.label_power()
+    def _batches(self, group: Group, runs: Missing, length: int) -> Iterator[Done]:
+        ways, cost, most = group.plan.layout.runs, group.run_seconds(self.times), GROWN * group.label_power()
         while len(runs.point):
             length = min(length, max(LEAST, math.ceil(len(runs.point) / ways)) * ways)
             try:
@@ -78,21 +78,22 @@ class Work:
             except jax.errors.JaxRuntimeError as error:
                 length = _halved(error, length, ways)
 
-    def _in_flight(self, group: Group, runs: Runs, length: int) -> Iterator[tuple[int, tuple]]:
+    def _in_flight(self, group: Group, runs: Missing, length: int) -> Iterator[tuple[int, Losses]]:
         """Solve `length` runs at a time: the next batch is under way while the last one is looked after."""
         words, numbers, waiting = group.words(), group.numbers(), None
+        task = Task(group.problem, group.optimizer, self.times)
         for start in range(0, len(runs.point), length):
             index = np.minimum(np.arange(start, start + length), len(runs.point) - 1)  # the last batch is padded
             point, seed = runs.part(index)
-            drawn = seed, words[point], {name: x[point] for name, x in numbers.items()}
-            solved = run_batch(group.plan, group.problem, group.optimizer, self.times, self.keys, drawn)
+            drawn = Runs(seed, words[point], {name: x[point] for name, x in numbers.items()})
+            solved = run_batch(group.plan, task, self.keys, drawn)
             if waiting is not None:
                 yield waiting
             waiting = min(length, len(runs.point) - start), solved
         if waiting is not None:
             yield waiting
 
-    def _whole_chunks(self, group: Group, done: Runs) -> list[Chunk]:
+    def _whole_chunks(self, group: Group, done: Missing) -> list[Chunk]:
         """Return the chunks that these runs were the last ones of."""
         chunk, whole = self.chunk[group.places], []
         for number, block in sorted(set(zip(chunk[done.point], done.seed // self.block, strict=True))):
@@ -104,12 +105,12 @@ class Work:
         return whole
 
 
-def _finite_losses(solved: tuple, count: int, times: np.ndarray, most: np.ndarray) -> Results:
+def _finite_losses(solved: Losses, count: int, times: np.ndarray, most: np.ndarray) -> Results:
     """Return the first `count` runs of a batch, (count, T) each, inf from where a run has diverged."""
-    risk, train_loss = (np.asarray(x)[:count] for x in solved[:2])
+    risk, train_loss = (np.asarray(x)[:count] for x in (solved.risk, solved.train_loss))
     late = ~(np.isfinite(risk) & (train_loss <= most[:, None]))
-    if solved[2] is not None:
-        late |= times > np.asarray(solved[2])[:count, None]
+    if solved.steps is not None:
+        late |= times > np.asarray(solved.steps)[:count, None]
     late = np.logical_or.accumulate(late, axis=1)
     return Results(*(np.where(late, np.inf, values) for values in (risk, train_loss)))
 
