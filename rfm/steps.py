@@ -47,7 +47,7 @@ class Carry(NamedTuple):
 
 
 def take_steps(
-    update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array
+    update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array | np.ndarray
 ) -> tuple[Array, Array]:
     """Repeat (v, memory) <- update(v, memory) for runs v (S, ...) and record v at `times` (T,), increasing step counts.
 

@@ -7,12 +7,13 @@ modes (`devices`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from rfm.devices import Layout, spread
@@ -29,7 +30,7 @@ class Task(NamedTuple):
 
     problem: Problem
     optimizer: Optimizer
-    times: Array
+    times: Array | np.ndarray
 
 
 class Batch(NamedTuple):
@@ -88,12 +89,12 @@ class Plan(NamedTuple):
         return self.ensemble * self.bags
 
 
-class Runs(NamedTuple):
+class Drawing(NamedTuple):
     """Some runs of a sweep: which of its keys, words (S, 2) of their point to fold in, and numbers (S,) each."""
 
-    seeds: Array
-    words: Array
-    numbers: dict[str, Array]
+    seeds: Array | np.ndarray
+    words: Array | np.ndarray
+    numbers: Mapping[str, Array | np.ndarray]
 
 
 class Losses(NamedTuple):
@@ -117,10 +118,10 @@ def solve_batch(plan: Plan, task: Task, batch: Batch) -> Losses:
 
 
 @partial(jax.jit, static_argnums=0)
-def run_batch(plan: Plan, task: Task, keys: Array, runs: Runs) -> Losses:
+def run_batch(plan: Plan, task: Task, keys: Array, runs: Drawing) -> Losses:
     """`draw_batch` and `solve_batch` as one program, each run's key made of one of `keys` (seeds,) and of its point."""
 
-    def draw_and_solve(shared: tuple[Task, Array], runs: Runs) -> Losses:
+    def draw_and_solve(shared: tuple[Task, Array], runs: Drawing) -> Losses:
         task, keys = shared
         fold = jax.vmap(jax.random.fold_in)
         point_keys = fold(fold(keys[runs.seeds], runs.words[:, 0]), runs.words[:, 1])
@@ -129,10 +130,10 @@ def run_batch(plan: Plan, task: Task, keys: Array, runs: Runs) -> Losses:
     return spread(draw_and_solve, plan.layout, (task, keys), runs)
 
 
-def _draw(plan: Plan, problem: Problem, runs: tuple[Array, dict[str, Array]]) -> Batch:
-    keys, numbers = runs
+def _draw(plan: Plan, problem: Problem, runs: tuple[Array, Mapping[str, Array | np.ndarray]]) -> Batch:
+    keys, run_numbers = runs
     members = member_keys(keys, plan.ensemble, plan.bags)
-    numbers = {name: jnp.repeat(x, plan.models) for name, x in numbers.items()}
+    numbers = {name: jnp.repeat(x, plan.models) for name, x in run_numbers.items()}
 
     def draw_model(keys: Keys, numbers: dict[str, Array]) -> Draw:
         placed = place_problem(problem, numbers)

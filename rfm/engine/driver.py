@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
@@ -29,7 +28,7 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     keys = check_keys(request.keys)
     times = np.array([np.inf]) if request.times is None else np.asarray(request.times, np.float64)
     with float64():
-        task = Task(request.problem, resolve(request.optimizer, times), jnp.asarray(times))
+        task = Task(request.problem, resolve(request.optimizer, times), times)
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
         plan = plan._replace(spectrum=plan.spectrum or isinstance(task.optimizer, Bounded))
         batches = _batches(request.problem, plan, len(times), keys)

@@ -28,8 +28,8 @@ class Request(NamedTuple):
     keys: Array | None = None
     parametrization: str = "ntk"
     features: str = "gaussian"
-    ensemble: int = 1
-    bags: int = 1
+    ensemble: float = 1
+    bags: float = 1
     split: str = RUNS
 
 

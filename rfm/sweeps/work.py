@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from rfm.engine.batches import Losses, Runs, Task, run_batch
+from rfm.engine.batches import Drawing, Losses, Task, run_batch
 from rfm.sweeps.groups import LEAST, Group
 from rfm.sweeps.processes import Processes
 from rfm.sweeps.store import Chunk, Results
@@ -85,7 +85,7 @@ class Work:
         for start in range(0, len(runs.point), length):
             index = np.minimum(np.arange(start, start + length), len(runs.point) - 1)  # the last batch is padded
             point, seed = runs.part(index)
-            drawn = Runs(seed, words[point], {name: x[point] for name, x in numbers.items()})
+            drawn = Drawing(seed, words[point], {name: x[point] for name, x in numbers.items()})
             solved = run_batch(group.plan, task, self.keys, drawn)
             if waiting is not None:
                 yield waiting
