@@ -14,8 +14,8 @@ import theory
 from experiments.benchmarks import plain
 from experiments.benchmarks.timing import Rates, best_of, fresh
 from rfm.sweeps import groups
-from theory._predict import problem_modes
 from theory.contour import NODES
+from theory.evaluation import problem_modes
 from theory.fixed_point import HALVINGS, NEWTON_STEPS, POLISH_STEPS
 
 PEAK = """

@@ -11,8 +11,9 @@ from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys
 from rfm.problem import PowerLawTail
-from theory._predict import MARGIN, problem_modes
 from theory.densities import Density, density
+from theory.evaluation import MARGIN, problem_modes
+from theory.fixed_point import Model
 
 A, B = 1.5, 1.2  # the task, A, changes no density
 SMALL, LARGE = (50, 100), (10_000, 10_000)  # N, P
@@ -52,7 +53,9 @@ def _resolved() -> rfm.Problem:
 def _density(problem, sizes, z, shown) -> Density:
     inv_n, inv_p = (1.0 / size for size in sizes)
     modes = problem_modes(problem, MARGIN - np.log(z.min()))
-    return jax.tree.map(np.asarray, density(modes, inv_n, inv_p, jnp.asarray(z), jnp.asarray(np.array(shown) ** -B)))
+    return jax.tree.map(
+        np.asarray, density(Model(modes, inv_n, inv_p), jnp.asarray(z), jnp.asarray(np.array(shown) ** -B))
+    )
 
 
 @jax.jit
