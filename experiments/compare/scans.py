@@ -1,8 +1,10 @@
-"""Simulation and theory at the same points: one scan along time, model size or data."""
+"""Scans: one problem trained and predicted along time, model size or data."""
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypedDict
 
 import jax
 import numpy as np
@@ -10,34 +12,56 @@ import numpy as np
 import rfm
 import theory
 from experiments.compare.algorithms import DESCENT, OWN, theory_of
-from rfm.engine.driver import check as check_run
-from rfm.engine.features import Setting
+from experiments.compare.comparison import INFINITE, Comparison, with_size
+from experiments.compare.keys import fold_keys
+from rfm.arguments import Sizes
+from rfm.engine.preview import check as check_run
+from rfm.optimizers import Optimizer
 
-AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}
+
+class Members(TypedDict):
+    """Numbers of models that are averaged."""
+
+    ensemble: int
+    bags: int
+
+
+class Draws(Members):
+    """Everything that a scan draws from: keys, one a seed, and the law of the features."""
+
+    keys: jax.Array
+    features: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """Risk of the same problem, simulated and predicted, along one axis.
+    """Risk and training loss of the same problem, simulated and predicted, along one axis.
 
-    x: (X,) points; samples: (S, X) simulated risk, one row a seed; predicted: (X,) theory at the same sizes and
-    times; limit: (X,) theory with every other size and time infinite, to which the scan should tend.
-    train_samples, train_predicted: the training loss likewise. kind: kind of curve of the simulation. fixed: what
-    was held, for labels. theory_label: whose theory it is (`algorithms.theory_of`). messages: runs that ended early;
-    what they did not reach is left out.
+    Attributes:
+        risk: Simulated risk beside theory at the same sizes and times.
+        training: The training loss likewise.
+        limit: Theory with every other size and time infinite, (X,), to which the scan should tend.
+        kind: Kind of curve of the simulation.
+        theory_label: Whose theory it is, see `algorithms.theory_of`.
+        messages: Runs that ended early; what they did not reach is left out.
     """
 
-    axis: str
-    x: np.ndarray
-    samples: np.ndarray
-    predicted: np.ndarray
+    risk: Comparison
+    training: Comparison
     limit: np.ndarray
-    train_samples: np.ndarray
-    train_predicted: np.ndarray
     kind: str
-    fixed: dict[str, float]
     theory_label: str = OWN
     messages: tuple[str, ...] = ()
+
+    @property
+    def axis(self) -> str:
+        """Axis of both comparisons: "time", "features" or "samples"."""
+        return self.risk.axis
+
+    @property
+    def x(self) -> np.ndarray:
+        """Points of both comparisons, (X,)."""
+        return self.risk.x
 
     @property
     def own_theory(self) -> bool:
@@ -49,74 +73,66 @@ class Scan:
         """Is the theory at least near it, so that gaps and slopes mean something?"""
         return self.theory_label != DESCENT
 
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean over seeds, (X,)."""
-        return self.samples.mean(0)
 
-    @property
-    def stderr(self) -> np.ndarray:
-        """Standard error of the mean, (X,); never below rounding, so that z is defined where nothing is random."""
-        return np.maximum(standard_error(self.samples), 1e-12 * self.mean + np.finfo(float).tiny)
-
-    @property
-    def z(self) -> np.ndarray:
-        """(simulation - theory)/standard error, (X,)."""
-        return (self.mean - self.predicted) / self.stderr
-
-    @property
-    def gap(self) -> np.ndarray:
-        """Relative gap simulation/theory - 1, (X,); where theory has vanished, relative to the smallest number."""
-        return (self.mean - self.predicted) / np.maximum(self.predicted, np.finfo(float).tiny)
-
-
-def standard_error(samples: np.ndarray) -> np.ndarray:
-    """Of the mean over seeds, (X,), of samples (S, X)."""
-    return samples.std(0, ddof=1) / np.sqrt(len(samples))
-
-
-def check(problem, optimizer, times, keys, points: list[dict[str, float]], features: str = "gaussian") -> None:
+def check(
+    problem: rfm.Problem,
+    optimizer: Optimizer,
+    times: np.ndarray | None,
+    keys: jax.Array,
+    points: Sequence[Sizes],
+    *,
+    feature_law: str = "gaussian",
+) -> None:
     """Refuse wrong sizes, times or learning rates before any work: theory knows at once what training would.
 
-    points: num_features and num_samples of the smallest runs.
+    points: sizes of the smallest runs.
     """
     for sizes in points:
-        setting = Setting(sizes["num_features"], sizes["num_samples"], "ntk", features)
-        check_run(problem, setting, optimizer, times, keys)
-        algorithm, _ = theory_of(optimizer, problem, **sizes)
-        theory.predict(problem, **sizes, optimizer=algorithm, times=times)
+        check_run(
+            problem, Setting(sizes["num_features"], sizes["num_samples"], "ntk", feature_law), optimizer, times, keys
+        )
+        theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)
 
 
 def scan_time(
     problem: rfm.Problem,
     times: np.ndarray,
     *,
-    num_features,
-    num_samples,
-    optimizer,
-    keys,
+    num_features: float,
+    num_samples: float,
+    optimizer: Optimizer,
+    keys: jax.Array,
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
 ) -> Scan:
-    """Risk and training loss against time, from one call of each side; up to where the first seed diverged, if any."""
-    args, models = {"num_features": num_features, "num_samples": num_samples}, {"ensemble": ensemble, "bags": bags}
-    simulated = _simulate(problem, **args, **models, optimizer=optimizer, times=times, keys=keys, features=features)
-    algorithm, label = theory_of(optimizer, problem, **args)
-    args |= models | {"optimizer": algorithm, "times": times}
-    predicted = theory.predict(problem, **args)
-    unlimited = theory.predict(whole(problem), **(args | {"num_features": np.inf, "num_samples": np.inf}))
+    """Scan risk and training loss along times, from one call of each side; up to where the first seed diverged, if any.
+
+    Args:
+        problem: The problem of both sides.
+        times: Increasing, (T,).
+        num_features: N.
+        num_samples: P.
+        optimizer: What trains.
+        keys: One a seed.
+        features: Law of the features, as in `rfm.simulate`.
+        ensemble: Feature draws whose models are averaged.
+        bags: Data sets whose models are averaged.
+    """
+    sizes = Sizes(num_features=num_features, num_samples=num_samples)
+    models = Members(ensemble=ensemble, bags=bags)
+    simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
+    algorithm, label = theory_of(optimizer, problem, **sizes)
+    predicted = theory.predict(problem, optimizer=algorithm, times=times, **sizes, **models)
+    unlimited = theory.predict(whole(problem), optimizer=algorithm, times=times, **INFINITE, **models)
     reached = slice(len(simulated.times))
+    fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
+    make = partial(Comparison, "time", simulated.times, fixed=fixed)
     return Scan(
-        "time",
-        simulated.times,
-        simulated.risk,
-        predicted.risk[reached],
+        make(simulated.risk, predicted.risk[reached]),
+        make(simulated.train_loss, predicted.train_loss[reached], label="training loss"),
         unlimited.risk[reached],
-        simulated.train_loss,
-        predicted.train_loss[reached],
         simulated.kind,
-        {"N": num_features, "P": num_samples} | _members(ensemble, bags),
         label,
         (simulated.message,) if simulated.message else (),
     )
@@ -125,72 +141,79 @@ def scan_time(
 def scan_size(
     problem: rfm.Problem,
     axis: str,
-    sizes: np.ndarray,
+    sizes: Sequence[int] | np.ndarray,
     *,
-    num_features,
-    num_samples,
-    optimizer,
+    num_features: float,
+    num_samples: float,
+    optimizer: Optimizer,
     time: float | None,
-    keys,
+    keys: jax.Array,
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
     on_point: Callable[[], object] = lambda: None,
 ) -> Scan:
-    """Risk at one time (None for Ridge) against "features" or "samples"; `on_point` is called after each size.
+    """Scan risk and training loss at one time along "features" or "samples".
 
-    The seeds of a point are the seeds of the scan folded with its size, so points are independent of each other.
+    Args:
+        problem: The problem of both sides.
+        axis: The size that varies.
+        sizes: Its values, (X,).
+        num_features: N, where it does not vary.
+        num_samples: P, where it does not vary.
+        optimizer: What trains.
+        time: None for Ridge.
+        keys: One a seed; they are folded with the size, so that points are independent of each other.
+        features: Law of the features, as in `rfm.simulate`.
+        ensemble: Feature draws whose models are averaged.
+        bags: Data sets whose models are averaged.
+        on_point: Called after each size.
     """
+    models = Members(ensemble=ensemble, bags=bags)
     times = None if time is None else np.array([float(time)])
-    models = {"ensemble": ensemble, "bags": bags}
     end = rfm.Ridge(getattr(optimizer, "weight_decay", 0.0))
-    x, points, messages, kind, label = [], [], [], "", OWN
+    held = Sizes(num_features=num_features, num_samples=num_samples)
+    points, messages, kind, label = [], [], "", OWN
     for size in map(int, sizes):
-        args = {"num_features": num_features, "num_samples": num_samples, f"num_{axis}": size}
-        others = {name: size if name == f"num_{axis}" else np.inf for name in ("num_features", "num_samples")}
+        here = with_size(axis, size, held)
+        seeds = fold_keys(keys, size)
         simulated = _simulate(
-            problem, **args, **models, optimizer=optimizer, times=times, keys=own_keys(keys, size), features=features
+            problem, optimizer=optimizer, times=times, keys=seeds, features=features, **here, **models
         )
-        algorithm, label = theory_of(optimizer, problem, **args)
+        algorithm, label = theory_of(optimizer, problem, **here)
         kind = simulated.kind
         on_point()
         if simulated.message:
             messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {simulated.message}")
             continue
-        predicted = theory.predict(problem, **args, **models, optimizer=algorithm, times=times)
-        limit = theory.predict(whole(problem), **others, **models, optimizer=end)
-        x.append(float(size))
-        points.append((
-            simulated.risk[:, 0], predicted.risk[0], limit.risk[0], simulated.train_loss[:, 0], predicted.train_loss[0],
-        ))  # fmt: skip
-    columns = zip(*points, strict=True) if points else ((),) * 5
-    risk, predicted, limit, train, train_predicted = (np.array(column) for column in columns)
+        predicted = theory.predict(problem, optimizer=algorithm, times=times, **here, **models)
+        limit = theory.predict(whole(problem), optimizer=end, **with_size(axis, size), **models)
+        points.append((float(size), simulated.risk[:, 0], predicted.risk[0], limit.risk[0], simulated.train_loss[:, 0],
+                       predicted.train_loss[0]))  # fmt: skip
+    columns = zip(*points, strict=True) if points else ((),) * 6
+    x, risks, risk, limit, train_losses, train_loss = map(np.array, columns)
     fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
     fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
-    x, messages = np.array(x), tuple(messages)
-    return Scan(axis, x, risk.T, predicted, limit, train.T, train_predicted, kind, fixed, label, messages)
-
-
-def own_keys(keys, size: int):
-    """Keys of draws at one size, independent of those at any other."""
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, size)
-
-
-def _simulate(problem: rfm.Problem, **args) -> rfm.Curve:
-    """`rfm.simulate`; whoever reads a scan tells of runs that diverged, from its messages."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)
-        return rfm.simulate(problem, **args)
-
-
-def _members(ensemble: int, bags: int) -> dict[str, int]:
-    """What the label of an average of models says."""
-    return {name: count for name, count in (("K", ensemble), ("B", bags)) if count > 1}
+    make = partial(Comparison, axis, x, fixed=fixed)
+    training = make(train_losses.T, train_loss, label="training loss")
+    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages))
 
 
 def whole(problem: rfm.Problem) -> rfm.Problem:
-    """The same problem with its power-law tail continued to infinity, where the trace allows it."""
+    """Return the problem with its power-law tail continued to infinity, where the trace allows it."""
     tail = problem.tail
     if tail is None or not float(tail.b) > 1.0:
         return problem
     return dataclasses.replace(problem, tail=dataclasses.replace(tail, num_modes=None))
+
+
+def _simulate(problem: rfm.Problem, **arguments) -> rfm.Curve:
+    """Simulate; whoever reads a scan tells of runs that diverged, from its messages."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)
+        return rfm.simulate(problem, **arguments)
+
+
+def _members(ensemble: int, bags: int) -> dict[str, int]:
+    """Numbers of averaged models, for the label of a scan."""
+    return {name: count for name, count in (("K", ensemble), ("B", bags)) if count > 1}
