@@ -227,7 +227,7 @@ def test_response_is_the_filter_of_the_theory(row):
     optimizer = resolve(row.optimizer, row.times)
     t = jnp.asarray(row.times, float)[:, None]
     left = 1 - z * optimizer.response(jnp.asarray(z), t)
-    expected = FILTERS[type(optimizer).__name__](**vars(optimizer)).response(jnp.asarray(z + 0j), t)
+    expected = FILTERS[type(optimizer).__name__](**vars(optimizer)).response(jnp.asarray(z + 0j)[None], t)
     np.testing.assert_allclose(left, np.asarray(expected).real, rtol=1e-9, atol=1e-14)
 
 

@@ -192,7 +192,7 @@ def test_docstrings_tell_errors(package):
     for name in package.__all__:
         thing = getattr(package, name)
         if inspect.isfunction(thing) or hasattr(thing, "__post_init__"):
-            assert re.search(r"Raises \w*Error|[Ee]rrors[^.]* as in", thing.__doc__), name
+            assert re.search(r"Raises:?\s+\w*Error|[Ee]rrors[^.]* as in", thing.__doc__), name
 
 
 def test_pages_build_without_warnings(tmp_path):

@@ -14,7 +14,7 @@ PACKAGES = ("rfm", "theory", "experiments")
 GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices")
 STATEMENT = ("rfm.problem", "rfm.optimizers", "rfm.protocols", "rfm.responses", "rfm.transformations", "rfm.steps",
              "rfm.curve", "rfm.grid", "rfm.arguments")  # fmt: skip
-FRONT = ("theory._predict", "theory._sweep", "theory.optimal", "theory.stopping")
+FRONT = tuple(f"theory.{name}" for name in ("_predict", "_sweep", "cases", "evaluation", "optimal", "stopping"))
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),
     **dict.fromkeys(STATEMENT, "statement"),

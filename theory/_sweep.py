@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, spread
 from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
-from rfm.optimizers import HeavyBall, Optimizer, resolve
+from rfm.optimizers import SGD, HeavyBall, Optimizer
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sweeps.result import Sweep
-from theory._predict import as_times, averaged, check_arguments, check_members, most_nodes
+from theory.cases import Case, Members, check_case, curve_times, members_of
+from theory.evaluation import averaged, most_nodes
 
 AT_ONCE = 64  # points on an accelerator
 
@@ -27,90 +29,124 @@ def sweep(
     grid: Mapping[str, Any],
     *,
     optimizer: Optimizer,
-    times: Array | None = None,
-    num_features: float | None = None,
-    num_samples: float | None = None,
+    times: ArrayLike | None = None,
+    num_features: ArrayLike | None = None,
+    num_samples: ArrayLike | None = None,
     parametrization: str = "ntk",
-    ensemble: float = 1,
-    bags: float = 1,
+    ensemble: ArrayLike = 1,
+    bags: ArrayLike = 1,
 ) -> Sweep:
-    """`predict` on every point of a grid: arguments as in `rfm.sweep`, a `Sweep` with risk (axes..., T), no seeds.
+    """Predict every point of a grid with one compilation, on all devices.
 
-    The risk is inf where the learning rate is beyond stability, or the result not converged.
     Every axis is traced, so that a grid of any sizes compiles once for each num_modes up to 512, once for all beyond.
 
-    Raises ValueError as `rfm.sweep` and `predict` do.
+    Args:
+        problem: Spectrum, target and noise, where no axis of the grid says otherwise.
+        grid: Values (n,) by name of an axis, as in `rfm.sweep`; sizes may be any numbers >= 1.
+        optimizer: The training algorithm.
+        times: (T,), as in `predict`.
+        num_features: Model size N, unless it is an axis.
+        num_samples: Data P, unless it is an axis.
+        parametrization: "ntk" or "standard".
+        ensemble: Feature draws that are averaged, unless it is an axis.
+        bags: Data sets that are averaged, unless it is an axis.
+
+    Returns:
+        A `Sweep` with risk and train_loss (axes..., T), without seeds; inf where the learning rate is beyond stability,
+        or the result not converged.
+
+    Raises:
+        ValueError: As `rfm.sweep` and `predict` do.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> grid = {"num_features": [8, 16]}
+        >>> swept = theory.sweep(problem, grid, num_samples=32, optimizer=rfm.GradientFlow(), times=[1.0, 100.0])
+        >>> swept.risk.round(4)
+        array([[0.9494, 0.7047],
+               [0.8733, 0.4809]])
     """
-    found = axes(grid, problem, optimizer, whole=False)
+    grid_axes = axes(grid, problem, optimizer, whole=False)
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
-    check_sizes(found, fixed)
-    points = [point for _, point in found.points()]
-    for features, samples in {tuple(p.get(n, fixed[n]) for n in ("num_features", "num_samples")) for p in points}:
-        check_arguments(problem, features, samples, optimizer, times, parametrization)
-    check_members(optimizer, ensemble, bags)
-    alone = all(np.all(found.values.get(name, fixed[name]) == 1) for name in ("ensemble", "bags"))
-    members = None if alone else check_members(optimizer, 2, 2)
-    momenta = found.values.get("momentum", [getattr(optimizer, "momentum", 0.0)])
-    algorithms = [place_optimizer(optimizer, {"momentum": momentum}) for momentum in momenta]
-    if members is not None and members[2] is not None:
-        algorithms += [place_optimizer(HeavyBall(optimizer.lr, 0.0), {"momentum": momentum}) for momentum in momenta]
-        members = (*members[:2], HeavyBall(optimizer.lr, optimizer.momentum))
-    nodes = max(most_nodes(algorithm) for algorithm in algorithms)
+    check_sizes(grid_axes, fixed)
+    points = [point for _, point in grid_axes.points()]
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:
+        check_case(dataclasses.replace(case, num_features=n, num_samples=p))
+    members_of(optimizer, ensemble, bags)  # refuses wrong sizes
+    members = None
+    if any(np.any(grid_axes.values.get(name, fixed[name]) != 1) for name in ("ensemble", "bags")):
+        # momentum may be an axis: the general rule in place of the one for none
+        members = Members(2, 2, HeavyBall(optimizer.lr, optimizer.momentum) if isinstance(optimizer, SGD) else None)
+    nodes = _nodes(optimizer, members, grid_axes.values.get("momentum"))
     with complex128():
-        times = None if times is None else np.asarray(times, np.float64)
-        here = dataclasses.replace(problem, population=None)
-        arguments = jax.tree.map(lambda x: jnp.asarray(x, float), (resolve(optimizer, times), times))
-        place = layout()
-        results = [None] * len(points)
+        arrays, place = case.arrays(), layout()
+        results: list[Any] = [None] * len(points)
         for num_modes in dict.fromkeys(point.get("num_modes") for point in points):
             if num_modes is not None:
-                here = power_law(*exponents(problem), finite_or_none(num_modes), problem.noise_var)
-            own = [i for i, point in enumerate(points) if point.get("num_modes") == num_modes]
-            padded = own + own[:1] * (-len(own) % place.runs)
+                here = power_law(*_exponents(problem), finite_or_none(num_modes), problem.noise_var)
+                arrays = dataclasses.replace(arrays, problem=jax.tree.map(jnp.asarray, here))
+            indices = [i for i, point in enumerate(points) if point.get("num_modes") == num_modes]
+            padded = indices + indices[:1] * (-len(indices) % place.runs)
             numbers = _numbers([points[i] for i in padded], fixed, problem)
-            standard = parametrization == "standard"
-            curves = _points(jax.tree.map(jnp.asarray, here), *arguments, members, numbers, standard, nodes, place)
-            for i, *curve in zip(own, *(np.asarray(x) for x in curves), strict=False):
+            curves = _points(arrays, members, numbers, nodes=nodes, layout=place)
+            for i, *curve in zip(indices, *(np.asarray(x) for x in curves), strict=False):
                 results[i] = curve
     risk, train_loss, converged = (
-        np.array(x).reshape(*found.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
+        np.array(x).reshape(*grid_axes.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
     )
     risk, train_loss = (np.where(converged[..., None], x, np.inf) for x in (risk, train_loss))
-    return Sweep(found.values, as_times(times), risk, train_loss, None, THEORY)
+    return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY)
 
 
-def _numbers(points: list[dict[str, float]], fixed: dict[str, float], problem: Problem) -> dict[str, np.ndarray]:
+def _nodes(optimizer: Optimizer, members: Members | None, momenta: np.ndarray | None) -> int:
+    """Count nodes of the contour that are enough for every momentum on the grid."""
+    algorithms = [optimizer] if members is None or members.shared is None else [optimizer, members.shared]
+    if momenta is None:
+        return max(most_nodes(algorithm) for algorithm in algorithms)
+    return max(most_nodes(place_optimizer(algorithm, {"momentum": x})) for algorithm in algorithms for x in momenta)
+
+
+def _exponents(problem: Problem) -> tuple[float, float]:
+    """(a, b) of a power law, which a grid with such axes was checked to have."""
+    law = exponents(problem)
+    assert law is not None
+    return law
+
+
+def _numbers(points: list[dict[str, float]], fixed: dict[str, Any], problem: Problem) -> dict[str, np.ndarray]:
     """All axes but num_modes, one number a point; a and b together."""
-    law = dict(zip("ab", exponents(problem), strict=True)) if {"a", "b"} & set(points[0]) else {}
+    law = dict(zip(("a", "b"), _exponents(problem), strict=True)) if {"a", "b"} & set(points[0]) else {}
     full = [{**law, **fixed, **point} for point in points]
     return {name: np.array([float(p[name]) for p in full]) for name in full[0] if name != "num_modes"}
 
 
-@partial(jax.jit, static_argnames=("standard", "nodes", "layout"))
+@partial(jax.jit, static_argnames=("nodes", "layout"))
 def _points(
-    problem: Problem,
-    optimizer: Optimizer,
-    times: Array | None,
-    members: tuple | None,
-    numbers: dict[str, Array],
-    standard: bool,
-    nodes: int,
-    layout: Layout,
+    case: Case, members: Members | None, numbers: dict[str, np.ndarray], *, nodes: int, layout: Layout
 ) -> tuple[Array, Array, Array]:
     """Risk, training loss (points, T) and whether they are converged (points,)."""
 
-    def all_of(shared, numbers):
-        problem, optimizer, times, members = shared
+    def all_of(shared: tuple[Case, Members | None], numbers: dict[str, Array]) -> tuple[Array, Array, Array]:
+        case, members = shared
 
-        def one(numbers):
-            sizes = place_problem(problem, numbers), numbers["num_features"], numbers["num_samples"]
-            of = None
+        def at(numbers: dict[str, Array]) -> tuple[Array, Array, Array]:
+            here = dataclasses.replace(
+                case,
+                problem=place_problem(case.problem, numbers),
+                optimizer=place_optimizer(case.optimizer, numbers),
+                num_features=numbers["num_features"],
+                num_samples=numbers["num_samples"],
+            )
+            average = None
             if members is not None:
-                of = numbers["ensemble"], numbers["bags"], members[2] and place_optimizer(members[2], numbers)
-            curves = averaged(*sizes, place_optimizer(optimizer, numbers), times, of, standard, nodes)
+                mean = members.shared and place_optimizer(members.shared, numbers)
+                average = Members(numbers["ensemble"], numbers["bags"], mean)
+            curves = averaged(here, average, nodes=nodes)
             return curves.risk, curves.train_loss, curves.converged
 
         # a point fills a core, and its matrices the cache; an accelerator takes some at a time
-        return lax.map(one, numbers, batch_size=None if jax.default_backend() == "cpu" else AT_ONCE)
+        return lax.map(at, numbers, batch_size=None if jax.default_backend() == "cpu" else AT_ONCE)
 
-    return spread(all_of, layout, (problem, optimizer, times, members), numbers)
+    return spread(all_of, layout, (case, members), numbers)

@@ -27,13 +27,13 @@ class Contour(NamedTuple):
 
 
 def length(horizon: Array, w_max: Array) -> Array:
-    """Length of `hyperbola` in its parameter, in which the nodes are equidistant."""
+    """Return the length of `hyperbola` in its parameter, in which the nodes are equidistant."""
     excess = (CLOSURE * BEYOND * jnp.maximum(horizon * w_max, 1.0) + 1.0) / jnp.sin(ANGLE)
     return jnp.arccosh(1.0 + excess)
 
 
 def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES) -> Contour:
-    """The contour for times up to `horizon` (in units of 1/w) around the spectrum [0, w_max]."""
+    """Return the contour for times up to `horizon` (in units of 1/w) around the spectrum [0, w_max]."""
     # notation: mu = distance of the vertex, W = closing point
     mu = 1.0 / jnp.maximum(horizon, 1.0 / w_max)
     closing = BEYOND * w_max
@@ -43,5 +43,5 @@ def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES) -> Contour:
     zeta = -mu * (1.0 - jnp.sin(shift))
     slope = 1j * mu * jnp.cos(shift)  # dzeta/du
     w = -closing * jnp.expm1(-zeta / closing)
-    weights = step / (2j * jnp.pi) * jnp.exp(-zeta / closing) * slope / w
+    weights = step / (2j * jnp.pi) * jnp.exp(-zeta / closing) * slope / w  # eq. 7
     return Contour(w, weights.at[0].multiply(0.5))  # the vertex is shared with the lower half

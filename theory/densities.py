@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from theory.fixed_point import degrees_of_freedom, kappa_path, kappa_real
-from theory.spectrum import Modes
+from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real
 
 GAP = 1e-9  # angle that is left to the negative axis, where kappa has its cut
 TURNS = 72  # points of a ray's turn towards it: the angle shrinks by a quarter at each
@@ -35,22 +34,22 @@ class Density(NamedTuple):
 
 
 @jax.jit
-def density(modes: Modes, inv_n: Array, inv_p: Array, curvature: Array, eigenvalues: Array) -> Density:
-    """The density at every curvature z (Z,), and that of the modes with `eigenvalues` (K,).
+def density(model: Model, curvature: Array, eigenvalues: Array) -> Density:
+    """Return the density at every curvature z (Z,), and that of the modes with `eigenvalues` (K,).
 
     From s = z > 0 each z turns by almost pi to the axis on its own, so that no path runs along the cut past the edges
-    of the spectrum. Errors are of order GAP, but of its root within GAP of an edge. `modes` must resolve what lies
-    on the cut: where kappa comes within an angle of -lambda_k that is small against the spacing of nodes, the k there
-    must be among the modes kept one by one.
+    of the spectrum. Errors are of order GAP, but of its root within GAP of an edge. `model.modes` must resolve what
+    lies on the cut: where kappa comes within an angle of -lambda_k that is small against the spacing of nodes, the k
+    there must be among the modes kept one by one.
     """
     turn = jnp.exp(-1j * (jnp.pi - jnp.geomspace(jnp.pi, GAP, TURNS)))  # (turns,)
 
-    def one(z):
-        kappa, _, residual = kappa_path(z * turn, modes, inv_n, inv_p)
-        df1, _ = degrees_of_freedom(kappa[-1:], modes)
-        seen = kappa[-1] / (kappa[-1] + eigenvalues)  # (K,)
-        return df1[0].imag / jnp.pi, -seen.imag / jnp.pi, residual
+    def at(z: Array) -> tuple[Array, Array, Array]:
+        path = kappa_path(z * turn, model)
+        df1, _ = degrees_of_freedom(path.kappa[-1:], model.modes)
+        left = path.kappa[-1] / (path.kappa[-1] + eigenvalues)  # (K,)
+        return df1[0].imag / jnp.pi, -left.imag / jnp.pi, path.residual
 
-    total, of_modes, residual = lax.map(one, curvature)
-    kappa, _ = kappa_real(jnp.zeros(()), modes, inv_n, inv_p)
+    total, of_modes, residual = lax.map(at, curvature)
+    kappa, _ = kappa_real(0.0, model)
     return Density(total, of_modes, kappa / (kappa + eigenvalues), jnp.max(residual))

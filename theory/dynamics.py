@@ -16,9 +16,8 @@ from jax import Array, lax
 from theory.contour import NODES, STEP, hyperbola, length
 from theory.equivalent import TwoPoint, two_point
 from theory.filters import FILTERS
-from theory.fixed_point import degrees_of_freedom, kappa_path, spectral_edge
+from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
 from theory.mixture import row_factors, row_sums
-from theory.spectrum import Modes
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
 LARGEST = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
@@ -40,36 +39,27 @@ class LearningCurve(NamedTuple):
 
 
 def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
-    """The scale of z that the latest of `times` resolves; |kappa| stays above it, since |s| < |kappa|."""
+    """Return the scale of z that the latest of `times` resolves; |kappa| stays above it, since |s| < |kappa|."""
     flt = FILTERS[algorithm](**parameters)
     return flt.curvature(1.0 / (flt.elapsed(jnp.max(times)) + 1e-3))  # 1e-3 stands for times of zero
 
 
 @partial(jax.jit, static_argnames="algorithm")
-def nodes_needed(
-    modes: Modes, inv_n: Array, inv_p: Array, times: Array, algorithm: str, parameters: dict[str, Any]
-) -> Array:
-    """How many nodes bring the step of the contour down to STEP: more than NODES for strong momentum only."""
+def nodes_needed(model: Model, times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
+    """Count the nodes that bring the step of the contour down to STEP: more than NODES for strong momentum only."""
     flt = FILTERS[algorithm](**parameters)
-    w_max = flt.stability(spectral_edge(modes, inv_n, inv_p))
+    w_max = flt.stability(spectral_edge(model))
     return length(flt.elapsed(jnp.max(times)), jnp.maximum(w_max, 0.0)) / STEP
 
 
 @partial(jax.jit, static_argnames=("algorithm", "nodes", "split"))
 def learning_curve(
-    modes: Modes,
-    noise_var: Array,
-    inv_n: Array,
-    inv_p: Array,
-    times: Array,
-    algorithm: str,
-    parameters: dict[str, Any],
-    nodes: int = NODES,
-    split: bool = False,
+    model: Model, times: Array, algorithm: str, parameters: dict[str, Any], *, nodes: int = NODES, split: bool = False
 ) -> LearningCurve:
-    """All curves at `times` (T,) for a filter named in `filters.FILTERS`; inv_n = 1/N. split: the pieces as well."""
+    """Return all curves at `times` (T,) for a filter named in `filters.FILTERS`; split: the pieces as well."""
     flt = FILTERS[algorithm](**parameters)
-    edge = spectral_edge(modes, inv_n, inv_p)
+    modes, inv_n, inv_p, noise_var = model
+    edge = spectral_edge(model)
     w_max = flt.stability(edge)
     stable = (w_max > 0) & (w_max < LARGEST)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
@@ -77,34 +67,37 @@ def learning_curve(
     # the integral does not depend on the path, so no derivative goes through it
     w, weights = lax.stop_gradient((path.nodes, path.weights))
     z = lax.stop_gradient(flt.curvature(w))  # (n,)
-    kappa, data, residual = kappa_path(-z, modes, inv_n, inv_p)  # (n,)
+    kappa, data, residual = kappa_path(-z, model)  # (n,)
     df1, _ = degrees_of_freedom(kappa, modes)
     q = row_factors(df1 * inv_p, data, modes.mixture)  # (n, J)
-    row_pairs = tuple(row_sums(q, other, modes.mixture) for other in (q, q.conj()))
-    here, across = two_point(kappa, modes, noise_var, inv_n, inv_p, row_pairs)
+    row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
+    here, across = two_point(kappa, model, row_pairs)
     untrained = lax.stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
-    r = flt.response(z, times[:, None]) * untrained  # (T, n)
+    r = flt.response(z[None], times[:, None]) * untrained[None]  # (T, n)
     # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
     data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
-    rows = lax.optimization_barrier(jnp.concatenate([r, untrained[None], r * data]))
+    rows = lax.optimization_barrier(jnp.concatenate([r, untrained[None], r * data[None]]))
     share = jnp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
     pairs = [(x.risk, x.risk * sums.train_signal) for x, sums in zip((here, across), row_pairs, strict=True)]
 
-    def curves(rows, q, pairs):  # risk, the risk of no training, and training loss
+    def integrals(rows: Array, q: Array, pairs: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+        """Risk, the risk of no training, and training loss."""
         (pair, train_pair), (mirror, train_mirror) = pairs
-        seen, trained = jnp.split(rows, [len(times) + 1])
-        noise = noise_var * ((2.0 * (trained @ q).real) ** 2 @ share)
-        risk = _integrate(seen, pair, mirror)
-        return risk[:-1], risk[-1], _integrate(trained, train_pair, train_mirror) + noise
+        r, r_data = jnp.split(rows, [len(times) + 1])
+        noise = noise_var * ((2.0 * (r_data @ q).real) ** 2 @ share)
+        risk = _integrate(r, pair, mirror)  # eq. 7
+        train_loss = _integrate(r_data, train_pair, train_mirror) + noise  # eq. 8
+        return risk[:-1], risk[-1], train_loss
 
-    risk, at_start, train_loss = curves(rows, q, pairs)
+    risk, at_start, train_loss = integrals(rows, q, pairs)
     # the trapezoidal rule squares its error when the step halves: compare with every other node
-    coarse = curves(2.0 * rows[:, ::2], q[::2], jax.tree.map(lambda x: x[::2, ::2], pairs))
+    halved = jax.tree.map(lambda x: x[::2, ::2], pairs)
+    coarse_risk, _, coarse_loss = integrals(2.0 * rows[:, ::2], q[::2], halved)
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
     start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
-    risk_gap = (coarse[0] - risk) / jnp.maximum(risk, 1e-12 * start)
-    train_gap = (coarse[2] - train_loss) / start
+    risk_gap = (coarse_risk - risk) / jnp.maximum(risk, 1e-12 * start)
+    train_gap = (coarse_loss - train_loss) / start
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
     missed = jnp.abs(at_start - modes.power.sum()) / start
     residual = jnp.max(jnp.stack([residual, jnp.max(risk_gap**2), jnp.max(train_gap**2), missed]))

@@ -4,9 +4,9 @@
     t1, df2 = sum (lambda, lambda^2) q,  T1, T2 = sum (lambda w^2, lambda^2 w^2) q,  q = 1/((k + lambda)(k' + lambda))
 
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), Fourier-space two-point functions, with their
-misprints corrected. All functions subtract the label noise, so that they are
-transforms of the risk E (f - w.psi)^2. Rows of unequal size multiply what the samples see of risk and of label noise
-by averages of their own (`theory.mixture`): sigma^2 in the numerator and 1/P in the denominator.
+misprints corrected. All functions subtract the label noise, so that they are transforms of the risk E (f - w.psi)^2.
+Rows of unequal size multiply what the samples see of risk and of label noise by averages of their own
+(`theory.mixture`): sigma^2 in the numerator and 1/P in the denominator.
 """
 
 from typing import NamedTuple
@@ -14,9 +14,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from theory.fixed_point import resolvent
+from theory.fixed_point import Model, resolvent
 from theory.mixture import RowSums
-from theory.spectrum import Modes
 
 
 class TwoPoint(NamedTuple):
@@ -35,10 +34,18 @@ class TwoPoint(NamedTuple):
     noise_same_data: Array
 
 
-def two_point(
-    kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, rows: tuple[RowSums, RowSums]
-) -> tuple[TwoPoint, TwoPoint]:
-    """E(s, s') - sigma^2 and its pieces at all pairs of kappa (n,), and at all pairs of kappa and its conjugate.
+class ModeSums(NamedTuple):
+    """Sums over modes at two points: kk = kappa kappa', and t1, df2, T1, T2 of the module docstring."""
+
+    kk: Array
+    t1: Array
+    df2: Array
+    big_t1: Array
+    big_t2: Array
+
+
+def two_point(kappa: Array, model: Model, rows: tuple[RowSums, RowSums]) -> tuple[TwoPoint, TwoPoint]:
+    """Return E(s, s') - sigma^2 and its pieces at all pairs of kappa (n,), and at all pairs of it and its conjugate.
 
     rows: the averages over rows at the same pairs.
 
@@ -46,49 +53,51 @@ def two_point(
     each for t1 and T1, a fifth of the time that complex ones take.
     """
     n = kappa.shape[0]
-    r = resolvent(kappa, modes)  # (n, K)
+    r = resolvent(kappa, model.modes)  # (n, K)
     stacked = jnp.concatenate([r.real, r.imag])  # (2n, K)
 
-    def sums(weight):  # of r, r r' and r conj(r')
-        products = (stacked * weight) @ stacked.T
+    def sums(weight: Array) -> tuple[Array, Array, Array]:  # of r, r r' and r conj(r')
+        products = (stacked * weight[None]) @ stacked.T
         xx, xy, yx, yy = products[:n, :n], products[:n, n:], products[n:, :n], products[n:, n:]
         return r @ weight, lax.complex(xx - yy, yx + xy), lax.complex(xx + yy, yx - xy)
 
-    df1, here, across = sums(modes.multiplicity * modes.eigenvalues)
-    power, power_here, power_across = sums(modes.power)
+    df1, t1, t1_across = sums(model.modes.multiplicity * model.modes.eigenvalues)
+    power, big_t1, big_t1_across = sums(model.modes.power)
 
-    def pieces(kappa_other, df1, t1, power, big_t1, rows):
+    def pair(kappa_other: Array, df1: Array, t1: Array, power: Array, big_t1: Array) -> ModeSums:
         # lambda^2 q = lambda/(k' + lambda) - k lambda q saves two products; what it cancels is small in E
-        df2, big_t2 = df1 - kappa[:, None] * t1, power - kappa[:, None] * big_t1
-        return _pieces(kappa[:, None] * kappa_other, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p, rows)
+        k = kappa[:, None]
+        return ModeSums(k * kappa_other[None], t1, df1[None] - k * t1, big_t1, power[None] - k * big_t1)
 
-    return (
-        pieces(kappa, df1, here, power, power_here, rows[0]),
-        pieces(kappa.conj(), df1.conj(), across, power.conj(), power_across, rows[1]),
-    )
+    here = pair(kappa, df1, t1, power, big_t1)
+    across = pair(kappa.conj(), df1.conj(), t1_across, power.conj(), big_t1_across)
+    return _pieces(here, model, rows[0]), _pieces(across, model, rows[1])
 
 
-def one_real_point(kappa: Array, modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, rows: RowSums) -> TwoPoint:
-    """E(s, s) - sigma^2 and its pieces, scalars, for one real kappa > 0."""
+def one_real_point(kappa: Array, model: Model, rows: RowSums) -> TwoPoint:
+    """Return E(s, s) - sigma^2 and its pieces, scalars, for one real kappa > 0."""
+    modes = model.modes
     q = resolvent(kappa, modes) ** 2  # (K,)
     weights = modes.multiplicity * modes.eigenvalues, modes.power
     t1, big_t1 = (q @ weight for weight in weights)
     df2, big_t2 = ((q * modes.eigenvalues) @ weight for weight in weights)
-    return _pieces(kappa**2, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p, rows)
+    return _pieces(ModeSums(kappa**2, t1, df2, big_t1, big_t2), model, rows)
 
 
-def _pieces(kk, t1, df2, big_t1, big_t2, noise_var, inv_n, inv_p, rows) -> TwoPoint:
-    """E - sigma^2 of the module docstring elementwise, from kk = kappa kappa' and the sums over modes."""
-    mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)  # kk' t1/(N - df2)
+def _pieces(sums: ModeSums, model: Model, rows: RowSums) -> TwoPoint:
+    """E - sigma^2 of the module docstring, elementwise."""
+    # notation: mixing = kk' t1/(N - df2), bias = kk' T1
+    (kk, t1, df2, big_t1, big_t2), inv_n, inv_p = sums, model.inv_n, model.inv_p
+    mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)
     reuse = inv_p * (df2 + mixing * t1)  # of the same data, in one model and, without mixing, in two
     bias = kk * big_t1
     same_features = bias + mixing * big_t2
-    noise_var = noise_var * rows.noise
+    noise_var = model.noise_var * rows.noise
     kept, kept_same_data = 1.0 - reuse * rows.signal, 1.0 - df2 * inv_p * rows.signal
     noise = noise_var * reuse / kept
     noise_same_data = noise_var * inv_p * df2 / kept_same_data
     return TwoPoint(
-        risk=noise + same_features / kept,
+        risk=noise + same_features / kept,  # eq. 4
         same_data=noise_same_data + bias / kept_same_data,
         same_features=same_features,
         independent=bias,

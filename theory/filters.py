@@ -1,4 +1,4 @@
-"""Every training algorithm is a filter r_t(z): the part of the residual left in a direction of curvature z.
+"""Training algorithms as filters r_t(z): the part of the residual left in a direction of curvature z.
 
 r_t(0) = 1 and r_t -> 0 where training is done. A `Filter` also says where r_t stays bounded: `curvature` maps
 the right half plane, Re(w) >= 0, onto a region of z where |r_t| <= 1, so that one contour in w serves all
@@ -11,20 +11,25 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
+
+from theory.roots import BISECTIONS, Bracket, bisect
 
 LANDEN_STEPS = 5  # the modulus is squared and more at every one: k < 0.4 becomes 1e-40
 SHORTEST = 8.0  # least tau where steps are taken: near w = -1 the maps have singularities of their own
 LEAST_FLATNESS = 0.02  # an ellipse rounder than this is replaced by one inside it
+PIECES = 1024  # of a schedule at a time
+Map = Callable[[Array], Array]
 
 
 class Filter(NamedTuple):
-    """One algorithm. All functions act elementwise on arrays, `response` on a row of z and a column of t."""
+    """One algorithm. All functions act elementwise on arrays, `response` on a row z (1, n) and a column t (T, 1)."""
 
-    curvature: Callable[[Array], Array]  # w -> z, with curvature(0) = 0 and real for real w
-    log_slope: Callable[[Array], Array]  # w -> d log z / d log w
-    stability: Callable[[Array], Array]  # real z -> real w, inverse of curvature; beyond stability: not positive
+    curvature: Map  # w -> z, with curvature(0) = 0 and real for real w
+    log_slope: Map  # w -> d log z / d log w
+    stability: Map  # real z -> real w, inverse of curvature; beyond stability: not positive
     response: Callable[[Array, Array], Array]  # (z, t) -> r_t(z)
-    elapsed: Callable[[Array], Array]  # t -> tau, where r_t ~ exp(-w tau) at small w; see SHORTEST
+    elapsed: Map  # t -> tau, where r_t ~ exp(-w tau) at small w; see SHORTEST
 
 
 def gradient_flow() -> Filter:
@@ -33,12 +38,12 @@ def gradient_flow() -> Filter:
         curvature=lambda w: w,
         log_slope=jnp.ones_like,
         stability=lambda z: z,
-        response=lambda z, t: jnp.exp(-z * t),
+        response=lambda z, t: jnp.exp(-z * t),  # eq. 11
         elapsed=lambda t: t,
     )
 
 
-def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0) -> Filter:
+def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: ArrayLike = 0.0) -> Filter:
     """r_t(z) = (d + z prod_{u<t} (1 - lr_u (z + d)))/(z + d), d the weight decay, t a number of steps.
 
     lr: a number, or (values, ends) of a schedule of constant pieces. Stable in the disc |1 - lr (z + d)| <= 1 of the
@@ -49,28 +54,29 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
     values, ends = lr if isinstance(lr, tuple) else (jnp.asarray(lr)[None], jnp.array([jnp.inf]))  # (R,), (R,)
     z_end = 2.0 / jnp.max(values) - d
 
-    def counts(t):  # steps taken in each piece, (..., R)
+    def counts(t: Array) -> Array:  # steps taken in each piece: (T, 1) -> (T, R)
         starts = jnp.concatenate([jnp.zeros(1), ends[:-1]])
-        return jnp.clip(t[..., None] - starts, 0.0, ends - starts)
+        return jnp.clip(t - starts[None], 0.0, (ends - starts)[None])
 
-    def log_factor(x):  # one step of lr (z + d) = 1 leaves nothing: no zero times infinity before it is taken
+    def log_factor(x: Array) -> Array:
+        # one step of lr (z + d) = 1 leaves nothing: no zero times infinity before it is taken
         return jnp.log1p(-jnp.where(x == 1.0, 1.0 - 1e-16, x))
 
-    def response(z, t):
+    def response(z: Array, t: Array) -> Array:
         # log1p keeps (1 - lr z)^t right at 10^6 steps, where a plain power loses ten digits
-        log_product = _piecewise(lambda value: log_factor(value * (z + d)), values, counts(t[:, 0]))
+        log_product = _piecewise(lambda value: log_factor(value * (z + d)), values, counts(t))
         product = jnp.exp(log_product)
         # without decay z + d is z itself; with it z = -d is no singularity, but 0/0 on the way
         near = jnp.abs(z + d) < 0.5 * jnp.abs(d)
         total = jnp.where(z + d == 0, 1.0, z + d)
-        return jnp.where(near, 1.0 + z * jnp.expm1(log_product) / total, (d + z * product) / total)
+        return jnp.where(near, 1.0 + z * jnp.expm1(log_product) / total, (d + z * product) / total)  # eq. 12
 
     return Filter(
         curvature=lambda w: z_end * w / (1.0 + w),
         log_slope=lambda w: 1.0 / (1.0 + w),
         stability=lambda z: jnp.where(z < z_end, z / jnp.abs(z_end - z), -1.0),
         response=response,
-        elapsed=lambda t: jnp.maximum(z_end * (counts(t) @ values), SHORTEST),
+        elapsed=lambda t: jnp.maximum(z_end * (counts(jnp.reshape(t, (1, 1)))[0] @ values), SHORTEST),
     )
 
 
@@ -83,7 +89,7 @@ def heavy_ball(lr: Array, momentum: Array) -> Filter:
     return _two_term(
         lr,
         momentum,
-        trace=lambda z: 1.0 + momentum - lr * z,
+        trace=lambda z: 1.0 + momentum - lr * z,  # eq. 13
         determinant=lambda z: jnp.full_like(z, momentum),
         z_end=2.0 * (1.0 + momentum) / lr,
         aspect=(1.0 - momentum) / (1.0 + momentum),
@@ -101,22 +107,30 @@ def nesterov(lr: Array, momentum: Array) -> Filter:
     return _two_term(
         lr,
         momentum,
-        trace=lambda z: (1.0 + momentum) * (1.0 - lr * z),
+        trace=lambda z: (1.0 + momentum) * (1.0 - lr * z),  # eq. 14
         determinant=lambda z: momentum * (1.0 - lr * z),
         z_end=2.0 * half_end / lr,
         aspect=(1.0 - momentum) / jnp.sqrt(2.0 * bend * half_end),
     )
 
 
-def _two_term(lr, momentum, trace, determinant, z_end, aspect) -> Filter:
+def _two_term(
+    lr: Array,
+    momentum: Array,
+    *,
+    trace: Map,
+    determinant: Map,
+    z_end: Array,
+    aspect: Array,
+) -> Filter:
     """r_{t+1} = trace r_t - determinant r_{t-1}, with 1 - trace + determinant = lr z."""
     curvature, stability = _ellipse(z_end, aspect)
 
-    def log_slope(w):
+    def log_slope(w: Array) -> Array:
         z, slope = jax.jvp(curvature, (w,), (jnp.ones_like(w),))
         return w * slope / z
 
-    def response(z, t):
+    def response(z: Array, t: Array) -> Array:
         # r_t = y^t [(1 - rho^(t+1)) - rho y (1 - rho^t)]/(1 - rho), y the larger root, rho y the smaller
         half, product = 0.5 * trace(z), determinant(z)
         root = jnp.sqrt(half**2 - product)
@@ -131,7 +145,10 @@ def _two_term(lr, momentum, trace, determinant, z_end, aspect) -> Filter:
         log_ratio = jnp.where(product == 0, -700.0, log_ratio)  # no momentum: rho = 0
         equal = jnp.abs(root) < 1e-9 * jnp.abs(larger)  # the critical momentum: rho = 1
         log_ratio = jnp.where(equal, 1.0, log_ratio)
-        geometric = lambda n: jnp.where(equal, n, jnp.expm1(n * log_ratio) / jnp.expm1(log_ratio))  # noqa: E731
+
+        def geometric(n: Array) -> Array:  # (1 - rho^n)/(1 - rho)
+            return jnp.where(equal, n, jnp.expm1(n * log_ratio) / jnp.expm1(log_ratio))
+
         return jnp.exp(t * log_larger) * (geometric(t + 1.0) - smaller * geometric(t))
 
     tiny = 1e-9
@@ -139,45 +156,49 @@ def _two_term(lr, momentum, trace, determinant, z_end, aspect) -> Filter:
     return Filter(curvature, log_slope, stability, response, elapsed=lambda t: jnp.maximum(rate * t, SHORTEST))
 
 
-def _ellipse(z_end: Array, aspect: Array) -> tuple[Callable, Callable]:
-    """The half plane onto the ellipse with axis (0, z_end) and height/width = aspect: `curvature` and `stability`.
+def _ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map]:
+    """Map the half plane onto the ellipse with axis (0, z_end), height/width = aspect: `curvature` and `stability`.
 
     z = (z_end/2) [1 - cosh(A - x)/cosh A], aspect = tanh A, takes the rectangle of `slit_annulus` to its upper half.
     """
     # notation: A = half width
-    width, to_rectangle, _ = slit_annulus(jnp.sqrt((1.0 - aspect) / (1.0 + aspect)))  # A
+    annulus = slit_annulus(jnp.sqrt((1.0 - aspect) / (1.0 + aspect)))
 
-    def curvature(w):
-        x = to_rectangle(w)
-        return z_end * jnp.sinh(width - 0.5 * x) * jnp.sinh(0.5 * x) / jnp.cosh(width)
+    def curvature(w: Array) -> Array:
+        x = annulus.to_rectangle(w)
+        return z_end * jnp.sinh(annulus.width - 0.5 * x) * jnp.sinh(0.5 * x) / jnp.cosh(annulus.width)
 
-    def stability(z):  # curvature grows with real w: bisected in log w
-        def halve(_, bracket):
-            low, high = bracket
-            middle = 0.5 * (low + high)
-            above = curvature(lax.complex(jnp.exp(middle), 0.0)).real > z
-            return jnp.where(above, low, middle), jnp.where(above, middle, high)
+    def stability(z: Array) -> Array:  # curvature grows with real w: bisected in log w
+        def below(log_w: Array) -> Array:
+            return ~(curvature(lax.complex(jnp.exp(log_w), jnp.zeros_like(log_w))).real > z)
 
-        full = jnp.full_like(z, -60.0), jnp.full_like(z, 690.0)
-        low, _ = lax.fori_loop(0, 60, halve, full)
-        return jnp.where(z < z_end, jnp.exp(low), -1.0)
+        bracket = Bracket(jnp.full_like(z, -60.0), jnp.full_like(z, 690.0))
+        return jnp.where(z < z_end, jnp.exp(bisect(below, bracket, BISECTIONS).low), -1.0)
 
     return curvature, stability
 
 
-def slit_annulus(radius: Array) -> tuple[Array, Callable, Array]:
-    """What lies between a disc with a slit, |y| <= radius and radius <= y <= 1, and the unit circle, from a half plane.
+class Annulus(NamedTuple):
+    """See `slit_annulus`: A, the map w -> x onto a rectangle of that width, and 1/k, where the circle ends in w."""
+
+    width: Array
+    to_rectangle: Map
+    end: Array
+
+
+def slit_annulus(radius: Array) -> Annulus:
+    """Map a half plane onto what lies between a disc with a slit, |y| <= radius and radius <= y <= 1, and |y| = 1.
 
     y = exp(-x) with x in the rectangle 0 < Re x < A = -log radius, 0 < Im x < pi, which w = sn(K x/A) takes to a
     quadrant: the disc and its slit to the real axis from 0 to 1/k, the circle to the imaginary axis. sn is inverted
-    by descending Landen steps. Returns A, w -> x and 1/k; a radius below the least is replaced by it.
+    by descending Landen steps. A radius below the least is replaced by it.
     """
     # notation: q = nome, k = modulus
     width = -0.5 * jnp.log(jnp.maximum(radius**2, LEAST_FLATNESS))
     q = jnp.exp(-(jnp.pi**2) / width)
     k = 4.0 * jnp.sqrt(q) * ((1.0 + q**2 + q**6 + q**12) / (1.0 + 2.0 * q + 2.0 * q**4 + 2.0 * q**9)) ** 2
 
-    def to_rectangle(w):
+    def to_rectangle(w: Array) -> Array:
         modulus, v = k, w
         for _ in range(LANDEN_STEPS):
             complement = jnp.sqrt((1.0 - modulus) * (1.0 + modulus))
@@ -186,21 +207,18 @@ def slit_annulus(radius: Array) -> tuple[Array, Callable, Array]:
             modulus = lower
         return 2.0 * width / jnp.pi * jnp.arcsin(v)
 
-    return width, to_rectangle, 1.0 / k
+    return Annulus(width, to_rectangle, 1.0 / k)
 
 
-PIECES = 1024  # of a schedule at a time
-
-
-def _piecewise(function: Callable[[Array], Array], values: Array, counts: Array) -> Array:
-    """sum_r counts[t, r] function(values[r]): (T, n), in blocks so that memory does not grow with a schedule."""
+def _piecewise(function: Map, values: Array, counts: Array) -> Array:
+    """Sum counts[t, r] function(values[r]) over r, (T, n), in blocks so that memory does not grow with a schedule."""
     if values.shape[0] <= PIECES:
         return counts @ function(values[:, None])
     pad = -values.shape[0] % PIECES
     values = jnp.pad(values, (0, pad)).reshape(-1, PIECES)
     counts = jnp.pad(counts, ((0, 0), (0, pad))).reshape(counts.shape[0], -1, PIECES).swapaxes(0, 1)
 
-    def add(total, block):
+    def add(total: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
         value, count = block
         return total + count @ function(value[:, None]), None
 

@@ -32,34 +32,12 @@ class Mixture(NamedTuple):
         return (self.weights * self.sizes) @ self.sizes
 
 
-def data_response(x: Array, mixture: Mixture | None, start: Array | None = None) -> tuple[Array, Array]:
-    """R1 and dR1/dx at x = df1/P, elementwise; x is real and below 1, or a root nearby is given as `start`."""
-    if mixture is None:
-        return 1.0 - x, -jnp.ones_like(x)
-    tau, nu = mixture.sizes, mixture.weights * mixture.sizes
-
-    # the harmonic mean of R1 + tau x under nu is concave in R1: Newton's steps from below stay below
-    def moments(rho):
-        q = 1.0 / (rho[..., None] + tau * x[..., None])
-        return q @ nu, (q * q) @ nu, (q * q) @ (nu * tau)
-
-    def step(rho):
-        mean, slope, _ = moments(rho)
-        return rho - (1.0 / mean - 1.0) * mean**2 / slope
-
-    if start is None:
-        least = jnp.maximum(jnp.maximum(1.0 - x * (nu @ tau), 0.0), -(1.0 + 1e-9) * jnp.max(tau) * x)
-        start = lax.fori_loop(0, SEARCH_STEPS, lambda _, rho: step(rho), lax.stop_gradient(least))
-    rho = lax.stop_gradient(start)
-    for _ in range(POLISH_STEPS):
-        rho = step(rho)
-    _, by_rho, by_x = moments(rho)
-    return rho, -by_x / by_rho
-
-
 class RowSums(NamedTuple):
-    """Averages over rows at two points: signal E tau^2 q q', noise E tau v q q' and the same without a factor tau,
-    where v is a row's share of the label noise. The last two are for the training loss. All one for equal rows."""
+    """Averages over rows at two points, all one for equal rows, with v a row's share of the label noise.
+
+    signal: E tau^2 q q'. noise: E tau v q q'. train_signal, train_noise: the same without a factor tau, for the
+    training loss.
+    """
 
     signal: Array | float = 1.0
     noise: Array | float = 1.0
@@ -67,14 +45,48 @@ class RowSums(NamedTuple):
     train_noise: Array | float = 1.0
 
 
-def row_factors(x: Array, rho: Array, mixture: Mixture | None) -> Array:
-    """q (..., J) of every size; (..., 1) for equal rows."""
-    return jnp.ones_like(x)[..., None] if mixture is None else 1.0 / (rho[..., None] + mixture.sizes * x[..., None])
+def data_response(x: Array, mixture: Mixture | None, start: Array | None = None) -> tuple[Array, Array]:
+    """Return R1 and dR1/dx at x = df1/P, elementwise; x is real and below 1, or a root nearby is given as `start`."""
+    if mixture is None:
+        return 1.0 - x, -jnp.ones_like(x)
+    tau, nu = mixture.sizes, mixture.weights * mixture.sizes
+
+    # the harmonic mean of R1 + tau x under nu is concave in R1: Newton's steps from below stay below
+    def moments(response: Array) -> tuple[Array, Array, Array]:
+        q = row_factors(x, response, mixture)
+        return q @ nu, (q * q) @ nu, (q * q) @ (nu * tau)
+
+    def step(response: Array) -> Array:
+        mean, slope, _ = moments(response)
+        return response - (1.0 / mean - 1.0) * mean**2 / slope  # eq. 9
+
+    if start is None:
+        least = jnp.maximum(jnp.maximum(1.0 - x * (nu @ tau), 0.0), -(1.0 + 1e-9) * jnp.max(tau) * x)
+        response = lax.fori_loop(0, SEARCH_STEPS, lambda _, response: step(response), lax.stop_gradient(least))
+    else:
+        response = start
+    response = lax.stop_gradient(response)
+    for _ in range(POLISH_STEPS):
+        response = step(response)
+    _, by_response, by_x = moments(response)
+    return response, -by_x / by_response
+
+
+def row_factors(x: Array, data: Array, mixture: Mixture | None) -> Array:
+    """Return q (..., J) of every size, (..., 1) for equal rows, at x = df1/P with the response R1 there."""
+    if mixture is None:
+        return jnp.ones_like(x)[..., None]
+    sizes = jnp.expand_dims(mixture.sizes, tuple(range(jnp.ndim(x))))  # (1, ..., J)
+    return 1.0 / (data[..., None] + sizes * x[..., None])
 
 
 def row_sums(q: Array, other: Array, mixture: Mixture | None) -> RowSums:
-    """Of factors q (n, J) and q' (n, J): (n, n) each; of (J,) and (J,): scalars."""
+    """Average over rows: factors q (n, J) and q' (n, J) give (n, n) each; (J,) and (J,) give scalars."""
     if mixture is None:
         return RowSums()
     tau, v, w = mixture.sizes, mixture.noise, mixture.weights
-    return RowSums(*((q * (w * weight)) @ other.T for weight in (tau**2, tau * v, tau, v)))
+
+    def average(weight: Array) -> Array:
+        return (q * jnp.expand_dims(w * weight, tuple(range(q.ndim - 1)))) @ other.T
+
+    return RowSums(average(tau**2), average(tau * v), average(tau), average(v))  # eq. 10

@@ -26,45 +26,42 @@ from jax import Array, lax
 
 from theory.contour import NODES, STEP, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.filters import SHORTEST, slit_annulus
-from theory.fixed_point import BISECTIONS, degrees_of_freedom, kappa_path, one_point, resolvent
-from theory.spectrum import Modes
+from theory.filters import SHORTEST, Annulus, slit_annulus
+from theory.fixed_point import Model, Point, degrees_of_freedom, edge_of, kappa_path, resolvent
 
 BEYOND_DISC = 2.0  # the contour closes past the disc, at twice this times 1/k
 
 
 def one_pass_nodes(times: Array, momentum: Array) -> Array:
-    """How many nodes bring the step of the contour down to STEP."""
-    _, to_rectangle, end = slit_annulus(momentum)
-    rate = (to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
-    return length(jnp.maximum(rate * jnp.max(times), SHORTEST), BEYOND_DISC * end) / STEP
+    """Count the nodes that bring the step of the contour down to STEP."""
+    annulus = slit_annulus(momentum)
+    return length(_horizon(times, annulus), BEYOND_DISC * annulus.end) / STEP
+
+
+def _horizon(times: Array, annulus: Annulus) -> Array:
+    """Latest time in the units of w."""
+    rate = (annulus.to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
+    return jnp.maximum(rate * jnp.max(times), SHORTEST)
 
 
 @partial(jax.jit, static_argnames="nodes")
 def one_pass_curve(
-    modes: Modes,
-    noise_var: Array,
-    inv_n: Array,
-    times: Array,
-    lr: Array,
-    batch_size: Array,
-    momentum: Array = 0.0,
-    nodes: int = NODES,
+    model: Model, times: Array, lr: Array, batch_size: Array, momentum: Array, *, nodes: int = NODES
 ) -> LearningCurve:
-    """Curves at `times` (T,), whole numbers of steps however many; inv_n = 1/N.
+    """Return curves at `times` (T,), whole numbers of steps however many, on fresh data whatever the P of `model`.
 
     `spectral_edge` is the z* of `effective_edge`, by which the largest stable lr is named.
     """
     # notation: beta = momentum, x = -log eta, Z = 1 - eta
-    zero, beta = jnp.zeros_like(inv_n), jnp.asarray(momentum, float)
-    edge = effective_edge(modes, inv_n, batch_size, beta)
+    model = model._replace(inv_p=jnp.zeros_like(model.inv_n))
+    modes, beta, noise_var = model.modes, jnp.asarray(momentum, float), model.noise_var
+    edge = effective_edge(model, batch_size, beta)
     spread = 1.0 - beta + (1.0 + beta) / batch_size
     stable = lr * spread * edge < 2.0 * (1.0 - beta**2)
 
-    _, to_rectangle, end = slit_annulus(beta)
-    rate = (to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
-    path = lax.stop_gradient(hyperbola(jnp.maximum(rate * jnp.max(times), SHORTEST), BEYOND_DISC * end, nodes))
-    x, slope = jax.jvp(to_rectangle, (path.nodes,), (jnp.ones_like(path.nodes),))  # (n,)
+    annulus = slit_annulus(beta)
+    path = lax.stop_gradient(hyperbola(_horizon(times, annulus), BEYOND_DISC * annulus.end, nodes))
+    x, slope = jax.jvp(annulus.to_rectangle, (path.nodes,), (jnp.ones_like(path.nodes),))  # (n,)
     weights = lax.stop_gradient(path.weights * path.nodes * slope)
     x = lax.stop_gradient(x)
     eta, big_z = jnp.exp(-x), -jnp.expm1(-x)
@@ -77,20 +74,20 @@ def one_pass_curve(
     small, large = c / (b + root), (b + root) / a
     # where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex
     z = jnp.concatenate([small, large.conj()[::-1]])
-    kappa, _, residual = kappa_path(-z, modes, inv_n, zero)
+    kappa, _, residual = kappa_path(-z, model)
     df1, _ = degrees_of_freedom(kappa, modes)
     bias = kappa * (resolvent(kappa, modes) @ modes.power)  # Q
     n = eta.shape[0]
     (df1_small, df1_large), (q_small, q_large) = ((y[:n], y[n:].conj()[::-1]) for y in (df1, bias))
 
-    def started(z):  # response to moments that are all one at the start
+    def started(z: Array) -> Array:  # response to moments that are all one at the start
         return eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
 
     forcing = (q_large * started(large) / large - q_small * started(small) / small) / (2.0 * root) - noise_var / big_z
     kernel = eta * (eta + beta) * (small * df1_small - large * df1_large) / (2.0 * root)
-    transform = weights * eta * forcing / (1.0 - lr**2 / batch_size * kernel)
+    transform = weights * eta * forcing / (1.0 - lr**2 / batch_size * kernel)  # eq. 16
     # d eta = -eta dx, the contour runs clockwise, and its lower half is the conjugate
-    powers = jnp.exp(-times[:, None] * x)  # (T, n)
+    powers = jnp.exp(-times[:, None] * x[None])  # (T, n)
     label_risk = 2.0 * (powers @ transform).real
     coarse = 4.0 * (powers[:, ::2] @ transform[::2]).real
     start = modes.power.sum() + noise_var
@@ -104,33 +101,21 @@ def one_pass_curve(
 
 
 def _continuous(root: Array) -> Array:
-    """Square roots along a path with the signs that make them continuous from its first point."""
+    """Give square roots along a path the signs that make them continuous from its first point."""
     kept = jnp.where((root[1:] * root[:-1].conj()).real < 0, -1.0, 1.0)
     return root * jnp.concatenate([jnp.ones(1), jnp.cumprod(kept)])
 
 
-def effective_edge(modes: Modes, inv_n: Array, batch_size: Array, momentum: Array) -> Array:
-    """The least z* >= z_max with a bounded mean square for every lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*].
+def effective_edge(model: Model, batch_size: Array, momentum: Array) -> Array:
+    """Return the least z* >= z_max with a bounded mean square for lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*].
 
     (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + B (1 - beta)/(1 + beta), with kappa < -lambda_1 real beyond the edge
-    of the spectrum.
+    of the spectrum. P is infinite in `model`.
     """
-    modes, inv_n, batch_size, momentum = jax.tree.map(lax.stop_gradient, (modes, inv_n, batch_size, momentum))
-    bound = 1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum)
-    top = jnp.max(modes.eigenvalues)
-    effective = modes.multiplicity @ modes.eigenvalues / top
-    zero = jnp.zeros_like(inv_n)
-    low = jnp.full_like(top, -36.0)
-    high = jnp.log(10.0 * (1.0 + effective * (1.0 + inv_n)))
+    bound = lax.stop_gradient(1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum))
 
-    def halve(_, bracket):
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        kappa = -top * (1.0 + jnp.exp(middle))
-        slope = one_point(kappa, modes, inv_n, zero).slope
-        df1, _ = degrees_of_freedom(kappa, modes)
-        beyond = (slope > 0) & (-df1 < bound)
-        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
+    def bounded(kappa: Array, point: Point) -> Array:
+        df1, _ = degrees_of_freedom(kappa, lax.stop_gradient(model.modes))
+        return (point.slope > 0) & (-df1 < bound)  # eq. 17
 
-    _, high = lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    return -one_point(-top * (1.0 + jnp.exp(high)), modes, inv_n, zero).s
+    return edge_of(model, 1.0 + model.inv_n, bounded)

@@ -1,6 +1,7 @@
 """The compute-optimal frontier: the model size that makes the best of C = N t (N t B for SGD), by the theory itself."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,12 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
 from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
-from theory._predict import evaluate, most_nodes, predict
+from rfm.pytrees import pytree, static
+from theory._predict import predict
+from theory.cases import Case
+from theory.dynamics import LearningCurve
+from theory.evaluation import evaluate, most_nodes
+from theory.roots import Bracket, bisect
 
 LOOK = 16  # sizes that find the basin of the minimum
 COARSE = 64  # contour nodes until it is found; good to 1e-5
@@ -22,11 +29,69 @@ LR_HALVINGS, LR_DECADES, LR_MOST = 8, 4, 0.99  # where the lr is sought too: bel
 SHORTEST = 1e-2  # training time of gradient flow at the largest model considered
 
 
-class Frontier(NamedTuple):
-    """Each (C,): what `compute` buys. size_exponent, risk_exponent: d log N*/d log C and -d log risk*/d log C there.
+@pytree
+class _Family:
+    """Models of equal compute, y = log(N t): theta = (log N, and log lr where it is tuned) picks one.
 
-    lr: the learning rate there, None for gradient flow. residual: the largest slope of log risk in log N, and in log lr
-    where it is tuned, which vanish inside; converged: it is below 1e-6 and the optimum is a minimum.
+    The sizes and times of `case` are not set; the learning rate is that of its optimizer times N^lr_exponent.
+    """
+
+    case: Case
+    lr_exponent: Any
+    modes_per_feature: Any
+    tune_lr: bool = static()
+
+    def curve(self, theta: Array, y: Array, nodes: int) -> LearningCurve:
+        """The risk of one model at its only time."""
+        problem, optimizer, n = self.case.problem, self.case.optimizer, jnp.exp(theta[0])
+        if self.modes_per_feature is not None and problem.tail is not None:
+            tail = dataclasses.replace(problem.tail, num_modes=self.modes_per_feature * n)
+            problem = dataclasses.replace(problem, tail=tail)
+        if isinstance(optimizer, GradientDescent | SGD):
+            lr = jnp.exp(theta[1]) if self.tune_lr else optimizer.lr * n**self.lr_exponent
+            optimizer = dataclasses.replace(optimizer, lr=lr)
+        times = jnp.exp(y - theta[0])[None]
+        case = dataclasses.replace(self.case, problem=problem, num_features=n, optimizer=optimizer, times=times)
+        return evaluate(case, nodes=nodes)
+
+    def log_risk(self, theta: Array, y: Array, nodes: int) -> Array:
+        """Its logarithm, differentiable."""
+        return jnp.log(self.curve(theta, y, nodes).risk[0])
+
+    def largest_lr(self, x: Array, y: Array, nodes: int) -> Array:
+        """The largest stable learning rate of SGD at log N = x."""
+        edge = self.curve(jnp.stack([x, jnp.full_like(x, -30.0)]), y, nodes).spectral_edge
+        assert isinstance(self.case.optimizer, SGD)
+        return self.case.optimizer.largest_stable_lr(edge)
+
+
+class _Optimum(NamedTuple):
+    """The best member of a family: theta, log risk, d theta/dy, d log risk/dy, and its numerical state.
+
+    residual: the largest slope in theta; bend: the least curvature.
+    """
+
+    theta: Array
+    log_risk: Array
+    moves: Array
+    slope: Array
+    residual: Array
+    bend: Array
+
+
+class Frontier(NamedTuple):
+    """The best use of every budget.
+
+    Attributes:
+        compute: (C,) budgets, N t, or N t B for SGD; all that follow are (C,) too.
+        num_features: The best model size N*, a real number.
+        times: The training time that is left for it.
+        lr: The learning rate there, None for gradient flow.
+        risk: The risk there.
+        size_exponent: d log N*/d log C.
+        risk_exponent: -d log risk*/d log C.
+        residual: The largest slope of log risk in log N, and in log lr where it is tuned, which vanish inside.
+        converged: Whether residual is below 1e-6 and the optimum is a minimum.
     """
 
     compute: Any
@@ -42,7 +107,7 @@ class Frontier(NamedTuple):
 
 def frontier(
     problem: Problem,
-    compute: Array,
+    compute: ArrayLike,
     *,
     num_samples: float = np.inf,
     optimizer: GradientFlow | GradientDescent | SGD,
@@ -52,143 +117,156 @@ def frontier(
     modes_per_feature: float | None = None,
     nodes: int | None = None,
 ) -> Frontier:
-    """N*(C) = argmin_N risk(N, t = C/N) for every C, N a real number; C = N t, or N t B for SGD with batch B.
+    """Find the model size that makes the best of every budget C = N t, or N t B for SGD with batch B.
+
+        N*(C) = argmin_N risk(N, t = C/N)
 
     A coarse look at all sizes finds the basin, then d log risk/d log N = 0 is solved by Newton steps on derivatives of
     the theory; the exponents are derivatives at the optimum, not fits. Stopping early needs nothing more: at equal
     compute a wider model is a shorter run, and where risk_exponent >= 0, training longer at that size still helps.
 
-    tune_lr: for SGD, minimise over the learning rate too, up to the largest stable one. lr_exponent: the learning rate
-    is optimizer.lr N^lr_exponent. modes_per_feature: the problem has that many modes for every feature; with b < 1 the
-    trace diverges with the modes, and Paquette et al. 2024 let M and 1/lr grow with N. nodes: of the contour, fewer are
-    faster (64 leave 1e-5 of the risk, and exponents to 1e-4).
+    Args:
+        problem: Spectrum, target and noise.
+        compute: (C,) positive budgets.
+        num_samples: Data P; jnp.inf for SGD.
+        optimizer: Gradient flow, gradient descent or SGD.
+        parametrization: "ntk" or "standard".
+        tune_lr: For SGD, minimise over the learning rate too, up to the largest stable one.
+        lr_exponent: The learning rate is optimizer.lr N^lr_exponent.
+        modes_per_feature: The problem has that many modes for every feature; with b < 1 the trace diverges with the
+            modes, and Paquette et al. 2024 let M and 1/lr grow with N.
+        nodes: Nodes of the contour, fewer are faster: 64 leave 1e-5 of the risk, and exponents to 1e-4.
 
-    Raises ValueError for compute that is not positive or below what one step of the smallest model costs, for any
-    algorithm but gradient flow, gradient descent and SGD, for a schedule, for a spectrum without a tail where
-    modes_per_feature is given, and as `predict` does.
+    Returns:
+        A `Frontier`.
+
+    Raises:
+        ValueError: For compute that is not positive or below what one step of the smallest model costs, for any
+            algorithm but gradient flow, gradient descent and SGD, for a schedule, for a spectrum without a tail where
+            modes_per_feature is given, and as `predict` does.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100)
+        >>> best = theory.frontier(problem, [100.0, 1000.0], optimizer=rfm.GradientFlow())
+        >>> best.num_features.round(2), best.size_exponent.round(3)
+        (array([18.76, 46.66]), array([0.418, 0.372]))
     """
-    if not isinstance(optimizer, GradientFlow | GradientDescent | SGD):
-        checks.fail("optimizer", "GradientFlow, GradientDescent or SGD", optimizer)
-    if is_traced(problem, compute, num_samples, optimizer, lr_exponent, modes_per_feature):
-        checks.fail("compute", "concrete numbers (the frontier runs its own jit and vmap)", compute)
-    has_lr = hasattr(optimizer, "lr")
-    if has_lr and callable(optimizer.lr):
-        checks.fail("lr", "a number (every size has a length of training of its own)", optimizer.lr)
-    if tune_lr and not (isinstance(optimizer, SGD) and lr_exponent == 0.0):
-        only = "False but for SGD without lr_exponent (gradient descent does best at the edge of stability)"
-        checks.fail("tune_lr", only, tune_lr)
-    fewest = 1.0
-    if modes_per_feature is not None:
-        checks.number("modes_per_feature", modes_per_feature, 1.0, "a finite number >= 1", inclusive=True)
-        if problem.tail is None:
-            checks.fail("modes_per_feature", "None for a spectrum without a power-law tail", modes_per_feature)
-        fewest = max(1.0, HEAD / modes_per_feature)
-    compute = np.asarray(compute, np.float64)
-    if compute.ndim != 1 or compute.size == 0 or not np.all(np.isfinite(compute) & (compute > 0)):
-        checks.fail("compute", "a non-empty one-dimensional array of positive numbers", compute)
-    step = SHORTEST if not optimizer.discrete else 1.0
+    case = Case(problem, None, num_samples, optimizer, None, parametrization)
+    family = _Family(case, lr_exponent, modes_per_feature, tune_lr)
+    budgets = _check(family, compute)
+    fewest = 1.0 if modes_per_feature is None else max(1.0, HEAD / modes_per_feature)
+    step = 1.0 if optimizer.discrete else SHORTEST
     cost = float(optimizer.batch_size) if isinstance(optimizer, SGD) else 1.0
     least = 2.0 * fewest * step * cost
-    if compute.min() < least:
-        checks.fail("compute", f">= {least:g}, two of the shortest runs of the smallest model", compute.min())
+    if budgets.min() < least:
+        checks.fail("compute", f">= {least:g}, two of the shortest runs of the smallest model", budgets.min())
     if not tune_lr and lr_exponent == 0.0 and modes_per_feature is None:
         # refuses what it must; sizes too small for this lr are left out below
-        largest = compute.max() / cost / step
-        args = dict(num_samples=num_samples, optimizer=optimizer, parametrization=parametrization)
-        predict(problem, num_features=largest, times=np.ones(1), **args)
+        largest = budgets.max() / cost / step
+        predict(
+            problem,
+            num_features=largest,
+            num_samples=num_samples,
+            optimizer=optimizer,
+            times=np.ones(1),
+            parametrization=parametrization,
+        )
     if nodes is None:
         nodes = most_nodes(optimizer)
     with complex128():
-        problem = dataclasses.replace(problem, population=None)
-        scaling = (lr_exponent, modes_per_feature)
-        arguments = (problem, jnp.log(compute / cost), np.log([fewest, step]), optimizer, num_samples, scaling)
+        arrays = dataclasses.replace(family, case=case.arrays())
+        arguments = (arrays, np.log([fewest, step]), jnp.log(budgets / cost))
         arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
-        found = _solve(*arguments, parametrization == "standard", nodes, tune_lr)
-        theta, risk, moves, slope, residual, bend = (np.asarray(value) for value in found)
-    if not np.all(np.isfinite(risk)):
-        checks.fail("lr", "smaller: training diverges at every size", optimizer.lr)
-    n, lr = np.exp(theta[:, 0]), None
-    if has_lr:
-        lr = np.exp(theta[:, 1]) if tune_lr else float(optimizer.lr) * n**lr_exponent
-    converged = (residual < 1e-6) & (bend > 0)
-    return Frontier(compute, n, compute / cost / n, lr, np.exp(risk), moves[:, 0], -slope, residual, converged)
+        best = jax.tree.map(np.asarray, _solve(*arguments, nodes=nodes))
+    lr = getattr(optimizer, "lr", None)
+    if not np.all(np.isfinite(best.log_risk)):
+        checks.fail("lr", "smaller: training diverges at every size", lr)
+    n = np.exp(best.theta[:, 0])
+    if lr is not None:
+        lr = np.exp(best.theta[:, 1]) if tune_lr else float(lr) * n**lr_exponent
+    return Frontier(
+        compute=budgets,
+        num_features=n,
+        times=budgets / cost / n,
+        lr=lr,
+        risk=np.exp(best.log_risk),
+        size_exponent=best.moves[:, 0],
+        risk_exponent=-best.slope,
+        residual=best.residual,
+        converged=(best.residual < 1e-6) & (best.bend > 0),
+    )
 
 
-@partial(jax.jit, static_argnums=(6, 7, 8))
-def _solve(problem, log_compute, least, optimizer, num_samples, scaling, standard, nodes, tune_lr):
-    """For every y = log(N t): theta = (log N, log lr if tuned), log risk, d theta/dy, d log risk/dy, the largest slope
-    in theta and the least curvature."""
-    lr_exponent, modes_per_feature = scaling
+def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
+    """Refuse what `frontier` cannot do, and return the budgets."""
+    optimizer, modes_per_feature = family.case.optimizer, family.modes_per_feature
+    if not isinstance(optimizer, GradientFlow | GradientDescent | SGD):
+        checks.fail("optimizer", "GradientFlow, GradientDescent or SGD", optimizer)
+    if is_traced(family, compute):
+        checks.fail("compute", "concrete numbers (the frontier runs its own jit and vmap)", compute)
+    if callable(getattr(optimizer, "lr", None)):
+        checks.fail("lr", "a number (every size has a length of training of its own)", getattr(optimizer, "lr", None))
+    if family.tune_lr and not (isinstance(optimizer, SGD) and family.lr_exponent == 0.0):
+        only = "False but for SGD without lr_exponent (gradient descent does best at the edge of stability)"
+        checks.fail("tune_lr", only, family.tune_lr)
+    if modes_per_feature is not None:
+        checks.number("modes_per_feature", modes_per_feature, 1.0, "a finite number >= 1", inclusive=True)
+        if family.case.problem.tail is None:
+            checks.fail("modes_per_feature", "None for a spectrum without a power-law tail", modes_per_feature)
+    budgets = np.asarray(compute, np.float64)
+    if budgets.ndim != 1 or budgets.size == 0 or not np.all(np.isfinite(budgets) & (budgets > 0)):
+        checks.fail("compute", "a non-empty one-dimensional array of positive numbers", budgets)
+    return budgets
+
+
+@partial(jax.jit, static_argnames="nodes")
+def _solve(family: _Family, least: Array, log_compute: Array, *, nodes: int) -> _Optimum:
+    """Find the best member for every y of `log_compute`; least: logarithms of the least size and training time."""
     few = min(COARSE, nodes)
+    log_fewest, log_shortest = least
+    slope = jax.grad(family.log_risk)
 
-    def curve(theta, y, nodes):
-        x = theta[0]
-        n, spectrum, algorithm = jnp.exp(x), problem, optimizer
-        if modes_per_feature is not None:
-            tail = dataclasses.replace(problem.tail, num_modes=modes_per_feature * n)
-            spectrum = dataclasses.replace(problem, tail=tail)
-        if hasattr(optimizer, "lr"):
-            lr = jnp.exp(theta[1]) if tune_lr else optimizer.lr * n**lr_exponent
-            algorithm = dataclasses.replace(optimizer, lr=lr)
-        return evaluate(spectrum, n, num_samples, algorithm, jnp.exp(y - x)[None], False, standard, nodes)
+    def look(theta: Array, y: Array) -> Array:
+        curve = family.curve(theta, y, few)
+        return jnp.where(jnp.isfinite(curve.residual), jnp.log(curve.risk[0]), jnp.inf)
 
-    def log_risk(theta, y, nodes=few):
-        return jnp.log(curve(theta, y, nodes).risk[0])
-
-    def look(theta, y):
-        found = curve(theta, y, few)
-        return jnp.where(jnp.isfinite(found.residual), jnp.log(found.risk[0]), jnp.inf)
-
-    slope = jax.grad(log_risk)
-
-    def at(x, y):  # theta at one size
-        if not tune_lr:
+    def at_size(x: Array, y: Array) -> Array:  # theta at log N = x
+        if not family.tune_lr:
             return x[None]
-        edge = curve(jnp.stack([x, -30.0]), y, few).spectral_edge
-        high = jnp.log(LR_MOST * optimizer.largest_stable_lr(edge))
-        low = high - LR_DECADES * np.log(10.0)
-        low, high = _halve(lambda u: slope(jnp.stack([x, u]), y)[1], low, high, LR_HALVINGS)
-        return jnp.stack([x, 0.5 * (low + high)])
+        high = jnp.log(LR_MOST * family.largest_lr(x, y, few))
+        bracket = Bracket(high - LR_DECADES * np.log(10.0), high)
+        return jnp.stack([x, bisect(lambda u: slope(jnp.stack([x, u]), y, few)[1] < 0, bracket, LR_HALVINGS).middle])
 
-    def one(y):
-        sizes = jnp.linspace(least[0], y - least[1], LOOK)
-        best = jnp.argmin(lax.map(lambda x: look(at(x, y), y), sizes))
-        low, high = sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)]
-        low, high = _halve(lambda x: slope(at(x, y), y)[0], low, high, HALVINGS)
-        theta = at(0.5 * (low + high), y)
+    def solve_at(y: Array) -> _Optimum:
+        sizes = jnp.linspace(log_fewest, y - log_shortest, LOOK)
+        best = jnp.argmin(lax.map(lambda x: look(at_size(x, y), y), sizes))
+        basin = Bracket(sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)])
+        basin = bisect(lambda x: slope(at_size(x, y), y, few)[0] < 0, basin, HALVINGS)
+        return _newton(lambda both: family.log_risk(both[:-1], both[-1], nodes), at_size(basin.middle, y), y, basin)
 
-        def derivatives(both):
-            function = lambda both: log_risk(both[:-1], both[-1], nodes)  # noqa: E731
-            value, gradient = jax.value_and_grad(function)(both)
-            return gradient, (value, gradient)
-
-        def newton(_, carry):
-            theta, *_ = carry
-            both = jnp.append(theta, y)
-            hessian, (value, gradient) = jax.jacfwd(derivatives, has_aux=True)(both)
-            step = jnp.linalg.solve(hessian[:-1, :-1], gradient[:-1])
-            # no further than the bracket is wide: the minimum is inside
-            step = jnp.clip(step, low - high, high - low)
-            return theta - step, theta, value, gradient, hessian
-
-        d = len(theta) + 1
-        start = theta, theta, jnp.zeros(()), jnp.zeros(d), jnp.zeros((d, d))
-        _, theta, value, gradient, hessian = lax.fori_loop(0, NEWTON_STEPS, newton, start)
-        inner = hessian[:-1, :-1]
-        moves = -jnp.linalg.solve(inner, hessian[:-1, -1])
-        steepest = jnp.max(jnp.abs(gradient[:-1]))
-        return theta, value, moves, gradient[-1], steepest, jnp.linalg.eigvalsh(inner)[0]
-
-    return lax.map(one, log_compute)
+    return lax.map(solve_at, log_compute)
 
 
-def _halve(slope, low, high, times: int) -> tuple[Array, Array]:
-    """Halve the bracket of a minimum."""
+def _newton(log_risk: Callable[[Array], Array], theta: Array, y: Array, basin: Bracket) -> _Optimum:
+    """Solve for a vanishing slope of log_risk, a function of theta and y in one array, from a theta nearby."""
 
-    def halve(_, bracket):
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        falling = slope(middle) < 0
-        return jnp.where(falling, middle, low), jnp.where(falling, high, middle)
+    def derivatives(both: Array) -> tuple[Array, tuple[Array, Array]]:
+        value, gradient = jax.value_and_grad(log_risk)(both)
+        return gradient, (value, gradient)
 
-    return lax.fori_loop(0, times, halve, (low, high))
+    def step(index: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        theta, *_ = carry
+        hessian, (value, gradient) = jax.jacfwd(derivatives, has_aux=True)(jnp.append(theta, y))
+        move = jnp.linalg.solve(hessian[:-1, :-1], gradient[:-1])
+        # no further than the bracket is wide: the minimum is inside
+        move = jnp.clip(move, basin.low - basin.high, basin.high - basin.low)
+        return theta - move, theta, value, gradient, hessian
+
+    d = len(theta) + 1
+    start = theta, theta, jnp.zeros(()), jnp.zeros(d), jnp.zeros((d, d))
+    _, theta, value, gradient, hessian = lax.fori_loop(0, NEWTON_STEPS, step, start)
+    inner = hessian[:-1, :-1]
+    moves = -jnp.linalg.solve(inner, hessian[:-1, -1])
+    steepest = jnp.max(jnp.abs(gradient[:-1]))
+    return _Optimum(theta, value, moves, gradient[-1], steepest, jnp.linalg.eigvalsh(inner)[0])

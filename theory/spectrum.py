@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import comb, factorial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -37,31 +38,35 @@ class Modes(NamedTuple):
     mixture: Mixture | None = None
 
 
+class TailLaw(NamedTuple):
+    """Modes up to num_modes (None: infinity) of lambda_k = c k^-b and lambda_k w_k^2 = d k^-a.
+
+    c = eigenvalue_scale, d = power_scale. num_modes may be traced and any real number above HEAD; up to HEAD it counts
+    whole modes.
+    """
+
+    a: Array
+    b: Array
+    eigenvalue_scale: Array
+    power_scale: Array
+    num_modes: Array | None
+
+
 def exact_modes(eigenvalues: Array, target: Array) -> Modes:
-    """Every mode its own node: eigenvalues (M,), target (M,) -> K = M."""
+    """Make every mode its own node: eigenvalues (M,), target (M,) -> K = M."""
     return Modes(eigenvalues, jnp.ones_like(eigenvalues), eigenvalues * target**2)
 
 
-def power_law_tail(
-    a: Array,
-    b: Array,
-    eigenvalue_scale: Array,
-    power_scale: Array,
-    first: int,
-    num_modes: Array | None,
-    depth: Array,
-) -> Modes:
-    """Modes first + 1 .. num_modes (None: infinity) of lambda_k = c k^-b, lambda_k w_k^2 = d k^-a.
-
-    num_modes may be traced and any real number above HEAD; up to HEAD it counts whole modes.
+def power_law_tail(law: TailLaw, first: int, depth: Array) -> Modes:
+    """Compress modes first + 1 .. num_modes of a power law.
 
     Euler-Maclaurin turns the sum into an integral with end corrections; the integral runs over v = b log k,
     where the poles of 1/(kappa + lambda) keep a fixed distance pi - |arg kappa| from the path whatever b is.
     Modes below exp(-depth) of the scale are lumped: they enter every sum through two moments, so every kappa asked
     for later must lie far above them, exp(16) times or so.
     """
-    # notation: c = eigenvalue_scale, d = power_scale
-    c, d = eigenvalue_scale, power_scale
+    # notation: c, d as in `TailLaw`
+    a, b, c, d, num_modes = law
     resolved = max(first, HEAD)  # one by one up to here
     offsets, weights = _end_correction()
     one_by_one = np.arange(first + 1.0, resolved + 1.0)
@@ -79,23 +84,24 @@ def power_law_tail(
         n_parts = [jnp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
     x, dx = _strip_rule(PANEL)
     k_parts.append(jnp.exp((v_start + (v_end - v_start) * x) / b))  # (PANEL,)
-    n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b
+    n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b, eq. 18
     k, n = jnp.concatenate(k_parts), jnp.concatenate(n_parts)
-    return join(Modes(c * k**-b, n, n * d * k**-a), _lumps(a, b, c, d, v_end / b, log_end))
+    return join(Modes(c * k**-b, n, n * d * k**-a), _lumps(law, v_end / b, log_end))
 
 
 def join(head: Modes, tail: Modes) -> Modes:
     """Concatenate two sets of nodes."""
-    return Modes(*(jnp.concatenate(pair) for pair in zip(head[:3], tail[:3], strict=True)), head.mixture)
+    return jax.tree.map(lambda x, y: jnp.concatenate([x, y]), head._replace(mixture=None), tail)
 
 
-def _lumps(a, b, c, d, log_start, log_end) -> Modes:
-    """Two nodes for log k in (log_start, log_end or infinity): one carries sum lambda, one carries sum lambda w^2.
+def _lumps(law: TailLaw, log_start: Array, log_end: Array | None) -> Modes:
+    """Make two nodes for log k in (log_start, log_end or infinity), for sum lambda and for sum lambda w^2.
 
     Each sits at the mean eigenvalue of what it carries, so it is right to second order in lambda/kappa.
     """
+    a, b, c, d, _ = law
 
-    def span(p):  # int k^-p dk over the range / k^(1-p) at its start: positive however short the range
+    def span(p: Array) -> Array:  # int k^-p dk over the range / k^(1-p) at its start: positive however short the range
         q = 1.0 - p
         if log_end is None:
             return -1.0 / q
@@ -120,7 +126,7 @@ def _lumps(a, b, c, d, log_start, log_end) -> Modes:
 
 @lru_cache
 def _end_correction() -> tuple[np.ndarray, np.ndarray]:
-    """Offsets -8..8 and weights W with sum_i W_i f(x + i) = sum_j B_2j/(2j)! f^(2j-1)(x), j = 1..8.
+    """Return offsets -8..8 and weights W with sum_i W_i f(x + i) = sum_j B_2j/(2j)! f^(2j-1)(x), j = 1..8.
 
     Differences in place of derivatives keep every term a value of f at some k, hence a node of `Modes`.
     Solved in fractions: the system is a Vandermonde matrix of condition 1e20.
@@ -129,7 +135,7 @@ def _end_correction() -> tuple[np.ndarray, np.ndarray]:
     n = STENCIL
     bernoulli = [Fraction(1)]
     for m in range(1, 2 * n + 1):
-        bernoulli.append(-sum(comb(m + 1, j) * bernoulli[j] for j in range(m)) / (m + 1))
+        bernoulli.append(-sum((comb(m + 1, j) * bernoulli[j] for j in range(m)), Fraction(0)) / (m + 1))
     rows = [
         [Fraction(2 * i ** (2 * j - 1), factorial(2 * j - 1)) for i in range(1, n + 1)]
         + [bernoulli[2 * j] / factorial(2 * j)]
@@ -146,7 +152,7 @@ def _end_correction() -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache
 def _strip_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on (0, 1): Gauss-Legendre pulled apart by an arcsine (Kosloff and Tal-Ezer 1993).
+    """Return nodes and weights on (0, 1): Gauss-Legendre pulled apart by an arcsine (Kosloff and Tal-Ezer 1993).
 
     Plain Gauss nodes crowd at the ends and leave the middle pi/2 times thinner than it could be.
     """

@@ -8,9 +8,8 @@ from jax import Array
 
 from theory.dynamics import TOLERANCE
 from theory.equivalent import TwoPoint, one_real_point
-from theory.fixed_point import ROUNDING, degrees_of_freedom, kappa_real
+from theory.fixed_point import ROUNDING, Model, degrees_of_freedom, kappa_real
 from theory.mixture import data_response, row_factors, row_sums
-from theory.spectrum import Modes
 
 
 class StaticRisk(NamedTuple):
@@ -24,15 +23,16 @@ class StaticRisk(NamedTuple):
 
 
 @jax.jit
-def static_risk(modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, ridge: Array) -> StaticRisk:
-    """Risk E(s, s) - sigma^2 and training loss R1^2 E at s = ridge >= 0; zero is the limit of gradient flow.
+def static_risk(model: Model, ridge: Array) -> StaticRisk:
+    """Return risk E(s, s) - sigma^2 and training loss R1^2 E at s = ridge >= 0; zero is the limit of gradient flow.
 
-    Of rows of unequal size the training loss is R1^2 times their own averages of risk and label noise.
+    Rows of unequal size enter the training loss by averages of their own, of risk and of label noise.
 
     Ridge regression minimises training loss + ridge |v|^2. At ridge 0 and N = P (below the number of modes) the
     risk is infinite: that is the interpolation peak, not a failure, and `converged` stays true.
     """
-    kappa, residual = kappa_real(ridge, modes, inv_n, inv_p)
+    modes, inv_n, inv_p, noise_var = model
+    kappa, residual = kappa_real(ridge, model)
     # kappa = 0: at least as many features and samples as modes; only the noise is left, sigma^2 M/(P - M)
     full_rank = kappa == 0
     k = jnp.where(full_rank, jnp.max(modes.eigenvalues), kappa)
@@ -44,14 +44,15 @@ def static_risk(modes: Modes, noise_var: Array, inv_n: Array, inv_p: Array, ridg
     data, _ = data_response(x, modes.mixture)
     q = row_factors(x, data, modes.mixture)
     rows = row_sums(q, q, modes.mixture)
-    pieces = one_real_point(k, modes, noise_var, inv_n, inv_p, rows)
+    pieces = one_real_point(k, model, rows)  # eq. 15
     noise = noise_var * load * rows.noise / (1.0 - load * rows.signal)
     noise = jnp.where(determined, noise, jnp.where(noise_var > 0, jnp.inf, 0.0))
     # N = P = M: both factors of s vanish with kappa, and without noise M |w|^2 / (3 sum 1/lambda) stays
     square = ~determined & (jnp.abs(inv_n - inv_p) <= ROUNDING * inv_p)
     signal = num_modes * (modes.power / modes.eigenvalues).sum() / (3 * (modes.multiplicity / modes.eigenvalues).sum())
-    at_zero = TwoPoint(noise + jnp.where(square, signal, 0.0), noise, 0.0, 0.0, noise, noise)
-    pieces = jax.tree.map(lambda zero, other: jnp.where(full_rank, zero, other), at_zero, pieces)
+    zero = jnp.zeros(())
+    at_zero = TwoPoint(noise + jnp.where(square, signal, 0.0), noise, zero, zero, noise, noise)
+    pieces = jax.tree.map(lambda limit, other: jnp.where(full_rank, limit, other), at_zero, pieces)
     # R1 = s/(kappa R3) where P < N, as in dynamics; both factors vanish together at the peak
     data = jnp.where((inv_p > inv_n) & ~full_rank, ridge / (k * (1.0 - df1 * inv_n)), data)
     peak = (ridge == 0) & (inv_n == inv_p) & (inv_n > 0) & (kappa > 0)

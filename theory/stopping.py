@@ -2,20 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import Optimizer, Ridge
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem
-from theory._predict import check_arguments, evaluate, predict
-from theory.contour import NODES
+from theory._predict import predict
+from theory.cases import Case, check_case
+from theory.evaluation import evaluate
 
 ROUNDING = 1e-8  # a gain below this is the error of the theory
 POINTS = 96  # times of one look; three looks narrow 10 decades down to 1e-4 of the time, 1e-8 of the risk
@@ -24,7 +25,13 @@ RIDGES = (1e-12, 1e4)  # searched, in units of the largest eigenvalue: below it 
 
 
 class Stopping(NamedTuple):
-    """The best time and the risk there; gains says whether that beats both t = 0 and training for the longest time."""
+    """The best time to stop.
+
+    Attributes:
+        time: The best time, in the unit of `Curve.times`.
+        risk: The risk there.
+        gains: Whether that beats both t = 0 and training for the longest time.
+    """
 
     time: float
     risk: float
@@ -32,9 +39,23 @@ class Stopping(NamedTuple):
 
 
 class BestRidge(NamedTuple):
-    """The best ridge and the risk there; gains says whether that beats both no ridge and the largest one."""
+    """The best ridge.
+
+    Attributes:
+        ridge: The best ridge, in the unit of a curvature.
+        risk: The risk there.
+        gains: Whether that beats both no ridge and the largest one.
+    """
 
     ridge: float
+    risk: float
+    gains: bool
+
+
+class _Least(NamedTuple):
+    """Where a risk is least, the risk there, and whether it is below that at either end of the range."""
+
+    x: float
     risk: float
     gains: bool
 
@@ -42,75 +63,124 @@ class BestRidge(NamedTuple):
 def best_stopping(
     problem: Problem,
     *,
-    num_features: float,
-    num_samples: float,
+    num_features: ArrayLike,
+    num_samples: ArrayLike,
     optimizer: Optimizer,
-    longest: float = 1e8,
+    longest: float,
     parametrization: str = "ntk",
 ) -> Stopping:
-    """argmin over 0 <= t <= longest of the risk of `predict`: a grid in log t, then finer ones about its best point.
+    """Find the time at which the risk of `predict` is least: a grid in log t, then finer ones about its best point.
 
-    Raises ValueError for Ridge, which has no time, for longest < 1, and as `predict` does.
+        t* = argmin over 0 <= t <= longest of risk(t)
+
+    Args:
+        problem: Spectrum, target and noise.
+        num_features: Model size N.
+        num_samples: Data P.
+        optimizer: The training algorithm, not Ridge.
+        longest: The longest training considered, >= 1.
+        parametrization: "ntk" or "standard".
+
+    Returns:
+        A `Stopping`.
+
+    Raises:
+        ValueError: For Ridge, which has no time, for longest < 1, and as `predict` does.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.2)
+        >>> args = dict(num_features=16, num_samples=32, optimizer=rfm.GradientFlow())
+        >>> best = theory.best_stopping(problem, **args, longest=1e4)
+        >>> round(best.time, 2), round(best.risk, 4), best.gains
+        (16.52, 0.4813, True)
     """
     if isinstance(optimizer, Ridge):
         checks.fail("optimizer", "an algorithm that runs in time", optimizer)
     checks.number("longest", longest, 1.0, "a finite number >= 1", inclusive=True)
-    sizes = dict(num_features=num_features, num_samples=num_samples, parametrization=parametrization)
 
-    def risk(times):
-        return predict(problem, **sizes, optimizer=optimizer, times=times).risk
+    def risk(times: np.ndarray) -> np.ndarray:
+        curve = predict(
+            problem,
+            num_features=num_features,
+            num_samples=num_samples,
+            optimizer=optimizer,
+            times=times,
+            parametrization=parametrization,
+        )
+        return curve.risk
 
-    return Stopping(*_least(risk, 1.0 if optimizer.discrete else 1e-3, float(longest), optimizer.discrete))
+    return Stopping(*_least(risk, 1.0 if optimizer.discrete else 1e-3, float(longest), whole=optimizer.discrete))
 
 
-def best_ridge(problem: Problem, *, num_features: float, num_samples: float, parametrization: str = "ntk") -> BestRidge:
-    """argmin over ridge >= 0 of the risk of `predict` with `rfm.Ridge(ridge)`: by grids in log ridge, as above.
+def best_ridge(
+    problem: Problem, *, num_features: ArrayLike, num_samples: ArrayLike, parametrization: str = "ntk"
+) -> BestRidge:
+    """Find the ridge at which the risk of `predict` with `rfm.Ridge(ridge)` is least: grids in log ridge, ever finer.
 
-    Raises ValueError for traced arguments, and as `predict` does.
+    Args:
+        problem: Spectrum, target and noise.
+        num_features: Model size N.
+        num_samples: Data P.
+        parametrization: "ntk" or "standard".
+
+    Returns:
+        A `BestRidge`.
+
+    Raises:
+        ValueError: For traced arguments, and as `predict` does.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.2)
+        >>> best = theory.best_ridge(problem, num_features=16, num_samples=32)
+        >>> round(best.ridge, 3), round(best.risk, 4), best.gains
+        (0.034, 0.4782, True)
     """
     if is_traced(problem, num_features, num_samples):
         checks.fail("num_features", "a concrete number, as all other arguments (the search is no JAX function)", None)
-    check_arguments(problem, num_features, num_samples, Ridge(0.0), None, parametrization)
-    standard = parametrization == "standard"
-    unit = float(problem.eigenvalues[0]) * (float(num_features) if standard else 1.0)
+    case = Case(problem, num_features, num_samples, Ridge(0.0), None, parametrization)
+    check_case(case)
+    unit = float(problem.eigenvalues[0]) * float(case.clock)
     with complex128():
-        sizes = dataclasses.replace(problem, population=None), num_features, num_samples
-        sizes = jax.tree.map(lambda x: jnp.asarray(x, float), sizes)
+        arrays = case.arrays()
 
-        def risk(ridges):
-            return np.asarray(_at_ridges(*sizes, jnp.asarray(ridges), standard))
+        def risk(ridges: np.ndarray) -> np.ndarray:
+            return np.asarray(_at_ridges(arrays, jnp.asarray(ridges)))
 
-        return BestRidge(*_least(risk, RIDGES[0] * unit, RIDGES[1] * unit))
+        return BestRidge(*_least(risk, RIDGES[0] * unit, RIDGES[1] * unit, whole=False))
 
 
-@partial(jax.jit, static_argnums=4)
-def _at_ridges(problem: Problem, num_features: Array, num_samples: Array, ridges: Array, standard: bool) -> Array:
+@jax.jit
+def _at_ridges(case: Case, ridges: Array) -> Array:
     """Risk at every ridge, (POINTS,)."""
 
-    def one(ridge):
-        curve = evaluate(problem, num_features, num_samples, Ridge(ridge), None, False, standard, NODES)
+    def at(ridge: Array) -> Array:
+        curve = evaluate(dataclasses.replace(case, optimizer=Ridge(ridge)))
         # at N = P to rounding, a ridge near zero is lost in the difference of the two
         return jnp.where(curve.converged & (curve.risk[0] >= 0), curve.risk[0], jnp.inf)
 
-    return lax.map(one, ridges)
+    return lax.map(at, ridges)
 
 
-def _least(risk: Callable, start: float, stop: float, whole: bool = False) -> tuple[float, float, bool]:
-    """(x, risk, gains) where risk(x) is least over zero and start <= x <= stop; gains: below either end of these."""
-    ends, best = None, (np.inf, 0.0)
-    for _ in range(LOOKS):
-        x = _grid(start, stop, whole)
-        if ends is None:
-            x[0] = 0.0
-        found = risk(x)
-        i = int(np.argmin(found))
-        best = min(best, (float(found[i]), float(x[i])))
-        ends = (found[0], found[-1]) if ends is None else ends
+def _least(risk: Callable[[np.ndarray], np.ndarray], start: float, stop: float, *, whole: bool) -> _Least:
+    """Find where risk(x) is least over zero and start <= x <= stop."""
+    x = _grid(start, stop, whole=whole)
+    x[0] = 0.0
+    risks = risk(x)
+    ends = float(risks[0]), float(risks[-1])
+    least, best = np.inf, 0.0
+    for look in range(LOOKS):
+        if look:
+            x = _grid(start, stop, whole=whole)
+            risks = risk(x)
+        i = int(np.argmin(risks))  # eq. 20
+        least, best = min((least, best), (float(risks[i]), float(x[i])))
         start, stop = max(x[max(i - 1, 0)], start), x[min(i + 1, POINTS - 1)]
-    return best[1], best[0], bool(best[0] < (1.0 - ROUNDING) * min(ends))
+    return _Least(best, least, bool(least < (1.0 - ROUNDING) * min(ends)))
 
 
-def _grid(start: float, stop: float, whole: bool) -> np.ndarray:
+def _grid(start: float, stop: float, *, whole: bool) -> np.ndarray:
     """POINTS increasing values, always as many so that one compilation serves; whole numbers may pass `stop`."""
     times = np.geomspace(start, stop, POINTS)
     if whole:

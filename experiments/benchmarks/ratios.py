@@ -17,8 +17,8 @@ from experiments.benchmarks.timing import Rates, best_of, fresh
 from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 from rfm.sweeps import work as sweep_work
-from theory._predict import problem_modes
 from theory.contour import NODES
+from theory.evaluation import problem_modes
 from theory.fixed_point import HALVINGS, NEWTON_STEPS, POLISH_STEPS
 
 PEAK = """

@@ -25,8 +25,9 @@ from scipy.stats import qmc
 import rfm
 from experiments.fit.table import AXES, Design
 from rfm import checks
-from theory._predict import evaluate
+from theory.cases import Case
 from theory.contour import length
+from theory.evaluation import evaluate
 
 LETTERS = {"features": "N", "samples": "P", "times": "t"}
 STEP = 0.26  # of the contour: the risk to 1e-7
@@ -212,7 +213,7 @@ def _curve(knobs, optimizer, row, num_modes, nodes):
     problem = rfm.power_law(a, b, num_modes, noise)
     sizes = (_in_units(x, u) for x, u in zip((features, samples), units, strict=False))
     times = None if times is None else times * jnp.exp(units[2])
-    curve = evaluate(problem, *sizes, optimizer, times, False, False, nodes)
+    curve = evaluate(Case(problem, *sizes, optimizer, times), nodes=nodes)
     return jnp.where(curve.residual < CLOSED, curve.risk, jnp.nan)
 
 

@@ -6,15 +6,16 @@ import pytest
 
 import rfm
 import theory
-from theory._predict import problem_modes
 from theory.densities import density
+from theory.evaluation import problem_modes
+from theory.fixed_point import Model
 
 N, P = 20, 35
 
 
 def of(problem, num_features, num_samples, z, eigenvalues):
     modes = problem_modes(problem, 20.0 - np.log(z.min()))
-    return density(modes, 1.0 / num_features, 1.0 / num_samples, jnp.asarray(z), jnp.asarray(eigenvalues))
+    return density(Model(modes, 1.0 / num_features, 1.0 / num_samples), jnp.asarray(z), jnp.asarray(eigenvalues))
 
 
 def test_marchenko_pastur():

@@ -9,6 +9,7 @@ from problems import INF
 import rfm
 import theory
 from theory.dynamics import learning_curve
+from theory.fixed_point import Model
 from theory.spectrum import exact_modes
 
 FLOW, RIDGELESS = rfm.GradientFlow(), rfm.Ridge(0.0)
@@ -210,7 +211,9 @@ def test_residual_sees_a_contour_that_is_too_coarse():
     modes = exact_modes(jnp.asarray(PROBLEM.eigenvalues), jnp.asarray(PROBLEM.target))
 
     def curve(num_nodes):
-        return learning_curve(modes, 0.1, 1 / 30, 1 / 50, jnp.asarray(TIMES), "GradientFlow", {}, num_nodes)
+        return learning_curve(
+            Model(modes, 1 / 30, 1 / 50, 0.1), jnp.asarray(TIMES), "GradientFlow", {}, nodes=num_nodes
+        )
 
     good, bad = curve(160), curve(24)
     np.testing.assert_allclose(good.risk, flow(PROBLEM, 30, 50).risk, rtol=1e-10)

@@ -9,7 +9,7 @@ from scipy.special import zeta
 
 import rfm
 import theory
-from theory._predict import problem_modes
+from theory.evaluation import problem_modes
 
 DEPTH = 48.0  # modes below exp(-48) are lumped
 

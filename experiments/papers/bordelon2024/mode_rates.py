@@ -11,8 +11,9 @@ from jax import lax
 import rfm
 from rfm.engine.features import Keys, Setting, data_chunk, draw, feature_chunk, member_keys
 from rfm.problem import PowerLawTail
-from theory._predict import MARGIN, problem_modes
 from theory.densities import density
+from theory.evaluation import MARGIN, problem_modes
+from theory.fixed_point import Model
 
 A, B = 1.5, 1.2  # the task, A, changes no density
 HEAD = 512  # modes kept one by one: good to 1e-13, where the 128 of `power_law` leave 1e-3
@@ -58,8 +59,8 @@ def resolved() -> rfm.Problem:
 def predict_rates(problem: rfm.Problem, sizes: tuple[int, int], z: np.ndarray, modes: tuple[int, ...]) -> Rates:
     """Return the density over z (Z,) of all rates, and of those of some modes k, at sizes N and P."""
     inv_n, inv_p = (1.0 / size for size in sizes)
-    kept = problem_modes(problem, MARGIN - np.log(z.min()))
-    rho = density(kept, inv_n, inv_p, jnp.asarray(z), jnp.asarray(np.array(modes) ** -B))
+    model = Model(problem_modes(problem, MARGIN - np.log(z.min())), inv_n, inv_p)
+    rho = density(model, jnp.asarray(z), jnp.asarray(np.array(modes) ** -B))
     total, never = np.asarray(rho.total), np.asarray(rho.never)
     return Rates(modes, z, total, np.asarray(rho.modes).T, never, float(rho.residual))
 

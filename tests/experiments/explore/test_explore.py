@@ -23,7 +23,7 @@ from experiments.explore import model, training
 from experiments.explore.export import export_file
 from experiments.explore.settings import NAMES, PARAMETERS, POINTS, Settings, from_address, python_call
 from theory import exponents
-from theory._predict import averaged, evaluate
+from theory.evaluation import averaged, evaluate
 
 ROOT = Path(__file__).parents[3]
 QUICK = ("flow", "gd")  # algorithms whose contours always have as many nodes

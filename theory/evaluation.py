@@ -1,0 +1,155 @@
+"""The way that all public functions of the theory go: a checked `Case` in, arrays through the equations, curves out."""
+
+import dataclasses
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from rfm import checks
+from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
+from rfm.precision import complex128, is_traced, settle
+from rfm.problem import Problem
+from theory.cases import Case, Members, check_case
+from theory.contour import NODES, STEP
+from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
+from theory.equivalent import TwoPoint
+from theory.filters import LEAST_FLATNESS
+from theory.fixed_point import Model
+from theory.mixture import Mixture
+from theory.one_pass import one_pass_curve, one_pass_nodes
+from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
+from theory.static import static_risk
+
+MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
+TRACED_NODES = 1280  # where the momentum is not known in advance
+
+
+def solve(case: Case, members: Members | None = None, *, split: bool = False) -> LearningCurve:
+    """Check a case and return its curves, settled; split: with the pieces of the risk of one model."""
+    check_case(case)
+    with complex128(case.problem, case.num_features, case.num_samples, case.times):
+        arrays = case.arrays()
+        nodes = _nodes(arrays)
+        if members is not None and members.shared is not None:
+            nodes = max(nodes, _nodes(dataclasses.replace(arrays, optimizer=members.shared)))
+        curves = averaged(arrays, members, nodes=nodes) if not split else evaluate(arrays, nodes=nodes, split=True)
+        if not is_traced(curves):
+            edge = np.asarray(curves.spectral_edge)
+            check_stability(arrays.optimizer, edge, case.num_features, case.num_samples)
+    return settle(curves)
+
+
+@partial(jax.jit, static_argnames="nodes")
+def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurve:
+    """Return curves of the average of some models, unchecked; see `theory.predict`."""
+    curves = evaluate(case, nodes=nodes, split=members is not None)
+    if members is None:
+        return curves
+    pieces = curves.pieces
+    if members.shared is not None:
+        # members see batches of their own, so what two of them share follows full batches of fresh data
+        pieces = evaluate(dataclasses.replace(case, optimizer=members.shared), nodes=nodes, split=True).pieces
+        assert pieces is not None
+        pieces = pieces._replace(risk=curves.risk, same_data=pieces.independent)
+    assert pieces is not None  # a full-batch algorithm was split
+    inv_k, inv_b = 1.0 / members.ensemble, 1.0 / members.bags
+    share = inv_k * inv_b
+    risk = (
+        share * jnp.where(share > 0, pieces.risk, 0.0)  # infinite at the interpolation peak
+        + inv_b * (1.0 - inv_k) * pieces.same_data
+        + inv_k * (1.0 - inv_b) * pieces.same_features
+        + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
+    )  # eq. 6
+    return curves._replace(risk=risk, pieces=None)
+
+
+@partial(jax.jit, static_argnames=("nodes", "split"))
+def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> LearningCurve:
+    """Return curves of a case of jax arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
+    optimizer, model = case.optimizer, model_of(case)
+    if isinstance(optimizer, SGD):
+        numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
+        return one_pass_curve(model, case.times, *numbers, nodes=nodes)
+    if not isinstance(optimizer, Ridge):
+        return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split)
+    end = static_risk(model, optimizer.ridge)
+    pieces = TwoPoint(*(value[None] for value in end.pieces))
+    return LearningCurve(pieces.risk, end.train_loss[None], pieces, end.residual, end.converged, jnp.zeros(()))
+
+
+def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
+    """Name in `FILTERS` and parameters of the filter of an algorithm; for SGD of its mean over batches."""
+    mean = optimizer.full_batch() if isinstance(optimizer, SGD) else optimizer
+    return type(mean).__name__, vars(mean)
+
+
+def model_of(case: Case) -> Model:
+    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise."""
+    problem, optimizer = case.problem, case.optimizer
+    if isinstance(optimizer, Ridge):
+        # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
+        smaller = jnp.minimum(case.num_features, case.num_samples)
+        b = 0.0 if problem.tail is None else problem.tail.b
+        depth = MARGIN + jnp.minimum(b * jnp.log(smaller), -jnp.log(optimizer.ridge / case.clock))
+    else:
+        depth = MARGIN - jnp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
+    modes = problem_modes(problem, depth, case.clock)
+    return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
+
+
+def problem_modes(problem: Problem, depth: ArrayLike, clock: ArrayLike = 1.0) -> Modes:
+    """Return the weighted nodes that stand for a problem's modes in every sum, eigenvalues times `clock`.
+
+    depth: -log of the smallest kappa, before `clock`, with a margin; see `spectrum.power_law_tail`.
+    """
+    modes = exact_modes(problem.eigenvalues, problem.target)
+    tail, mixture = problem.tail, problem.mixture
+    if tail is not None:
+        law = TailLaw(tail.a, tail.b, tail.eigenvalue_scale, tail.power_scale, tail.num_modes)
+        resolved = lax.stop_gradient(jnp.add(depth, jnp.log(law.eigenvalue_scale)))
+        modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved))
+    rows = None if mixture is None else Mixture(mixture.sizes, mixture.noise, mixture.weights)
+    return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=rows)
+
+
+def _nodes(case: Case) -> int:
+    """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
+    momentum = getattr(case.optimizer, "momentum", None)
+    if momentum is None:
+        return NODES
+    if is_traced(momentum):
+        return TRACED_NODES
+    if is_traced(case):
+        return most_nodes(case.optimizer)
+    needed = float(_count_nodes(case))
+    nodes = _in_steps(needed) if math.isfinite(needed) else needed
+    if nodes > MOST_NODES:
+        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", float(momentum))
+    return int(nodes)
+
+
+def most_nodes(optimizer: Optimizer) -> int:
+    """Count nodes for ten decades of times at any lr: all that the momentum asks for, as far as memory allows."""
+    momentum = getattr(optimizer, "momentum", None)
+    if momentum is None:
+        return NODES
+    turns = math.pi**2 / -math.log(max(float(momentum), LEAST_FLATNESS))
+    nodes = _in_steps((math.log(1e10) + 6.0 + turns) / STEP)
+    return nodes if nodes <= MOST_NODES else _in_steps(MOST_NODES / 2)
+
+
+def _in_steps(needed: float) -> int:
+    return NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
+
+
+@jax.jit
+def _count_nodes(case: Case) -> Array:
+    if isinstance(case.optimizer, SGD):
+        return one_pass_nodes(case.times, case.optimizer.momentum)
+    return nodes_needed(model_of(case), case.times, *filter_of(case.optimizer))
