@@ -1,7 +1,11 @@
 """One small sweep, run by the tests in processes of their own: `python -m tests.sweeps STORE`."""
 
 import argparse
+import hashlib
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +16,7 @@ GRID = {"num_features": [12, 20], "num_samples": [16], "lr": [0.1, 0.3, 0.5], "n
 PROBLEM = rfm.power_law(1.8, 1.5, 200, 0.05)
 ARGUMENTS = {"optimizer": rfm.GradientDescent(0.5), "times": [1, 4, 20, 100]}
 SEEDS = 5
+ROOT = Path(__file__).parents[1]
 LONE = {name: values[:1] for name, values in GRID.items()}  # with two seeds: one run a device
 
 
@@ -19,6 +24,18 @@ def run(out, grid=None, seeds=SEEDS, **changes):
     """The sweep, or one with other arguments."""
     keys = jax.random.split(jax.random.key(3), seeds)
     return rfm.sweep(PROBLEM, GRID if grid is None else grid, keys, out=out, **ARGUMENTS | changes)
+
+
+def contents(folder):
+    """Every file of a folder by name, as a digest."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def start(store, *arguments):
+    """Start `main` in a process of its own."""
+    command = [sys.executable, "-m", "tests.sweeps", str(store), *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def main() -> None:

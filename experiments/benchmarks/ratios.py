@@ -16,7 +16,7 @@ from experiments.benchmarks import plain
 from experiments.benchmarks.timing import Rates, best_of, fresh
 from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
-from rfm.sweeps import groups
+from rfm.sweeps import work as sweep_work
 from theory._predict import problem_modes
 from theory.contour import NODES
 from theory.fixed_point import HALVINGS, NEWTON_STEPS, POLISH_STEPS
@@ -138,12 +138,12 @@ def sweep_rows(*, quick: bool) -> Iterator[Row]:
             "noise_var": [0, 0.01, 0.02, 0.05, 0.1]}  # fmt: skip
     problem, keys = rfm.power_law(1.8, 1.5, 2000, 0.05), jax.random.split(jax.random.key(0), 16)
     arguments = {"optimizer": rfm.GradientDescent(0.5), "times": rfm.log_times(1, 300, 30, integer=True)}
-    calls, run_batch = [], groups.run_batch
-    groups.run_batch = lambda *args: calls.append(args) or run_batch(*args)
+    calls, run_batch = [], sweep_work.run_batch
+    sweep_work.run_batch = lambda *args: calls.append(args) or run_batch(*args)
     try:
         rfm.sweep(problem, grid, keys, **arguments)
     finally:
-        groups.run_batch = run_batch
+        sweep_work.run_batch = run_batch
 
     def bare() -> list:
         with jax.enable_x64(True):

@@ -1,7 +1,7 @@
 """A sweep in a TOML file: the problem, the algorithm, the run and the grid, as `rfm sweep` reads them."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,8 @@ import numpy as np
 import rfm
 from experiments.compare.algorithms import ALGORITHMS
 from rfm import checks
+from rfm.grid import SIZES
+from rfm.optimizers import Optimizer
 
 EXAMPLE = """\
 [problem]                      # lambda_k = k^-b, lambda_k w_k^2 = k^-a
@@ -46,15 +48,15 @@ class SweepFile(NamedTuple):
     """Arguments of `rfm.sweep`; run: its keywords beside optimizer and times."""
 
     problem: rfm.Problem
-    optimizer: Any
+    optimizer: Optimizer
     times: np.ndarray | None
     grid: dict[str, np.ndarray]
     keys: jax.Array
     run: dict[str, Any]
 
 
-def read(path: str | Path, quick: bool = False, seed: int | None = None) -> SweepFile:
-    """Raises ValueError for a file that is not TOML, or for names and values that are not understood.
+def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> SweepFile:
+    """Read a sweep; ValueError for a file that is not TOML, or for names and values that are not understood.
 
     quick: the first and last value of every axis and few seeds; seed: in place of the file's.
     """
@@ -74,12 +76,12 @@ def read(path: str | Path, quick: bool = False, seed: int | None = None) -> Swee
     if not isinstance(run["exact"], bool):
         checks.fail("exact", "true or false", run["exact"])
     optimizer = _optimizer(tables.get("optimizer", {"name": "flow"}))
-    whole = getattr(optimizer, "discrete", False)
-    grid = {name: _values(name, values, name in rfm.grid.SIZES) for name, values in tables["grid"].items()}
-    times, seeds, own = run.pop("times"), run.pop("seeds"), run.pop("seed")
-    seed = own if seed is None else seed
+    whole = optimizer.discrete
+    grid = {name: _values(name, values, whole=name in SIZES) for name, values in tables["grid"].items()}
+    times, seeds, seed_there = run.pop("times"), run.pop("seeds"), run.pop("seed")
+    seed = seed_there if seed is None else seed
     if times is not None:
-        times = _values("times", times, whole)
+        times = _values("times", times, whole=whole)
     if quick:
         grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
         seeds = min(QUICK_SEEDS, checks.count("seeds", seeds, "an integer >= 1"))
@@ -90,8 +92,8 @@ def read(path: str | Path, quick: bool = False, seed: int | None = None) -> Swee
     return SweepFile(rfm.power_law(**problem), optimizer, times, grid, keys, run)
 
 
-def _optimizer(table: Mapping[str, Any]) -> Any:
-    table = dict(table)
+def _optimizer(given: Mapping[str, Any]) -> Optimizer:
+    table = dict(given)
     name = table.pop("name", None)
     checks.one_of("optimizer.name", name, (*ALGORITHMS, "ridge"))
     if name == "ridge":
@@ -104,7 +106,7 @@ def _optimizer(table: Mapping[str, Any]) -> Any:
     return make(0, **numbers)
 
 
-def _known(name: str, table: Any, allowed: Any) -> dict:
+def _known(name: str, table: Any, allowed: Iterable[str]) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         checks.fail(name, "a table", table)
     for key in table:
@@ -112,7 +114,7 @@ def _known(name: str, table: Any, allowed: Any) -> dict:
     return dict(table)
 
 
-def _values(name: str, values: Any, whole: bool) -> np.ndarray:
+def _values(name: str, values: Any, *, whole: bool) -> np.ndarray:
     """A list, a number, or logarithmic steps; whole: rounded, without repetition."""
     if isinstance(values, Mapping):
         _known(name, values, ("start", "stop", "num"))

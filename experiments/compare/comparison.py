@@ -1,13 +1,14 @@
 """Simulation beside theory at the same points: the noun that figures, commands and reports speak."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.compare.exponent import Exponent
-from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error, student
-from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition
+from experiments.compare.statistics import bootstrap_slope, log_slope, over_draws, standard_error, student
+from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition, judge
 from rfm.arguments import Sizes
 
 AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}  # labels of figures
@@ -184,3 +185,22 @@ def agreement(
     )
     stated_error = f"to {q:.1f} s.e. + {finite_size:g} (1/N + 1/P)"
     return condition(quantity, stated_error, measured, bool(worst <= 1.0))
+
+
+class Derived(NamedTuple):
+    """Numbers worked out from curves: of simulated means, with their standard error over draws, and of theory."""
+
+    simulated: np.ndarray
+    stderr: np.ndarray
+    theory: np.ndarray
+
+    def verdict(self, quantity: str) -> Verdict:
+        """Return a number that is simulated, beside the number of theory."""
+        return judge(quantity, float(self.simulated), closed=float(self.theory), error=float(self.stderr))
+
+
+def derive(comparisons: Sequence[Comparison], function: Callable[[np.ndarray], np.ndarray | float]) -> Derived:
+    """Return function(risks (C, X)) of C comparisons with as many points and seeds each."""
+    risks = np.stack([c.risks for c in comparisons], axis=1)
+    simulated, stderr = over_draws(risks, lambda mean: np.asarray(function(mean)))
+    return Derived(simulated, stderr, np.asarray(function(np.stack([c.theory for c in comparisons]))))

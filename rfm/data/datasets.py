@@ -22,10 +22,19 @@ SIDE = 16  # pixels of a patch
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """samples: n. shape: of one input. classes: K, or None where labels are real numbers.
+    """A data set that comes with a package.
 
-    package: on the package index; file: read from the folder of its module; read: from a path, inputs (n, *shape) of
-    numbers within [-1, 1] and labels (n,), classes as 0 .. K - 1.
+    Attributes:
+        title: What it is, in a few words.
+        samples: Their number n.
+        shape: Of one input.
+        classes: Their number K, None where labels are real numbers.
+        licence: With its source.
+        package: Name on the package index.
+        module: Name of the module whose folder holds the file.
+        file: Path in that folder.
+        read: From the path of the file, inputs (n, *shape) of numbers within [-1, 1], and labels (n,), classes as
+            0 .. K - 1.
     """
 
     title: str
@@ -39,28 +48,40 @@ class DataSet:
     read: Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
-def load(name: str, target: str | None = None, flat: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, d), float64, and labels of a set out of NAMES, ready for features and `rfm.from_features`.
+def load(name: str, target: str | None = None, *, flat: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Load a set out of NAMES, ready for features and `rfm.from_features`.
 
-    target: how classes are told, see `rfm.labels.encode`; None is "one-hot" (n, K), or "parity" (n,), -1 and 1, of two;
-    "class" is (n,) of 0 .. K - 1. Real labels are (n,), and target is None or "real". Labels are not centred.
-    flat=False leaves images as (n, height, width).
+    Args:
+        name: One of NAMES.
+        target: How classes are encoded, see `rfm.data.labels.encode`: None is "one-hot" (n, K), or "parity" (n,), -1
+            and 1, of two; "class" is (n,) of 0 .. K - 1. Real labels are (n,), and target is None or "real".
+        flat: Rows (n, d); else images stay (n, height, width).
 
-    Raises ValueError for an unknown name and a target that its labels cannot be, and ImportError where the package
-    that brings the set is not installed.
+    Returns:
+        Inputs, float64, and labels, which are not centred.
+
+    Raises:
+        ValueError: An unknown name, or a target that its labels cannot be.
+        ImportError: The package that brings the set is not installed.
+
+    Example:
+        >>> from rfm import datasets
+        >>> inputs, labels = datasets.load("diabetes")
+        >>> inputs.shape, labels.shape
+        ((442, 10), (442,))
     """
     checks.one_of("data", name, NAMES)
     data = SETS[name]
     allowed = [None, *(t for t in labels.TARGETS if (t == "real") == (data.classes is None))]
     if target not in allowed:
         checks.fail("target", f"one of {', '.join(map(repr, allowed))} for {name!r}", target)
-    inputs, found = data.read(_path(name, data))
+    inputs, classes = data.read(_path(name, data))
     inputs = inputs.reshape(data.samples, -1) if flat else inputs
-    return inputs, found if data.classes is None else labels.of_classes(found, target)
+    return inputs, classes if data.classes is None else labels.of_classes(classes, target)
 
 
 def _path(name: str, data: DataSet) -> str:
-    """Where the file of a set lies; the package is found, not imported: that takes seconds."""
+    """Return the path of the file of a set, without importing its package: that takes seconds."""
     spec = importlib.util.find_spec(data.module)
     for folder in (spec and spec.submodule_search_locations) or ():
         path = os.path.join(folder, *data.file.split("/"))
@@ -74,7 +95,22 @@ def _path(name: str, data: DataSet) -> str:
 
 
 def random_relu(inputs: np.ndarray, num_features: int, key: jax.Array) -> np.ndarray:
-    """max(0, X G^T) (n, num_features), G_ij ~ N(0, 1): one random hidden layer, float64."""
+    """Return features max(0, X G^T) of one random hidden layer, G_ij ~ N(0, 1).
+
+    Args:
+        inputs: X (n, d).
+        num_features: Neurons of the layer.
+        key: Of the weights.
+
+    Returns:
+        Features (n, num_features), float64.
+
+    Example:
+        >>> import jax, numpy as np
+        >>> from rfm import datasets
+        >>> datasets.random_relu(np.eye(3), 5, jax.random.key(0)).shape
+        (3, 5)
+    """
     seed = np.asarray(jax.random.key_data(key)).ravel()
     weights = np.random.default_rng(seed).standard_normal((num_features, inputs.shape[1]))
     return np.maximum(inputs @ weights.T, 0.0)
@@ -84,9 +120,9 @@ def random_relu(inputs: np.ndarray, num_features: int, key: jax.Array) -> np.nda
 
 
 def _csv_images(side: int, brightest: float) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
-    """Of lines of side^2 pixels and a class."""
+    """Return a reader of lines of side^2 pixels and a class."""
 
-    def read(path):
+    def read(path: str) -> tuple[np.ndarray, np.ndarray]:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)  # (n, side^2 + 1)
         return table[:, :-1].reshape(-1, side, side) / brightest, table[:, -1].astype(int)
 
@@ -99,7 +135,7 @@ def _indian_pines(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _patches(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """SIDE x SIDE pixels of a grey image, and the pixel to the right of their middle row."""
+    """Read SIDE x SIDE pixels of a grey image, and the pixel to the right of their middle row."""
     from PIL import Image  # comes with matplotlib
 
     with Image.open(path) as image:
@@ -107,12 +143,12 @@ def _patches(path: str) -> tuple[np.ndarray, np.ndarray]:
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (SIDE, SIDE + 1))  # (rows, columns, SIDE, SIDE + 1)
     places = math.prod(windows.shape[:2])
     chosen = np.random.default_rng(0).choice(places, PATCHES, replace=False)
-    found = windows[np.unravel_index(chosen, windows.shape[:2])]  # (PATCHES, SIDE, SIDE + 1)
-    return np.ascontiguousarray(found[:, :, :SIDE]), found[:, SIDE // 2, SIDE].copy()
+    patches = windows[np.unravel_index(chosen, windows.shape[:2])]  # (PATCHES, SIDE, SIDE + 1)
+    return np.ascontiguousarray(patches[:, :, :SIDE]), patches[:, SIDE // 2, SIDE].copy()
 
 
 def _diabetes(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Every column by its largest absolute value: they are ages, pressures and concentrations in units of their own."""
+    """Divide every column by its largest absolute value: ages, pressures and concentrations in units of their own."""
     table = np.loadtxt(path)
     return table / np.abs(table).max(0), np.loadtxt(path.replace("data_raw", "target"))
 

@@ -1,4 +1,4 @@
-"""Kernel matrices: those of random layers, what passes for one, and their spectrum."""
+"""Kernel matrices: those of random layers, the check of one, and its spectrum."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a 
 
 
 def check_kernel(kernel: Array) -> np.ndarray:
-    """A kernel in float64; ValueError unless it is square, finite and symmetric."""
+    """Return a kernel in float64; ValueError unless it is square, finite and symmetric."""
     try:
         k = np.asarray(kernel, np.float64)
     except (TypeError, ValueError):
@@ -27,9 +27,9 @@ def check_kernel(kernel: Array) -> np.ndarray:
     return 0.5 * (k + k.T)
 
 
-def kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; refuses what is none."""
-    values, basis = np.linalg.eigh(centered(kernel, center))
+def kernel_spectrum(kernel: np.ndarray, num_modes: int | None, *, center: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; ValueError for what is none."""
+    values, basis = np.linalg.eigh(centered(kernel, center=center))
     if values[0] < -NEGATIVE * np.abs(values).max():
         checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
     if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
@@ -47,15 +47,15 @@ def kernel_spectrum(kernel: np.ndarray, center: bool, num_modes: int | None) -> 
 
 
 def resolved(values: np.ndarray, basis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of increasing eigenvalues those above rounding of the largest one, decreasing, and their vectors."""
+    """Return eigenpairs above rounding of the largest one, in decreasing order; they come in increasing order."""
     keep = values > max(values[-1], 0.0) * size * np.finfo(float).eps
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
     return values[keep][::-1], basis[:, keep][:, ::-1]
 
 
-def centered(kernel: np.ndarray, center: bool) -> np.ndarray:
-    """The kernel of features less their means, where `center`."""
+def centered(kernel: np.ndarray, *, center: bool) -> np.ndarray:
+    """Return the kernel of features less their means, where `center`."""
     return kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean() if center else kernel
 
 

@@ -1,6 +1,7 @@
 """Labels of a data set as a student learns them: real numbers, or classes as one-hot outputs or as signs."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.devices import available_memory
@@ -8,32 +9,43 @@ from rfm.devices import available_memory
 TARGETS = ("real", "class", "one-hot", "parity")
 
 
-def encode(labels: np.ndarray, target: str | None = None) -> np.ndarray:
-    """Labels (n,) or, of several outputs, (n, k), as one of TARGETS.
+def encode(labels: ArrayLike, target: str | None = None) -> np.ndarray:
+    """Encode labels as one of TARGETS.
 
-    "real": numbers as they are, float64. The others take labels (n,) as names of classes, whole numbers or text, in
-    sorted order: "class" is 0 .. K - 1; "one-hot" is (n, K), one where the class is; "parity" is -1 for an even class
-    and 1 for an odd one, which for two classes is all there is to know. None: "real" for numbers; for text "parity" of
-    two classes, "one-hot" of more.
+    Args:
+        labels: (n,), or (n, k) for several real outputs.
+        target: "real" leaves numbers as they are. The others take labels as names of classes, whole numbers or text, in
+            sorted order: "class" is 0 .. K - 1; "one-hot" is (n, K), one where the class is; "parity" is -1 for an even
+            class and 1 for an odd one, which for two classes is all there is to know. None is "real" for numbers; for
+            text "parity" of two classes, "one-hot" of more.
 
-    Raises ValueError for another target, text or NaN as numbers, and classes that are not whole, fewer than two, or so
-    many that most have a single member.
+    Returns:
+        Encoded labels, float64, or whole numbers for "class".
+
+    Raises:
+        ValueError: Another target, text or NaN as numbers, or classes that are not whole, fewer than two, or so many
+            that most have a single member.
+
+    Example:
+        >>> from rfm.data.labels import encode
+        >>> encode(["cat", "dog", "cat", "dog"]).tolist()
+        [-1.0, 1.0, -1.0, 1.0]
     """
     if target is not None:
         checks.one_of("target", target, TARGETS)
-    labels = np.asarray(labels)
-    text = labels.dtype.kind in "US"
-    if not text and labels.dtype.kind not in "iufb":
-        checks.fail("labels", "numbers or text", f"an array of type {labels.dtype}")
+    values = np.asarray(labels)
+    text = values.dtype.kind in "US"
+    if not text and values.dtype.kind not in "iufb":
+        checks.fail("labels", "numbers or text", f"an array of type {values.dtype}")
     if target == "real" or (target is None and not text):
         if text:
             checks.fail("target", "'class', 'one-hot' or 'parity' for labels that are text", target)
-        return labels.astype(float)
-    return of_classes(_numbered(labels, target), target)
+        return values.astype(float)
+    return of_classes(_numbered(values, target), target)
 
 
 def of_classes(classes: np.ndarray, target: str | None) -> np.ndarray:
-    """Classes (n,) of 0 .. K - 1 as "class", "one-hot" or "parity"; None: "parity" of two, "one-hot" of more."""
+    """Encode classes (n,) of 0 .. K - 1 as "class", "one-hot" or "parity"; None: "parity" of two, "one-hot" of more."""
     count = int(classes.max()) + 1
     target = target or ("parity" if count == 2 else "one-hot")
     if target == "class":
@@ -47,7 +59,7 @@ def of_classes(classes: np.ndarray, target: str | None) -> np.ndarray:
 
 
 def _numbered(labels: np.ndarray, target: str | None) -> np.ndarray:
-    """Names of classes (n,) to 0 .. K - 1 in sorted order."""
+    """Number the names of classes (n,) 0 .. K - 1 in sorted order."""
     if labels.ndim != 1:
         checks.fail("target", f"'real' for labels of shape {labels.shape}: classes are one label a row", target)
     if labels.dtype.kind == "f" and not np.all(labels == np.round(labels)):  # false for NaN too

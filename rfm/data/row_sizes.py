@@ -20,17 +20,19 @@ STEEPEST = 2.0  # g
 
 
 def spread(rows: np.ndarray, eigenvalues: np.ndarray) -> float:
-    """Relative standard deviation of q = sum_k x_k^2/lambda_k over rows (n, r) in their eigenbasis, beyond the Gaussian
-    one, over the first modes."""
+    """Return the relative standard deviation of q = sum_k x_k^2/lambda_k beyond the Gaussian one, over the first modes.
+
+    rows: (n, r) in their eigenbasis.
+    """
     m = _modes(len(rows), eigenvalues)
     q = np.sum(rows[:, :m] ** 2 / eigenvalues[:m], axis=1)
     return math.sqrt(max(q.var() / q.mean() ** 2 - 2.0 / m, 0.0))
 
 
 def estimate_row_sizes(
-    rows: np.ndarray, labels: np.ndarray, eigenvalues: np.ndarray, target: np.ndarray, size: int
+    rows: np.ndarray, labels: np.ndarray, eigenvalues: np.ndarray, target: np.ndarray, *, size: int
 ) -> ScaleMixture | None:
-    """Sizes of the population's rows in KINDS equal parts, None where they scatter no more than those of Gaussians.
+    """Estimate sizes of rows in KINDS equal parts, None where they scatter no more than those of Gaussians.
 
     rows: (m, r), all or some of `size` rows in the eigenbasis of their covariance, whose eigenvalues are (r,) and best
     linear predictor is target (r, K); labels (m, K).
@@ -50,7 +52,7 @@ def estimate_row_sizes(
     weights = np.array([len(kind) for kind in kinds]) / len(rows)
     q = np.exp(math.sqrt(excess) * (log_q - log_q.mean()))  # as much scatter as tau has
     tau = np.array([q[kind].mean() for kind in kinds])
-    residual = _left_out(rows, labels, eigenvalues, target, size)
+    residual = _left_out(rows, labels, eigenvalues, target, size=size)
     left = np.array([residual[kind].mean() for kind in kinds])
     g = 0.0
     if np.all(left > 0):
@@ -59,12 +61,14 @@ def estimate_row_sizes(
     return ScaleMixture(tau / (weights @ tau), noise / (weights @ noise), weights)
 
 
-def _left_out(rows, labels, eigenvalues, target, size) -> np.ndarray:
-    """(m,) squared residual of each row, summed over outputs, by the ridge regression on all others that is best."""
+def _left_out(
+    rows: np.ndarray, labels: np.ndarray, eigenvalues: np.ndarray, target: np.ndarray, *, size: int
+) -> np.ndarray:
+    """Return the squared residual (m,) of each row, summed over outputs, by the best ridge regression on all others."""
 
     leverage = rows**2 / (size * eigenvalues)
 
-    def residual(shrink):
+    def residual(shrink: np.ndarray) -> np.ndarray:
         h = leverage @ shrink + 1 / size  # the means are learned too
         return np.sum(((labels - rows @ (shrink[:, None] * target)) / (1 - h)[:, None]) ** 2, axis=1)
 

@@ -17,7 +17,7 @@ USABLE = 0.6  # of the free memory
 class Moments(NamedTuple):
     """Sums over rows x (d,), y (K,): their number, x, y, x x^T, x y^T and y^2. Moments of disjoint rows add up."""
 
-    count: int
+    number: int
     x: np.ndarray
     y: np.ndarray
     gram: np.ndarray
@@ -25,12 +25,19 @@ class Moments(NamedTuple):
     square: np.ndarray
 
     def plus(self, other: "Moments") -> "Moments":
-        """Of both together."""
-        return Moments(*(a + b for a, b in zip(self, other, strict=True)))
+        """Return the sums over both."""
+        return Moments(
+            self.number + other.number,
+            self.x + other.x,
+            self.y + other.y,
+            self.gram + other.gram,
+            self.cross + other.cross,
+            self.square + other.square,
+        )
 
 
 def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
-    """(n, K) float64. Raises ValueError for another length, or values that are no finite numbers."""
+    """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers."""
     try:
         y = np.asarray(labels, np.float64)
     except (TypeError, ValueError):
@@ -44,7 +51,7 @@ def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
 
 
 def check_features(features: Any) -> tuple[int, int]:
-    """(n, d) of a matrix of at least two rows; ValueError for anything else."""
+    """Return the shape (n, d) of a matrix of at least two rows; ValueError for anything else."""
     shape = getattr(features, "shape", np.shape(features))
     if len(shape) != 2 or shape[0] < 2 or shape[1] < 1:
         checks.fail("features", "a matrix (n, d) of at least two rows", shape)
@@ -52,14 +59,14 @@ def check_features(features: Any) -> tuple[int, int]:
 
 
 def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, rows (m, d) in float64), each block checked: ValueError names the row and column of a NaN."""
+    """Yield (first row, rows (m, d) in float64), each block checked: ValueError names the row and column of a NaN."""
     step = max(1, BLOCK // columns)
     for start in range(0, rows, step):
         yield start, _numbers(features[start : start + step], start, 0)
 
 
 def _numbers(part: Any, row: int, column: int) -> np.ndarray:
-    """A part of the features that begins at (row, column), float64. Raises ValueError for what is no finite number."""
+    """Return a part of the features that begins at (row, column), float64; ValueError for what is no finite number."""
     try:
         x = np.asarray(part, np.float64)
     except (TypeError, ValueError):
@@ -70,8 +77,8 @@ def _numbers(part: Any, row: int, column: int) -> np.ndarray:
     return x
 
 
-def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, seed: int = 0) -> list[Moments]:
-    """Of so many random parts of the rows, as equal in number as can be, in one pass.
+def moments(features: Any, labels: np.ndarray, *, center: bool, parts: int = 1, seed: int = 0) -> list[Moments]:
+    """Sum over so many random parts of the rows, as equal in number as can be, in one pass.
 
     Where `center`, about a row and labels that all parts share, so that means do not swamp what varies. Raises
     ValueError for values that are not finite, and where `parts` matrices (d, d) do not fit in memory.
@@ -82,26 +89,29 @@ def moments(features: Any, labels: np.ndarray, center: bool, parts: int = 1, see
     part = np.random.default_rng(seed).permutation(rows) % parts
     middle = middle_row(features) if center else np.zeros(columns)
     labels = labels - labels.mean(0) if center else labels
-    nothing = (np.zeros(columns), np.zeros(outputs), np.zeros((columns, columns)), np.zeros((columns, outputs)))
-    found = [Moments(0, *(x.copy() for x in nothing), np.zeros(outputs)) for _ in range(parts)]
+    zeros = np.zeros
+    sums = [
+        Moments(0, zeros(columns), zeros(outputs), zeros((columns, columns)), zeros((columns, outputs)), zeros(outputs))
+        for _ in range(parts)
+    ]
     for start, x in blocks(features, rows, columns):
         x = x - middle
-        own = part[start : start + len(x)]
+        part_of = part[start : start + len(x)]
         for i in range(parts):
-            xi, yi = x[own == i], labels[start : start + len(x)][own == i]
+            xi, yi = x[part_of == i], labels[start : start + len(x)][part_of == i]
             of_block = Moments(len(xi), xi.sum(0), yi.sum(0), xi.T @ xi, xi.T @ yi, (yi**2).sum(0))
-            found[i] = found[i].plus(of_block)
-    return found
+            sums[i] = sums[i].plus(of_block)
+    return sums
 
 
 def middle_row(features: Any) -> np.ndarray:
-    """(d,) of the row that sums are taken about."""
+    """Return the row (d,) that sums are taken about."""
     row = len(features) // 2
     return _numbers(features[row : row + 1], row, 0)[0]
 
 
-def kernel_of(features: Any, center: bool) -> np.ndarray:
-    """x x^T (n, n) of all pairs of rows, of features less their means where `center`, summed over blocks of columns.
+def kernel_of(features: Any, *, center: bool) -> np.ndarray:
+    """Sum x x^T (n, n) over blocks of columns, of features less their means where `center`.
 
     Raises ValueError for values that are not finite, and where it does not fit in memory.
     """
@@ -118,7 +128,7 @@ def kernel_of(features: Any, center: bool) -> np.ndarray:
 
 
 def refuse_too_large(needed: float, what: str, instead: str) -> None:
-    """ValueError where so many bytes are not free."""
+    """Raise ValueError where so many bytes are not free."""
     available = available_memory()
     free = math.inf if available is None else USABLE * available
     if needed > free:

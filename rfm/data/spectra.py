@@ -44,10 +44,22 @@ SHALLOWEST = 1.05  # of one with infinitely many modes, whose sum has to converg
 
 
 class Sample(NamedTuple):
-    """What n rows tell: eigenvalues (r,) decreasing, power (r,) on each direction, summed over outputs.
+    """Second moments of n rows and their labels.
 
-    total: variance of the labels; size: rows, less one where means were subtracted; num_modes: of the population, that
-    of the features' columns, or infinity; mixture: sizes of the rows, None for equal ones.
+    Attributes:
+        eigenvalues: Of the sample covariance, (r,), decreasing.
+        power: Of the labels on each direction, (r,), summed over outputs.
+        total: Variance of the labels.
+        size: Number of rows, less one where means were subtracted.
+        num_modes: Of the population: the columns of the features, or infinity.
+        mixture: Sizes of the rows, None for equal ones.
+
+    Example:
+        >>> import numpy as np
+        >>> from rfm.data.spectra import Sample, estimate
+        >>> sample = Sample(np.array([1.0, 0.25]), np.array([0.5, 0.1]), total=0.7, size=100, num_modes=2)
+        >>> round(estimate(sample, scale=1.0).noise_var, 3)
+        0.1
     """
 
     eigenvalues: np.ndarray
@@ -62,12 +74,26 @@ class Sample(NamedTuple):
 class Estimate:
     """The population that a sample comes from.
 
-    problem: theory's; its eigenvalues and sample's are divided by `scale`. trusted: modes that are resolved one by one;
-    beyond them a power law. a, b: exponents of lambda_k w_k^2 ~ k^-a and lambda_k ~ k^-b over `window` (modes).
-    noise_var: that of the labels, all outputs. replicas: the same of random halves of the rows, without replacement: a
-    statistic of halves has about its mean the variance that the statistic has on all rows.
-    spread: how much the size of rows varies beyond what it does for Gaussian rows, relative; the theory knows sizes
-    (`sample.mixture`), but takes small and large rows for the same otherwise.
+    Attributes:
+        problem: For theory; its eigenvalues are those of the population divided by `scale`.
+        sample: What it was estimated from.
+        scale: Largest eigenvalue where time is in units of the fastest mode, else 1.
+        trusted: Modes that are resolved one by one; beyond them is a power law.
+        window: Modes over which the exponents are read off.
+        a: Exponent of lambda_k w_k^2 ~ k^-a.
+        b: Exponent of lambda_k ~ k^-b.
+        spread: How much the size of rows varies beyond what it does for Gaussian rows, relative; the theory knows sizes
+            (`sample.mixture`), but takes small and large rows for the same otherwise.
+        replicas: Estimates from random halves of the rows, without replacement: a statistic of halves has about its
+            mean the variance that the statistic has on all rows.
+
+    Example:
+        >>> import numpy as np
+        >>> from rfm.data.from_data import estimate_features
+        >>> rows = np.random.default_rng(0).standard_normal((200, 30)) / np.arange(1, 31)
+        >>> estimate = estimate_features(rows, rows[:, 0], replicas=2)
+        >>> estimate.trusted, len(estimate.replicas)
+        (30, 2)
     """
 
     problem: Problem
@@ -82,11 +108,11 @@ class Estimate:
 
     @property
     def noise_var(self) -> float:
-        """Variance of the labels that no mode explains."""
+        """Variance of the labels that no mode explains, all outputs together."""
         return float(self.problem.noise_var)
 
     def error(self, name: str) -> float:
-        """Standard error of a, b or noise_var, from the replicas; NaN for fewer than two."""
+        """Return the standard error of a, b or noise_var, from the replicas; NaN for fewer than two."""
         values = [getattr(replica, name) for replica in self.replicas]
         return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
@@ -101,7 +127,7 @@ class Levels(NamedTuple):
 
 
 def sums(sample: Sample) -> Levels:
-    """df and T of the population, measured; see the head of this module."""
+    """Measure df and T of the population; see the head of this module."""
     lam, c, n = sample.eigenvalues, sample.power, sample.size
     null = max(sample.total - c.sum(), 0.0)
     s = np.geomspace(30 * lam[0], 1e-2 * lam[-1], 4 * LEVELS)
@@ -115,7 +141,7 @@ def sums(sample: Sample) -> Levels:
 
 
 def _response(x: np.ndarray, mixture: ScaleMixture | None) -> tuple[np.ndarray, np.ndarray]:
-    """R1 at x = df/n, and E v/(R1 + tau x), each (L,)."""
+    """Return R1 at x = df/n, and E v/(R1 + tau x), each (L,)."""
     if mixture is None:
         return 1 - x, np.ones_like(x)
     tau, v, w = mixture.sizes, mixture.noise, mixture.weights
@@ -128,7 +154,7 @@ def _response(x: np.ndarray, mixture: ScaleMixture | None) -> tuple[np.ndarray, 
 
 
 def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None) -> Estimate:
-    """Eigenvalues, powers, noise and tail of the population; eigenvalues are divided by `scale`.
+    """Estimate eigenvalues, powers, noise and tail of the population; eigenvalues are divided by `scale`.
 
     Eigenvalues are those of the sample times a smooth function of the mode number, and a power law beyond what is
     resolved: least squares on log df and on the trace. Powers and noise: non-negative least squares on T.
@@ -141,32 +167,42 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     levels = sums(sample)
     resolved = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))
     tail = _tail_nodes(resolved, sample.num_modes)
-    head, outer, steepness = _eigenvalues(sample, levels, resolved, tail)
+    spectrum = _eigenvalues(sample, levels, resolved, tail)
+    head, steepness = spectrum.head, spectrum.exponent
     window = window or (max(1, round(WINDOW[0] * resolved)), round(WINDOW[1] * resolved))
-    power, outer_power, falling, noise = _powers(sample, levels, head, outer, tail, window)
-    a, b = _slope(power, window), _slope(head, window)
+    powers = _powers(sample, levels, spectrum, tail, window)
+    a, b = _slope(powers.head, window), _slope(head, window)
     law = None
     if len(tail.k):
-        law = PowerLawTail(*map(np.float64, (
-            falling, steepness, outer[0] * tail.k[0] ** steepness / scale, outer_power[0] * tail.k[0] ** falling,
-        )), None if math.isinf(sample.num_modes) else np.float64(sample.num_modes))  # fmt: skip
-    return Estimate(_problem(sample, head / scale, power, noise, law), sample, scale, resolved, window, a, b)
+        law = PowerLawTail(
+            np.float64(powers.exponent),
+            np.float64(steepness),
+            np.float64(spectrum.outer[0] * tail.k[0] ** steepness / scale),
+            np.float64(powers.outer[0] * tail.k[0] ** powers.exponent),
+            None if math.isinf(sample.num_modes) else np.float64(sample.num_modes),
+        )
+    problem = _problem(sample, head / scale, powers.head, powers.noise, law)
+    return Estimate(problem, sample, scale, resolved, window, a, b)
 
 
-def _problem(sample, eigenvalues, power, noise, tail=None) -> Problem:
+def _problem(
+    sample: Sample, eigenvalues: np.ndarray, power: np.ndarray, noise: float, tail: PowerLawTail | None = None
+) -> Problem:
     return Problem(eigenvalues, np.sqrt(power / eigenvalues), noise, tail, mixture=sample.mixture)
 
 
 class _Tail(NamedTuple):
-    """Groups of modes beyond the resolved ones: a mode number k and how many modes, each (J,); endless: is the last
-    of them not the last mode?"""
+    """Groups of modes beyond the resolved ones: a mode number k and how many modes, each (J,).
+
+    endless: are there modes beyond the last group?
+    """
 
     k: np.ndarray
-    count: np.ndarray
+    modes: np.ndarray
     endless: bool
 
     def rest(self, exponent: float) -> float:
-        """sum of (k/k_1)^-exponent over the modes beyond the groups, k_1 the first group's."""
+        """Sum (k/k_1)^-exponent over the modes beyond the groups, k_1 the first group's."""
         return LAST * (LAST / self.k[0]) ** -exponent / (exponent - 1.0) if self.endless else 0.0
 
 
@@ -177,8 +213,16 @@ def _tail_nodes(resolved: int, num_modes: float) -> _Tail:
     return _Tail(np.sqrt((edges[:-1] + 1) * edges[1:]), np.diff(edges), math.isinf(num_modes))
 
 
-def _eigenvalues(sample: Sample, levels: Levels, resolved: int, tail: _Tail) -> tuple[np.ndarray, np.ndarray, float]:
-    """Those resolved, those of the tail's nodes, and the exponent of the tail."""
+class _Modes(NamedTuple):
+    """Eigenvalues or powers of resolved modes and of the tail's nodes, the exponent of the tail, the noise."""
+
+    head: np.ndarray
+    outer: np.ndarray
+    exponent: float
+    noise: float = 0.0
+
+
+def _eigenvalues(sample: Sample, levels: Levels, resolved: int, tail: _Tail) -> _Modes:
     from scipy.optimize import least_squares
 
     lam, log_k = sample.eigenvalues[:resolved], np.log(np.arange(1.0, resolved + 1))
@@ -186,19 +230,19 @@ def _eigenvalues(sample: Sample, levels: Levels, resolved: int, tail: _Tail) -> 
     shallowest = SHALLOWEST if math.isinf(sample.num_modes) else 0.0
     expected = SURE + PER_ROW * np.exp(knots) / sample.size
 
-    def spectrum(theta):
+    def spectrum(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         head = lam * np.exp(np.interp(log_k, knots, theta[:KNOTS]))
         # the tail begins where a line through the last half of the resolved modes ends
         level = np.exp(np.polyval(np.polyfit(log_k[half], np.log(head[half]), 1), log_k[-1]))
         return head, level * (tail.k / resolved) ** -theta[KNOTS]
 
-    def misfit(theta):
+    def misfit(theta: np.ndarray) -> np.ndarray:
         head, outer = spectrum(theta)
         df = np.sum(head / (head + levels.kappa[:, None]), axis=1)
-        df += (outer / (outer + levels.kappa[:, None])) @ tail.count
+        df += (outer / (outer + levels.kappa[:, None])) @ tail.modes
         rest = outer[0] * tail.rest(theta[KNOTS]) if tail.endless else 0.0
         df += rest / levels.kappa
-        trace = (head.sum() + outer @ tail.count + rest) / sample.eigenvalues.sum()
+        trace = (head.sum() + outer @ tail.modes + rest) / sample.eigenvalues.sum()
         close = np.append(np.log(df / levels.df), np.log(trace)) / MATCH
         return np.concatenate([close, theta[:KNOTS] / expected])
 
@@ -206,16 +250,15 @@ def _eigenvalues(sample: Sample, levels: Levels, resolved: int, tail: _Tail) -> 
     start = np.append(np.zeros(KNOTS), np.clip(slope, shallowest + 0.01, STEEPEST - 0.01))
     low, high = np.full(KNOTS + 1, -10.0), np.full(KNOTS + 1, 10.0)
     low[KNOTS], high[KNOTS] = shallowest, STEEPEST
-    found = least_squares(misfit, start, bounds=(low, high)).x
-    head, outer = spectrum(found)
-    return np.minimum.accumulate(head), np.minimum(outer, head.min()), float(found[KNOTS])
+    theta = least_squares(misfit, start, bounds=(low, high)).x
+    head, outer = spectrum(theta)
+    return _Modes(np.minimum.accumulate(head), np.minimum(outer, head.min()), float(theta[KNOTS]))
 
 
-def _powers(sample, levels, eigenvalues, outer, tail, window) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Those of the resolved modes, of the tail's nodes, the exponent of the tail, and the noise."""
+def _powers(sample: Sample, levels: Levels, spectrum: _Modes, tail: _Tail, window: tuple[int, int]) -> _Modes:
     from scipy.optimize import nnls
 
-    resolved = len(eigenvalues)
+    eigenvalues, outer, resolved = spectrum.head, spectrum.outer, len(spectrum.head)
     k = np.arange(1.0, resolved + 1)
     share = np.interp(-np.log(eigenvalues), -np.log(levels.kappa), levels.unlearned) / sample.size
     # a direction's share of what is not learned is subtracted; what little is left of small powers stays positive
@@ -231,23 +274,24 @@ def _powers(sample, levels, eigenvalues, outer, tail, window) -> tuple[np.ndarra
     before = np.concatenate([np.diag(1 / known), np.zeros((len(groups), 1))], axis=1)
     side = np.append(np.full(len(levels.kappa), 1 / MATCH), 1 / known)
     power, outer_power, a = rough, np.zeros(0), 1.5
+    far, factors = np.zeros(len(levels.kappa)), np.ones(len(groups) + 1)
     for _ in range(4 if len(tail.k) else 1):  # the tail follows the slope of the powers, and they leave it the rest
         if len(tail.k):
             a = float(np.clip(_slope(power, window), SHALLOWEST, STEEPEST))
             last = slice(resolved // 2, None)
             outer_power = rough[last].sum() / np.sum(k[last] ** -a) * tail.k**-a
-            far = levels.kappa[:, None] / (outer + levels.kappa[:, None]) @ (tail.count * outer_power)
+            far = levels.kappa[:, None] / (outer + levels.kappa[:, None]) @ (tail.modes * outer_power)
             far += outer_power[0] * tail.rest(a)  # far below kappa: not learned
         matched = columns / levels.unlearned[:, None] / MATCH
         if len(tail.k):
             matched[:, len(groups) - 1] += far / levels.unlearned / MATCH
         factors, _ = nnls(np.concatenate([matched, before]), side, maxiter=100 * len(groups))
         power = rough * np.repeat(factors[:-1], np.diff(edges).astype(int))
-    return power, outer_power * factors[-2], a, float(factors[-1])
+    return _Modes(power, outer_power * factors[-2], a, float(factors[-1]))
 
 
 def _slope(values: np.ndarray, window: tuple[int, int]) -> float:
-    """-d log/d log k of means over groups of modes, by least squares; 1.5 where too few are positive."""
+    """Return -d log/d log k of means over groups of modes, by least squares; 1.5 where too few are positive."""
     edges = np.unique(np.round(np.geomspace(window[0], window[1], 8)).astype(int))
     parts = [(math.sqrt((u + 1) * v), values[u:v].mean()) for u, v in itertools.pairwise(edges)]
     k, means = np.array([part for part in parts if part[1] > 0]).T if any(m > 0 for _, m in parts) else ([], [])

@@ -9,6 +9,7 @@ trained in float32; features are float64, since what is small in a spectrum coun
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -27,10 +28,16 @@ BLOCK = 512  # rows at a time
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A network and its weights; mean (d,) and scale of the inputs it was trained on.
+    """A trained network.
 
-    rows: (num_train,) that trained it; rest: the other rows, both increasing. loss: on its rows, (start, end), mean
-    over outputs, where predicting the mean label is a loss of 1.
+    Attributes:
+        network: Its scales.
+        params: Weights of all layers, each (fan_in, fan_out).
+        mean: Of the inputs it was trained on, (d,).
+        scale: Of those inputs.
+        rows: Rows (num_train,) that trained it, increasing.
+        rest: The other rows, increasing.
+        loss: On its rows, (start, end), mean over outputs, where predicting the mean label is a loss of 1.
     """
 
     network: Network
@@ -42,7 +49,7 @@ class Trained:
     loss: tuple[float, float]
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
-        """What the network sees of rows x (n, d)."""
+        """Return what the network sees of rows x (n, d)."""
         return (np.asarray(x, float) - self.mean) / self.scale
 
 
@@ -51,6 +58,7 @@ def fit(
     labels: np.ndarray,
     num_train: int,
     key: Array,
+    *,
     width: int = 64,
     depth: int = 1,
     steps: int = 2_000,
@@ -58,11 +66,34 @@ def fit(
     batch_size: int = 64,
     parametrization: str = "ntk",
 ) -> Trained:
-    """A network of `depth` hidden layers of `width` ReLU neurons, trained on num_train rows by Adam in mini-batches.
+    """Train a network of ReLU neurons on some of the rows, by Adam in mini-batches.
 
-    inputs (n, d), labels (n,) or (n, K), of which the rows are drawn without replacement; both are centred and scaled
-    on those rows. Raises ValueError for wrong shapes and sizes, values that are not finite, and rows or labels that
-    are all the same.
+    Args:
+        inputs: (n, d).
+        labels: (n,) or (n, K); both are centred and scaled on the rows that train.
+        num_train: Rows to train on, drawn without replacement.
+        key: Of the rows, the weights at the start and the mini-batches.
+        width: Neurons of a hidden layer.
+        depth: Hidden layers.
+        steps: Steps of Adam.
+        lr: Its learning rate.
+        batch_size: Rows of a step.
+        parametrization: "standard", "ntk" or "mup", see `rfm.networks.networks`.
+
+    Returns:
+        The network, with the rows that trained it and the others.
+
+    Raises:
+        ValueError: Wrong shapes and sizes, values that are not finite, rows or labels that are all the same, or
+            training that diverges.
+
+    Example:
+        >>> import jax, numpy as np
+        >>> from rfm import network_features
+        >>> x = np.random.default_rng(0).standard_normal((40, 3))
+        >>> trained = network_features.fit(x, x[:, 0], num_train=20, key=jax.random.key(0), width=8, steps=20)
+        >>> network_features.last_layer(trained, x[trained.rest]).shape
+        (20, 8)
     """
     x, y = np.asanyarray(inputs), np.asarray(labels, float)
     if x.ndim != 2 or x.dtype.kind not in "fiub":
@@ -75,7 +106,7 @@ def fit(
     num_train = checks.count("num_train", num_train, "an integer >= 1")
     if not 2 <= num_train < len(x):
         checks.fail("num_train", f"at least 2, and less than the {len(x)} rows: some must be left", num_train)
-    chosen, start, own = jax.random.split(key, 3)
+    chosen, start, batches = jax.random.split(key, 3)
     order = np.asarray(jax.random.permutation(chosen, len(x)))
     rows, rest = np.sort(order[:num_train]), np.sort(order[num_train:])
     x, y = np.asarray(x[rows], float), y[rows]
@@ -87,19 +118,23 @@ def fit(
     network = networks.build((x.shape[1], *[width] * depth, y.shape[1]), parametrization, "adam")
     x, y = jnp.asarray((x - mean) / scale, jnp.float32), jnp.asarray(y, jnp.float32)
     weights = networks.init(network, start)
-    weights, losses = _train(network, weights, x, y, lr, steps, own, min(batch_size, num_train))
-    weights = [np.asarray(w, float) for w in weights]
-    losses = tuple(float(v) for v in losses)
-    if not np.isfinite(losses[1]):
+    weights, losses = _train(
+        network, weights, x, y, lr=lr, steps=steps, key=batches, batch_size=min(batch_size, num_train)
+    )
+    first, last = (float(v) for v in losses)
+    if not np.isfinite(last):
         checks.fail("lr", "smaller: training diverged", lr)
-    return Trained(network, weights, mean, float(scale), rows, rest, losses)
+    params = [np.asarray(w, float) for w in weights]
+    return Trained(network, params, mean, float(scale), rows, rest, (first, last))
 
 
 @partial(jax.jit, static_argnames="batch_size")
-def _train(network, params, x, y, lr, steps, key, batch_size):
+def _train(
+    network: Network, params: list[Array], x: Array, y: Array, *, lr: float, steps: int, key: Array, batch_size: int
+) -> tuple[list[Array], Array]:
     every = jnp.full(len(x), 1.0 / y.size, x.dtype)  # mean squares over rows and outputs
 
-    def sample(i):
+    def sample(i: Array) -> tuple[Array, Array, Array]:
         rows = jax.random.randint(jax.random.fold_in(key, i), (batch_size,), 0, len(x), jnp.int32)
         return x[rows], y[rows], jnp.full(batch_size, 1.0 / (batch_size * y.shape[1]), x.dtype)
 
@@ -108,28 +143,44 @@ def _train(network, params, x, y, lr, steps, key, batch_size):
 
 
 def last_layer(trained: Trained, inputs: np.ndarray) -> np.ndarray:
-    """h_{L-1} (n, width) of inputs (n, d): what the last weights act on, f = m_L h_{L-1} W_L.
+    """Return h_{L-1}, what the last weights act on: f = m_L h_{L-1} W_L.
 
-    Raises ValueError for inputs of another shape.
+    Args:
+        trained: The network.
+        inputs: (n, d).
+
+    Returns:
+        Features (n, width), float64.
+
+    Raises:
+        ValueError: Inputs of another shape.
     """
     with float64():
         return _by_blocks(lambda x: _hidden(trained.network, trained.params, x)[-1], trained, inputs)
 
 
 def tangent_kernel(trained: Trained, inputs: np.ndarray) -> np.ndarray:
-    """Theta(x, x') = (1/K) sum_k grad f_k(x) . grad f_k(x'), (n, n), of inputs (n, d), gradients in all weights.
+    """Return Theta(x, x') = (1/K) sum_k grad f_k(x) . grad f_k(x'), gradients in all weights.
 
     The kernel in which gradient descent moves f at the weights that training ended with; of several outputs the mean of
     their kernels, without what couples them (at infinite width nothing does). No gradient is ever held: it is the sum
     over layers of m_l^2 (h_{l-1} . h_{l-1}') (1/K) sum_k d_lk . d_lk', where d_lk = df_k/du_l.
 
-    Raises ValueError for inputs of another shape, or whose kernel does not fit into memory.
+    Args:
+        trained: The network.
+        inputs: (n, d).
+
+    Returns:
+        The kernel (n, n), float64.
+
+    Raises:
+        ValueError: Inputs of another shape, or whose kernel does not fit into memory.
     """
     x = _checked(trained, inputs)
     available = available_memory()
     if available is not None and 8 * len(x) ** 2 > available:
-        told = f"fewer rows: their kernel takes {8 * len(x) ** 2 / 1e9:.3g} GB of {available / 1e9:.3g} GB free"
-        checks.fail("inputs", told, x.shape)
+        allowed = f"fewer rows: their kernel takes {8 * len(x) ** 2 / 1e9:.3g} GB of {available / 1e9:.3g} GB free"
+        checks.fail("inputs", allowed, x.shape)
     kernel = np.empty((len(x), len(x)))
     starts = range(0, len(x), BLOCK)
     with float64():
@@ -144,12 +195,22 @@ def tangent_kernel(trained: Trained, inputs: np.ndarray) -> np.ndarray:
 
 
 def tangent_features(trained: Trained, inputs: np.ndarray, num_features: int, key: Array) -> np.ndarray:
-    """Random features (n, num_features) of the tangent kernel, whose inner products average to it: for many rows.
+    """Draw random features of the tangent kernel, whose inner products average to it: for many rows.
 
     Feature i is the gradient of f along a random direction of rank one in every layer, for random outputs:
     num_features^(-1/2) sum_l m_l (h_{l-1} . a_li) (d_l . b_li)/K^(1/2), a and b standard normal.
 
-    Raises ValueError for inputs of another shape, or a num_features that is no whole number >= 1.
+    Args:
+        trained: The network.
+        inputs: (n, d).
+        num_features: How many to draw.
+        key: Of the directions.
+
+    Returns:
+        Features (n, num_features), float64.
+
+    Raises:
+        ValueError: Inputs of another shape, or a num_features that is no whole number >= 1.
     """
     num_features = checks.count("num_features", num_features, "an integer >= 1")
     network, params = trained.network, trained.params
@@ -162,7 +223,7 @@ def tangent_features(trained: Trained, inputs: np.ndarray, num_features: int, ke
 
 @jax.jit
 def _hidden(network: Network, params: list[Array], x: Array) -> list[Array]:
-    """h_0 .. h_{L-1}, each (B, fan_in)."""
+    """Return h_0 .. h_{L-1}, each (B, fan_in)."""
     hidden = [x]
     for m, w in zip(network.multiplier, params[:-1], strict=False):
         hidden.append(jax.nn.relu(m * (hidden[-1] @ w)))
@@ -170,7 +231,7 @@ def _hidden(network: Network, params: list[Array], x: Array) -> list[Array]:
 
 
 def _slopes(network: Network, params: list[Array], hidden: list[Array]) -> list[Array]:
-    """m_l/K^(1/2) df_k/du_l for l = 1 .. L, each (B, K fan_out)."""
+    """Return m_l/K^(1/2) df_k/du_l for l = 1 .. L, each (B, K fan_out)."""
     rows, outputs = len(hidden[0]), network.widths[-1]
     slopes = [jnp.broadcast_to(jnp.eye(outputs), (rows, outputs, outputs))]
     for layer in range(len(params) - 1, 0, -1):
@@ -180,14 +241,14 @@ def _slopes(network: Network, params: list[Array], hidden: list[Array]) -> list[
 
 
 @jax.jit
-def _tangent_block(network, params, x, y):
+def _tangent_block(network: Network, params: list[Array], x: Array, y: Array) -> Array | int:
     h, g = (_hidden(network, params, z) for z in (x, y))
     d, e = (_slopes(network, params, hidden) for hidden in (h, g))
     return sum((h @ g.T) * (d @ e.T) for h, g, d, e in zip(h, g, d, e, strict=True))
 
 
 @jax.jit
-def _tangent_features(network, params, directions, x):
+def _tangent_features(network: Network, params: list[Array], directions: list[Array], x: Array) -> Array:
     hidden = _hidden(network, params, x)
     sides = zip(hidden, _slopes(network, params, hidden), directions[::2], directions[1::2], strict=True)
     return sum((h @ a) * (d @ b) for h, d, a, b in sides) / directions[0].shape[1] ** 0.5
@@ -201,13 +262,13 @@ def _checked(trained: Trained, inputs: np.ndarray) -> np.ndarray:
 
 
 def _block(trained: Trained, x: np.ndarray, start: int) -> np.ndarray:
-    """What the network sees of BLOCK rows, zeros below the last: one shape, one compilation."""
+    """Return what the network sees of BLOCK rows, zeros below the last: one shape, one compilation."""
     seen = trained.inputs(x[start : start + BLOCK])
     return np.concatenate([seen, np.zeros((BLOCK - len(seen), seen.shape[1]))])
 
 
-def _by_blocks(function, trained: Trained, inputs: np.ndarray) -> np.ndarray:
-    """function(x), float64, of BLOCK rows x at a time."""
+def _by_blocks(function: Callable[..., Array], trained: Trained, inputs: np.ndarray) -> np.ndarray:
+    """Return function(x), float64, of BLOCK rows x at a time."""
     x = _checked(trained, inputs)
     parts = [np.asarray(function(_block(trained, x, start))) for start in range(0, len(x), BLOCK)]
     return np.concatenate(parts)[: len(x)]

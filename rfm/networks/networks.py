@@ -18,15 +18,20 @@ nothing from digits 8 to 16, and single precision is twice as fast.
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from rfm import checks
 from rfm.data.kernels import KERNELS
 from rfm.pytrees import pytree, static
+
+if TYPE_CHECKING:
+    import optax  # slow to import, and needed by few
 
 PARAMETRIZATIONS = ("standard", "ntk", "mup")
 OPTIMIZERS = ("gd", "adam", "sign-sgd")
@@ -35,19 +40,20 @@ BASE = 64  # width where mup is the standard parametrization
 
 @pytree
 class Network:
-    """scale, multiplier, rate: s_l, m_l and r_l (L,), traced, so that parametrizations share one compilation.
+    """Scales of a network in one parametrization.
 
-    widths: (d, n, ..., k), inputs, hidden layers of one width n, outputs.
+    scale, multiplier, rate: s_l, m_l and r_l (L,), traced, so that parametrizations share one compilation. widths:
+    (d, n, ..., k), inputs, hidden layers of one width n, outputs.
     """
 
-    scale: Array
-    multiplier: Array
-    rate: Array
+    scale: Array | np.ndarray
+    multiplier: Array | np.ndarray
+    rate: Array | np.ndarray
     widths: tuple[int, ...] = static()
 
 
 def build(widths: tuple[int, ...], parametrization: str = "standard", optimizer: str = "gd") -> Network:
-    """A network in one of PARAMETRIZATIONS for one of OPTIMIZERS. Raises ValueError for others, and wrong widths."""
+    """Return a network in one of PARAMETRIZATIONS for one of OPTIMIZERS; ValueError for others, and wrong widths."""
     checks.one_of("parametrization", parametrization, PARAMETRIZATIONS)
     checks.one_of("optimizer", optimizer, OPTIMIZERS)
     if len(widths) < 3 or len(set(widths[1:-1])) > 1 or min(widths) < 1:
@@ -67,8 +73,8 @@ def build(widths: tuple[int, ...], parametrization: str = "standard", optimizer:
     return Network(scale, multiplier, rate, tuple(widths))
 
 
-def init(network: Network, key: Array, dtype=jnp.float32) -> list[Array]:
-    """Weights of all layers, each (fan_in, fan_out)."""
+def init(network: Network, key: Array, dtype: DTypeLike = jnp.float32) -> list[Array]:
+    """Draw the weights of all layers, each (fan_in, fan_out)."""
     keys = jax.random.split(key, len(network.widths) - 1)
     shapes = zip(network.widths, network.widths[1:], strict=False)
     return [
@@ -78,7 +84,7 @@ def init(network: Network, key: Array, dtype=jnp.float32) -> list[Array]:
 
 
 def apply(network: Network, params: list[Array], x: Array, activation: Callable[[Array], Array] = jax.nn.relu) -> Array:
-    """f(x) (B, k) of inputs (B, d)."""
+    """Return f(x) (B, k) of inputs (B, d)."""
     for layer, weight in enumerate(params):
         m = jnp.asarray(network.multiplier[layer], weight.dtype)
         x = m * ((activation(x) if layer else x) @ weight)
@@ -86,44 +92,46 @@ def apply(network: Network, params: list[Array], x: Array, activation: Callable[
 
 
 def loss(network: Network, params: list[Array], x: Array, y: Array, weight: Array) -> Array:
-    """sum_i weight_i |f(x_i) - y_i|^2; x (B, d), y (B, k), weight (B,)."""
+    """Return sum_i weight_i |f(x_i) - y_i|^2; x (B, d), y (B, k), weight (B,)."""
     return weight @ jnp.sum((apply(network, params, x) - y) ** 2, axis=-1)
 
 
-def rule(network: Network, optimizer: str, lr):
-    """The optax transformation of one of OPTIMIZERS, its steps times r_l; lr: a number or a schedule."""
+def rule(network: Network, optimizer: str, lr: Any) -> "optax.GradientTransformation":
+    """Return the optax transformation of one of OPTIMIZERS, its steps times r_l; lr: a number or a schedule."""
     import optax
 
+    def scale(updates: Any, params: Any) -> list[Array]:
+        del params
+        return [jnp.asarray(r, u.dtype) * u for r, u in zip(network.rate, updates, strict=True)]
+
     steps = {"gd": optax.sgd, "adam": optax.adam, "sign-sgd": optax.sign_sgd}[optimizer](lr)
-    scaled = optax.stateless(
-        lambda updates, _: [jnp.asarray(r, u.dtype) * u for r, u in zip(network.rate, updates, strict=True)]
-    )
-    return optax.chain(steps, scaled)
+    return optax.chain(steps, optax.stateless(scale))
 
 
 def train(
     network: Network,
     params: list[Array],
-    steps,
+    steps: "optax.GradientTransformation",
     sample: Callable[[Array], tuple[Array, Array, Array]],
     test: tuple[Array, Array, Array],
     times: Array,
 ) -> tuple[list[Array], Array]:
-    """Trained weights, and the loss (T,) on `test` = (x, y, weight) after each number of steps in `times` (T,).
+    """Train, and return weights and the loss (T,) on `test` = (x, y, weight) after every number of steps in `times`.
 
     steps: an optax transformation, see `rule`; sample(i): the (x, y, weight) of step i, always the same for full
     batches. Pure: to be called inside `jax.jit`, and `jax.vmap` over seeds or learning rates.
     """
     import optax
 
-    def step(i, carry):
+    def step(i: Array, carry: tuple) -> tuple:
         params, state = carry
         grads = jax.grad(lambda p: loss(network, p, *sample(i)))(params)
         updates, state = steps.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 
-    def interval(carry, ends):
-        carry = lax.fori_loop(*ends, step, carry)
+    def interval(carry: tuple, ends: tuple[Array, Array]) -> tuple[tuple, Array]:
+        start, stop = ends
+        carry = lax.fori_loop(start, stop, step, carry)
         return carry, loss(network, carry[0], *test)
 
     starts = jnp.concatenate([jnp.zeros(1, times.dtype), times[:-1]])
@@ -132,7 +140,7 @@ def train(
 
 
 def kernels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of f at the start and neural tangent kernel (P, P) of one hidden layer of infinite width, "ntk".
+    """Return the covariance of f at the start and the tangent kernel (P, P) of one infinitely wide hidden layer, "ntk".
 
     E f f' = 2 E s(u) s(u'), and 2 E s'(u) s'(u') x x'/d more, u = w x/sqrt(d), w ~ N(0, 1), s the ReLU.
     """
@@ -145,7 +153,7 @@ def kernels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lazy(kernel: np.ndarray, y: np.ndarray, weight: np.ndarray, lr: float, steps: int) -> np.ndarray:
-    """f(x) - f_0(x) (n, k) of infinite width after gradient descent on labels y + f_0, from its tangent kernel (n, n).
+    """Return f(x) - f_0(x) (n, k) of infinite width after gradient descent on labels y + f_0, from its tangent kernel.
 
     The residual of the rows of weight w takes steps 1 - 2 lr sqrt(w) K sqrt(w); rows of weight zero are not trained on.
     """

@@ -1,4 +1,4 @@
-"""What a sweep is read as: risk and training loss on a grid of settings, with or without seeds."""
+"""The result of a sweep: risk and training loss on a grid of settings, with or without seeds."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from jax import Array
 
 from rfm import checks
 from rfm.curve import Curve
-from rfm.grid import Axes, words
+from rfm.grid import words
 from rfm.sweeps import store
 
 
@@ -19,8 +19,24 @@ from rfm.sweeps import store
 class Sweep:
     """Risk and training loss on a grid of settings.
 
-    axes: values (n,) by name; times: (T,); risk, train_loss: (axes..., S, T), inf from where a run has diverged, NaN
-    where it is missing; keys: (S,) of the seeds. Theory has no axis S and no keys. kind: as in `Curve`.
+    Theory has no axis S and no keys.
+
+    Attributes:
+        axes: Values (n,) by name, in the order of the axes of the results.
+        times: (T,), as in `Curve`.
+        risk: (axes..., S, T), inf from where a run has diverged, NaN where it is missing.
+        train_loss: (axes..., S, T), likewise.
+        keys: (S,) of the seeds, None for theory.
+        kind: "Monte Carlo", "exact given the draw" or "deterministic equivalent", as in `Curve`.
+
+    Example:
+        >>> import jax, rfm
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> args = dict(num_samples=32, optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 100.0])
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> swept = rfm.sweep(problem, {"num_features": [16, 24]}, keys, **args)
+        >>> swept.mean().shape, swept.curve(num_features=16).risk.shape
+        ((2, 3), (2, 3))
     """
 
     axes: dict[str, np.ndarray]
@@ -32,14 +48,23 @@ class Sweep:
 
     @staticmethod
     def load(path: str | Path) -> "Sweep":
-        """All that a store holds, axes in increasing order. Raises ValueError where there is no store."""
+        """Read all that a store holds, its axes in increasing order.
+
+        Args:
+            path: The folder that `sweep` was given as `out`.
+
+        Returns:
+            The sweep, NaN where a run is missing.
+
+        Raises:
+            ValueError: There is no store of a sweep, or a damaged one.
+        """
         if not Path(path).exists():
             checks.fail("path", "a store of a sweep", str(path))
-        found = store.open_store(Path(path), "r")
-        times, keys = store.times_and_keys(found)
-        everything = Axes({name: np.sort(values) for name, values in found.axes.values.items()})
-        results = store.load(found, everything, len(keys))
-        return Sweep(everything.values, times, *results, keys, store.settings_of(found)["kind"])
+        opened = store.open_store(Path(path), mode="r")
+        header = store.read_header(opened)
+        results = store.load(opened, len(header.keys))
+        return Sweep(header.axes.values, header.times, *results, header.keys, header.settings["kind"])
 
     @property
     def missing(self) -> np.ndarray:
@@ -52,37 +77,58 @@ class Sweep:
         return store.Results(self.risk, self.train_loss).diverged
 
     def mean(self, name: str = "risk") -> np.ndarray:
-        """Mean over seeds of "risk" or "train_loss", (axes..., T)."""
+        """Return the mean over seeds of "risk" or "train_loss", (axes..., T)."""
         values = getattr(self, name)
         return values if self.keys is None else values.mean(-2)
 
     def stderr(self, name: str = "risk") -> np.ndarray:
-        """Standard error of that mean over seeds, (axes..., T); zero for theory, NaN for a single seed."""
+        """Return the standard error of that mean, (axes..., T): zero for theory, NaN for a single seed."""
+        values = getattr(self, name)
         if self.keys is None:
-            return np.zeros_like(getattr(self, name))
-        values, seeds = getattr(self, name), len(self.keys)
+            return np.zeros_like(values)
+        seeds = len(self.keys)
         with np.errstate(invalid="ignore"):  # inf - inf where a run diverged
             return values.std(-2, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full_like(values[..., 0, :], np.nan)
 
     def curve(self, **point: float) -> Curve:
-        """The curve of one point of the grid; ValueError where a value is not on its axis."""
-        index = tuple(_position(self.axes, name, point) for name in self.axes)
+        """Return the curve of one point of the grid.
+
+        Args:
+            **point: A value of every axis, by name.
+
+        Returns:
+            The curve, with seeds as `simulate` gives it.
+
+        Raises:
+            ValueError: An axis is left out, or a value is not on it.
+        """
+        index = self._index(point)
         converged = not (self.missing[index].any() or self.diverged[index].any())
         residual = 0.0 if converged else math.inf
         return Curve(self.times, self.risk[index], self.train_loss[index], converged, residual, self.kind)
 
     def keys_at(self, **point: float) -> Array:
-        """The keys (S,) that `simulate` draws one point of the grid from."""
+        """Return the keys (S,) with which `simulate` draws what this sweep drew at a point of the grid.
+
+        Args:
+            **point: A value of every axis, by name.
+
+        Returns:
+            Typed keys, each with 64 bits of the point's values folded in.
+
+        Raises:
+            ValueError: An axis is left out, a value is not on it, or the sweep is theory.
+        """
         if self.keys is None:
             checks.fail("keys", "those of a simulation; theory has none", None)
-        low, high = words({name: float(self.axes[name][_position(self.axes, name, point)]) for name in self.axes})
+        index = self._index(point)
+        low, high = words({name: float(values[i]) for (name, values), i in zip(self.axes.items(), index, strict=True)})
         return jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, low), high))(self.keys)
 
-
-def _position(found: dict[str, np.ndarray], name: str, point: Mapping[str, float]) -> int:
-    if sorted(point) != sorted(found):
-        checks.fail("point", "one value of each of " + ", ".join(found), dict(point))
-    place = np.flatnonzero(found[name] == float(point[name]))
-    if not len(place):
-        checks.fail(name, f"on the grid, one of {found[name].tolist()}", point[name])
-    return int(place[0])
+    def _index(self, point: Mapping[str, float]) -> tuple[int, ...]:
+        if sorted(point) != sorted(self.axes):
+            checks.fail("point", "one value of each of " + ", ".join(self.axes), dict(point))
+        for name, values in self.axes.items():
+            if float(point[name]) not in values:
+                checks.fail(name, f"on the grid, one of {values.tolist()}", point[name])
+        return tuple(int(np.flatnonzero(values == float(point[name]))[0]) for name, values in self.axes.items())

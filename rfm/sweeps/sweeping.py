@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,21 +11,24 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from rfm import checks
-from rfm.engine.exact_solution import method_of as method_of_exact
-from rfm.engine.simulation import method_of
+from rfm.engine.exact_solution import plan_exact
+from rfm.engine.requests import Request, check_keys
+from rfm.engine.simulation import plan_simulation
 from rfm.grid import Axes, axes, check_sizes, exponents
 from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from rfm.sweeps import store
-from rfm.sweeps.groups import Group, batch_length, groups_of, run_groups, work
+from rfm.sweeps.groups import groups_of
 from rfm.sweeps.processes import current_team
 from rfm.sweeps.result import Sweep
+from rfm.sweeps.work import Work
 
-CHUNK_WORK = 1e10  # operations that may be lost when a process is killed: half a second or so of a core
+CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 
 
 def sweep(
@@ -33,7 +37,7 @@ def sweep(
     keys: Array,
     *,
     optimizer: Optimizer,
-    times: Array | None = None,
+    times: ArrayLike | None = None,
     num_features: float | None = None,
     num_samples: float | None = None,
     parametrization: str = "ntk",
@@ -45,24 +49,49 @@ def sweep(
     memory: float | None = None,
     progress: bool = False,
 ) -> Sweep:
-    """`simulate` on every point of a grid with every seed, on all devices of all processes.
+    """Run `simulate` on every point of a grid with every seed, on all devices of all processes.
 
-    grid: values by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a shape, and
-    compiles once), noise_var and the numbers of the optimizer, and a, b, num_modes of a `power_law`. keys: (S,) from
-    `jax.random.split`; a point's runs draw from them with 64 bits of its values folded in (`Sweep.keys_at`), so that no
-    result depends on the rest of the grid, the order, the batch or the device. Other arguments as in `simulate`,
-    num_features and num_samples where the grid has them not. exact: solve every draw as `rfm.exact` does.
+    A point's runs draw from the keys with 64 bits of its values folded in (`Sweep.keys_at`), so that no result depends
+    on the rest of the grid, the order, the batch or the device. In a program of several processes
+    (`rfm.sweeps.processes.start`) each does its part of the points and all return the same.
 
-    out: a folder, made as a zarr store that holds every point from the moment it is done. The same call resumes, and
-    one with more values or seeds adds what is missing. memory: bytes that a batch may fill on each device, else a
-    part of what is free; where a device runs out of memory all the same, the batch is halved. A learning rate beyond
-    stability is no error: a run has diverged, and is inf, from where its training loss is 10^6 times that of zero
-    weights.
+    Args:
+        problem: Spectrum, target and noise, as in `simulate`.
+        grid: Values (n,) by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a
+            shape, and compiles once), noise_var and the numbers of the optimizer, and a, b, num_modes of a `power_law`.
+        keys: (S,) from `jax.random.split`, one a seed.
+        optimizer: The training algorithm, as in `simulate`.
+        times: (T,), as in `simulate`.
+        num_features: N, where the grid has it not.
+        num_samples: P, where the grid has it not.
+        parametrization: "ntk" or "standard", as in `simulate`.
+        features: The law of F, as in `simulate`.
+        ensemble: Feature draws whose models are averaged.
+        bags: Data sets whose models are averaged.
+        out: A folder, made as a zarr store that holds every point from the moment it is done. The same call resumes,
+            and one with more values or seeds adds what is missing.
+        exact: Solve every draw as `rfm.exact` does.
+        memory: Bytes that a batch may fill on each device, else a part of what is free; where a device runs out of
+            memory all the same, the batch is halved.
+        progress: Show a bar with the time left.
 
-    In a program of several processes (`rfm.processes.start`) each does its part of the points and all return the same.
+    Returns:
+        Risk and training loss at every point, seed and time. A learning rate beyond stability is no error: a run has
+        diverged, and is inf, from where its training loss is 10^6 times that of zero weights.
 
-    Raises ValueError for wrong arguments, a store that is foreign, damaged or of another sweep, or too little memory
-    for one run; OSError where the store cannot be written. What is in the store stays as it is.
+    Raises:
+        ValueError: Wrong arguments, a store that is foreign, damaged or of another sweep, or too little memory for one
+            run. What is in the store stays as it is.
+        OSError: The store cannot be written.
+
+    Example:
+        >>> import jax, rfm
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> args = dict(num_samples=32, optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 100.0])
+        >>> grid = {"num_features": [16], "noise_var": [0.0, 0.1]}
+        >>> swept = rfm.sweep(problem, grid, jax.random.split(jax.random.key(0), 2), **args)
+        >>> swept.risk.shape
+        (1, 2, 2, 3)
     """
     grid_axes = axes(grid, problem, optimizer)
     sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
@@ -72,98 +101,97 @@ def sweep(
         checks.fail("out", "a folder that all processes see", None)
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
-    choose = method_of_exact if exact else method_of
-    kinds = parametrization, features
-    with float64():
-        groups = groups_of(grid_axes, sizes, problem, optimizer, times, keys, kinds, choose)
-        times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
-        lengths = [batch_length(group, len(times), memory) for group in groups]
-        _, kind, _ = choose(problem, groups[0].plan.setting.num_samples, optimizer)
-        method = "exact" if exact else "simulate"
-        place, results, block = None, store.empty((*grid_axes.shape, len(keys)), len(times)), len(keys)
-        chunk_of = tuple
+    check_keys(keys)
+    n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
+    request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
+    with float64(), contextlib.ExitStack() as stack:
+        groups = groups_of(request, grid_axes, plan_exact if exact else plan_simulation)
+        stops = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
+        lengths = [group.batch_length(stops, memory) for group in groups]
+        kind = groups[0].plan.kind
+        opened, write = None, lambda chunk: None
+        results = store.empty((*grid_axes.shape, len(keys)), len(stops))
+        chunk, block = np.arange(np.prod(grid_axes.shape)).reshape(grid_axes.shape), len(keys)
         if out is not None:
-            settings = _settings(problem, groups[0].optimizer, keys, grid_axes, sizes, kinds, kind, method)
-            most = max(1, int(CHUNK_WORK / (len(keys) * max(work(group, times) for group in groups))))
+            resolved = request._replace(optimizer=groups[0].optimizer)
+            settings = _settings(resolved, grid_axes, kind=kind, method="exact" if exact else "simulate")
+            most = max(1, int(CHUNK_SECONDS / (len(keys) * max(group.run_seconds(stops) for group in groups))))
             with team.first_alone():
                 if team.index == 0:
-                    store.prepare(Path(out), settings, grid_axes, times, keys, most)
-            place = store.open_store(Path(out))
-            results, block = store.load(place, grid_axes, len(keys)), place.chunk[-1]
-            chunk_of = store.chunks(place, grid_axes)
-        share = team.index, team.count
-        with _bar(groups, times, results, share, progress) as on_work, contextlib.ExitStack() as stack:
-            write = None if place is None else stack.enter_context(store.writer(place, grid_axes))
-
-            def save(points, seeds):
-                if write is not None:
-                    write(points, seeds, store.Results(*(np.stack([x[p][seeds] for p in points]) for x in results)))
-
-            run_groups(groups, times, keys, results, lengths, chunk_of, block, save, share, on_work)
-        if team.count > 1:
+                    store.prepare(Path(out), store.Header(settings, grid_axes, stops, keys), most)
+            opened = store.open_store(Path(out), grid_axes)
+            results, chunk, block = store.load(opened, len(keys)), opened.chunk_numbers(), opened.chunk[-1]
+            write = stack.enter_context(store.writer(opened))
+        work = Work(groups, lengths, stops, keys, results, chunk, block, team)
+        with _bar(work, show=progress) as update:
+            for done in work:
+                for whole in done.chunks:
+                    write(whole)
+                update(done.seconds)
+        stack.close()  # all is written
+        if team.count > 1 and opened is not None:
             team.wait("the end of the sweep")
-            results = store.load(place, grid_axes, len(keys))
+            results = store.load(opened, len(keys))
     diverged = results.diverged
     if diverged.any():
         text = f"{diverged.sum()} of {diverged.size} runs diverged: inf in the result from there on"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
-    return Sweep(grid_axes.values, times, *results, keys, kind)
+    return Sweep(grid_axes.values, stops, *results, keys, kind)
 
 
 @contextlib.contextmanager
-def _bar(groups: list[Group], times, results: store.Results, share: tuple, progress: bool) -> Iterator[Callable]:
-    """A progress bar in units of estimated work, so that the time left does not jump where points are larger."""
-    if not progress:
-        yield lambda done: None
+def _bar(work: Work, *, show: bool) -> Iterator[Callable[[float], object]]:
+    """Yield what moves a bar in units of estimated work, so that the time left does not jump where points are large."""
+    if not show:
+        yield lambda seconds: None
         return
     from tqdm import tqdm
 
-    total, left, missing = 0.0, 0.0, results.missing
-    for group in groups:
-        cost = work(group, times)
-        runs = np.stack([missing[place] for place, _ in group.points])
-        total += cost * runs.size / share[1]
-        left += cost * runs.sum() / share[1]
+    missing = work.results.missing
+    total, left = work.seconds(np.ones_like(missing)), work.seconds(missing)
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with tqdm(total=total, initial=total - left, desc="sweep", bar_format=layout) as bar:
         yield bar.update
 
 
-def _settings(
-    problem, optimizer, keys, grid: Axes, sizes: dict, kinds: tuple[str, str], kind: str, method: str
-) -> dict:
-    """What all points have in common, by name: what makes two calls the same sweep."""
+def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[str, str]:
+    """Return what all points have in common, by name: what makes two calls the same sweep."""
+    problem, optimizer = request.problem, request.optimizer
     digest = hashlib.sha256()
     swept = set(grid.values)
     if not swept & {"a", "b", "num_modes"}:
-        for own in map(problem.output, range(problem.num_outputs)):
-            for leaf in (own.eigenvalues, own.target, *jax.tree.leaves((own.tail, own.population, own.mixture))):
-                digest.update(np.asarray(leaf, np.float64).tobytes())
-    if isinstance(optimizer, Optax):
-        make = optimizer.transformation
-        if "<" in getattr(make, "__qualname__", "<"):
-            checks.fail(
-                "optimizer", "made as Optax(optax.adam, {...}) in a stored sweep, by a function with a name", make
+        for output in map(problem.output, range(problem.num_outputs)):
+            parts = (
+                output.eigenvalues,
+                output.target,
+                *jax.tree.leaves((output.tail, output.population, output.mixture)),
             )
+            for leaf in parts:
+                digest.update(np.asarray(leaf, np.float64).tobytes())
+    algorithm, numbers = type(optimizer).__name__, vars(optimizer)
+    if isinstance(optimizer, Optax):
+        make, numbers = optimizer.transformation, optimizer.numbers
+        if "<" in getattr(make, "__qualname__", "<"):
+            allowed = "made as Optax(optax.adam, {...}) in a stored sweep, by a function with a name"
+            checks.fail("optimizer", allowed, make)
         algorithm = f"Optax({make.__module__}.{make.__qualname__})"
-    else:
-        algorithm = type(optimizer).__name__
-    own = optimizer.numbers if isinstance(optimizer, Optax) else vars(optimizer)
-    numbers = {"noise_var": problem.noise_var, **own}
-    if exponents(problem) is not None:
-        numbers |= {"num_modes": problem.num_modes, **dict(zip("ab", exponents(problem), strict=True))}
+    numbers = {"noise_var": problem.noise_var, **numbers}
+    spectrum = exponents(problem)
+    if spectrum is not None:
+        numbers |= {"num_modes": problem.num_modes, **dict(zip("ab", spectrum, strict=True))}
     for name, value in numbers.items():
         if isinstance(value, Schedule):
             numbers[name] = hashlib.sha256(np.concatenate(value).tobytes()).hexdigest()
-    fixed = {name: value for name, value in {**numbers, **sizes}.items() if name not in swept and value is not None}
+    numbers |= {name: getattr(request, name) for name in ("num_features", "num_samples", "ensemble", "bags")}
+    fixed = {name: x for name, x in numbers.items() if name not in swept and x is not None}
     return {
         "kind": kind,
         "optimizer": algorithm,
         "method": method,
         "problem": digest.hexdigest(),
-        "parametrization": kinds[0],
-        "features": kinds[1],
-        "key": str(jax.random.key_impl(keys)),
+        "parametrization": request.parametrization,
+        "features": request.features,
+        "key": str(jax.random.key_impl(check_keys(request.keys))),
         "time_unit": "steps" if optimizer.discrete else "learning rate x steps",
-        **{name: value if isinstance(value, str) else str(float(value)) for name, value in fixed.items()},
+        **{name: x if isinstance(x, str) else str(float(x)) for name, x in fixed.items()},
     }

@@ -176,7 +176,7 @@ def drawn(n, d, power, seed=0, scatter=0.6):
 def found_sizes(x, y):
     values, basis = np.linalg.eigh(x.T @ x / len(x))
     values, rows = values[::-1], x @ basis[:, ::-1]
-    return estimate_row_sizes(rows, y[:, None], values, rows.T @ y[:, None] / len(x) / values[:, None], len(x))
+    return estimate_row_sizes(rows, y[:, None], values, rows.T @ y[:, None] / len(x) / values[:, None], size=len(x))
 
 
 @pytest.mark.parametrize("power", [-0.8, 0.0, 1.0])
