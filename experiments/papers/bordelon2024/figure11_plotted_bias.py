@@ -17,7 +17,7 @@ from experiments.papers.row import Script, Shown
 TIMES = np.linspace(0.25, 8.0, 32)
 FLOW = rfm.GradientFlow()
 PARTS = {"risk": "risk", "bias": "squared bias"}
-READ = (2.0, 5.0, 9.67e-3)  # nu, t and the value of S1's curve there
+NU_READ, T_READ, READ = 2.0, 5.0, 9.67e-3  # nu, t and the value of S1's curve there
 RATIOS = (2.0, 5.0, 20.0, 200.0)  # nu of the curves against time
 NUS = np.geomspace(2.0, 200.0, 31)
 FIXED = (1.0, 2.0, 5.0)  # times of the correction against nu
@@ -79,7 +79,7 @@ def _against_time(ax: Axes, problem: rfm.Problem, part: str, curves: Parts, titl
             line = _theory(problem, nu)[part]
             ax.plot(TIMES, line, color=plotting.COLORS[index], lw=1.3, label=rf"$\nu$ = {nu:g}, theory")
     ax.plot(TIMES, np.exp(-2.0 * TIMES), "k:", lw=1, label=r"$N = \infty$, $e^{-2t}$")
-    ax.plot(*READ[1:], "k*", ms=9, mfc="none", label=rf"S1 at $\nu$ = {READ[0]:g}: {READ[2]:.2e}")
+    ax.plot(T_READ, READ, "k*", ms=9, mfc="none", label=rf"S1 at $\nu$ = {NU_READ:g}: {READ:.2e}")
     plotting.finish(ax, AXES["time"], r"loss over $|w|^2$", title)
     ax.set_xscale("linear")
     ax.set_ylim(3e-8, 1.5)
@@ -103,16 +103,15 @@ def _against_size(ax: Axes, problem: rfm.Problem, curves: Parts) -> None:
 
 def _plotted(curves: Parts) -> Verdict:
     """Return the verdict on the value that S1's figure shows where it says loss."""
-    nu, t, claim = READ
-    risk, bias = (next(c for c in curves[part] if c.fixed["nu"] == nu) for part in PARTS)
-    at = int(np.argmin(np.abs(TIMES - t)))
+    claim, at = READ, int(np.argmin(np.abs(TIMES - T_READ)))
+    risk, bias = (next(c for c in curves[part] if c.fixed["nu"] == NU_READ) for part in PARTS)
     measured = (
         f"{risk.theory[at]:.2e} (trained {risk.mean[at]:.2e} ± {risk.stderr[at]:.0e}); {claim:.2e} is the squared "
         f"bias: theory {bias.theory[at]:.2e}, trained {bias.mean[at]:.2e} ± {bias.stderr[at]:.0e}"
     )
     otherwise = CONTRADICTED if abs(bias.theory[at] / claim - 1.0) < 0.01 else OPEN
     holds = bool(abs(risk.theory[at] / claim - 1.0) < 0.01)
-    return condition(f"loss at nu = {nu:g}, t = {t:g}", f"{claim:.2e}", measured, holds, CONFIRMED, otherwise)
+    return condition(f"loss at nu = {NU_READ:g}, t = {T_READ:g}", f"{claim:.2e}", measured, holds, CONFIRMED, otherwise)
 
 
 def _corrections(problem: rfm.Problem) -> list[Verdict]:

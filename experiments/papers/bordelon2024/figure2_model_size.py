@@ -8,41 +8,43 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, SYMBOLS, Comparison, across, agreement
+from experiments.compare.comparison import AXES, SYMBOLS, Comparison, across, agreement, with_size
+from experiments.compare.laws import all_laws
 from experiments.compare.scans import whole
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
-from theory import exponents
 
 A, B = 1.5, 1.25
 TIMES = (10.0, 20.0, 50.0, 100.0)
 CURVE = rfm.log_times(1e-1, 1e6, 57)
 FIXED, END = 1000, 1e6  # the size that is held; the time that stands for the end of training
-FLOW, INF = rfm.GradientFlow(), np.inf
-EARLY, LARGE = 1e4, 1e6  # sizes where theory alone measures the early correction, and the last exponent
-LATE = 1e8  # and the time where it measures the one in time
+FLOW = rfm.GradientFlow()
+EARLY, LATE = 1e4, 1e8  # size where theory alone measures the early correction, and time where the one in time
 PLATEAU = 0.56  # of the start, where S1 draws the curve of the smallest size
 
-
 OTHER = {"features": "samples", "samples": "features"}
-LAST = {"features": (exponents.model_exponent, "model size"), "samples": (exponents.data_exponent, "data")}
+NAMES, LAST = {"features": "model size", "samples": "data"}, {"features": "model", "samples": "data"}
+LAWS = {law.name: law for law in all_laws(A, B)}
 
 
 def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -> Shown:
     """Show the risk against one size and against time, trained and in closed form, with its three exponents."""
     problem, symbol = rfm.power_law(A, B, modes), SYMBOLS[axis]
     times = np.unique(np.concatenate([CURVE, TIMES]))
-    args, grid = _size(OTHER[axis], FIXED) | Arguments(optimizer=FLOW, times=times), {f"num_{axis}": list(sizes)}
+    held = Arguments(num_samples=FIXED) if axis == "features" else Arguments(num_features=FIXED)
+    args = held | Arguments(optimizer=FLOW, times=times)
+    grid = {f"num_{axis}": list(sizes)}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    trained, predicted = rfm.sweep(problem, grid, keys, **args, progress=True), theory.sweep(problem, grid, **args)
+    trained = rfm.sweep(problem, grid, keys, **args, progress=True)
+    predicted = theory.sweep(problem, grid, **args)
     curves = [
         Comparison("time", times, risks, line, {symbol: size, SYMBOLS[OTHER[axis]]: FIXED})
         for size, risks, line in zip(sizes, trained.risk, predicted.risk, strict=True)
     ]
-    unlimited = theory.predict(problem, **(args | _size(axis, INF))).risk
+    unlimited = theory.predict(problem, **with_size(OTHER[axis], FIXED), optimizer=FLOW, times=times).risk
 
     figure, axes = plotting.new_figure(1, 3)
     findings = [
@@ -62,10 +64,6 @@ def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -
     return Shown(figure, table, tuple(findings))
 
 
-def _size(axis: str, size: float) -> Arguments:
-    return Arguments(num_features=size) if axis == "features" else Arguments(num_samples=size)
-
-
 def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw a curve for each time, tending to the risk at infinite size; the last one falls as the floor of its size."""
     for index, t in enumerate((*TIMES, END)):
@@ -74,19 +72,13 @@ def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: 
             ax.axhline(np.interp(t, curves[0].x, unlimited), color=plotting.COLORS[index], lw=0.6, ls=":")
     ends = across(curves, axis, END)
     ends = ends.at(ends.x <= FIXED / 4)  # beyond it the size that is held limits the risk too
-    exponent, name = LAST[axis]
+    name = NAMES[axis]
     late = ends.slope(quantity=f"{name}, late, trained at {ends.x[0]:g} to {ends.x[-1]:g}")
     plotting.draw_slope(ax, late, 0.7 * ends.theory[0])
     plotting.finish(ax, AXES[axis], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
-    ridge = _size(OTHER[axis], INF) | Arguments(optimizer=rfm.Ridge(0.0))
-
-    def floor(sizes: np.ndarray) -> np.ndarray:
-        clean = rfm.power_law(A, B, None)
-        return np.array([theory.predict(clean, **(ridge | _size(axis, n))).risk[0] for n in sizes])
-
-    far = -log_derivative(floor, LARGE)
+    law = LAWS[LAST[axis]]
     return [
-        judge(f"{name}, late, theory at {LARGE:g}", far, claimed=A - 1.0, closed=exponent(A, B)),
+        judge(f"{name}, late, theory at {law.at:g}", law.measured(), claimed=A - 1.0, closed=law.closed),
         late.verdict(known="theory there"),
     ]
 
@@ -103,11 +95,11 @@ def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndar
     ax.legend(fontsize=6.5, frameon=False)
     clean = whole(rfm.power_law(A, B, 1000))
 
-    args = _size(OTHER[axis], INF) | Arguments(optimizer=FLOW, times=np.array(TIMES))
+    def risk(size: float) -> np.ndarray:
+        return theory.predict(clean, **with_size(axis, size), optimizer=FLOW, times=np.array(TIMES)).risk
 
     def correction(sizes: np.ndarray) -> np.ndarray:  # (sizes, times)
-        *risks, limit = (theory.predict(clean, **(args | _size(axis, size))).risk for size in (*sizes, INF))
-        return np.array(risks) - limit
+        return np.array([risk(size) for size in sizes]) - risk(np.inf)
 
     slopes = {TIMES[i]: -log_derivative(lambda sizes, i=i: correction(sizes)[:, i], EARLY) for i in (0, -1)}
     return [judge(f"correction, t = {t:g}, theory at {EARLY:g}", slope, claimed=1.0) for t, slope in slopes.items()]
@@ -124,12 +116,10 @@ def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Ver
     slope = largest.slope(window, quantity)
     plotting.draw_slope(ax, slope, 0.7 * largest.theory[window][0])
     plotting.finish(ax, AXES["time"], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}")
-    infinite = Arguments(num_features=INF, num_samples=INF, optimizer=FLOW)
-    clean = rfm.power_law(A, B, None)
-    late = -log_derivative(lambda times: theory.predict(clean, **(infinite | Arguments(times=times))).risk, LATE)
-    closed = exponents.time_exponent(A, B)
+    law = LAWS["time"]
+    late = -log_derivative(law.curve, LATE)
     return [
-        judge(f"time, theory at {LATE:g}, all sizes infinite", late, claimed=0.4, closed=closed),
+        judge(f"time, theory at {LATE:g}, all sizes infinite", late, claimed=0.4, closed=law.closed),
         slope.verdict(known="theory there"),
     ]
 

@@ -54,7 +54,8 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
         largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE, *FAR])
         frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=NODES)
         _draw(ax, curves, best, frontier)
-        task, (claimed, closed) = f"a = {a:g}, b = {b:g}", best_risk(a, b)
+        claimed, closed = best_risk(a, b)
+        task = f"a = {a:g}, b = {b:g}"
         window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
         slope = best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there")
         if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
@@ -110,7 +111,8 @@ def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Fr
 
 def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
     """Judge the exponents of the frontier where C is large, or their limit where they come near it as 1/log C."""
-    task, (claimed, closed), edge = f"a = {a:g}, b = {b:g}", best_risk(a, b), abs(a - 1.0 - b) < 1e-9
+    task, edge = f"a = {a:g}, b = {b:g}", abs(a - 1.0 - b) < 1e-9
+    claimed, closed = best_risk(a, b)
     closed_size, _ = exponents.frontier_exponents(a, b)
     where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C" if edge else f"theory at C = {FAR[0]:g}"
     slopes = frontier.risk_exponent

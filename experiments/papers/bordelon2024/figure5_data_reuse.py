@@ -77,8 +77,7 @@ def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) ->
         plotting.draw(ax, curve, index, label=f"N = {curve.fixed['N']}")
     ax.plot(TIMES, endless, "k", lw=1.0, ls=":", label="N = $\\infty$")
     plotting.finish(ax, AXES["time"], "risk", f"P = {FEW}; {curves[0].seeds} seeds")
-    added = lambda n: _theory(problem, n, FEW).risk[LAST] - endless[LAST]  # noqa: E731
-    far = log_derivative(lambda sizes: np.array([added(n) for n in sizes]), LARGE)
+    far = log_derivative(lambda x: np.array([_theory(problem, n, FEW).risk[LAST] for n in x]) - endless[LAST], LARGE)
     ends = across(curves, "features", TIMES[-1])
     over, error = ends.mean / endless[-1], ends.stderr[-1] / endless[-1]
     return [

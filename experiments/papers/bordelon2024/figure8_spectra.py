@@ -51,14 +51,15 @@ def show(seed: int, shown: tuple[int, ...], late: tuple[int, ...], seeds: int, m
 
 def _binned(values: np.ndarray, weights: np.ndarray, z: np.ndarray, line: np.ndarray) -> Comparison:
     """Return the weight per unit of log z, of values (S, N) with weights (S, N), beside theory over z."""
-    counts = [np.histogram(np.log(v), BINS, weights=w)[0] for v, w in zip(values, weights, strict=True)]
+    draws = [np.histogram(np.log(v), BINS, weights=w) for v, w in zip(values, weights, strict=True)]
+    density = np.array([counts for counts, _ in draws]) / np.diff(BINS)  # (S, bins)
     there = np.interp(np.log(MIDDLE), np.log(z), line)
-    return Comparison("z", MIDDLE, np.array(counts) / np.diff(BINS), there, HELD, line_x=z, line=line)
+    return Comparison("z", MIDDLE, density, there, HELD, line_x=z, line=line)
 
 
 def _all(ax: Axes, number: Comparison, many: Rates) -> None:
     """Draw numbers of eigenvalues."""
-    plotting.draw(ax, number, label=f"$N$ = {SMALL[0]}, $P$ = {SMALL[1]}")
+    plotting.draw(ax, number, label=f"$N$ = {HELD['N']}, $P$ = {HELD['P']}")
     ax.plot(many.z, many.total, color=plotting.COLORS[1], lw=1.0, label="$N = P = 10^4$, theory")
     ax.plot(many.z, many.z ** (-1 / B) / B, "k:", lw=1, label=r"of $\Lambda$ itself, smoothed")
     ax.set_ylim(0.3, 3e4)
@@ -72,7 +73,7 @@ def _each(ax: Axes, measures: Sequence[Comparison], few: Rates) -> None:
         plotting.draw(ax, measure, index, label=few.label(index))
         ax.axvline(few.modes[index] ** -B, ymax=0.7, color=plotting.COLORS[index], lw=0.8, ls=":")
     ax.set_ylim(1e-3, 30.0)
-    title = rf"$N$ = {SMALL[0]}, $P$ = {SMALL[1]}; dots: $\lambda_k$"
+    title = rf"$N$ = {HELD['N']}, $P$ = {HELD['P']}; dots: $\lambda_k$"
     plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", title)
     ax.set_xlim(1e-4, 6.0)
 

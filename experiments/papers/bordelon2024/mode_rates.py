@@ -82,8 +82,8 @@ def draw_spectra(
         if design is None:
             raise ValueError(f"Argument `sizes` must be two finite numbers, but is {sizes}.")
         z, basis = jnp.linalg.eigh(design.T @ design / p)
-        f, _, _ = feature_chunk(problem, setting, key.features, jnp.zeros((), int))  # (N, c)
-        psi, _ = data_chunk(problem, setting, key.data, jnp.zeros((), int))  # (P, c)
+        f, _, _ = feature_chunk(problem, setting, key.features, 0)  # (N, c)
+        psi, _ = data_chunk(problem, setting, key.data, 0)  # (P, c)
         right = basis.T @ f[:, index]  # (N, K)
         left = basis.T @ (design.T @ psi[:, index] / p)
         return z, (right * left).T / z
