@@ -3,14 +3,13 @@
 import argparse
 import dataclasses
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
+from experiments.output import children
 from experiments.output import files as reports
 from experiments.papers import images
 from experiments.papers import row as rows
@@ -92,9 +91,8 @@ def run_rows(scripts: Sequence[Script], args: argparse.Namespace) -> Iterator[Ro
 def _in_own_process(script: Script, args: argparse.Namespace) -> Row:
     """The row as another process leaves it. Raises OSError with its last words where it fails."""
     options = ["--size", args.size, "--out", args.out, "--seed", str(args.seed)]
-    command = [sys.executable, "-m", "experiments.cli", "figures", script.name, *options]
-    command += [] if args.data is None else ["--data", args.data]
-    ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    options += [] if args.data is None else ["--data", args.data]
+    ended = children.run("-m", "experiments.cli", "figures", script.name, *options)
     if ended.returncode:
         words = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
         raise OSError(f"row {script.name}: {words[-1]}")
