@@ -10,6 +10,7 @@ import jax
 from experiments.benchmarks import growth, ratios
 from experiments.benchmarks.timing import busy, rates
 from experiments.output import files as reports
+from experiments.output.tables import align
 
 COLUMNS = ("numpy", "scikit-learn", "floor", "floor with random numbers")
 
@@ -36,7 +37,7 @@ def main() -> None:
         lines.append((row["what"], row["bar"], own, *(f"{row[c]:.3g}" if c in row else "-" for c in COLUMNS)))
         table.append(row)
         print(f"measured: {row['what']}: {own}", flush=True)
-    print(reports.align(lines))
+    print(align(lines))
     if not any("scikit-learn" in row for row in table):
         print("scikit-learn is not installed: pip install 'random-feature-theory[data]'")
     costs = growth.measure(args.quick)
