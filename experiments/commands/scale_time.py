@@ -3,10 +3,8 @@
 import argparse
 import dataclasses
 
-from tqdm import tqdm
-
 from experiments.output import files as reports
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import align
 from experiments.papers.boopathy2024 import algorithms as t6
 from experiments.papers.boopathy2024 import clock as t1
@@ -40,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     figure, axes = plotting.new_figure(2, 4)
     findings, rows = [], []
-    with tqdm(total=len(PANELS), unit="panel") as bar:
+    with progress.bar(len(PANELS), "panel") as bar:
         for ax, (name, panel) in zip(axes.flat, PANELS.items(), strict=True):
             bar.set_description(name)
             found, points = panel(ax, setting)

@@ -5,11 +5,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from experiments.compare.statistics import log_slope, standard_error
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
 
@@ -33,7 +32,7 @@ def show(seed: int, dims: tuple, samples: tuple, width: int, test: int, batch: i
     network = networks.build((max(dims) + 1, width, width, 1), "standard", "adam")
     figure, axes = plotting.new_figure(1, 3, caption="points: networks, two standard errors over teachers; lines: fits")
     findings, table = [], []
-    with tqdm(total=len(TEACHERS) * len(samples), unit="size") as bar:
+    with progress.bar(len(TEACHERS) * len(samples), "size") as bar:
         for index, teacher in enumerate(TEACHERS):
             rows = _rows(keys, d, max(dims), max(samples) + test, teacher)
             losses = []

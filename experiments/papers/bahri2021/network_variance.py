@@ -3,11 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from experiments.compare.statistics import bootstrap_means, bootstrap_slope
 from experiments.compare.verdicts import approaching, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
@@ -29,7 +28,7 @@ def show(seed: int, data: str, rows: int, train: int, widths: tuple, deep: tuple
     figure, axes = plotting.new_figure(
         1, 3, caption="points: networks, two standard errors over seeds; lines: slope $-1$"
     )
-    with tqdm(total=len(widths) + 2 * len(deep) + 2 * len(samples), unit="size") as bar:
+    with progress.bar(len(widths) + 2 * len(deep) + 2 * len(samples), "size") as bar:
         panels = (
             ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(x, y, train, widths, seeds, key, bar)),
             ("features: mup, Adam", "width $n$", deep, _mup(x, y, train, deep, seeds, key, bar)),

@@ -5,11 +5,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from experiments.compare.statistics import log_slope, standard_error
 from experiments.compare.verdicts import CLOSE, Verdict, condition
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
@@ -35,7 +34,7 @@ def show(
     }
     figure, axes = plotting.new_figure(1, 2, caption="points: networks, two standard errors over seeds; lines: fits")
     findings, table, size = [], [], np.array(samples, float)
-    with tqdm(total=len(samples) * (len(noises) + len(groups) + 1), unit="run") as bar:
+    with progress.bar(len(samples) * (len(noises) + len(groups) + 1), "run") as bar:
         for panel, (ax, (title, curves)) in enumerate(zip(axes[0], panels.items(), strict=True)):
             exponents = []
             for index, (name, (s, g)) in enumerate(curves.items()):

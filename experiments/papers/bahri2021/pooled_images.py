@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -13,7 +12,7 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error
 from experiments.compare.verdicts import OPEN, REFINED, judge
 from experiments.compare.windows import SHORTER
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 
@@ -29,7 +28,7 @@ def show(seed: int, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[i
     caption = plotting.CAPTION + plotting.POINTS + "; rings: Gaussians of the same spectrum"
     figure, axes = plotting.new_figure(1, 3, caption=caption)
     findings, table, points = [], [], []
-    with tqdm(total=2 * len(pools) * len(sizes), unit="run") as bar:
+    with progress.bar(2 * len(pools) * len(sizes), "run") as bar:
         for index, pool in enumerate(pools):
             problem = _problem(images.flatten(images.pool(inputs, pool)), classes, seed)
             name = f"pooled {pool} x {pool}"

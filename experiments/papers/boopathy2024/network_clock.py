@@ -6,11 +6,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from experiments.compare.statistics import log_slope, standard_error
 from experiments.compare.verdicts import approaching, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers import images
 from experiments.papers.boopathy2024.scale_time import times_to_risk
 from experiments.papers.row import Script, Shown
@@ -44,7 +43,7 @@ def show(seed: int, data: str, train: int, test: int, widths: tuple[int, ...], s
         caption="points: networks, two standard errors; lines: fits",
     )
     findings, table = [], []
-    with tqdm(total=(len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), unit="width") as bar:
+    with progress.bar((len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), "width") as bar:
         for ax, parametrization in zip(axes[0], networks.PARAMETRIZATIONS, strict=True):
             for index, name in enumerate(networks.OPTIMIZERS):
                 lr, closed = rate * RUNS[parametrization, name][0], RUNS[parametrization, name][1]

@@ -4,7 +4,6 @@ from functools import partial
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -12,7 +11,7 @@ from experiments.compare.comparison import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import bootstrap_slope, log_derivative, log_slope, standard_error
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.row import Script, Shown
 from theory import exponents
 
@@ -47,7 +46,7 @@ def show(
     args = {"num_samples": INF, "times": times}
     runs = {
         (n, b): rfm.simulate(problem, num_features=n, optimizer=rfm.SGD(LR, b), keys=fold_keys(keys, n), **args).risk
-        for n, b in tqdm(pairs, desc="one-pass SGD")
+        for n, b in progress.over(pairs, "run", "one-pass SGD")
     }
     # the same features with and without batches, in expectation: one run's own noise would hide their small effect
     exact = partial(rfm.exact, problem, num_features=size, keys=fold_keys(keys, size), **args)

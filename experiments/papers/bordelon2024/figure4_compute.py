@@ -7,7 +7,6 @@ proportion to N, kappa N is one number for all N and the laws are those of infin
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -15,7 +14,7 @@ from experiments.compare.comparison import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.row import Script, Shown
 from theory import exponents
 
@@ -32,7 +31,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     keys = jax.random.split(jax.random.key(seed), seeds)
     figure, axes = plotting.new_figure(len(tasks) // 2, 2, width=4.4)
     found, table = [], []
-    bar = tqdm(total=len(tasks) * len(sizes), unit="size")
+    bar = progress.bar(len(tasks) * len(sizes), "size")
     for task, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
         own = fold_keys(keys, task)  # draws of their own, or all tasks would be lucky at the same size
         bar.set_description(f"a = {a:g}, b = {b:g}")

@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -12,7 +11,7 @@ from experiments.compare.comparison import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import standard_error
 from experiments.compare.verdicts import condition
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.row import Script, Shown
 
 A, B = 1.5, 1.25
@@ -57,7 +56,7 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
     args = {"num_samples": INF, "optimizer": FLOW, "times": TIMES}
     lines = _ladder(problem)
     pairs = [(n, k) for n in sizes for k in (1, MEMBERS)]
-    bar = tqdm(total=len(pairs) + len(followed), desc="training")
+    bar = progress.bar(len(pairs) + len(followed), "run", "training")
     runs, alone = {}, []
     for n, k in pairs:
         own = fold_keys(fold_keys(keys, n), k)  # so that a model and an ensemble of the same compute are independent

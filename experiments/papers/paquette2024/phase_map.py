@@ -4,11 +4,10 @@ the theory and drawn as a map of its phases."""
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from rfm import checks
 from theory import exponents
 
@@ -53,7 +52,7 @@ def measure(point: tuple[float, float], compute: float) -> tuple[float, float, f
 def measure_all(work: list[tuple[tuple[float, float], float]]) -> np.ndarray:
     """`measure` of every (point, compute), (len(work), 3), with a progress bar."""
     # two at a time: each leaves a core idle
-    with ThreadPoolExecutor(2) as pool, tqdm(total=len(work), unit="point") as bar:
+    with ThreadPoolExecutor(2) as pool, progress.bar(len(work), "point") as bar:
 
         def one(item):
             found = measure(*item)

@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -10,7 +9,7 @@ from experiments.compare.comparison import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.paquette2024 import phase_map as phases
 from experiments.papers.row import Script, Shown
@@ -31,7 +30,7 @@ def show(seed: int, sizes: tuple[int, ...], steps: int, seeds: int, points: int,
     figure, axes = plotting.new_figure(2, 4)
     findings, table = [], []
     times = rfm.log_times(1, steps, RECORDED, integer=True)
-    with tqdm(total=len(chosen) * len(sizes), unit="run") as bar:
+    with progress.bar(len(chosen) * len(sizes), "run") as bar:
         for ax, (name, point), line in zip(axes.flat, names.items(), followed, strict=False):
             keys = jax.random.split(jax.random.key(seed), seeds)
             risks, known = _train(point, sizes, times, keys, bar)
