@@ -5,6 +5,7 @@ that the theory refuses. Whatever the settings, arrays have the same shapes, so 
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
@@ -263,14 +264,12 @@ def warm_up(settings: Settings) -> list[Settings]:
         return models
     # the nodes of a contour grow with momentum, learning rate and time
     shapes = list(models)
-    for momentum in (0.0, 0.5, 0.8, 0.9):
-        for part in (0.05, 0.5, 0.95):
-            for model in models:
-                moved = dataclasses.replace(model, momentum=momentum, stop=1e6)
-                bound = largest_stable_lr(moved)
-                lr = float(np.clip(part * bound, 1e-4, 10.0))
-                if lr < bound:
-                    shapes.append(dataclasses.replace(moved, lr=lr))
+    for momentum, part, model in itertools.product((0.0, 0.5, 0.8, 0.9), (0.05, 0.5, 0.95), models):
+        moved = dataclasses.replace(model, momentum=momentum, stop=1e6)
+        bound = largest_stable_lr(moved)
+        lr = float(np.clip(part * bound, 1e-4, 10.0))
+        if lr < bound:
+            shapes.append(dataclasses.replace(moved, lr=lr))
     return shapes
 
 
