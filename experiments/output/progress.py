@@ -1,6 +1,6 @@
 """Progress on standard error: one bar in units of work, there before the first unit is done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -20,9 +20,6 @@ def bar(total: int, unit: str, description: str = "") -> Bar:
     return tqdm(total=total, unit=unit, desc=description or None)
 
 
-def over(items: Sequence[Item], unit: str, description: str = "") -> Iterator[Item]:
-    """Yield items with a bar over them."""
-    with bar(len(items), unit, description) as shown:
-        for item in items:
-            yield item
-            shown.update()
+def over(items: Iterable[Item], unit: str, description: str = "", *, total: int | None = None) -> Iterator[Item]:
+    """Yield items with a bar over them; `total` says how many there are where they have no length."""
+    return iter(tqdm(items, total=total, unit=unit, desc=description or None))
