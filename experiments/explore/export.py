@@ -1,6 +1,7 @@
 """The point on the page as every command leaves one: figure, table, and the settings that made them."""
 
 import dataclasses
+import math
 import tempfile
 from pathlib import Path
 
@@ -31,8 +32,11 @@ def export_file(settings: Settings, runs: Runs | None, suffix: str) -> bytes:
     shown = model.curves(settings)
     details = model.details(settings, shown)
     record = dataclasses.asdict(settings) | {"seeds": seeds, "seed": 0, "call": python_call(settings, seeds)}
-    exponents = [{"quantity": e.quantity, "closed": e.closed, "here": e.theory} for e in details.exponents]
-    record |= {"exponents": exponents, "task": details.task}
+    laws = [
+        {"quantity": law.quantity, "closed": law.closed, "here": law.theory if math.isfinite(law.theory) else None}
+        for law in details.exponents
+    ]
+    record |= {"exponents": laws, "task": details.task}
     with tempfile.TemporaryDirectory() as folder:
         figure = draw(model.Point(settings, shown), details, runs)
         reports.save(Path(folder), NAME, figure, table(shown, details, runs), record)

@@ -173,38 +173,32 @@ def _exponents(settings: Settings, shown: Curves, terms: dict[str, np.ndarray]) 
     a, b = settings.a, settings.b
     at = f"t = {shown.times[-1]:.3g}"
 
-    def late(name: str) -> float | None:
+    def late(name: str) -> float:
         """Return the slope of a limit at the last time."""
-        return _number(slope(shown.times, terms[name])[-1])
+        return float(slope(shown.times, terms[name])[-1])
 
-    rows = [Exponent(f"risk of this model at {at}", theory=_number(shown.slope[-1]))]
-    rows.append(_beside(f"time t, N = P = \u221e, at {at}", exponents.time_exponent(a, b), late("time")))
+    rows = [_law(f"risk of this model at {at}", None, float(shown.slope[-1]))]
+    rows.append(_law(f"time t, N = P = \u221e, at {at}", exponents.time_exponent(a, b), late("time")))
     if math.isfinite(settings.N):
         law = {1: exponents.model_exponent, math.inf: exponents.ensemble_exponent}.get(settings.K)
         here = _static_slope(settings, "num_features", settings.N)
         label = f"model size N, t = P = \u221e, at N = {settings.N}"
-        rows.append(_beside(label, law and law(a, b), here))
+        rows.append(_law(label, law and law(a, b), here))
     if math.isfinite(settings.P):
         here = _static_slope(settings, "num_samples", settings.P)
         label = f"data P, t = N = \u221e, no noise, at P = {settings.P}"
-        rows.append(_beside(label, exponents.data_exponent(a, b), here))
+        rows.append(_law(label, exponents.data_exponent(a, b), here))
     if "noise" in terms:
-        rising = late("noise")
         _, growth = exponents.noise_exponents(a, b)
-        rows.append(_beside(f"label noise, growth in t, at {at}", growth, None if rising is None else -rising))
+        rows.append(_law(f"label noise, growth in t, at {at}", growth, -late("noise")))
     if "batches" in terms:
         # where the risk of full batches falls slower, so does the noise that it makes
         closed = exponents.sgd_noise_exponent(a, b) if b > 1.0 and a > 2.0 * b and not settings.noise else None
-        rows.append(_beside(f"noise of batches, at {at}", closed, late("batches")))
+        rows.append(_law(f"noise of batches, at {at}", closed, late("batches")))
     return rows
 
 
-def _beside(quantity: str, closed: float | None, here: float | None) -> Exponent:
-    """Return the closed form of a law, and what the theory has at this point as a logarithmic derivative."""
-    return Exponent(quantity, closed=closed, theory=here)
-
-
-def _static_slope(settings: Settings, name: str, size: float) -> float | None:
+def _static_slope(settings: Settings, name: str, size: float) -> float:
     """Return -d log risk/d log size at t = infinity, the other size infinite, clean labels."""
     clean = rfm.power_law(settings.a, settings.b, int(settings.M))
     sizes = np.array([max(1.0, size * math.exp(-STEP)), size * math.exp(STEP)])
@@ -214,11 +208,12 @@ def _static_slope(settings: Settings, name: str, size: float) -> float | None:
         curve = theory.predict(clean, num_features=n, num_samples=p, optimizer=rfm.Ridge(0.0), ensemble=settings.K)
         return float(np.asarray(curve.risk)[0])
 
-    return _number(slope(sizes, np.array([risk(x) for x in sizes]))[0])
+    return float(slope(sizes, np.array([risk(x) for x in sizes]))[0])
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _law(quantity: str, closed: float | None, here: float) -> Exponent:
+    """Return the closed form of a law, and what the theory has at this point as a logarithmic derivative."""
+    return Exponent(quantity, closed=closed, theory=here if math.isfinite(here) else math.nan)
 
 
 def frontier(settings: Settings) -> Iterator[theory.Frontier]:
@@ -252,8 +247,8 @@ def frontier_exponents(settings: Settings, end: theory.Frontier) -> list[Exponen
     size, risk, _ = frontier_law(s.a, s.b, s.noise, s.P, s.optimizer) or (None, None, "")
     at = f"C = {end.compute[0]:.3g}"
     return [
-        _beside(f"best risk, falls in compute, at {at}", risk, _number(end.risk_exponent[0])),
-        _beside(f"best N, grows in compute, at {at}", size, _number(end.size_exponent[0])),
+        _law(f"best risk, falls in compute, at {at}", risk, float(end.risk_exponent[0])),
+        _law(f"best N, grows in compute, at {at}", size, float(end.size_exponent[0])),
     ]
 
 
