@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType, ModuleType
 
 COMMANDS = {
     "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
@@ -75,15 +76,15 @@ def cache_compilations() -> None:
     """
     import jax
 
-    if os.environ.get("RFM_CACHE") == "off" or jax.config.jax_compilation_cache_dir is not None:
+    if os.environ.get("RFM_CACHE") == "off" or jax.config.values["jax_compilation_cache_dir"] is not None:
         return
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.path.join(home, "random-feature-theory", platform.node() or "machine")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         if hasattr(os, "getuid"):
-            found = os.stat(folder)
-            if found.st_uid != os.getuid() or found.st_mode & 0o022:
+            status = os.stat(folder)
+            if status.st_uid != os.getuid() or status.st_mode & 0o022:
                 return
     except OSError:
         return
@@ -99,7 +100,7 @@ def _interruptible() -> Iterator[None]:
     and taking the interpreter down under computing threads can crash it.
     """
 
-    def stop(signum, frame):
+    def stop(signum: int, frame: FrameType | None) -> None:
         os.write(2, b"\nrfm: interrupted\n")
         os._exit(130)
 
@@ -115,7 +116,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands, with the arguments they share."""
+    """Return a parser of all commands, with the arguments they share."""
     parser = argparse.ArgumentParser(
         prog="rfm", description="Random-feature models trained by gradient descent, beside their closed-form theory."
     )
@@ -130,13 +131,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults in the help, but for those that depend on other arguments and are told in words."""
+    """Help with defaults, but for those that depend on other arguments and are given in words."""
 
-    def _get_help_string(self, action):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-def _command(name: str):
+def _command(name: str) -> ModuleType:
     return importlib.import_module(f"experiments.commands.{name.replace('-', '_')}")
 
 

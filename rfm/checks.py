@@ -81,7 +81,7 @@ def time_grid(values: Any, *, integer: bool) -> None:
         fail("times", "whole step counts for an algorithm that takes steps", values)
 
 
-def one_of(name: str, value: str, choices: Sequence[str]) -> None:
+def one_of(name: str, value: object, choices: Sequence[str]) -> None:
     """Refuse what is not in a list of names."""
     if value not in choices:
         fail(name, "one of " + ", ".join(repr(c) for c in choices), value)

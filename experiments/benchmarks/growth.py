@@ -6,13 +6,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rfm
 import theory
 from experiments.benchmarks.timing import best_of
 from experiments.compare.statistics import log_slope
-from experiments.output import plotting
+from experiments.output import plotting, progress
 
 KEYS = jax.random.split(jax.random.key(0), 64)
 LABELS = {"N": "model size $N = P$", "M": "modes $M$", "T": "steps, or times of a curve", "S": "seeds $S$"}
@@ -67,7 +66,7 @@ def measure(*, quick: bool) -> list[Cost]:
     """Measure all of `RANGES`, or the first three sizes of each."""
     jobs = [(part, name, sizes[:3] if quick else sizes) for part, r in RANGES.items() for name, sizes in r.items()]
     costs = []
-    with tqdm(total=sum(len(sizes) for *_, sizes in jobs), desc="growth", unit="size") as bar:
+    with progress.bar(sum(len(sizes) for *_, sizes in jobs), "size", "growth") as bar:
         for part, name, sizes in jobs:
             seconds = []
             for size in sizes:

@@ -1,14 +1,14 @@
 """Times, and what this machine can do at best."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
+
+from experiments.output import children
 
 
 class Rates(NamedTuple):
@@ -54,4 +54,6 @@ def busy() -> str:
 
 def fresh(script: str) -> str:
     """Return what a script prints in a process of its own."""
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    ended = children.run("-c", script)
+    ended.check_returncode()
+    return ended.stdout

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rfm
 from experiments.commands.settings import settings_of, times_of
@@ -18,7 +17,7 @@ from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Draws, Scan, check, scan_size, scan_time
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows
 from experiments.compare.windows import fit_exponent
-from experiments.output import files, plotting
+from experiments.output import files, plotting, progress
 from experiments.output.drawing import draw_scan
 from experiments.output.tables import align
 from rfm import checks, datasets
@@ -151,7 +150,7 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
     check(problem, optimizer, times, keys, [curve, *smallest], feature_law=settings.map)
     how = Draws(keys=keys, features=settings.map, ensemble=settings.ensemble, bags=settings.bags)
     scans = []
-    with tqdm(total=1 + sum(len(here.sizes) for here in plan), unit="run") as bar:
+    with progress.bar(1 + sum(len(here.sizes) for here in plan), "run") as bar:
         for axis, sizes, held in plan:
             bar.set_description(axis)
             scans.append(scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], on_point=bar.update,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -15,7 +14,7 @@ from experiments.commands.settings import settings_of, times_of
 from experiments.compare import algorithms
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
 from experiments.compare.scans import check, scan_size, scan_time
-from experiments.output import files, plotting
+from experiments.output import files, plotting, progress
 from experiments.output.drawing import describe
 from experiments.output.tables import align
 from rfm.arguments import Sizes
@@ -108,7 +107,7 @@ def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:
     check(problem, optimizer, times, keys, [held, *smallest])
 
     panels = []
-    with tqdm(total=1 + sum(map(len, settings.varied.values())), unit="run") as bar:
+    with progress.bar(1 + sum(map(len, settings.varied.values())), "run") as bar:
         bar.set_description("time")
         parts = theory.decompose(problem, optimizer=optimizer, times=times, **held)
         panels.append(as_panel(times, [parts], scan_time(problem, times, optimizer=optimizer, keys=keys, **held).risk))

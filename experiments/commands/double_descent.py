@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rfm
 import theory
 from experiments.commands.settings import settings_of
 from experiments.compare.comparison import Comparison, with_size
-from experiments.output import files, plotting
+from experiments.output import files, plotting, progress
 from rfm import checks
 from rfm.arguments import Sizes
 
@@ -79,7 +78,7 @@ def train(settings: Settings) -> list[Series]:
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
     noises = dict.fromkeys((0.0, settings.noise))  # one curve where the noise asked for is zero
     series = []
-    with tqdm(total=len(noises) * (2 * len(ratios) + 1) + 2 * len(ratios), unit="run") as bar:
+    with progress.bar(len(noises) * (2 * len(ratios) + 1) + 2 * len(ratios), "run") as bar:
         for noise in noises:
             problem = settings.problem(noise)
             for axis in ("features", "samples"):

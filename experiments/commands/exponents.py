@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -18,7 +17,7 @@ from experiments.compare.exponent import Exponent
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.windows import fit_exponent
-from experiments.output import files, plotting
+from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
@@ -98,7 +97,7 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
     laws = all_laws(settings.a, settings.b)
     runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
-    with tqdm(total=len(laws) + runs, unit="law") as bar:
+    with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
         rows = []
         for law in laws:
@@ -110,7 +109,7 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
         return rows, *draw(rows, settings)
 
 
-def simulate(settings: Settings, bar: tqdm) -> dict[str, Scan]:
+def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
     """Train models along time, N and P, as `rfm compare` does: all else infinite, or large along time.
 
     The limit that a scan should tend to is that of as many modes as the models have: the rest would shift it by more

@@ -3,15 +3,12 @@
 import argparse
 import dataclasses
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
-from experiments.output.tables import align
+from experiments.commands.settings import settings_of
+from experiments.output import children, progress, tables
 from experiments.papers import images
 from experiments.papers import row as rows
 from experiments.papers.index import ROWS, load
@@ -22,21 +19,44 @@ ARGUMENTS = ("seed", "out")
 JOBS = 2  # rows at a time: compilation, most of a small row, uses one core
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Which rows, and what they run with.
+
+    Attributes:
+        names: Rows, or the beginnings of their names.
+        all: Every row.
+        size: One of `rows.SIZES`.
+        data: Real data in place of that of the rows.
+        seed: Of the first key.
+        out: Folder of the files.
+    """
+
+    names: Sequence[str]
+    all: bool
+    size: str
+    data: str | None
+    seed: int
+    out: str
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which rows, and how large."""
+    """Add which rows, and how large."""
     add_choice(parser)
     parser.add_argument("--list", action="store_true", help="print the names of all rows and what they claim")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    """Arguments that choose rows, for the report too."""
+    """Add the arguments that choose rows, for the report too."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows, or the beginnings of their names (S1, S2-T)")
     parser.add_argument("--all", action="store_true", help="every row")
     parser.add_argument(
         "--size", choices=rows.SIZES, default="full", help="full: minutes a row; smoke: seconds, too small to judge by"
     )
-    quick = {"action": "store_const", "const": "smoke", "default": argparse.SUPPRESS}
-    parser.add_argument("--quick", dest="size", **quick, help="the same as --size smoke")
+    parser.add_argument(
+        "--quick", dest="size", action="store_const", const="smoke", default=argparse.SUPPRESS,
+        help="the same as --size smoke",
+    )  # fmt: skip
     parser.add_argument(
         "--data",
         metavar="DATA",
@@ -49,66 +69,68 @@ def run(args: argparse.Namespace) -> None:
     if args.list:
         print(listing())
         return
-    for row in run_rows(choose(args), args):
+    settings = settings_of(Settings, args)
+    for row in run_rows(choose(settings), settings):
         tell(row)
 
 
-def choose(args: argparse.Namespace) -> list[Script]:
-    """The rows that the arguments name, in the order of ROWS.
+def choose(settings: Settings) -> list[Script]:
+    """Return the rows that are named, in the order of ROWS.
 
-    Raises ValueError where they name none, for --data where a row takes none, and as `images.load` does for
-    data that a row needs and that cannot be had: before any work.
+    Raises:
+        ValueError: None are named, or data is given where a row takes none; errors of `images.load` for data that a
+            row needs and that cannot be had. All before any work.
     """
-    unknown = [part for part in args.names if not any(name.startswith(part) for name in ROWS)]
-    if unknown or not (args.names or args.all):
+    unknown = [part for part in settings.names if not any(name.startswith(part) for name in ROWS)]
+    if unknown or not (settings.names or settings.all):
         allowed = f"--all, or of {', '.join(ROWS)}, or how some of them begin"
         checks.fail("NAME", allowed, unknown[0] if unknown else None)
-    scripts = [load(name) for name in ROWS if args.all or any(name.startswith(part) for part in args.names)]
-    data = {script.parameters(args.size, args.data).get("data") for script in scripts} - {None}
-    for source in data:
-        images.load(source, args.seed)
+    parts = ("",) if settings.all else tuple(settings.names)
+    scripts = [load(name) for name in ROWS if name.startswith(parts)]
+    sources = {script.parameters(settings.size, settings.data).get("data") for script in scripts}
+    for source in sources - {None}:
+        images.load(str(source), settings.seed)
     return scripts
 
 
-def run_rows(scripts: Sequence[Script], args: argparse.Namespace) -> Iterator[Row]:
-    """Each row as it is done, in order: a single one here, of several JOBS at a time, each in a process of its own."""
+def run_rows(scripts: Sequence[Script], settings: Settings) -> Iterator[Row]:
+    """Yield each row when it is done, in order: a single one here, several JOBS at a time in processes of their own."""
     if len(scripts) < 2:
-        yield from (script(args.size, args.out, args.seed, args.data) for script in scripts)
+        yield from (script(settings.size, settings.out, settings.seed, settings.data) for script in scripts)
         return
-    with ThreadPoolExecutor(min(JOBS, os.cpu_count() or 1)) as pool, tqdm(total=len(scripts), unit="row") as bar:
+    with ThreadPoolExecutor(min(JOBS, os.cpu_count() or 1)) as pool, progress.bar(len(scripts), "row") as bar:
 
-        def one(script: Script) -> Row:
-            row = _in_own_process(script, args)
+        def run_row(script: Script) -> Row:
+            row = _in_own_process(script, settings)
             bar.update()
             return row
 
-        started = [pool.submit(one, script) for script in scripts]
+        started = [pool.submit(run_row, script) for script in scripts]
         try:
             yield from (future.result() for future in started)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _in_own_process(script: Script, args: argparse.Namespace) -> Row:
-    """The row as another process leaves it. Raises OSError with its last words where it fails."""
-    options = ["--size", args.size, "--out", args.out, "--seed", str(args.seed)]
-    command = [sys.executable, "-m", "experiments.cli", "figures", script.name, *options]
-    command += [] if args.data is None else ["--data", args.data]
-    ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def _in_own_process(script: Script, settings: Settings) -> Row:
+    """Return the row as another process leaves it; OSError with its last words where it fails."""
+    options = ["--size", settings.size, "--out", settings.out, "--seed", str(settings.seed)]
+    options += [] if settings.data is None else ["--data", settings.data]
+    ended = children.run("-m", "experiments.cli", "figures", script.name, *options)
     if ended.returncode:
         words = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
         raise OSError(f"row {script.name}: {words[-1]}")
-    return rows.read(Path(args.out) / f"{script.name}.json")
+    return rows.read(Path(settings.out) / f"{script.name}.json")
 
 
 def tell(row: Row) -> None:
-    """Every finding, the verdict line, and where the files are."""
-    print(align([("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]))
+    """Print every finding, the verdict line, and where the files are."""
+    print(tables.align([("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]))
     print(row.line)
     print(f"wrote {row.stem}.png, .pdf, .csv, .json ({row.seconds:.0f} s)", flush=True)
 
 
 def listing() -> str:
-    """Name, source and claim of every row."""
-    scripts = [load(name) for name in ROWS]
-    return align([("row", "shows", "source", "claim"), *((s.name, s.title, s.source, s.claim) for s in scripts)])
+    """Return a table of the name, source and claim of every row."""
+    scripts = map(load, ROWS)
+    return tables.align([("row", "shows", "source", "claim"), *((s.name, s.title, s.source, s.claim) for s in scripts)])

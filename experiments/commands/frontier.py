@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -15,7 +14,7 @@ from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
 from experiments.compare.limits import frontier_law, limiting_terms
 from experiments.compare.statistics import standard_error
-from experiments.output import files, plotting
+from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
@@ -110,7 +109,7 @@ def run(args: argparse.Namespace) -> None:
     budgets = np.sort(np.asarray(settings.compute, float))
     line = np.geomspace(min(LEAST * settings.cost, budgets[0]), budgets[-1], 5 if settings.quick else POINTS)
     settings.optimum(line[0])  # refuses before any progress is shown
-    with tqdm(total=len(line) + len(budgets) + RUNS, unit="point") as bar:
+    with progress.bar(len(line) + len(budgets) + RUNS, "point") as bar:
         bar.set_description("theory")
         points = []
         for compute in (*line, *budgets):
@@ -161,7 +160,7 @@ def shares_table(settings: Settings, optima: Sequence[theory.Frontier]) -> str:
     return align(rows)
 
 
-def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: tqdm) -> list[dict]:
+def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.Bar) -> list[dict]:
     """Train at optima of the line that are small enough, beside theory at the same number of modes."""
     small = [o for o in on_line if TRAINED[0] <= o.num_features[0] <= TRAINED[1] and o.times[0] >= 1.0]
     keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)

@@ -3,11 +3,9 @@
 import argparse
 import dataclasses
 
-from tqdm import tqdm
-
 from experiments.commands.settings import settings_of
 from experiments.output import files as reports
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import align
 from experiments.papers.boopathy2024 import algorithms, clock, collapse, floor, noise, prediction
 from experiments.papers.boopathy2024 import scale_time as st
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     figure, axes = plotting.new_figure(2, 4)
     verdicts, table = [], []
-    with tqdm(total=len(PANELS), unit="panel") as bar:
+    with progress.bar(len(PANELS), "panel") as bar:
         for ax, (name, panel) in zip(axes.flat, PANELS.items(), strict=True):
             bar.set_description(name)
             part = panel(ax, setting)

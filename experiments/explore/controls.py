@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from bokeh.models import CustomJSTickFormatter, RangeSlider, Select, Slider
 
-from experiments.compare.algorithms import ALGORITHMS
-from experiments.explore.settings import NAMES, OPTION_OF, PARAMETERS, Parameter, Settings
+from experiments.explore.settings import NAMES, OPTION_OF, PARAMETERS, Parameter, Settings, defaults_of
 
 LABELS = {
     "flow": "gradient flow", "gd": "gradient descent", "heavy-ball": "heavy ball", "nesterov": "Nesterov",
@@ -25,17 +24,16 @@ FRESH = "P, data: fresh at every step"
 
 
 class Controls:
-    """Sliders, one a parameter; `values` are exact, also where a slider cannot stand.
+    """Sliders, one a parameter, and the choice of an algorithm.
 
-    on_change is called, without arguments, after every change of a value.
+    `values` and `chosen` are exact, also where a slider cannot stand. on_change is called after every change of them.
     """
 
-    def __init__(self, settings: Settings, on_change: Callable[[], None]):
+    def __init__(self, settings: Settings, on_change: Callable[[], None]) -> None:
         self._on_change, self._quiet = on_change, False
-        self.values = {
-            name: PARAMETERS[name].value(_middle(PARAMETERS[name])) if value is None else value
-            for name, value in dataclasses.asdict(settings).items()
-        }
+        given = dataclasses.asdict(settings)
+        self.chosen = settings.algorithm
+        self.values = {name: p.middle if given[name] is None else given[name] for name, p in PARAMETERS.items()}
         self.algorithm = Select(
             title="algorithm", value=settings.algorithm, options=[(n, LABELS[n]) for n in NAMES],
             sizing_mode="stretch_width", name="algorithm",
@@ -43,7 +41,7 @@ class Controls:
         self.algorithm.on_change("value", lambda attr, old, new: self._choose(new))
         self.sliders = {name: self._slider(name) for name in PARAMETERS if name not in ("start", "stop")}
         start, stop = PARAMETERS["start"], PARAMETERS["stop"]
-        low, high = start.ends[0], stop.ends[1]
+        (low, _), (_, high) = start.ends, stop.ends
         self.time = RangeSlider(
             title="time", start=low, end=high, step=start.step, format=_format(start._replace(high=stop.high)),
             value=(start.position(settings.start), stop.position(settings.stop)),
@@ -53,12 +51,16 @@ class Controls:
         self._show()
 
     def settings(self) -> Settings:
-        """What the widgets say; ValueError where numbers exclude each other."""
-        own = ALGORITHMS[self.values["algorithm"]][1]
-        used = {name: x for name, x in self.values.items() if name not in OPTION_OF or OPTION_OF[name] in own}
-        if self.values["algorithm"] == "sgd":
+        """Return what the widgets say.
+
+        Raises:
+            ValueError: Numbers exclude each other.
+        """
+        defaults = defaults_of(self.chosen)
+        used = {name: x for name, x in self.values.items() if name not in OPTION_OF or name in defaults}
+        if self.chosen == "sgd":
             used["P"] = math.inf
-        return Settings(**used)
+        return Settings(algorithm=self.chosen, **used)
 
     def _slider(self, name: str) -> Slider:
         p = PARAMETERS[name]
@@ -67,47 +69,41 @@ class Controls:
             format=_format(p), sizing_mode="stretch_width", name=name,
         )  # fmt: skip
 
-        def moved(attr, old, new):
+        def moved(attr: str, old: float, new: float) -> None:
             self.values[name] = p.value(new)
             self._tell()
 
         slider.on_change("value", moved)
         return slider
 
-    def _move_time(self, attr, old, new):
+    def _move_time(self, attr: str, old: tuple[float, float], new: tuple[float, float]) -> None:
         for name, position in zip(("start", "stop"), new, strict=True):
-            p = PARAMETERS[name]
-            self.values[name] = p.value(min(max(position, p.ends[0]), p.ends[1]))
+            low, high = PARAMETERS[name].ends
+            self.values[name] = PARAMETERS[name].value(min(max(position, low), high))
         self._tell()
 
     def _choose(self, algorithm: str) -> None:
-        """Another algorithm, at its own defaults."""
-        self.values["algorithm"], self._quiet = algorithm, True
-        defaults = ALGORITHMS[algorithm][1]
-        for name, option in OPTION_OF.items():
-            if option in defaults:
-                self.values[name] = defaults[option]
-                self.sliders[name].value = PARAMETERS[name].position(defaults[option])
+        """Take another algorithm, at its defaults."""
+        self.chosen, self._quiet = algorithm, True
+        for name, value in defaults_of(algorithm).items():
+            self.values[name] = value
+            self.sliders[name].value = PARAMETERS[name].position(value)
         self._quiet = False
         self._show()
         self._tell()
 
     def _show(self) -> None:
-        own = ALGORITHMS[self.values["algorithm"]][1]
-        for name, option in OPTION_OF.items():
-            self.sliders[name].visible = option in own
-        fresh = self.values["algorithm"] == "sgd"
+        defaults = defaults_of(self.chosen)
+        for name in OPTION_OF:
+            self.sliders[name].visible = name in defaults
+        fresh = self.chosen == "sgd"
         self.sliders["P"].disabled = fresh
         self.sliders["P"].title = FRESH if fresh else PARAMETERS["P"].label
-        self.time.title = "time t" if self.values["algorithm"] == "flow" else "steps"
+        self.time.title = "time t" if self.chosen == "flow" else "steps"
 
     def _tell(self) -> None:
         if not self._quiet:
             self._on_change()
-
-
-def _middle(p: Parameter) -> float:
-    return 0.5 * (p.ends[0] + p.ends[1])
 
 
 def _format(p: Parameter) -> CustomJSTickFormatter:

@@ -1,8 +1,11 @@
 """The point on the page as every command leaves one: figure, table, and the settings that made them."""
 
 import dataclasses
+import math
 import tempfile
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from experiments.explore import model
 from experiments.explore.settings import Settings, python_call
@@ -18,21 +21,30 @@ TYPES = {
 
 
 def export_file(settings: Settings, runs: Runs | None, suffix: str) -> bytes:
-    """One file of TYPES. Raises ValueError where the theory refuses the settings."""
-    seeds = 0 if runs is None else len(runs.risk)
+    """Return the content of one file of TYPES.
+
+    Raises:
+        ValueError: The theory refuses the settings.
+    """
+    seeds = 0 if runs is None else runs.seeds
     if suffix == "py":
         return python_call(settings, seeds).encode()
     shown = model.curves(settings)
     details = model.details(settings, shown)
     record = dataclasses.asdict(settings) | {"seeds": seeds, "seed": 0, "call": python_call(settings, seeds)}
-    record |= {"exponents": [row._asdict() for row in details.exponents], "task": details.task}
+    laws = [
+        {"quantity": law.quantity, "closed": law.closed, "here": law.theory if math.isfinite(law.theory) else None}
+        for law in details.exponents
+    ]
+    record |= {"exponents": laws, "task": details.task}
     with tempfile.TemporaryDirectory() as folder:
-        reports.save(Path(folder), NAME, draw(settings, shown, details, runs), table(shown, details, runs), record)
+        figure = draw(model.Point(settings, shown), details, runs)
+        reports.save(Path(folder), NAME, figure, table(shown, details, runs), record)
         return (Path(folder) / f"{NAME}.{suffix}").read_bytes()
 
 
 def table(shown: model.Curves, details: model.Details, runs: Runs | None) -> list[dict]:
-    """One row a time."""
+    """Return a row a time."""
     columns = {"time": shown.times, "risk": shown.risk, "train_loss": shown.train_loss, "slope": shown.slope}
     columns |= {f"limit_{name}": y for name, y in details.limits.items()}
     columns |= {f"part_{name}": y for name, y in details.parts.items()}
@@ -44,20 +56,19 @@ def table(shown: model.Curves, details: model.Details, runs: Runs | None) -> lis
     return rows
 
 
-def draw(settings: Settings, shown: model.Curves, details: model.Details, runs: Runs | None):
-    """Risk and training loss with what limits them, and the local slope."""
+def draw(point: model.Point, details: model.Details, runs: Runs | None) -> Figure:
+    """Return a figure of risk and training loss with what limits them, and the local slope."""
+    settings, shown = point
     points = "" if runs is None else plotting.POINTS
     figure, axes = plotting.new_figure(1, 2, width=4.4, caption=plotting.CAPTION + points)
     left, right = axes[0]
-    for index, (name, label) in enumerate((("risk", "risk"), ("train_loss", "training loss"))):
-        line, hollow = getattr(shown, name), index == 1
+    lines = (("risk", "risk", "-"), ("train_loss", "training loss", "--"))
+    for index, (name, label, dash) in enumerate(lines):
         if runs is None:
-            left.plot(shown.times, line, color=plotting.COLORS[index], lw=1.3, ls="--" if hollow else "-", label=label)
+            left.plot(shown.times, getattr(shown, name), color=plotting.COLORS[index], lw=1.3, ls=dash, label=label)
         else:
-            few = slice(None, None, 2)
-            plotting.draw_pair(
-                left, runs.times[few], getattr(runs, name)[:, few], shown.times, line, label, index, hollow
-            )
+            pair = model.beside(shown, runs, name).at(slice(None, None, 2))
+            plotting.draw(left, pair, index, hollow=name != "risk")
     for index, (name, y) in enumerate(details.limits.items()):
         style = dict(color=plotting.COLORS[(index + 2) % 7], lw=0.9, ls=":")
         left.plot(shown.times, y, label=f"limit: {name}", **style)
@@ -68,9 +79,9 @@ def draw(settings: Settings, shown: model.Curves, details: model.Details, runs: 
     right.axhline(closed, color="0.4", lw=0.9, ls="--", label=f"time, closed form {closed:.3g}")
     s = settings
     size = f"$N$ = {plotting.number(s.N)}, $P$ = {plotting.number(s.P)}, $K$ = {plotting.number(s.K)}"
-    title = f"{s.algorithm}, $a$ = {s.a:g}, $b$ = {s.b:g}, {size}, $\\sigma^2$ = {s.noise:g}"
-    seeds = "" if runs is None else f"; {len(runs.risk)} seeds"
-    plotting.finish(left, "time $t$" if not s.discrete else "steps", "risk", title + seeds)
+    text = f"{s.algorithm}, $a$ = {s.a:g}, $b$ = {s.b:g}, {size}, $\\sigma^2$ = {s.noise:g}"
+    seeds = "" if runs is None else f"; {runs.seeds} seeds"
+    plotting.finish(left, "time $t$" if not s.discrete else "steps", "risk", text + seeds)
     right.set_xscale("log")
     plotting.finish(right, left.get_xlabel(), "$-d\\,\\log$ risk$/d\\,\\log t$", "local slope", log=False)
     return figure

@@ -5,15 +5,18 @@ that the theory refuses. Whatever the settings, arrays have the same shapes, so 
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 import rfm
 import theory
 from experiments.compare.algorithms import FULL_BATCH
+from experiments.compare.comparison import Comparison
+from experiments.compare.exponent import Exponent
 from experiments.compare.limits import frontier_law, limiting_terms
 from experiments.explore.settings import POINTS, Settings
 from experiments.explore.training import Runs
@@ -24,10 +27,16 @@ STEP = 0.05  # in log of a size, of central differences
 BUDGETS = 6  # points of the frontier
 NODES = 64  # of its contours: 1e-5 of the risk, exponents to 1e-4
 PARTS = ("bias", "features", "data", "interaction", "noise")
+Times = TypeVar("Times", float, np.ndarray)
 
 
 class Curves(NamedTuple):
-    """Theory of one point, (T,) each. slope: -d log risk/d log t, central differences; NaN where rounding is left."""
+    """Theory of one point, (T,) each.
+
+    Attributes:
+        slope: Central differences -d log risk/d log t; NaN where only rounding is left.
+        converged, residual: As in `rfm.curve.Curve`.
+    """
 
     times: np.ndarray
     risk: np.ndarray
@@ -37,18 +46,23 @@ class Curves(NamedTuple):
     residual: float
 
 
-class Exponent(NamedTuple):
-    """A law: its closed form, the same as a logarithmic derivative of the theory at this point; None where unknown."""
+class Point(NamedTuple):
+    """Settings, and the curves that theory has there."""
 
-    quantity: str
-    closed: float | None
-    here: float | None
+    settings: Settings
+    curves: Curves
 
 
 class Details(NamedTuple):
-    """limits: see `experiments.limits`; parts: bias, variances and noise of one model, none for SGD; each (T,).
+    """What the risk of a point is made of.
 
-    spans: which limit is largest, and until when; shares: each at the last time, in parts of the risk.
+    Attributes:
+        limits: What limits it, as `experiments.compare.limits` says, (T,) each.
+        parts: Bias, variances and noise of one model, (T,) each; none for SGD.
+        exponents: Closed forms, and what the theory has at this point.
+        spans: Which limit is largest, and the last time at which it is, in order of time.
+        shares: Each limit at the last time, in parts of the risk.
+        task: The regime in words.
     """
 
     limits: dict[str, np.ndarray]
@@ -60,55 +74,66 @@ class Details(NamedTuple):
 
 
 def curves(settings: Settings) -> Curves:
-    """The curve of risk and training loss, and its local slope."""
-    found = theory.predict(settings.problem, **_padded(settings))
+    """Return the curve of risk and training loss, and its local slope."""
     times = settings.times
-    risk, train_loss = found.risk[: len(times)], found.train_loss[: len(times)]
-    return Curves(
-        times, risk, train_loss, slope(times, risk), bool(found.converged), float(found.residual)
-    )  # fmt: skip
+    curve = theory.predict(settings.problem, **settings.arguments | {"times": _padded(times)})
+    risk, train_loss = np.asarray(curve.risk)[: len(times)], np.asarray(curve.train_loss)[: len(times)]
+    return Curves(times, risk, train_loss, slope(times, risk), bool(curve.converged), float(curve.residual))
 
 
-def _padded(settings: Settings) -> dict:
-    """Arguments with POINTS times whatever they are: after the last come more steps, which are not shown."""
-    times = settings.times
-    more = times[-1] + 1.0 + np.arange(POINTS - len(times))
-    return settings.arguments | {"times": np.concatenate([times, more])}
+def _padded(times: np.ndarray) -> np.ndarray:
+    """Return POINTS times: after the last come more steps, which are not shown."""
+    return np.concatenate([times, times[-1] + 1.0 + np.arange(POINTS - len(times))])
 
 
 def slope(times: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """-d log risk/d log t, (T,)."""
+    """Return the local exponent -d log risk/d log t, (T,)."""
     known = risk > LEAST * np.max(risk, initial=0.0)
     log_risk = np.log(np.where(known, risk, np.nan))
     return -np.gradient(log_risk, np.log(times))
 
 
 def details(settings: Settings, shown: Curves) -> Details:
-    """What limits the risk and what it is made of; exponents; the regime in words."""
-    arguments = _padded(settings)
-    count = len(shown.times)
-    found = {name: y[:count] for name, y in limiting_terms(settings.problem, **arguments).items()}
+    """Return what limits the risk and what it is made of; exponents; the regime in words."""
+    count, times = len(shown.times), _padded(shown.times)
+    problem, n, p, optimizer = settings.problem, settings.N, settings.P, settings.optimizer
+    terms = limiting_terms(
+        problem, num_features=n, num_samples=p, optimizer=optimizer, times=times, ensemble=settings.K
+    )
+    limits = {name: y[:count] for name, y in terms.items()}
     parts = {}
     if settings.algorithm in FULL_BATCH:
-        del arguments["ensemble"]
-        split = theory.decompose(settings.problem, **arguments)
-        parts = {name: getattr(split, name)[:count] for name in PARTS}
+        split = theory.decompose(problem, num_features=n, num_samples=p, optimizer=optimizer, times=times)
+        parts = {name: np.asarray(getattr(split, name))[:count] for name in PARTS}
     last = max(float(shown.risk[-1]), np.finfo(float).tiny)
-    shares = {name: float(y[-1]) / last for name, y in found.items()}
-    rows = _exponents(settings, shown, found)
-    return Details(found, parts, rows, spans(shown.times, found), shares, task(settings))
+    shares = {name: float(y[-1]) / last for name, y in limits.items()}
+    known = _exponents(settings, shown, limits)
+    return Details(limits, parts, known, spans(shown.times, limits), shares, task(settings))
 
 
-def largest_gap(shown: Curves, runs: Runs) -> tuple[float, float]:
-    """Of simulated from predicted risk: relative, and in standard errors there."""
-    mean, error, risk = runs.mean(), runs.stderr(), shown.risk[: len(runs.times)]
-    gap = np.abs(mean / np.maximum(risk, np.finfo(float).tiny) - 1.0)
-    i = int(np.argmax(gap))
-    return float(gap[i]), float(abs(mean[i] - risk[i]) / max(error[i], 1e-12 * mean[i] + np.finfo(float).tiny))
+class Gap(NamedTuple):
+    """Distance of simulated from predicted risk at one time: relative, and in standard errors there."""
+
+    relative: float
+    errors: float
 
 
-def frame(shown: Curves, means: list[np.ndarray]) -> tuple[float, float]:
-    """Lowest and highest value to draw: all of the risk, and of losses what does not vanish beside it."""
+def beside(shown: Curves, runs: Runs, loss: str = "risk") -> Comparison:
+    """Return training runs beside the theory, for "risk" or "train_loss"."""
+    line = getattr(shown, loss)
+    risks, label = getattr(runs, loss), loss.replace("train_loss", "training loss")
+    return Comparison("time", runs.times, risks, line[: len(runs.times)], label=label, line_x=shown.times, line=line)
+
+
+def largest_gap(shown: Curves, runs: Runs) -> Gap:
+    """Return the largest relative gap of the risk."""
+    pair = beside(shown, runs)
+    largest = int(np.argmax(np.abs(pair.gap)))
+    return Gap(float(np.abs(pair.gap[largest])), float(np.abs(pair.z[largest])))
+
+
+def frame(shown: Curves, means: Sequence[np.ndarray] = ()) -> tuple[float, float]:
+    """Return the lowest and highest value to draw: all of the risk, and of losses what does not vanish beside it."""
     values = np.concatenate([shown.risk, shown.train_loss, *means])
     top = 2.0 * float(np.max(values))
     risk = shown.risk[shown.risk > 1e-12 * top]
@@ -118,7 +143,7 @@ def frame(shown: Curves, means: list[np.ndarray]) -> tuple[float, float]:
 
 
 def spans(times: np.ndarray, terms: dict[str, np.ndarray]) -> list[tuple[str, float]]:
-    """Which of `terms`, (T,) each, is the largest, in order of time, and the last time at which it is."""
+    """Return which of `terms`, (T,) each, is the largest, in order of time, and the last time at which it is."""
     names = list(terms)
     largest = np.argmax(np.stack(list(terms.values())), axis=0)
     ends = np.flatnonzero(np.append(np.diff(largest) != 0, True))
@@ -126,7 +151,7 @@ def spans(times: np.ndarray, terms: dict[str, np.ndarray]) -> list[tuple[str, fl
 
 
 def task(settings: Settings) -> str:
-    """Hard or easy, and for SGD the phase, in words."""
+    """Return in words whether the task is hard or easy, and for SGD the phase."""
     a, b = settings.a, settings.b
     gap = a - 1.0 - b
     kind = "boundary of hard and easy tasks" if abs(gap) < 1e-9 else f"{'hard' if gap < 0 else 'easy'} task"
@@ -146,56 +171,59 @@ def task(settings: Settings) -> str:
 
 def _exponents(settings: Settings, shown: Curves, terms: dict[str, np.ndarray]) -> list[Exponent]:
     a, b = settings.a, settings.b
-    end = float(shown.times[-1])
-    at = f"t = {end:.3g}"
+    at = f"t = {shown.times[-1]:.3g}"
 
-    def late(name):  # slope of a limit at the last time
-        return _number(slope(shown.times, terms[name])[-1])
+    def late(name: str) -> float:
+        """Return the slope of a limit at the last time."""
+        return float(slope(shown.times, terms[name])[-1])
 
-    rows = [Exponent(f"risk of this model at {at}", None, _number(shown.slope[-1]))]
-    rows.append(Exponent(f"time t, N = P = \u221e, at {at}", exponents.time_exponent(a, b), late("time")))
+    rows = [_law(f"risk of this model at {at}", None, float(shown.slope[-1]))]
+    rows.append(_law(f"time t, N = P = \u221e, at {at}", exponents.time_exponent(a, b), late("time")))
     if math.isfinite(settings.N):
-        closed = {1: exponents.model_exponent, math.inf: exponents.ensemble_exponent}.get(settings.K)
+        law = {1: exponents.model_exponent, math.inf: exponents.ensemble_exponent}.get(settings.K)
         here = _static_slope(settings, "num_features", settings.N)
         label = f"model size N, t = P = \u221e, at N = {settings.N}"
-        rows.append(Exponent(label, closed and closed(a, b), here))
+        rows.append(_law(label, law and law(a, b), here))
     if math.isfinite(settings.P):
         here = _static_slope(settings, "num_samples", settings.P)
         label = f"data P, t = N = \u221e, no noise, at P = {settings.P}"
-        rows.append(Exponent(label, exponents.data_exponent(a, b), here))
+        rows.append(_law(label, exponents.data_exponent(a, b), here))
     if "noise" in terms:
-        rising = late("noise")
-        label = f"label noise, growth in t, at {at}"
-        rows.append(Exponent(label, exponents.noise_exponents(a, b)[1], None if rising is None else -rising))
+        _, growth = exponents.noise_exponents(a, b)
+        rows.append(_law(f"label noise, growth in t, at {at}", growth, -late("noise")))
     if "batches" in terms:
         # where the risk of full batches falls slower, so does the noise that it makes
         closed = exponents.sgd_noise_exponent(a, b) if b > 1.0 and a > 2.0 * b and not settings.noise else None
-        rows.append(Exponent(f"noise of batches, at {at}", closed, late("batches")))
+        rows.append(_law(f"noise of batches, at {at}", closed, late("batches")))
     return rows
 
 
-def _static_slope(settings: Settings, name: str, size: float) -> float | None:
-    """-d log risk/d log size at t = infinity, the other size infinite, clean labels."""
-    clean = rfm.power_law(settings.a, settings.b, settings.M)
+def _static_slope(settings: Settings, name: str, size: float) -> float:
+    """Return -d log risk/d log size at t = infinity, the other size infinite, clean labels."""
+    clean = rfm.power_law(settings.a, settings.b, int(settings.M))
     sizes = np.array([max(1.0, size * math.exp(-STEP)), size * math.exp(STEP)])
-    other = {"num_features": np.inf, "num_samples": np.inf}
-    risk = [
-        theory.predict(clean, **(other | {name: x}), optimizer=rfm.Ridge(0.0), ensemble=settings.K).risk[0]
-        for x in sizes
-    ]
-    return _number(slope(sizes, np.array(risk))[0])
+
+    def risk(x: float) -> float:
+        n, p = (x, np.inf) if name == "num_features" else (np.inf, x)
+        curve = theory.predict(clean, num_features=n, num_samples=p, optimizer=rfm.Ridge(0.0), ensemble=settings.K)
+        return float(np.asarray(curve.risk)[0])
+
+    return float(slope(sizes, np.array([risk(x) for x in sizes]))[0])
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _law(quantity: str, closed: float | None, here: float) -> Exponent:
+    """Return the closed form of a law, and what the theory has at this point as a logarithmic derivative."""
+    return Exponent(quantity, closed=closed, theory=here if math.isfinite(here) else math.nan)
 
 
 def frontier(settings: Settings) -> Iterator[theory.Frontier]:
-    """The compute-optimal line of one model from a hundred units of compute to that of this point, point by point.
+    """Yield the compute-optimal line of one model, from a hundred units of compute to that of this point.
 
-    Raises ValueError where there is none: an algorithm without it, or N = infinity.
+    Raises:
+        ValueError: There is none: an algorithm without it, or N = infinity.
     """
-    if settings.algorithm not in ("flow", "gd", "sgd"):
+    optimizer = settings.optimizer
+    if not isinstance(optimizer, rfm.GradientFlow | rfm.GradientDescent | rfm.SGD):
         raise ValueError("The frontier is known for gradient flow, gradient descent and SGD.")
     if math.isinf(settings.N):
         raise ValueError("A model of infinite size has no compute N t.")
@@ -204,44 +232,46 @@ def frontier(settings: Settings) -> Iterator[theory.Frontier]:
     nodes = None if settings.momentum else NODES
     for budget in np.geomspace(100.0 * per_step, last, BUDGETS):
         yield theory.frontier(
-            settings.problem, np.array([budget]), num_samples=settings.P, optimizer=settings.optimizer, nodes=nodes
+            settings.problem, np.array([budget]), num_samples=settings.P, optimizer=optimizer, nodes=nodes
         )
 
 
-def compute(settings: Settings, times: np.ndarray | float) -> np.ndarray | float:
-    """N t, for SGD N t B."""
+def compute(settings: Settings, times: Times) -> Times:
+    """Return the compute N t, for SGD N t B."""
     return settings.N * times * (settings.batch or 1)
 
 
 def frontier_exponents(settings: Settings, end: theory.Frontier) -> list[Exponent]:
-    """Of the best risk and the best size at one budget."""
+    """Return the exponents of the best risk and the best size at one budget."""
     s = settings
-    law = frontier_law(s.a, s.b, s.noise, s.P, s.optimizer)
-    size, risk = (None, None) if law is None else law[:2]
+    size, risk, _ = frontier_law(s.a, s.b, s.noise, s.P, s.optimizer) or (None, None, "")
     at = f"C = {end.compute[0]:.3g}"
     return [
-        Exponent(f"best risk, falls in compute, at {at}", risk, _number(end.risk_exponent[0])),
-        Exponent(f"best N, grows in compute, at {at}", size, _number(end.size_exponent[0])),
+        _law(f"best risk, falls in compute, at {at}", risk, float(end.risk_exponent[0])),
+        _law(f"best N, grows in compute, at {at}", size, float(end.size_exponent[0])),
     ]
 
 
 def warm_up(settings: Settings) -> list[Settings]:
-    """Settings that between them need everything that moves at this algorithm may need compiled, this one first."""
+    """Return settings that need between them all that moves at this algorithm may need compiled, this one first."""
     models = [settings, dataclasses.replace(settings, K=2 if settings.K == 1 else 1)]
     if settings.momentum is None:
         return models
     # the nodes of a contour grow with momentum, learning rate and time
-    found = []
-    for momentum in (0.0, 0.5, 0.8, 0.9):
-        for part in (0.05, 0.5, 0.95):
-            for s in models:
-                moved = dataclasses.replace(s, momentum=momentum, stop=1e6)
-                bound = largest_stable_lr(moved)
-                found.append(dataclasses.replace(moved, lr=float(np.clip(part * bound, 1e-4, 10.0))))
-    return models + [s for s in found if s.lr < largest_stable_lr(s)]
+    shapes = list(models)
+    for momentum, part, model in itertools.product((0.0, 0.5, 0.8, 0.9), (0.05, 0.5, 0.95), models):
+        moved = dataclasses.replace(model, momentum=momentum, stop=1e6)
+        bound = largest_stable_lr(moved)
+        lr = float(np.clip(part * bound, 1e-4, 10.0))
+        if lr < bound:
+            shapes.append(dataclasses.replace(moved, lr=lr))
+    return shapes
 
 
 def largest_stable_lr(settings: Settings) -> float:
-    """Of the full-batch rule, at these settings."""
+    """Return the largest learning rate at which the full-batch rule is stable."""
+    optimizer = settings.optimizer
+    if isinstance(optimizer, rfm.GradientFlow | rfm.Ridge | rfm.Optax):  # none that has momentum
+        return math.inf
     z_max = theory.largest_curvature(settings.problem, num_features=settings.N, num_samples=settings.P)
-    return float(settings.optimizer.largest_stable_lr(z_max))
+    return float(optimizer.largest_stable_lr(z_max))

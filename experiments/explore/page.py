@@ -4,88 +4,54 @@ The event loop only takes messages and sets data. Theory runs in threads of `Wor
 callback of the next tick, and is dropped where a slider has moved since.
 """
 
-import html
-import logging
 import time
-from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from bokeh.document import Document
-from bokeh.models import Button, CheckboxGroup, CustomJS, Div, PreText, Select, TextInput
 
+import theory
+from experiments.compare.exponent import Exponent
 from experiments.explore import model, training, words
 from experiments.explore.controls import LABELS, Controls
+from experiments.explore.jobs import Jobs, Ticket
 from experiments.explore.plots import Plots
-from experiments.explore.settings import Settings, from_address, python_call
-from experiments.explore.template import PAGE
+from experiments.explore.settings import Query, Settings, from_address
+from experiments.explore.widgets import Widgets
 from experiments.explore.workers import Workers
 
 GATHER = 20  # least ms between two looks at a moving slider
 PATIENCE = 500  # ms without a curve after which the page says what it waits for
 REST = 300  # ms of rest before the frontier is asked for
-SHOWS = ("what limits the risk", "bias, variances and noise (one model)")
-COPY = """
-navigator.clipboard.writeText(source.text).then(() => { button.label = "Copied" })
-setTimeout(() => { button.label = "Copy" }, 1500)
-"""
-ADDRESS = 'history.replaceState(null, "", "?" + cb_obj.value.split("?")[1])'
+KEPT = 32  # sets of training runs that can be exported
 
 
 class Page:
     """The state of one open page; `doc` shows it. origin: address of the server, without a query."""
 
-    def __init__(self, doc: Document, workers: Workers, query: dict, origin: str):
+    def __init__(self, doc: Document, workers: Workers, query: Query, origin: str) -> None:
         self._doc, self._workers, self._origin = doc, workers, origin
-        self._wanted, self._waiting = 0, False
+        self._jobs = Jobs(doc, self._refuse)
+        self._waiting = self._detailed = False  # for the next look at the sliders; were there ever details?
         self._moved = self._asked = time.perf_counter()
-        self._shown: tuple[Settings, model.Curves] | None = None
+        self._shown: model.Point | None = None
         self._runs: training.Runs | None = None
-        self._details: model.Details | None = None
         settings, refused = from_address(query)
-        self.controls, self.plots = Controls(settings, self.changed), Plots()
-        text = partial(Div, sizing_mode="stretch_width")
-        self.refused = text(text=words.notice("Refused in the address", refused), name="refused", visible=bool(refused))
-        self.problem = text(visible=False, name="problem")
-        self.status = text(text="starting: compiling the theory, once \u2026", name="status")
-        self.regime, self.table = text(name="regime"), text(name="exponents")
-        self.note = text(name="frontier_note")
-        self.progress = text(name="progress")
-        self.downloads = text(name="downloads")
-        self.call = PreText(name="call", sizing_mode="stretch_width")
-        self.link = TextInput(title="link to this point", name="link", sizing_mode="stretch_width")
-        self.link.js_on_change("value", CustomJS(code=ADDRESS))
-        self.copy = Button(label="Copy", name="copy", width=90)
-        self.copy.js_on_event("button_click", CustomJS(args=dict(source=self.call, button=self.copy), code=COPY))
-        self.shows = CheckboxGroup(labels=list(SHOWS), active=[0], name="shows")
-        self.shows.on_change("active", self._choose_lines)
-        seeds = [str(n) for n in training.SEEDS]
-        self.seeds = Select(title="seeds", value="8", options=seeds, name="seeds", width=90)
-        self.run = Button(label="Simulate this point", button_type="primary", name="simulate")
-        self.run.on_click(self.simulate)
-        self._lay_out()
+        self.controls, self.plots, self.widgets = Controls(settings, self.changed), Plots(), Widgets()
+        self.widgets.refused.update(text=words.notice("Refused in the address", refused), visible=bool(refused))
+        self.widgets.shows.on_change("active", self._choose_lines)
+        self.widgets.run.on_click(self.simulate)
+        self.widgets.lay_out(doc, self.controls, self.plots)
         doc.on_session_destroyed(self._close)
         self._refresh()
-
-    def _lay_out(self) -> None:
-        c, p = self.controls, self.plots
-        for slider in (c.algorithm, *c.sliders.values(), c.time):
-            self._doc.add_root(slider)
-        for plot, name in ((p.risk, "risk"), (p.slope, "slope"), (p.best, "best")):
-            plot.name = name
-            self._doc.add_root(plot)
-        for widget in (self.refused, self.problem, self.status, self.regime, self.table, self.note, self.progress,
-                       self.downloads, self.call, self.link, self.copy, self.shows, self.seeds, self.run):  # fmt: skip
-            self._doc.add_root(widget)
-        self._doc.title = "random-feature theory"
-        self._doc.template = PAGE
-        self._doc.template_variables["sliders"] = list(c.sliders)
 
     # a slider moves
 
     def changed(self) -> None:
-        """After every move: training runs of another point go, and the theory is asked for when moves rest."""
+        """Drop training runs of another point after every move, and ask for the theory when moves rest."""
         self._moved = time.perf_counter()
-        self._wanted += 1 if self._runs is not None or self._busy else 0
+        if self._runs is not None or self.widgets.busy:
+            self._jobs.renew()
         self._forget_runs("cleared: a setting has changed since")
         if not self._waiting:
             self._waiting = True
@@ -94,194 +60,149 @@ class Page:
 
     def _refresh(self) -> None:
         self._waiting, self._asked = False, time.perf_counter()
-        self._wanted += 1
+        ticket = self._jobs.renew()
         try:
             settings = self.controls.settings()
         except ValueError as error:
             self._refuse(str(error))
             return
-        self._describe(settings)
-        self._workers.theory.submit(self._guard, self._wanted, self._compute, self._wanted, settings, self._moved)
-        self._doc.add_timeout_callback(partial(self._still_waiting, self._wanted), PATIENCE)
+        self.widgets.describe(settings, self._origin)
+        ticket.start(self._workers.theory, self._find_curves, settings, self._moved)
+        self._doc.add_timeout_callback(partial(self._still_waiting, ticket), PATIENCE)
 
-    def _compute(self, wanted: int, settings: Settings, moved: float) -> None:  # in a thread
-        shown = model.curves(settings)
-        self._later(wanted, self._show_curve, settings, shown, moved)
-        self._workers.details.submit(self._guard, wanted, self._find_details, wanted, settings, shown)
+    def _find_curves(self, ticket: Ticket, settings: Settings, moved: float) -> None:  # in a thread
+        point = model.Point(settings, model.curves(settings))
+        ticket.later(self._show_curves, point, moved)
+        ticket.start(self._workers.details, self._find_details, point)
 
-    def _find_details(self, wanted: int, settings: Settings, shown: model.Curves) -> None:  # in a thread
-        self._later(wanted, self._show_details, settings, shown, model.details(settings, shown))
+    def _find_details(self, ticket: Ticket, point: model.Point) -> None:  # in a thread
+        ticket.later(self._show_details, point, model.details(*point))
 
-    def _show_curve(self, settings: Settings, shown: model.Curves, moved: float) -> None:
-        first = self._details is None
-        self._shown = settings, shown
-        self.problem.visible = False
-        if not shown.converged:
-            self._complain("Not converged", f"the theory estimates its relative error at {shown.residual:.1e}")
-        self.plots.show_curve(settings, shown)
+    def _show_curves(self, point: model.Point, moved: float) -> None:
+        self._shown = point
+        self.widgets.problem.visible = False
+        if not point.curves.converged:
+            residual = point.curves.residual
+            self.widgets.complain("Not converged", f"the theory estimates its relative error at {residual:.1e}")
+        self.plots.show_curves(point)
         self.plots.clear(self.plots.frontier)
         took = 1e3 * (time.perf_counter() - moved)
-        compiling = "what limits it is being compiled, once \u2026"
-        self.status.text = f"the curve is there; {compiling}" if first else f"theory in {took:.0f} ms"
+        compiling = "the curve is there; what limits it is being compiled, once \u2026"
+        self.widgets.status.text = f"theory in {took:.0f} ms" if self._detailed else compiling
 
-    def _show_details(self, settings: Settings, shown: model.Curves, details: model.Details) -> None:
-        if self._details is None:
-            self.status.text = "ready"
-        self._details = details
-        self.plots.show_details(shown, details)
-        self.regime.text = words.regime(settings, shown, details)
-        self.table.text = words.exponent_table(details.exponents)
-        self._doc.add_timeout_callback(partial(self._ask_frontier, self._wanted, settings), REST)
-        self._warm_up(settings)
+    def _show_details(self, point: model.Point, details: model.Details) -> None:
+        if not self._detailed:
+            self.widgets.status.text = "ready"
+        self._detailed = True
+        self.plots.show_details(point.curves, details)
+        self.widgets.regime.text = words.regime(point, details)
+        self.widgets.exponents.text = words.exponent_table(details.exponents)
+        ask = partial(self._ask_frontier, self._jobs.ticket, point.settings, details.exponents)
+        self._doc.add_timeout_callback(ask, REST)
+        self._warm_up(point.settings)
 
-    def _still_waiting(self, wanted: int) -> None:
-        waits = self._shown is None or self._shown[0] != self._settings_or_none()
-        if wanted == self._wanted and waits and not self.problem.visible:
-            name = LABELS[self.controls.values["algorithm"]]
-            self.status.text = f"compiling the theory of {name}, once: some seconds \u2026"
+    def _still_waiting(self, ticket: Ticket) -> None:
+        if ticket.valid and not self._up_to_date and not self.widgets.problem.visible:
+            name = LABELS[self.controls.chosen]
+            self.widgets.status.text = f"compiling the theory of {name}, once: some seconds \u2026"
+
+    @property
+    def _up_to_date(self) -> bool:
+        """Are the curves those of the sliders?"""
+        try:
+            return self._shown is not None and self._shown.settings == self.controls.settings()
+        except ValueError:
+            return False
+
+    def _refuse(self, text: str) -> None:
+        """Show a sentence in place of curves."""
+        self._shown = None
+        self.widgets.refuse(text)
+        self.plots.clear()
+
+    def _choose_lines(self, attr: str, old: list[int], new: list[int]) -> None:
+        self.plots.show_lines(limits=0 in new, parts=1 in new)
 
     # the frontier
 
-    def _ask_frontier(self, wanted: int, settings: Settings) -> None:
-        if wanted == self._wanted:
-            self.note.text = "frontier: computing (the first time it is compiled, which takes half a minute) \u2026"
-            self._workers.frontier.submit(self._guard, wanted, self._find_frontier, wanted, settings)
+    def _ask_frontier(self, ticket: Ticket, settings: Settings, exponents: list[Exponent]) -> None:
+        if ticket.valid:
+            waits = "frontier: computing (the first time it is compiled, which takes half a minute) \u2026"
+            self.widgets.note.text = waits
+            ticket.start(self._workers.frontier, self._find_frontier, settings, exponents)
 
-    def _find_frontier(self, wanted: int, settings: Settings) -> None:  # in a thread
+    def _find_frontier(self, ticket: Ticket, settings: Settings, exponents: list[Exponent]) -> None:  # in a thread
         try:
-            for one in model.frontier(settings):
-                if wanted != self._wanted:
+            for optimum in model.frontier(settings):
+                if not ticket.valid:
                     return
-                self._later(wanted, self._show_budget, settings, one)
+                ticket.later(self._show_budget, optimum, exponents + model.frontier_exponents(settings, optimum))
         except ValueError as error:
-            self._later(wanted, self._no_frontier, str(error))
+            ticket.later(self._no_frontier, str(error))
 
-    def _show_budget(self, settings: Settings, one) -> None:
-        self.plots.add_budget(one)
-        unsure = "" if one.converged[0] else "; not converged"
-        self.note.text = html.escape(
-            f"At C = {one.compute[0]:.3g} the best model has N = {one.num_features[0]:.4g}, t = {one.times[0]:.4g} "
-            f"and the risk {one.risk[0]:.3g}{unsure}."
-        )
-        self.table.text = words.exponent_table(self._details.exponents + model.frontier_exponents(settings, one))
+    def _show_budget(self, optimum: theory.Frontier, exponents: list[Exponent]) -> None:
+        self.plots.add_budget(optimum)
+        self.widgets.note.text = words.budget(optimum)
+        self.widgets.exponents.text = words.exponent_table(exponents)
 
     def _no_frontier(self, reason: str) -> None:
-        self.note.text = html.escape(f"No frontier here. {reason}")
+        self.widgets.note.text = words.plain(f"No frontier here. {reason}")
 
     # training runs
 
-    @property
-    def _busy(self) -> bool:
-        return self.run.label == "Stop"
-
     def simulate(self) -> None:
         """Start training runs at this point, or stop those that are under way."""
-        if self._busy:
-            self._wanted += 1
-            self._idle("stopped")
+        if self.widgets.busy:
+            self._jobs.renew()
+            self.widgets.idle("stopped")
             return
-        if self._shown is None or self._waiting or self._shown[0] != self._settings_or_none():
-            self.progress.text = "wait for the curve first"
+        if self._shown is None or self._waiting or not self._up_to_date:
+            self.widgets.progress.text = "wait for the curve first"
             return
         self._forget_runs("")
-        settings, seeds = self._shown[0], int(self.seeds.value)
+        seeds = int(self.widgets.seeds.value)
         try:
-            training.check_cost(settings, seeds)
+            training.check_cost(self._shown.settings, seeds)
         except ValueError as error:
-            self.progress.text = words.notice("Refused", [str(error)])
+            self.widgets.progress.text = words.notice("Refused", [str(error)])
             return
-        self.run.label, self.run.button_type = "Stop", "warning"
-        self.progress.text = f"training 0 of {seeds} seeds (the first run of a size is compiled) \u2026"
-        self._workers.training.submit(self._guard, self._wanted, self._train, self._wanted, settings, seeds)
+        self.widgets.start(f"training 0 of {seeds} seeds (the first run of a size is compiled) \u2026")
+        self._jobs.ticket.start(self._workers.training, self._train, self._shown, seeds)
 
-    def _train(self, wanted: int, settings: Settings, seeds: int) -> None:  # in a thread
+    def _train(self, ticket: Ticket, point: model.Point, seeds: int) -> None:  # in a thread
         started = time.perf_counter()
         try:
-            for runs in training.train(settings, seeds):
-                if wanted != self._wanted:
+            for runs in training.train(point.settings, seeds):
+                if not ticket.valid:
                     return
-                self._later(wanted, self._show_runs, settings, runs, time.perf_counter() - started)
+                ticket.later(self._show_runs, point, runs, time.perf_counter() - started)
         except ValueError as error:
-            self._later(wanted, self._idle, words.notice("Refused", [str(error)]))
+            ticket.later(self.widgets.idle, words.notice("Refused", [str(error)]))
 
-    def _show_runs(self, settings: Settings, runs: training.Runs, took: float) -> None:
+    def _show_runs(self, point: model.Point, runs: training.Runs, took: float) -> None:
         self._runs = runs
-        done = len(runs.risk)
-        self.plots.show_runs(self._shown[1], runs)
-        self.progress.text = f"training {done} of {runs.wanted} seeds, {took:.0f} s \u2026"
-        if done == runs.wanted:
-            gap = model.largest_gap(self._shown[1], runs)
-            self._idle(
-                f"{done} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against theory: "
-                f"largest gap {gap[0]:.1%}, {gap[1]:.1f} standard errors there."
-            )
-            kept = self._workers.kept
-            kept[settings, done] = runs
-            while len(kept) > 32:
-                del kept[next(iter(kept))]
-            self._describe(settings, done)
+        self.plots.show_runs(point.curves, runs)
+        if runs.seeds < runs.wanted:
+            self.widgets.progress.text = f"training {runs.seeds} of {runs.wanted} seeds, {took:.0f} s \u2026"
+            return
+        gap = model.largest_gap(point.curves, runs)
+        self.widgets.idle(
+            f"{runs.seeds} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against theory: "
+            f"largest gap {gap.relative:.1%}, {gap.errors:.1f} standard errors there."
+        )
+        kept = self._workers.kept
+        kept[point.settings, runs.seeds] = runs
+        while len(kept) > KEPT:
+            del kept[next(iter(kept))]
+        self.widgets.describe(point.settings, self._origin, runs.seeds)
 
     def _forget_runs(self, text: str) -> None:
-        if self._runs is not None or self._busy:
+        if self._runs is not None or self.widgets.busy:
             self._runs = None
             self.plots.clear(self.plots.runs)
-            self._idle(text)
+            self.widgets.idle(text)
 
-    def _idle(self, text: str) -> None:
-        self.run.label, self.run.button_type = "Simulate this point", "primary"
-        self.progress.text = text
-
-    # what the page says
-
-    def _describe(self, settings: Settings, seeds: int = 0) -> None:
-        query = settings.address()
-        self.link.value = f"{self._origin}/?{query}"
-        self.call.text = python_call(settings, seeds)
-        query += f"&seeds={seeds}" if seeds else ""
-        links = [
-            f'<a href="export/explore.{suffix}?{html.escape(query)}" download>{suffix.upper()}</a>'
-            for suffix in ("png", "pdf", "csv", "json", "py")
-        ]
-        self.downloads.text = "download: " + " \u00b7 ".join(links)
-
-    def _refuse(self, text: str) -> None:
-        """In place of curves."""
-        self._shown = None
-        self._complain("Refused", text)
-        self.plots.clear()
-        self.regime.text = self.table.text = self.note.text = self.downloads.text = self.call.text = ""
-        self.status.text = "no curve"
-
-    def _complain(self, title: str, text: str) -> None:
-        self.problem.text, self.problem.visible = words.notice(title, [text]), True
-
-    def _choose_lines(self, attr, old, new) -> None:
-        self.plots.show_lines(0 in new, 1 in new)
-
-    # threads
-
-    def _later(self, wanted: int, function: Callable, *args) -> None:
-        """Call in the event loop, if by then nothing else is wanted; from a thread."""
-
-        def call():
-            if wanted == self._wanted:
-                function(*args)
-
-        self._doc.add_next_tick_callback(call)
-
-    def _guard(self, wanted: int, job: Callable, *args) -> None:
-        """A job whose failure is seen: what theory refuses on the page, anything else there and in the log."""
-        if wanted != self._wanted:
-            return
-        try:
-            job(*args)
-        except ValueError as error:
-            self._later(wanted, self._refuse, str(error))
-        except Exception as error:
-            if wanted != self._wanted:  # a page that was closed meanwhile has no document any more
-                return
-            logging.getLogger(__name__).exception("a job of the page failed")
-            self._later(wanted, self._refuse, f"{type(error).__name__}: {error}")
+    # what takes no ticket: it is wanted whatever the settings
 
     def _warm_up(self, settings: Settings) -> None:
         if settings.algorithm not in self._workers.warm:
@@ -290,23 +211,17 @@ class Page:
 
     def _warm(self, settings: Settings) -> None:  # in a thread
         shapes = model.warm_up(settings)
-        for index, one in enumerate(shapes):
+        for index, shape in enumerate(shapes):
             text = f"warming up {index + 1} of {len(shapes)}: until then a move may take seconds"
             self._doc.add_next_tick_callback(partial(self._say, text))
             try:
-                model.details(one, model.curves(one))
+                model.details(shape, model.curves(shape))
             except ValueError:  # a corner that the theory refuses compiles nothing either
                 continue
         self._doc.add_next_tick_callback(partial(self._say, "ready"))
 
     def _say(self, text: str) -> None:
-        self.status.text = text
+        self.widgets.status.text = text
 
-    def _settings_or_none(self) -> Settings | None:
-        try:
-            return self.controls.settings()
-        except ValueError:
-            return None
-
-    def _close(self, session_context) -> None:
-        self._wanted += 1  # nothing is wanted any more
+    def _close(self, session_context: Any) -> None:
+        self._jobs.renew()  # nothing is wanted any more

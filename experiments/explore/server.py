@@ -7,6 +7,7 @@ from functools import partial
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
+from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.util import bind_sockets
@@ -24,8 +25,16 @@ from rfm import checks
 HOST = "127.0.0.1"
 
 
-def serve(port: int, browser: bool) -> None:
-    """Serve until interrupted. Raises ValueError for a port that cannot be had."""
+def serve(port: int, *, browser: bool) -> None:
+    """Serve until interrupted.
+
+    Args:
+        port: On this machine; 0 for any that is free.
+        browser: Is the page opened in a browser?
+
+    Raises:
+        ValueError: The port cannot be had.
+    """
     try:
         sockets, port = bind_sockets(HOST, port)
     except OSError as error:
@@ -37,8 +46,10 @@ def serve(port: int, browser: bool) -> None:
     bokeh_settings.resources.set_value("server")
     workers = Workers.start()
     application = Application(FunctionHandler(partial(_open, workers, origin)))
-    routes = [(rf"/export/{NAME}\.({'|'.join(TYPES)})", Export, {"workers": workers})]
-    app = BokehTornado({"/": application}, extra_websocket_origins=hosts, extra_patterns=routes)
+    route = rf"/export/{NAME}\.({'|'.join(TYPES)})"
+    app = BokehTornado(
+        {"/": application}, extra_websocket_origins=hosts, extra_patterns=[(route, Export, {"workers": workers})]
+    )
     http = HTTPServer(app)
     http.add_sockets(sockets)
     loop = IOLoop.current()
@@ -57,18 +68,20 @@ def serve(port: int, browser: bool) -> None:
 
 
 def _open(workers: Workers, origin: str, doc: Document) -> None:
-    Page(doc, workers, doc.session_context.request.arguments, origin)
+    context = doc.session_context
+    request = context.request if isinstance(context, BokehSessionContext) else None
+    Page(doc, workers, request.arguments if request else {}, origin)
 
 
 class Export(RequestHandler):
     """/export/explore.png?a=1.8&...: one file of the point in the address, with the training runs that are kept."""
 
     def initialize(self, workers: Workers) -> None:
-        """Arguments of the route."""
+        """Take what the route gives."""
         self._workers = workers
 
     async def get(self, suffix: str) -> None:
-        """The file; 400 and one line for an address that is refused."""
+        """Send the file, or 400 and one line for an address that is refused."""
         query = dict(self.request.query_arguments)
         seeds = query.pop("seeds", [b"0"])[0].decode(errors="replace")
         settings, refused = from_address(query)

@@ -4,21 +4,25 @@ import dataclasses
 import math
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import rfm
 from experiments.compare.algorithms import ALGORITHMS, FULL_BATCH
 from rfm import checks
+from rfm.arguments import Arguments
+from rfm.optimizers import Optimizer
 
 NAMES = (*FULL_BATCH, "sgd")  # algorithms that have a theory
 POINTS = 60  # of a curve
+Query = Mapping[str, Sequence[bytes | str]]  # values of an address, by name
+UNSET = math.nan  # no number was given
 OPTION_OF = {"lr": "lr", "momentum": "momentum", "batch": "batch_size"}  # names here and in `ALGORITHMS`
 
 
 class Parameter(NamedTuple):
-    """A number: its range, whether its slider is logarithmic, and whether 0 or infinity come on top."""
+    """A number that can be set: its range, and whether its slider is logarithmic, and reaches on to 0 or infinity."""
 
     label: str
     low: float
@@ -36,27 +40,32 @@ class Parameter(NamedTuple):
         more = (", or 0" if self.zero else "") + (", or inf" if self.infinite else "")
         return f"{kind} from {self.low:g} to {self.high:g}{more}"
 
-    def check(self, name: str, value: Any) -> float:
-        """The value as a number; ValueError naming it outside the range."""
+    def check(self, name: str, value: object) -> float:
+        """Return the value, a number or its text, as a number.
+
+        Raises:
+            ValueError: It is outside the range; names it, and what is allowed.
+        """
         try:
-            x = float(value)
-        except (TypeError, ValueError):
-            checks.fail(name, self.allowed, value)
+            x = float(value) if isinstance(value, int | float | str) else math.nan
+        except ValueError:
+            x = math.nan
         special = (self.zero and x == 0) or (self.infinite and x == math.inf)
         if not special and not (self.low <= x <= self.high and (not self.whole or x == round(x))):
             checks.fail(name, self.allowed, value)
         return int(x) if self.whole and math.isfinite(x) else x
 
     def position(self, value: float) -> float:
-        """Of the slider: log10 where it is logarithmic, one step past an end for 0 and infinity."""
+        """Return where the slider stands: log10 where it is logarithmic, one step past an end for 0 and infinity."""
         if not self.log:
             return value
         if value in (0.0, math.inf):
-            return self.ends[0 if value == 0 else 1]
+            first, last = self.ends
+            return first if value == 0 else last
         return math.log10(value)
 
     def value(self, position: float) -> float:
-        """Inverse of `position`, to what the slider shows: three digits, or a whole number."""
+        """Return the number at a position, as the slider shows it: three digits, or a whole number."""
         if self.infinite and position > math.log10(self.high) + 0.5 * self.step:
             return math.inf
         if self.zero and position < math.log10(self.low) - 0.5 * self.step:
@@ -65,8 +74,13 @@ class Parameter(NamedTuple):
         return round(x) if self.whole else float(f"{x:.3g}")
 
     @property
+    def middle(self) -> float:
+        """The number in the middle of the slider."""
+        return self.value(0.5 * sum(self.ends))
+
+    @property
     def ends(self) -> tuple[float, float]:
-        """First and last position."""
+        """First and last position of the slider."""
         if not self.log:
             return self.low, self.high
         low, high = math.log10(self.low), math.log10(self.high)
@@ -93,28 +107,36 @@ PARAMETERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """One point: everything on the page follows from it. None: the default of the algorithm, or that it has no such.
+    """One point: everything on the page follows from it.
 
-    Raises ValueError naming argument, value and what is allowed.
+    Attributes:
+        a, b, noise, M: The power law.
+        N, P, K: Model size, data (infinite with "sgd"), number of models averaged.
+        algorithm: One of NAMES.
+        lr, momentum, batch: Numbers of the algorithm; None for its default, or where it has no such number.
+        start, stop: First and last time.
+
+    Raises:
+        ValueError: Names argument, value and what is allowed.
     """
 
     a: float = 1.8
     b: float = 1.5
     N: float = 256
-    P: float | None = None
+    P: float = UNSET
     K: float = 1
     noise: float = 0.01
-    M: int = 10_000
+    M: float = 10_000
     algorithm: str = "flow"
     lr: float | None = None
     momentum: float | None = None
-    batch: int | None = None
+    batch: float | None = None
     start: float = 0.1
     stop: float = 1e4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.one_of("algorithm", self.algorithm, NAMES)
-        if self.P is None:
+        if math.isnan(self.P):
             object.__setattr__(self, "P", math.inf if self.algorithm == "sgd" else 512)
         for name in PARAMETERS:
             object.__setattr__(self, name, self._checked(name))
@@ -126,36 +148,34 @@ class Settings:
             checks.fail("stop", f"at least 2 for the steps of algorithm {self.algorithm!r}", self.stop)
 
     def _checked(self, name: str) -> float | None:
-        value, defaults = getattr(self, name), ALGORITHMS[self.algorithm][1]
-        if name in OPTION_OF:
-            if OPTION_OF[name] not in defaults:
-                if value is not None:
-                    users = ", ".join(n for n in NAMES if OPTION_OF[name] in ALGORITHMS[n][1])
-                    checks.fail(name, f"left out with algorithm {self.algorithm!r} (it belongs to {users})", value)
-                return None
-            value = defaults[OPTION_OF[name]] if value is None else value
-        return PARAMETERS[name].check(name, value)
+        value, defaults = getattr(self, name), defaults_of(self.algorithm)
+        if name in OPTION_OF and name not in defaults:
+            if value is not None:
+                users = ", ".join(n for n in NAMES if name in defaults_of(n))
+                checks.fail(name, f"left out with algorithm {self.algorithm!r} (it belongs to {users})", value)
+            return None
+        return PARAMETERS[name].check(name, defaults.get(name) if value is None else value)
 
     @property
-    def optimizer(self) -> rfm.optimizers.Optimizer:
-        """The algorithm with its numbers."""
+    def optimizer(self) -> Optimizer:
+        """The spec of the algorithm with its numbers."""
         make, defaults = ALGORITHMS[self.algorithm]
-        given = {option: getattr(self, name) for name, option in OPTION_OF.items() if option in defaults}
-        return make(self.stop, **(defaults | given))
+        numbers = {OPTION_OF[name]: getattr(self, name) for name in defaults_of(self.algorithm)}
+        return make(self.stop, **(defaults | numbers))
 
     @property
     def discrete(self) -> bool:
-        """Does it take steps?"""
+        """Does the algorithm take steps?"""
         return self.algorithm != "flow"
 
     @property
     def problem(self) -> rfm.Problem:
         """The power law."""
-        return rfm.power_law(self.a, self.b, self.M, self.noise)
+        return rfm.power_law(self.a, self.b, int(self.M), self.noise)
 
     @property
     def times(self) -> np.ndarray:
-        """(T,) logarithmic: POINTS times, or as many distinct numbers of steps as there are, POINTS at most."""
+        """Logarithmic times (T,): POINTS of them, or all distinct numbers of steps where these are fewer."""
         return rfm.log_times(self.first, self.stop, POINTS, integer=self.discrete)
 
     @property
@@ -164,24 +184,31 @@ class Settings:
         return max(self.start, 1.0) if self.discrete else self.start
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """Of `theory.predict` and `rfm.simulate`, but for the problem and the keys."""
-        return dict(
+    def arguments(self) -> Arguments:
+        """Arguments of `theory.predict` and `rfm.simulate`, but for the problem and the keys."""
+        return Arguments(
             num_features=self.N, num_samples=self.P, optimizer=self.optimizer, times=self.times, ensemble=self.K
         )
 
     def address(self) -> str:
-        """a=1.8&b=1.5&..., from which `from_address` makes these settings."""
+        """Return a=1.8&b=1.5&..., from which `from_address` makes these settings."""
         values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         return urllib.parse.urlencode({k: v if isinstance(v, str) else _short(v) for k, v in values.items()})
 
 
-def from_address(query: Mapping[str, Sequence[bytes | str]]) -> tuple[Settings, list[str]]:
-    """Settings that an address asks for, and what was refused in it, a line each: there the defaults stay.
+def defaults_of(algorithm: str) -> dict[str, float]:
+    """Return the numbers that an algorithm has, by their names here, at their defaults."""
+    _, defaults = ALGORITHMS[algorithm]
+    return {name: defaults[option] for name, option in OPTION_OF.items() if option in defaults}
 
-    query: values by name. Names that the server keeps for itself are skipped.
+
+def from_address(query: Query) -> tuple[Settings, list[str]]:
+    """Return the settings that an address asks for, and what is refused in it, a line each: there defaults stay.
+
+    Args:
+        query: Values by name. Names that the server keeps for itself are skipped.
     """
-    given, refused = {}, []
+    algorithm, numbers, refused = "flow", dict[str, float](), list[str]()
     names = [field.name for field in dataclasses.fields(Settings)]
     for name, values in query.items():
         if name.startswith("bokeh-"):
@@ -193,30 +220,26 @@ def from_address(query: Mapping[str, Sequence[bytes | str]]) -> tuple[Settings, 
                 checks.fail(name[:40], "left out; an address knows " + ", ".join(names), value)
             if name == "algorithm":
                 checks.one_of(name, value, NAMES)
-                given[name] = value
+                algorithm = str(value)
             else:
-                given[name] = PARAMETERS[name].check(name, value)
+                numbers[name] = PARAMETERS[name].check(name, value)
         except ValueError as error:
             refused.append(str(error)[:400])
     while True:  # each is in its range; now the pairs that exclude each other
         try:
-            return Settings(**given), refused
+            return Settings(algorithm=algorithm, **numbers), refused
         except ValueError as error:
             refused.append(str(error))
-            name = str(error).split("`")[1]
-            if name in given:
-                del given[name]
-            else:
-                del given["start"]
+            _, name, *_ = str(error).split("`")
+            del numbers[name if name in numbers else "start"]
 
 
 def python_call(settings: Settings, seeds: int = 0, seed: int = 0) -> str:
-    """A program that gives the curve as `predicted`, and with seeds the training runs as `simulated`."""
+    """Return a program that gives the curve as `predicted`, and with seeds the training runs as `simulated`."""
     s, optimizer = settings, settings.optimizer
     numbers = {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer)}
     numbers = ", ".join(f"{k}={v!r}" for k, v in numbers.items() if k not in ("weight_decay",))
     integer = ", integer=True" if s.discrete else ""
-    size = lambda value: "math.inf" if math.isinf(value) else repr(value)  # noqa: E731
     text = "import math\n\n" if math.inf in (s.N, s.P, s.K) else ""
     text += "import jax\n\n" if seeds else ""
     text += f"""import rfm
@@ -224,11 +247,11 @@ import theory
 
 problem = rfm.power_law(a={s.a!r}, b={s.b!r}, num_modes={s.M!r}, noise_var={s.noise!r})
 args = dict(
-    num_features={size(s.N)},
-    num_samples={size(s.P)},
+    num_features={_size(s.N)},
+    num_samples={_size(s.P)},
     optimizer=rfm.{type(optimizer).__name__}({numbers}),
     times=rfm.log_times({s.first!r}, {s.stop!r}, {POINTS}{integer}),
-    ensemble={size(s.K)},
+    ensemble={_size(s.K)},
 )
 predicted = theory.predict(problem, **args)  # predicted.times, .risk, .train_loss
 """
@@ -237,6 +260,10 @@ predicted = theory.predict(problem, **args)  # predicted.times, .risk, .train_lo
 simulated = rfm.simulate(problem, **args, keys=keys)  # simulated.mean(), .stderr()
 """
     return text
+
+
+def _size(value: float) -> str:
+    return "math.inf" if math.isinf(value) else repr(value)
 
 
 def _short(value: float) -> str:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import rfm
+from experiments.compare.statistics import standard_error
 from experiments.explore.settings import Settings
 from rfm import checks
 from rfm.curve import Curve
@@ -19,7 +20,14 @@ LONGEST = 180.0  # seconds that all seeds may take
 
 
 class Runs(NamedTuple):
-    """Training runs so far, a row a seed: times (T,), risk and train_loss (S, T); kind: of curve; wanted: all seeds."""
+    """Training runs so far.
+
+    Attributes:
+        times: (T,).
+        risk, train_loss: A row a seed, (S, T).
+        kind: How the curve was computed, as in `rfm.curve.Curve`.
+        wanted: Number of seeds when all are there.
+    """
 
     times: np.ndarray
     risk: np.ndarray
@@ -27,35 +35,41 @@ class Runs(NamedTuple):
     kind: str
     wanted: int
 
-    def mean(self, name: str = "risk") -> np.ndarray:
-        """Over seeds, (T,)."""
-        return getattr(self, name).mean(0)
+    @property
+    def seeds(self) -> int:
+        """Number of seeds so far."""
+        return len(self.risk)
 
-    def stderr(self, name: str = "risk") -> np.ndarray:
-        """Of that mean, (T,)."""
-        values = getattr(self, name)
-        return values.std(0, ddof=1) / np.sqrt(len(values))
+    def mean(self, loss: str = "risk") -> np.ndarray:
+        """Return the mean over seeds, (T,), of "risk" or "train_loss"."""
+        return getattr(self, loss).mean(0)
+
+    def stderr(self, loss: str = "risk") -> np.ndarray:
+        """Return the standard error of that mean, (T,)."""
+        return standard_error(getattr(self, loss))
 
 
 def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Runs]:
-    """`rfm.simulate` with `seeds` keys of jax.random.key(seed), AT_ONCE at a time: the runs so far, again and again.
+    """Train with `seeds` keys of jax.random.key(seed), AT_ONCE at a time, and yield the runs so far each time.
 
-    Raises ValueError for what the simulator refuses, and for runs that take too much memory or time (`cost`).
+    Raises:
+        ValueError: The simulator refuses the settings, or runs would take too much memory or time.
     """
     check_cost(settings, seeds)
     keys = jax.random.split(jax.random.key(seed), seeds)
-    found: list[Curve] = []
+    curves: list[Curve] = []
     for start in range(0, seeds, AT_ONCE):
-        found.append(rfm.simulate(settings.problem, **settings.arguments, keys=keys[start : start + AT_ONCE]))
-        last = min(len(curve.times) for curve in found)  # shorter where a run diverged
+        curves.append(rfm.simulate(settings.problem, **settings.arguments, keys=keys[start : start + AT_ONCE]))
+        last = min(len(curve.times) for curve in curves)  # shorter where a run diverged
         risk, train_loss = (
-            np.concatenate([getattr(curve, name)[:, :last] for curve in found]) for name in ("risk", "train_loss")
+            np.concatenate([getattr(curve, name)[:, :last] for curve in curves]) for name in ("risk", "train_loss")
         )
-        yield Runs(found[0].times[:last], risk, train_loss, found[0].kind, seeds)
+        first, *_ = curves
+        yield Runs(np.asarray(first.times)[:last], risk, train_loss, first.kind, seeds)
 
 
 def check_cost(settings: Settings, seeds: int) -> None:
-    """Refuse runs that would not fit in memory or in LONGEST seconds."""
+    """Refuse runs that would not fit in memory, or take more than LONGEST seconds."""
     size, seconds = cost(settings.problem, **settings.arguments)
     seconds *= seeds
     allowed = free_memory(layout())

@@ -1,31 +1,43 @@
-"""What the page says, as HTML."""
+"""Fragments of HTML that the page says; texts may hold anything and are shown as they are."""
 
-import html
+from collections.abc import Sequence
 
+import theory
+from experiments.compare.exponent import Exponent
 from experiments.explore import model
-from experiments.explore.settings import Settings
+from experiments.output import pages
 
 
-def notice(title: str, lines: list[str]) -> str:
-    """Lines that may hold anything, shown as they are."""
-    return f'<p class="notice"><b>{title}:</b> ' + "<br>".join(html.escape(line) for line in lines) + "</p>"
+def notice(title: str, lines: Sequence[str]) -> str:
+    """Return lines under a title."""
+    return pages.render("explore/notice.html", title=title, lines=lines)
 
 
-def regime(settings: Settings, shown: model.Curves, details: model.Details) -> str:
-    """The task, what limits the risk until when, and by how much at the end."""
-    text = [f"until {'step' if settings.discrete else 't ='} {end:.3g} by <b>{name}</b>" for name, end in details.spans]
-    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in details.shares.items())
-    return (
-        f"<p><b>{html.escape(details.task)}</b><br>The risk is limited {', then '.join(text)}.<br>"
-        f"At the end the limits are, in parts of the risk {shown.risk[-1]:.3g}: {shares}.</p>"
-    )
+def plain(text: str) -> str:
+    """Return a text as it is."""
+    return pages.render("explore/plain.html", text=text)
 
 
-def exponent_table(rows: list[model.Exponent]) -> str:
-    """One row a law."""
-    number = lambda x: "\u2013" if x is None else f"{x:.3f}"  # noqa: E731
-    cells = "".join(
-        f"<tr><td>{html.escape(row.quantity)}</td><td>{number(row.closed)}</td><td>{number(row.here)}</td></tr>"
-        for row in rows
-    )
-    return f"<table><tr><th>exponent</th><th>closed form</th><th>here</th></tr>{cells}</table>"
+def regime(point: model.Point, details: model.Details) -> str:
+    """Return the task, what limits the risk until when, and by how much at the end."""
+    clock, risk = "step" if point.settings.discrete else "t =", float(point.curves.risk[-1])
+    return pages.render("explore/regime.html", details=details, risk=risk, clock=clock)
+
+
+def exponent_table(exponents: Sequence[Exponent]) -> str:
+    """Return a table with a row a law: its closed form, and what the theory has here."""
+    return pages.render("explore/exponents.html", exponents=exponents)
+
+
+def budget(optimum: theory.Frontier) -> str:
+    """Return what is best for the budget of one point of the frontier."""
+    numbers = (optimum.compute, optimum.num_features, optimum.times, optimum.risk)
+    compute, size, time, risk = (float(values[0]) for values in numbers)
+    unsure = "" if optimum.converged[0] else "; not converged"
+    text = f"At C = {compute:.3g} the best model has N = {size:.4g}, t = {time:.4g} and the risk {risk:.3g}{unsure}."
+    return plain(text)
+
+
+def downloads(query: str) -> str:
+    """Return the links to the files of a point."""
+    return pages.render("explore/downloads.html", query=query, suffixes=("png", "pdf", "csv", "json", "py"))

@@ -8,7 +8,13 @@ from experiments.explore.training import Runs
 
 
 class Workers(NamedTuple):
-    """Threads, one job at a time each. kept: training runs for `export`, by settings and seeds; warm: algorithms."""
+    """Threads, one job at a time each.
+
+    Attributes:
+        theory, details, frontier, training, warming: The threads.
+        kept: Training runs that can be exported, by settings and number of seeds.
+        warm: Algorithms whose programs have been compiled.
+    """
 
     theory: ThreadPoolExecutor
     details: ThreadPoolExecutor
@@ -20,5 +26,9 @@ class Workers(NamedTuple):
 
     @classmethod
     def start(cls) -> "Workers":
-        """All idle."""
-        return cls(*(ThreadPoolExecutor(1, thread_name_prefix=name) for name in cls._fields[:5]), {}, set())
+        """Return threads that are all idle."""
+        theory, details, frontier, training, warming = (
+            ThreadPoolExecutor(1, thread_name_prefix=name)
+            for name in ("theory", "details", "frontier", "training", "warming")
+        )
+        return cls(theory, details, frontier, training, warming, kept={}, warm=set())

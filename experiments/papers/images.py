@@ -7,9 +7,11 @@ from rfm.data import datasets, files
 
 
 def load(data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """inputs (n, ...) and classes (n,) of a named data set, or else of a file, in an order that `seed` draws.
+    """Return inputs (n, ...) and classes (n,) of a named data set, or of a file, in an order that `seed` draws.
 
-    Errors as in `rfm.datasets.load` and `rfm.files.read`; ValueError for a name that is neither set nor file.
+    Raises:
+        ValueError: The name is neither that of a set nor of a file; and errors of `rfm.datasets.load` and
+            `rfm.files.read`.
     """
     check_source("data", data)
     read = datasets.load if data in datasets.NAMES else files.read
@@ -19,20 +21,20 @@ def load(data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_source(argument: str, data: str) -> None:
-    """ValueError for a name that is neither that of a data set nor, by its ending, of a file."""
+    """Raise ValueError for a name that is neither that of a data set nor, by its ending, of a file."""
     if data not in datasets.NAMES and not data.lower().endswith(files.ENDINGS):
         checks.fail(argument, f"one of {', '.join(datasets.NAMES)}, or a file ({', '.join(files.ENDINGS)})", data)
 
 
 def flatten(inputs: np.ndarray) -> np.ndarray:
-    """(n, d) of mean zero over rows, scaled so that the mean of |x|^2/d is one."""
+    """Return rows (n, d) of mean zero, scaled so that the mean of |x|^2/d is one."""
     x = inputs.reshape(len(inputs), -1)
     x = x - x.mean(0)
     return x / np.sqrt(np.mean(x**2))
 
 
 def pool(images: np.ndarray, size: int) -> np.ndarray:
-    """Means over squares of size x size pixels: (n, h, w) to (n, h // size, w // size), the rest cut off."""
+    """Return means over squares of size x size pixels, (n, h // size, w // size), of images (n, h, w)."""
     if images.ndim != 3 or min(images.shape[1:]) < size:
         checks.fail("images", f"of shape (n, h, w) with h and w at least {size}", images.shape)
     n, h, w = images.shape[0], images.shape[1] // size, images.shape[2] // size
@@ -40,7 +42,7 @@ def pool(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def outputs(classes: np.ndarray, groups: int | None = None) -> np.ndarray:
-    """(n, K) one-hot labels less their means; with `groups`, classes are merged into so many by class mod groups."""
+    """Return one-hot labels (n, K) less their means; `groups` merges classes into so many by class mod groups."""
     merged = classes if groups is None else classes % groups
     y = np.eye(merged.max() + 1)[merged]
     return y - y.mean(0)

@@ -5,7 +5,7 @@ import importlib
 from experiments.papers.row import Script
 from rfm import checks
 
-# name of a row: the module that shows it
+# the module that shows a row, by the name of the row
 ROWS = {
     "S1-2a-c": "bordelon2024.figure2_model_size",
     "S1-2d-f": "bordelon2024.figure2_data",
@@ -35,6 +35,10 @@ ROWS = {
 
 
 def load(name: str) -> Script:
-    """The script of a row. Raises ValueError for an unknown name."""
+    """Return the script of a row.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
     checks.one_of("name", name, tuple(ROWS))
     return importlib.import_module(f"experiments.papers.{ROWS[name]}").main

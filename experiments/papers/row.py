@@ -6,30 +6,47 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
+from matplotlib.figure import Figure
 
-from experiments.compare import verdicts as findings
-from experiments.compare.verdicts import Verdict
-from experiments.output import files as reports
+from experiments.compare.verdicts import CONFIRMED, Verdict, overall
+from experiments.output import files
 from rfm import checks
 
 SIZES = ("full", "smoke")
-DECIDING = 2  # findings that a verdict line has room for
+DECIDING = 2  # verdicts that a line has room for
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a row computes: the figure, its points as rows of a table, and the findings."""
+    """What a row computes.
 
-    figure: object
+    Attributes:
+        figure: Theory and simulation.
+        table: The points of the figure, a dict a point.
+        findings: A verdict a quantity.
+    """
+
+    figure: Figure
     table: list[dict]
     findings: tuple[Verdict, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row that has run. stem: its files without their endings; seconds: wall time; limits: what is not run here."""
+    """A row that has run.
+
+    Attributes:
+        name, title, source, claim, limits: As in `Script`.
+        findings: A verdict a quantity.
+        verdict: The verdict on all.
+        size, seed, parameters: What it ran with.
+        seconds: Wall time.
+        versions: Versions of packages, and the machine.
+        stem: Path of its files without their endings.
+    """
 
     name: str
     title: str
@@ -48,10 +65,10 @@ class Row:
     @property
     def deciding(self) -> str:
         """The numbers that decide: those of the first findings with the verdict of the row."""
-        found = [f for f in self.findings if f.verdict == self.verdict]
-        told = "; ".join(f"{f.quantity}: {f.measured}" + _claimed(f) for f in found[:DECIDING])
-        more = len(found) - DECIDING
-        return told + (f"; and {more} more" if more > 0 else "")
+        deciding = [finding for finding in self.findings if finding.verdict == self.verdict]
+        texts = [f"{finding.quantity}: {finding.measured}{_claimed(finding)}" for finding in deciding[:DECIDING]]
+        more = len(deciding) - DECIDING
+        return "; ".join([*texts, f"and {more} more"] if more > 0 else texts)
 
     @property
     def line(self) -> str:
@@ -60,14 +77,21 @@ class Row:
 
 
 def _claimed(finding: Verdict) -> str:
-    return "" if finding.verdict == findings.CONFIRMED or finding.claimed == "-" else f", claimed {finding.claimed}"
+    return "" if finding.verdict == CONFIRMED or finding.claimed == "-" else f", claimed {finding.claimed}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Script:
     """The statement of a row, and the function that shows it: show(seed=..., **full) or show(seed=..., **smoke).
 
-    limits: what the paper shows and this row does not, and the command that would; empty where nothing is left out.
+    Attributes:
+        name: As on the command line.
+        title: Of its figure.
+        source: Paper, and figure or claim there.
+        claim: What the paper says, as a clause.
+        show: Computes it.
+        full, smoke: Parameters of either size, by name.
+        limits: What the paper shows and this row does not, and the command that would; empty where nothing is left out.
     """
 
     name: str
@@ -75,17 +99,22 @@ class Script:
     source: str
     claim: str
     show: Callable[..., Shown]
-    full: dict
-    smoke: dict
+    full: dict[str, Any]
+    smoke: dict[str, Any]
     limits: str = ""
 
-    def parameters(self, size: str, data: str | None = None) -> dict:
-        """Those of a size; data: FILE.npz or a name, in place of the real data of a row.
+    def parameters(self, size: str, data: str | None = None) -> dict[str, Any]:
+        """Return the parameters of a size.
 
-        Raises ValueError for an unknown size, and for data where the row takes none.
+        Args:
+            size: One of SIZES.
+            data: FILE.npz or the name of a data set, in place of the real data of a row.
+
+        Raises:
+            ValueError: The size is unknown, or the row takes no data.
         """
         checks.one_of("size", size, SIZES)
-        chosen = getattr(self, size)
+        chosen = self.full if size == "full" else self.smoke
         if data is None:
             return chosen
         if "data" not in chosen:
@@ -93,40 +122,48 @@ class Script:
         return chosen | {"data": data}
 
     def __call__(self, size: str = "full", out: str = "results", seed: int = 0, data: str | None = None) -> Row:
-        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Errors as `parameters`."""
-        parameters = self.parameters(size, data)
-        folder = reports.open_folder(out)
+        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Arguments and errors as `parameters`."""
+        planned = self._planned(size, out, seed, data)
+        folder = files.open_folder(out)
         start = time.perf_counter()
         with jax.enable_x64(True):
-            shown = self.show(seed=seed, **parameters)
-        settings = {
-            "name": self.name, "title": self.title, "source": self.source, "claim": self.claim, "limits": self.limits,
-            "findings": [dataclasses.asdict(f) for f in shown.findings], "verdict": findings.overall(shown.findings),
-            "size": size, "seed": seed, "parameters": parameters, "seconds": time.perf_counter() - start,
-        }  # fmt: skip
-        reports.save(folder, self.name, shown.figure, shown.table, settings)
-        return read(folder / f"{self.name}.json")
+            shown = self.show(seed=seed, **self.parameters(size, data))
+        seconds = time.perf_counter() - start
+        row = dataclasses.replace(planned, findings=shown.findings, verdict=overall(shown.findings), seconds=seconds)
+        settings = dataclasses.asdict(row)
+        del settings["versions"], settings["stem"]  # those are in every record, and where the record is
+        files.save(folder, self.name, shown.figure, shown.table, settings)
+        return row
 
     def done(self, size: str, out: str, seed: int, data: str | None = None) -> Row | None:
-        """The row as an earlier run left it, None where there is none with these parameters and versions."""
+        """Return the row as an earlier run left it, None where there is none with these parameters and versions."""
         path = Path(out) / f"{self.name}.json"
         try:
             row = read(path)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        parameters = json.loads(json.dumps(self.parameters(size, data), default=str))
-        same = dataclasses.replace(
-            row, title=self.title, source=self.source, claim=self.claim, limits=self.limits, size=size, seed=seed,
-            parameters=parameters, versions=reports.versions(),
-        ) == row  # fmt: skip
+        same = dataclasses.replace(row, findings=(), verdict="", seconds=0.0) == self._planned(size, out, seed, data)
         return row if same and all(path.with_suffix(end).exists() for end in (".png", ".pdf", ".csv")) else None
+
+    def _planned(self, size: str, out: str, seed: int, data: str | None) -> Row:
+        """Return the row before it has run, with parameters as they come back from a record."""
+        return Row(
+            name=self.name, title=self.title, source=self.source, claim=self.claim, limits=self.limits,
+            findings=(), verdict="", size=size, seed=seed,
+            parameters=json.loads(json.dumps(self.parameters(size, data), default=str)),
+            seconds=0.0, versions=files.versions(), stem=str(Path(out) / self.name),
+        )  # fmt: skip
 
 
 def read(path: Path) -> Row:
-    """The row that NAME.json tells of. Raises ValueError or KeyError for a file that is not one."""
-    record = json.loads(Path(path).read_text())
+    """Return the row that NAME.json records.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: The file is not there, or no record of a row.
+    """
+    record = json.loads(path.read_text())
     settings = record["settings"]
-    told = settings | {"findings": tuple(Verdict(**f) for f in settings["findings"])}
-    if not math.isfinite(told["seconds"]):
+    findings = tuple(Verdict(**finding) for finding in settings["findings"])
+    if not math.isfinite(settings["seconds"]):
         raise ValueError(f"{path} has no wall time.")
-    return Row(**told, versions=record["versions"], stem=str(Path(path).with_suffix("")))
+    return Row(**settings | {"findings": findings}, versions=record["versions"], stem=str(path.with_suffix("")))

@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from tqdm import tqdm
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
@@ -49,7 +48,7 @@ def show(
     network = networks.build((max(dims) + 1, width, width, 1), "standard", "adam")
     figure, axes = plotting.new_figure(1, 3, caption="points: networks, two standard errors over teachers; lines: fits")
     verdicts, table, last = [], [], axes[0, 2]
-    with tqdm(total=len(TEACHERS) * len(samples), unit="size") as bar:
+    with progress.bar(len(TEACHERS) * len(samples), "size") as bar:
         for index, (teacher, ax) in enumerate(zip(TEACHERS, axes[0], strict=False)):
             rows, losses, fits = _rows(keys, d, max(dims), most + test, teacher), [], []
             for size in samples:

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from tqdm import tqdm
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import bootstrap_means
 from experiments.compare.verdicts import approaching, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
@@ -94,7 +93,7 @@ def show(
     caption = "points: networks, two standard errors over seeds; lines: slope $-1$"
     figure, axes = plotting.new_figure(1, 3, caption=caption)
     verdicts, table = [], []
-    with tqdm(total=len(widths) + 2 * len(deep) + 2 * len(samples), unit="size") as bar:
+    with progress.bar(len(widths) + 2 * len(deep) + 2 * len(samples), "size") as bar:
         panels = (
             ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(task, widths, bar)),
             ("features: mup, Adam", "width $n$", deep, _mup(task, deep, bar)),
@@ -120,7 +119,7 @@ def show(
     return Shown(figure, table, tuple(verdicts))
 
 
-def _lazy(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
+def _lazy(task: Task, widths: tuple[int, ...], bar: progress.Bar) -> Curves:
     """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
     first = (np.arange(len(task.x)) < task.train) / task.train
     limit = task.loss(networks.lazy(networks.kernels(task.x)[1], task.y, first, GD.lr, GD.steps))
@@ -134,7 +133,7 @@ def _lazy(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
     return {"loss $-$ loss at $n = \\infty$": np.array(added).T, "variance over draws": np.array(spread).T}
 
 
-def _mup(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
+def _mup(task: Task, widths: tuple[int, ...], bar: progress.Bar) -> Curves:
     """Two hidden layers; the limit of infinite width is one function, not in closed form."""
     spread = []
     for n in widths:
@@ -145,7 +144,7 @@ def _mup(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
     return {"early: variance over draws": early, "late: variance over draws": late}
 
 
-def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
+def _data(task: Task, samples: tuple[int, ...], bar: progress.Bar) -> Curves:
     """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
     curves, (rows, labels), most = {}, task.rows, max(samples)
     whole, keys = jnp.full(len(rows), 1.0 / len(rows), jnp.float32), jax.random.split(task.key, task.seeds)

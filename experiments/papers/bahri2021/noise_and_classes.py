@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from tqdm import tqdm
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CLOSE, condition
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
@@ -76,7 +75,7 @@ def show(
     figure, axes = plotting.new_figure(1, 2, caption="points: networks, two standard errors over seeds; lines: fits")
     verdicts, table, size = [], [], np.array(samples, float)
     least = None  # of what noise does
-    with tqdm(total=len(samples) * (len(noises) + len(groups) + 1), unit="run") as bar:
+    with progress.bar(len(samples) * (len(noises) + len(groups) + 1), "run") as bar:
         for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
             first = None
             for index, (name, (s, g)) in enumerate(curves.items()):

@@ -6,7 +6,6 @@ from functools import partial
 import jax
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 import rfm
 from experiments.compare.comparison import INFINITE, agreement
@@ -14,7 +13,7 @@ from experiments.compare.scans import scan_size
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import OPEN, REFINED
 from experiments.compare.windows import SHORTER
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
@@ -29,7 +28,7 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
     caption = plotting.CAPTION + plotting.POINTS + "; rings: Gaussians of the same spectrum"
     figure, axes = plotting.new_figure(1, 3, caption=caption)
     verdicts, table, rows_and_neurons, gaussians = [], [], [], []
-    with tqdm(total=2 * len(pools) * len(sizes), unit="run") as bar:
+    with progress.bar(2 * len(pools) * len(sizes), "run") as bar:
         for index, pool in enumerate(pools):
             problem, color = _problem(images.flatten(images.pool(inputs, pool)), classes, seed), plotting.COLORS[index]
             name = f"pooled {pool} x {pool}"

@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import Verdict, approaching, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.boopathy2024.scale_time import time_to_risk
@@ -66,7 +65,7 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
     figure, axes = plotting.new_figure(1, len(networks.PARAMETRIZATIONS), caption=caption)
     panels: dict[str, Axes] = dict(zip(networks.PARAMETRIZATIONS, axes[0], strict=True))
     verdicts, table = [], []
-    with tqdm(total=(len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), unit="width") as bar:
+    with progress.bar((len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), "width") as bar:
         for (parametrization, name), (lr, closed) in RUNS.items():
             for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
                 columns = []

@@ -6,14 +6,13 @@ from dataclasses import replace
 import jax
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 import rfm
 from experiments.compare.comparison import AXES, Comparison, across, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import INF, LR, OnePass
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
@@ -44,7 +43,7 @@ def show(
     args = Arguments(num_samples=INF, times=times)
     runs: dict[Pair, Comparison] = {}
     pairs = [(n, batch) for n in sizes if n <= trained] + [(size, b) for b in batches if b != batch]
-    for n, b in tqdm(pairs, desc="one-pass SGD"):
+    for n, b in progress.over(pairs, "run", "one-pass SGD"):
         sgd, line = rfm.SGD(LR, b), predicted.risk(n, b)
         run = args | Arguments(num_features=n, optimizer=sgd)
         risks = rfm.simulate(problem, **run, keys=fold_keys(keys, n)).risk

@@ -11,14 +11,13 @@ from dataclasses import replace
 import jax
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 import rfm
 import theory
 from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import best_risk, claimed_size, limit
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
@@ -41,7 +40,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     for index, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
         curves = []
         apart = fold_keys(keys, index)  # or all tasks would be lucky at the same size
-        for n in tqdm(sizes, desc=f"a = {a:g}, b = {b:g}", unit="size"):
+        for n in progress.over(sizes, "size", f"a = {a:g}, b = {b:g}"):
             problem = rfm.power_law(a, b, PER_FEATURE * n)
             args = Arguments(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
             risks = rfm.simulate(problem, **args, keys=fold_keys(apart, n)).risk

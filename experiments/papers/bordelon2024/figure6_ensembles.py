@@ -6,14 +6,13 @@ from dataclasses import replace
 import jax
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 import rfm
 import theory
 from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import Verdict, condition
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import one_mode, response
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
@@ -38,11 +37,11 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
     problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
     ladder = _ladder(problem)
     runs, alone = {}, []
-    for n, k in tqdm([(n, k) for n in sizes for k in (1, MEMBERS)], desc="training"):
+    for n, k in progress.over([(n, k) for n in sizes for k in (1, MEMBERS)], "run", "training"):
         apart = fold_keys(fold_keys(keys, n), k)  # so that a model and an ensemble of one compute are independent
         risks = rfm.simulate(problem, **(FRESH | Arguments(num_features=n, ensemble=k)), keys=apart).risk
         runs[n, k] = Comparison("time", TIMES, risks, ladder[n, k], {"N": n, "members": k, "P": np.inf})
-    for k in tqdm(followed, desc="single modes"):
+    for k in progress.over(followed, "run", "single modes"):
         apart, single = fold_keys(fold_keys(keys, sizes[0]), MEMBERS + k), one_mode(problem, k)
         risks = rfm.simulate(single, **(FRESH | Arguments(num_features=sizes[0])), keys=apart).risk
         alone.append(Comparison("time", TIMES, risks, _ladder(single)[sizes[0], 1], {"k": k, "N": sizes[0]}))

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from rfm import checks
 from theory import exponents
 
@@ -84,7 +83,7 @@ def follow(points: Sequence[Point], computes: Sequence[float] | np.ndarray) -> l
     # two at a time: each leaves a core idle
     with ThreadPoolExecutor(2) as pool:
         measured = list(
-            tqdm(pool.map(measure, *zip(*work, strict=True)), total=len(work), unit="point") if work else ()
+            progress.over(pool.map(measure, *zip(*work, strict=True)), "point", total=len(work)) if work else ()
         )
     count = len(computes)
     return [measured[i * count : (i + 1) * count] for i in range(len(points))]

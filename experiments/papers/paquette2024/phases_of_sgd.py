@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -13,7 +12,7 @@ from experiments.compare.comparison import Comparison, agreement, derive
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict, condition
-from experiments.output import plotting
+from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers.paquette2024 import phase_map as phases
 from experiments.papers.row import Script, Shown
@@ -35,7 +34,7 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
     verdicts, table = [], []
     times = rfm.log_times(1, steps, RECORDED, integer=True)
     keys = jax.random.split(jax.random.key(seed), seeds)
-    with tqdm(total=len(chosen) * len(sizes), unit="run") as bar:
+    with progress.bar(len(chosen) * len(sizes), "run") as bar:
         for ax, (name, (alpha, beta)), line in zip(axes.flat, names.items(), followed, strict=False):
             curves = [_train((alpha, beta), n, times, keys, bar.update) for n in sizes]
             verdicts += [_tends(name, (alpha, beta), line), *_compare(ax, name, (alpha, beta), curves)]

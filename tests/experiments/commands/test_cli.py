@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import optax
@@ -260,3 +261,15 @@ def test_interrupt_writes_nothing(tmp_path):
     assert "interrupted" in error
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_another_package_experiments_is_named_in_one_line(tmp_path):
+    """First on the path, it would be imported in place of ours."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "__init__.py").write_text("raise RuntimeError('of another project')")
+    path = os.pathsep.join([str(tmp_path), str(Path(rfm.__file__).parents[1])])
+    command, environment = [sys.executable, "-P", "-m", "rfm", "figures", "--list"], os.environ | {"PYTHONPATH": path}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert str(tmp_path / "experiments") in ended.stderr

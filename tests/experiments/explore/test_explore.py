@@ -173,9 +173,9 @@ def test_exponents_here_tend_to_the_closed_form():
     named = {row.quantity.split(",")[0]: row for row in rows}
     assert abs(named["time t"].closed - exponents.time_exponent(1.8, 1.5)) < 1e-12
     for name in ("time t", "model size N", "data P"):
-        assert abs(named[name].here - named[name].closed) < 0.01
+        assert abs(named[name].theory - named[name].closed) < 0.01
     small = model.details(SMALL, model.curves(SMALL)).exponents
-    assert max(abs(row.here - row.closed) for row in small if row.closed is not None) > 0.02  # negative control
+    assert max(abs(row.theory - row.closed) for row in small if row.closed is not None) > 0.02  # negative control
 
 
 def test_regimes_in_words():

@@ -149,8 +149,16 @@ def test_wrong_name(wrong, capsys):
     assert rows.SIZES[0] not in error
 
 
-def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch):
-    """In a process of its own, whose last words are told."""
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """Work in a folder that holds another package `experiments`, as many projects do."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "__init__.py").write_text("raise RuntimeError('of another project')")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch, foreign):
+    """In a process of its own, whose last words are told: those of our package."""
     unknown = dataclasses.replace(SCRIPT, name="X-9")
     monkeypatch.setattr(command, "choose", lambda args: [unknown, unknown])
     assert main(["figures", "X", "--out", str(tmp_path)]) == 2
@@ -159,7 +167,7 @@ def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_several_rows_side_by_side(tmp_path, capsys):
+def test_several_rows_side_by_side(tmp_path, capsys, foreign):
     assert main(["figures", "S2-T2", "S3-dual", "--quick", "--out", str(tmp_path)]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrote")]
     assert [line.split("/")[-1].split(".")[0] for line in lines] == ["S2-T2", "S3-dual"]
