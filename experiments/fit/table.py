@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.data.tables import csv_lines
 
 AXES = ("features", "samples", "times")
+LETTERS = {"features": "N", "samples": "P", "times": "t"}
 # what a column may be called where the command line names none
 COLUMNS = {
     "features": ("features", "num_features", "N"),
@@ -25,7 +27,7 @@ COLUMNS = {
     "stderr": ("stderr",),
     "run": ("run", "seed"),
 }
-
+INFINITE = ("features", "samples")  # may be that in a file
 ALLOWED = 1.5  # times the part asked for that may be held out, to try more axes
 
 
@@ -65,7 +67,7 @@ class Design:
     times: np.ndarray
 
     @classmethod
-    def grid(cls, features: Sequence[float], samples: Sequence[float], times: Sequence[float]) -> "Design":
+    def grid(cls, features: ArrayLike, samples: ArrayLike, times: ArrayLike) -> "Design":
         """Every combination, the times of one pair of sizes next to each other."""
         return cls(*(x.reshape(-1) for x in np.meshgrid(features, samples, times, indexing="ij")))
 
@@ -158,7 +160,9 @@ def read(path: str | Path, named: Mapping[str, str | None]) -> CurveTable:
         checks.fail("features, samples, times", f"columns, at least one of {', '.join(header)}", None)
     cells = {role: [(line, row[header.index(name)]) for line, row in rows] for role, name in columns.items()}
     numbers = {
-        role: np.array([_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in cells[role]])
+        role: np.array(
+            [_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in cells[role]]
+        )
         for role in (*AXES, "loss", "stderr")
         if role in columns
     }

@@ -16,6 +16,7 @@ ENDINGS = (".npz", ".npy", ".csv", ".parquet")
 def read(
     file: str,
     labels: str | Sequence[str] | None = None,
+    *,
     kernel: bool = False,
     target: str | None = None,
     flat: bool = True,
@@ -79,7 +80,7 @@ def _ending(argument: str, file: str, allowed: Sequence[str]) -> str:
     return ending
 
 
-def _array(argument: str, file: str) -> np.ndarray:
+def _array(argument: str, file: str | Sequence[str]) -> np.ndarray:
     """The array of a .npy file, left on disk."""
     file = os.fspath(file) if isinstance(file, str | os.PathLike) else checks.fail(argument, "the name of a file", file)
     _ending(argument, file, (".npy",))

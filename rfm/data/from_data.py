@@ -148,7 +148,17 @@ def estimate_kernel(
 
 def rows_alone(features: Array, labels: Array) -> Problem:
     """Rows (n, d) to train and to test on, their means subtracted, and nothing estimated: risk is squared error."""
-    values, basis = _directions(features - features.mean(0))
+    return _rows_alone(features - features.mean(0), labels)
+
+
+def kernel_rows_alone(kernel: Array, labels: Array, num_modes: int | None = None) -> Problem:
+    """As `rows_alone`, the rows being those of a root of a kernel (n, n); errors as in `from_kernel`."""
+    values, basis = kernel_spectrum(check_kernel(kernel), True, num_modes)
+    return _rows_alone(basis * np.sqrt(values), labels)
+
+
+def _rows_alone(x: np.ndarray, labels: np.ndarray) -> Problem:
+    values, basis = _directions(x)
     population = _population(values, basis, labels - labels.mean(0), 0.0)
     size = np.sqrt(np.sum(population.target.reshape(len(values), -1) ** 2, axis=1))
     return Problem(values, size, population=population)
