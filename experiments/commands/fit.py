@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> None:
         figure = plots.draw(fits)
         bar.update()
     print("\n".join(report.lines(fits, asked_to_hold_out=settings.hold_out > 0)))
-    written = files.save(folder, "fit", figure, report.rows(fits), {**vars(args), **report.record(fits)})
-    print("wrote " + ", ".join(str(path) for path in written))
+    files.save_and_tell(folder, "fit", figure, report.rows(fits), {**vars(args), **report.record(fits)})
 
 
 def _settings(args: argparse.Namespace) -> job.Settings:

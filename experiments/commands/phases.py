@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.output import files as reports
 from experiments.output import plotting
+from experiments.output.tables import align
 from experiments.papers.paquette2024.phase_map import (
     ALPHAS,
     BETAS,
@@ -71,7 +72,7 @@ def trend_table(followed: np.ndarray, trend: np.ndarray) -> str:
             *(f"{value:.4f}" + ("" if ok else "?") for value, _, ok in line),
             verdict(phase.risk, line[line[:, 2] > 0, 0]),
         ))  # fmt: skip
-    return reports.align(rows)
+    return align(rows)
 
 
 def grid_summary(plane, grid, compute: float) -> str:
@@ -83,7 +84,7 @@ def grid_summary(plane, grid, compute: float) -> str:
         gaps = [abs(one[0] - formula) for formula, one in pairs if one[2]]
         shown = (f"{np.median(gaps):.3f}", f"{max(gaps):.3f}") if gaps else ("-", "-")
         rows.append((name, str(len(pairs)), *shown, str(len(pairs) - len(gaps))))
-    return f"the grid at C = {compute:.0e}\n" + reports.align(rows)
+    return f"the grid at C = {compute:.0e}\n" + align(rows)
 
 
 def table(points, found, compute: float) -> list[dict]:

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from experiments.output import files as reports
 from experiments.output import plotting
+from experiments.output.tables import align
 from experiments.papers.boopathy2024 import algorithms as t6
 from experiments.papers.boopathy2024 import clock as t1
 from experiments.papers.boopathy2024 import collapse as t3
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
             findings += found
             rows += points
             bar.update()
-    print(reports.align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, findings)]))
+    print(align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, findings)]))
     settings = {**vars(args), "findings": [dataclasses.asdict(f) for f in findings]}
     written = reports.save(folder, "scale-time", figure, rows, settings)
     print("wrote " + ", ".join(str(path) for path in written))

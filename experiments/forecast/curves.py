@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 import rfm
 import theory
 from experiments.forecast.bands import TINY, Band, band, half_width
+from rfm.arguments import Sizes
 from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
 from theory.stopping import POINTS
@@ -45,7 +46,7 @@ def losses(
         >>> losses(problem, 16, 32, rfm.GradientFlow(), [1.0, 10.0, 100.0]).round(2).tolist()
         [0.82, 0.28, 0.14]
     """
-    sizes = dict(num_features=num_features, num_samples=num_samples)
+    sizes = Sizes(num_features=num_features, num_samples=num_samples)
     return theory.predict(problem, **sizes, optimizer=optimizer, times=times).risk + problem.noise_var
 
 
@@ -178,7 +179,7 @@ def grid(
     loss, replicas, beyond, stopping, ridge = [], [], [], [], []
     for n in features:
         for p in samples:
-            sizes = dict(num_features=n, num_samples=p)
+            sizes = Sizes(num_features=n, num_samples=p)
             loss.append(forecast.losses(n, p))
             replicas.append(forecast.replicas(n, p))
             beyond.append(forecast.unresolved_share(n, p, loss[-1]))

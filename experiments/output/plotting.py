@@ -18,7 +18,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CAPTION, POINTS = "lines: theory; ", "points: simulation, two standard errors"
 OUTLINE = [patheffects.withStroke(linewidth=2.0, foreground="k")]  # text on a coloured ground
-STYLE = {
+STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "font.size": 9,
     "axes.spines.top": False,
@@ -57,7 +57,7 @@ def draw(
         line_style: How else the line is drawn, as `Axes.plot` takes it.
     """
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-    line_x, theory = (pair.x, pair.theory) if pair.line is None else (pair.line_x, pair.line)
+    line_x, theory = pair.theory_line
     ax.plot(line_x, theory, **({"color": color, "lw": 1.3, "ls": "--" if hollow else "-"} | dict(line_style or {})))
     spread = 2 * standard_error(pair.risks) if pair.seeds > 1 else None
     face = "white" if hollow else color
