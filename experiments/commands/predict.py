@@ -9,6 +9,7 @@ import numpy as np
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
 from experiments.forecast import held_out, job, plots, records, report
+from experiments.forecast.settings import Settings, check_points
 from experiments.forecast.source import Source
 from experiments.output import files as output
 from experiments.papers import images
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     settings = _settings(args)
     source = load(settings)
     task = job.prepare(settings, source)
-    points = job.check_points(settings, source) if settings.check else []
+    points = check_points(settings, source) if settings.check else []
     folder = output.open_folder(settings.out)
 
     foretold = task.run()
@@ -69,20 +70,20 @@ def run(args: argparse.Namespace) -> None:
     print("wrote " + ", ".join(str(path) for path in written))
 
 
-def _settings(args: argparse.Namespace) -> job.Settings:
+def _settings(args: argparse.Namespace) -> Settings:
     """Return the settings that the command line asks for; ValueError for what is wrong before any file is read."""
     images.check_source("file", args.file)
     algorithms.choose(args, 1.0)  # refuses options of other algorithms, and fills in defaults
     constant = getattr(args, "schedule", None) != "cosine" and not getattr(args, "weight_decay", None)
     return settings_of(
-        job.Settings,
+        Settings,
         args,
         make_optimizer=partial(algorithms.choose, args),
         plans=args.optimizer in ("flow", "gd") and constant,
     )
 
 
-def load(settings: job.Settings) -> Source:
+def load(settings: Settings) -> Source:
     """Read features (n, d), or a kernel (n, n), and labels (n,) or (n, K), neither too few nor constant."""
     file, labels = settings.file, settings.labels
     if file in datasets.NAMES:
@@ -101,7 +102,7 @@ def load(settings: job.Settings) -> Source:
     return Source(data if settings.map is None else mapped(settings, data), y, settings.kernel, settings.num_modes)
 
 
-def mapped(settings: job.Settings, data: np.ndarray) -> np.ndarray:
+def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:
     """Put the data through a random layer, (n, width)."""
     width = checks.count("width", settings.width, "an integer >= 1")
     files.check_finite(data)

@@ -11,8 +11,9 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.fit.chinchilla import POWERS
 from experiments.fit.least_squares import LEVEL, Fit
-from experiments.fit.models import POWERS, Solvable
+from experiments.fit.models import Solvable
 from theory import exponents
 
 OPEN = math.log(10.0)  # a scale or a unit whose interval reaches a factor of ten either way is open
