@@ -11,7 +11,7 @@ from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.readings import BestSize, best_size
 from experiments.fit.table import AXES, LETTERS, CurveTable, held_out
 from rfm import checks
-from rfm.optimizers import Optimizer
+from rfm.optimizers import GradientDescent, GradientFlow
 
 STEPS = 5  # of `fit_both`, for whoever shows progress
 
@@ -33,7 +33,7 @@ class Settings:
 
     file: str
     columns: Mapping[str, str | None]
-    optimizer: Optimizer
+    optimizer: GradientFlow | GradientDescent
     num_modes: int | None
     units: tuple[str, ...]
     fixed: tuple[tuple[str, float], ...]

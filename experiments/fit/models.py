@@ -25,7 +25,7 @@ from experiments.fit.chinchilla import Chinchilla, positive_fit
 from experiments.fit.table import AXES, LETTERS, Curves, Design, finite_values
 from experiments.fit.theory_curves import UNITS, Points, risk, risk_slopes
 from rfm import checks
-from rfm.optimizers import GradientFlow, Optimizer, Ridge
+from rfm.optimizers import GradientDescent, GradientFlow, Ridge
 from theory.contour import length
 
 STEP = 0.26  # of the contour: the risk to 1e-7
@@ -68,7 +68,7 @@ class Solvable:
     """
 
     design: Design
-    optimizer: Optimizer = GradientFlow()  # noqa: RUF009 (frozen)
+    optimizer: GradientFlow | GradientDescent = GradientFlow()  # noqa: RUF009 (frozen)
     num_modes: int | None = None
     units: tuple[str, ...] = ()
     fixed: tuple[tuple[str, float], ...] = ()

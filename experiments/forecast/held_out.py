@@ -144,7 +144,7 @@ def trial(half: Half, num_features: float, num_samples: int, check: Check) -> Tr
     if check.model == "columns":
         risks = np.concatenate([_columns(half, num_features, key, arguments) for key in keys])
     else:
-        curve = rfm.exact(half.problem, num_features=num_features, keys=keys, **arguments)
+        curve = rfm.exact(half.problem, keys=keys, **(arguments | Arguments(num_features=num_features)))
         risks = curve.risk + half.problem.noise_var
     forecast = Forecast(half.estimate, check.optimizer, np.asarray(check.times, float))
     predicted = forecast.losses(num_features, num_samples)
@@ -168,7 +168,7 @@ def _columns(half: Half, num_features: float, key: jax.Array, arguments: Argumen
     chosen = np.asarray(jax.random.permutation(key, d)[:n])
     # so that the kernel is that of all columns on average
     problem = from_data.rows_alone(rows.data[:, chosen] * np.sqrt(d / n), rows.labels)
-    return rfm.exact(problem, num_features=np.inf, keys=key[None], **arguments).risk
+    return rfm.exact(problem, keys=key[None], **(arguments | Arguments(num_features=np.inf))).risk
 
 
 def trials(

@@ -15,7 +15,7 @@ from experiments.forecast.curves import Forecast, Grid, Line, Peak
 from experiments.forecast.settings import MOST_TIMES, Settings, planned
 from experiments.forecast.source import Source
 from rfm.data.rows import PARTS
-from rfm.optimizers import Optimizer
+from rfm.optimizers import GradientDescent, GradientFlow, Optimizer
 
 LINE, LINE_QUICK, CHECKED = 25, 13, 20  # points of a line; times of a check
 PLAN_NODES = 64  # of the contour of a plan: 1e-5 of the loss
@@ -88,9 +88,11 @@ class Job:
         None for an algorithm without one, and in a quick look.
         """
         settings, forecast, num_samples = self.settings, self.forecast, max(self.samples)
-        if not settings.plans or (settings.budget is None and settings.quick):
-            return None
         problem, optimizer, last = forecast.estimate.problem, forecast.optimizer, forecast.times[-1]
+        if not (settings.plans and isinstance(optimizer, GradientFlow | GradientDescent)):
+            return None
+        if settings.budget is None and settings.quick:
+            return None
         if settings.budget is not None:
             budgets = np.sort(np.asarray(settings.budget, float))
         else:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -44,7 +45,7 @@ class Settings:
     width: int
     features: Sequence[float] | None
     samples: Sequence[int] | None
-    times: Sequence[float] | None
+    times: Sequence[Any] | None
     budget: Sequence[float] | None
     optimizer: str
     make_optimizer: Callable[[float], Optimizer]
