@@ -1,13 +1,14 @@
 """Simulation beside theory at the same points: the noun that figures, commands and reports speak."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.compare.exponent import Exponent
-from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error, student
-from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition
+from experiments.compare.statistics import bootstrap_slope, log_slope, over_draws, standard_error, student
+from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition, judge
 from rfm.arguments import Sizes
 
 AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}  # labels of figures
@@ -109,11 +110,48 @@ class Comparison:
         """Return the verdict of `agreement` on this comparison alone."""
         return agreement([self], quantity)
 
-    def rows(self) -> list[dict]:
-        """Return what tables say of every point: what is held, x, risk, its standard error, theory."""
+    def minus(self, baseline: float | np.ndarray) -> "Comparison":
+        """Return what simulation and theory exceed a baseline by: one number, or (X,) where there is no finer line."""
+        line = None if self.line is None else self.line - baseline
+        return dataclasses.replace(self, risks=self.risks - baseline, theory=self.theory - baseline, line=line)
+
+    def rows(self, *columns: str, **more: np.ndarray) -> list[dict]:
+        """Return what tables say of every point: what is held, x, risk, its standard error, theory.
+
+        Args:
+            *columns: These alone, in this order; all where there are none.
+            **more: Further columns by name, (X,) each, or others in place of those above.
+        """
         name = SYMBOLS.get(self.axis, self.axis)
-        columns = zip(self.x, self.mean, self.stderr, self.theory, strict=True)
-        return [{**self.fixed, name: x, "risk": m, "stderr": s, "theory": y} for x, m, s, y in columns]
+        each = {name: self.x, "risk": self.mean, "stderr": self.stderr, "theory": self.theory} | more
+        rows = [{**self.fixed, **dict(zip(each, values, strict=True))} for values in zip(*each.values(), strict=True)]
+        return [{column: row[column] for column in columns or row} for row in rows]
+
+
+def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Comparison:
+    """Return the comparison along what the given ones differ in, at the point of each that is nearest to `at`.
+
+    Args:
+        comparisons: With one x and as many seeds each.
+        axis: "features", "samples", or another symbol: its value is read from `fixed`.
+        at: On the axis of the given comparisons.
+    """
+    first = comparisons[0]
+    symbol, other = SYMBOLS.get(axis, axis), SYMBOLS.get(first.axis, first.axis)
+    index = int(np.argmin(np.abs(first.x - at)))
+    held = {
+        name: value
+        for name, value in first.fixed.items()
+        if name != symbol and all(c.fixed[name] == value for c in comparisons)
+    }
+    return Comparison(
+        axis,
+        np.array([c.fixed[symbol] for c in comparisons]),
+        np.stack([c.risks[:, index] for c in comparisons], axis=1),
+        np.array([c.theory[index] for c in comparisons]),
+        held | {other: float(first.x[index])},
+        f"${other}$ = {at:g}",
+    )
 
 
 def agreement(
@@ -147,3 +185,22 @@ def agreement(
     )
     stated_error = f"to {q:.1f} s.e. + {finite_size:g} (1/N + 1/P)"
     return condition(quantity, stated_error, measured, bool(worst <= 1.0))
+
+
+class Derived(NamedTuple):
+    """Numbers worked out from curves: of simulated means, with their standard error over draws, and of theory."""
+
+    simulated: np.ndarray
+    stderr: np.ndarray
+    theory: np.ndarray
+
+    def verdict(self, quantity: str) -> Verdict:
+        """Return a number that is simulated, beside the number of theory."""
+        return judge(quantity, float(self.simulated), closed=float(self.theory), error=float(self.stderr))
+
+
+def derive(comparisons: Sequence[Comparison], function: Callable[[np.ndarray], np.ndarray | float]) -> Derived:
+    """Return function(risks (C, X)) of C comparisons with as many points and seeds each."""
+    risks = np.stack([c.risks for c in comparisons], axis=1)
+    simulated, stderr = over_draws(risks, lambda mean: np.asarray(function(mean)))
+    return Derived(simulated, stderr, np.asarray(function(np.stack([c.theory for c in comparisons]))))

@@ -15,8 +15,7 @@ from experiments.compare.algorithms import DESCENT, OWN, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys
 from rfm.arguments import Sizes
-from rfm.engine.driver import check as check_run
-from rfm.engine.features import Setting
+from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
 
 
