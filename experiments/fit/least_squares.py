@@ -139,8 +139,8 @@ def fit(model: Model, table: CurveTable, rows: np.ndarray | None = None) -> Fit:
         >>> from experiments.fit.table import Design, runs
         >>> design = Design.grid([16.0, 32.0, 64.0, 128.0], [float("inf")], [float("inf")])
         >>> table = CurveTable(design, 0.5 + 2.0 * design.features**-0.5, None, runs(design))
-        >>> found = fit(Chinchilla(design, ("features",)), table)
-        >>> [round(found.value(name), 3) for name in ("E", "A", "alpha")]
+        >>> fitted = fit(Chinchilla(design, ("features",)), table)
+        >>> [round(fitted.value(name), 3) for name in ("E", "A", "alpha")]
         [0.5, 2.0, 0.5]
     """
     rows = np.ones(len(table), bool) if rows is None else rows

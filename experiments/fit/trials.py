@@ -147,18 +147,18 @@ def run_trials(
 def summary(setting: Sequence[float], trials: list[Trial], floor: float | None = None) -> dict[str, float]:
     """Coverage, medians and half widths of intervals, errors beyond the table, and how often the theory is nearer."""
     truths: dict[str, float] = dict(zip(NAMES, setting, strict=True))
-    told = truths | {"trials": len(trials)}
+    numbers = truths | {"trials": len(trials)}
     for name, truth in (truths | {"scale": 1.0, "floor": truths["noise"] if floor is None else floor}).items():
         value, low, high = np.array([trial.fits[0].interval(name) for trial in trials]).T
-        told[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
-        told |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
+        numbers[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
+        numbers |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
     solvable, chinchilla = (np.array([getattr(trial, name) for trial in trials]) for name in ("solvable", "chinchilla"))
     for i, part in enumerate(PARTS):
         for k, quantity in enumerate(("loss", "risk")):
-            told[f"error of {quantity}, {part}"] = float(np.median(solvable[:, i, k]))
-            told[f"error of {quantity}, {part}, Chinchilla"] = float(np.median(chinchilla[:, i, k]))
-        told[f"nearer {part}"] = float(np.mean(solvable[:, i, 0] < chinchilla[:, i, 0]))
-    return told
+            numbers[f"error of {quantity}, {part}"] = float(np.median(solvable[:, i, k]))
+            numbers[f"error of {quantity}, {part}, Chinchilla"] = float(np.median(chinchilla[:, i, k]))
+        numbers[f"nearer {part}"] = float(np.mean(solvable[:, i, 0] < chinchilla[:, i, 0]))
+    return numbers
 
 
 def main(argv: list[str] | None = None) -> None:
