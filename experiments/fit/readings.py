@@ -1,32 +1,41 @@
-"""What a fit of `curve_fits` says: parameters that the data determine, the regime, the compute-optimal rule.
+"""What a fit says: parameters that the data determine, the regime, the compute-optimal rule.
 
 Intervals of what is not linear in the parameters are quantiles over `Fit.draws`.
 """
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 import rfm
 import theory
+from experiments.fit.chinchilla import POWERS
 from experiments.fit.least_squares import LEVEL, Fit
-from experiments.fit.models import POWERS, Solvable
+from experiments.fit.models import Solvable
 from theory import exponents
 
 OPEN = math.log(10.0)  # a scale or a unit whose interval reaches a factor of ten either way is open
 ZERO = 1e-6  # of the upper end of its interval: a noise or floor at the end of its range
+ENDING_AT_ZERO = ("noise", "floor", "E")
 FRONTIER_NODES = 64  # of the contour: exponents to 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """A quantity with its 95 % interval; note: empty where it is determined, else why not."""
+    """A quantity with its 95 % interval.
+
+    Attributes:
+        name: Of a parameter, or what scales.
+        value, low, high: In the units of the table; NaN where there are none.
+        note: Empty where the quantity is determined, else why it is not.
+    """
 
     name: str
-    value: float
-    low: float
-    high: float
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
     note: str = ""
 
     @property
@@ -35,38 +44,61 @@ class Reading:
         return not self.note.startswith("not identified")
 
     def cells(self) -> tuple[str, str, str, str]:
-        """For the printed table: no value where there is none."""
+        """Return its row of the printed table: no value where there is none."""
         ends = f"{self.low:.4g} .. {self.high:.4g}" if np.isfinite(self.low) else "-"
         return self.name, f"{self.value:.4g}" if self.determined else "-", ends, self.note
 
+    def record(self) -> list[float | str]:
+        """Return value, ends and note, for a file."""
+        return [self.value, self.low, self.high, self.note]
+
+
+class BestSize(NamedTuple):
+    """The best model size N* for a compute budget, the loss there, and d log N*/d log C."""
+
+    num_features: float
+    loss: float
+    size_exponent: float
+
+
+class Errors(NamedTuple):
+    """Median and worst relative error |fitted/measured - 1|."""
+
+    median: float
+    worst: float
+
 
 def parameters(fit: Fit) -> list[Reading]:
-    """Every parameter of a model that is fitted, or that the data cannot give."""
-    found = []
+    """Read every parameter of a model that is fitted, asked to be held, or beyond what the data can give.
+
+    Args:
+        fit: A fit of either model.
+
+    Returns:
+        In the model's order; a parameter that the data do not determine has the reason as its note.
+    """
+    readings = []
     for i, name in enumerate(fit.model.names):
         value, low, high = fit.interval(name)
-        if name in fit.model.held:
-            if name == "noise" and name not in dict(fit.model.fixed):
-                found.append(Reading(name, math.nan, math.nan, math.nan, "not identified: no data axis"))
-            elif name in dict(fit.model.fixed):
-                found.append(Reading(name, value, math.nan, math.nan, "held"))
-            continue
-        if fit.flat[i]:
-            why = "not identified: others change the loss in the same way"
-            found.append(Reading(name, math.nan, math.nan, math.nan, why))
-            continue
-        if fit.alone[i]:
-            found.append(Reading(name, value, math.nan, math.nan, "not identified: one run alone tells it"))
-            continue
-        if name in ("noise", "floor", "E") and value < ZERO * high:
-            value = 0.0  # the search stays inside its range
-        found.append(Reading(name, value, low, high, _note(fit, i, low, high)))
-    return found
+        if name in dict(fit.model.fixed):
+            readings.append(Reading(name, value, note="held"))
+        elif name in fit.model.held:
+            if name == "noise":
+                readings.append(Reading(name, note="not identified: no data axis"))
+        elif fit.flat[i]:
+            readings.append(Reading(name, note="not identified: others change the loss in the same way"))
+        elif fit.alone[i]:
+            readings.append(Reading(name, value, note="not identified: one run alone tells it"))
+        else:
+            if name in ENDING_AT_ZERO and value < ZERO * high:
+                value = 0.0  # the search stays inside its range
+            readings.append(Reading(name, value, low, high, _note(fit, i, low)))
+    return readings
 
 
-def _note(fit: Fit, i: int, low: float, high: float) -> str:
+def _note(fit: Fit, i: int, low: float) -> str:
     name, half = fit.model.names[i], fit.half[i]
-    if name in ("noise", "floor", "E"):
+    if name in ENDING_AT_ZERO:
         return "not told from 0" if low <= 0.0 else ""
     if fit.at_bound[i]:
         return "not identified: at the end of its range"
@@ -77,34 +109,39 @@ def _note(fit: Fit, i: int, low: float, high: float) -> str:
 
 
 def unknown(fit: Fit, *names: str) -> str:
-    """Those of these parameters that the data do not determine or the model lacks, in words; empty: they give all."""
+    """Name, in words, the parameters that the data do not determine or the model lacks; empty: they give all."""
     given = [reading.name for reading in parameters(fit) if reading.determined]
-    found = [name for name in names if name not in given]
-    return f"{' and '.join(found)} not identified" if found else ""
+    missing = [name for name in names if name not in given]
+    return f"{' and '.join(missing)} not identified" if missing else ""
 
 
 def regimes(fit: Fit) -> list[str]:
-    """Which side of a - 1 = b, and of a - 1 = 2b where there is data, the fit lies on, or that the data cannot tell."""
-    said = []
+    """Say on which side of a - 1 = b, and of a - 1 = 2b where there is data, the fit lies, if the data can tell.
+
+    Args:
+        fit: Of the solvable model.
+
+    Returns:
+        A sentence for each, with the interval of the difference.
+    """
+    sentences = []
     lost = unknown(fit, "a", "b")
-    for multiple, where in ((1.0, "the model and compute exponents"), (2.0, "the data exponent")):
-        if multiple == 2.0 and "samples" not in fit.model.design.axes:
-            continue
-        bound = "b" if multiple == 1.0 else "2b"
+    sides = [(1.0, "b", "the model and compute exponents depend")]
+    if "samples" in fit.model.design.axes:
+        sides.append((2.0, "2b", "the data exponent depends"))
+    for multiple, bound, what in sides:
         gap, half = fit.combination(a=1.0, b=-multiple)
         gap -= 1.0
         interval = f"a - 1 - {bound} = {gap:.3g} ({gap - half:.3g} .. {gap + half:.3g})"
+        text = f"a - 1 {'<' if gap < 0 else '>'} {bound}"
         if lost or abs(gap) <= half:
-            text = f"the data cannot tell a - 1 < {bound} from a - 1 > {bound}, on which {where} depend"
-            text = text.replace("exponent depend", "exponent depends")
-        else:
-            text = f"a - 1 {'<' if gap < 0 else '>'} {bound}"
-        said.append(f"{text}: {lost or interval}")
-    return said
+            text = f"the data cannot tell a - 1 < {bound} from a - 1 > {bound}, on which {what}"
+        sentences.append(f"{text}: {lost or interval}")
+    return sentences
 
 
 def compute_rule(fit: Fit) -> list[Reading]:
-    """Exponents of N* and of the loss above its floor in compute C = N t, by the closed form of the model.
+    """Read the exponents of N* and of the loss above its floor in compute C = N t, by the closed form of the model.
 
     Empty where the table has no N or no t. Solvable: `theory.exponents.frontier_exponents` on fresh data; Chinchilla:
     A N^-alpha + C t^-gamma is least at alpha A N^-alpha = gamma C t^-gamma, N* ~ C^(gamma/(alpha + gamma)). Not
@@ -114,7 +151,7 @@ def compute_rule(fit: Fit) -> list[Reading]:
         return []
     names, labels = _exponents(fit), ("N* ~ C^", "loss - floor ~ C^-")
     if lost := unknown(fit, *names):
-        return [Reading(label, math.nan, math.nan, math.nan, f"not identified: {lost}") for label in labels]
+        return [Reading(label, note=f"not identified: {lost}") for label in labels]
     rule = _solvable_rule if isinstance(fit.model, Solvable) else _power_rule
     places = [fit.model.names.index(name) for name in names]
     here = rule(*fit.theta[places])
@@ -124,8 +161,11 @@ def compute_rule(fit: Fit) -> list[Reading]:
 
 
 def _exponents(fit: Fit) -> tuple[str, str]:
-    """Parameters that the exponents in compute follow from."""
-    return ("a", "b") if isinstance(fit.model, Solvable) else (POWERS["features"][1], POWERS["times"][1])
+    """Names of the parameters that the exponents in compute follow from."""
+    if isinstance(fit.model, Solvable):
+        return "a", "b"
+    (_, alpha), (_, gamma) = POWERS["features"], POWERS["times"]
+    return alpha, gamma
 
 
 def _solvable_rule(a: float, b: float) -> tuple[float, float]:
@@ -136,8 +176,8 @@ def _power_rule(alpha: float, gamma: float) -> tuple[float, float]:
     return gamma / (alpha + gamma), alpha * gamma / (alpha + gamma)
 
 
-def best_size(fit: Fit, compute: float) -> tuple[float, float, float] | None:
-    """N*, the loss there and d log N*/d log C at one budget C = N t on fresh data, in the units of the table.
+def best_size(fit: Fit, compute: float) -> BestSize | None:
+    """Return the best model size at one budget C = N t on fresh data, in the units of the table.
 
     None where the model has no such rule (an axis that there is not, an algorithm without one) or the data do not
     determine it.
@@ -147,21 +187,21 @@ def best_size(fit: Fit, compute: float) -> tuple[float, float, float] | None:
     if isinstance(fit.model, Solvable):
         value = {name: fit.value(name) for name in fit.model.names}
         problem = rfm.power_law(value["a"], value["b"], fit.model.num_modes, value["noise"])
-        own = compute * value["unit of N"] * value["unit of t"]
+        budget = np.array([compute * value["unit of N"] * value["unit of t"]])
         try:
-            found = theory.frontier(problem, np.array([own]), optimizer=fit.model.optimizer, nodes=FRONTIER_NODES)
+            best = theory.frontier(problem, budget, optimizer=fit.model.optimizer, nodes=FRONTIER_NODES)
         except ValueError:  # a budget of less than two steps
             return None
-        size = float(found.num_features[0]) / value["unit of N"]
-        loss = value["floor"] + value["scale"] * float(found.risk[0])
-        return (size, loss, float(found.size_exponent[0])) if found.converged[0] else None
+        size = float(best.num_features[0]) / value["unit of N"]
+        loss = value["floor"] + value["scale"] * float(best.risk[0])
+        return BestSize(size, loss, float(best.size_exponent[0])) if best.converged[0] else None
     (a, alpha), (c, gamma) = ([fit.value(name) for name in POWERS[axis]] for axis in ("features", "times"))
     size = (alpha * a / (gamma * c)) ** (1.0 / (alpha + gamma)) * compute ** (gamma / (alpha + gamma))
     loss = fit.value("E") + a * size**-alpha + c * (compute / size) ** -gamma
-    return size, loss, gamma / (alpha + gamma)
+    return BestSize(size, loss, gamma / (alpha + gamma))
 
 
-def errors(fit: Fit, rows: np.ndarray) -> tuple[float, float]:
-    """Median and worst relative error |fitted/measured - 1| over rows of a mask."""
+def errors(fit: Fit, rows: np.ndarray) -> Errors:
+    """Return the relative errors of a fit over the rows of a mask (R,)."""
     gap = np.abs(1.0 / (1.0 + fit.residuals[rows]) - 1.0)
-    return float(np.median(gap)), float(gap.max())
+    return Errors(float(np.median(gap)), float(gap.max()))

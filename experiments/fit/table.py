@@ -3,18 +3,21 @@
 An axis that a table does not have is infinite: all features, fresh data, training to its end.
 """
 
-import csv
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rfm import checks
+from rfm.data.tables import csv_lines
 
 AXES = ("features", "samples", "times")
+LETTERS = {"features": "N", "samples": "P", "times": "t"}
 # what a column may be called where the command line names none
 COLUMNS = {
     "features": ("features", "num_features", "N"),
@@ -24,24 +27,56 @@ COLUMNS = {
     "stderr": ("stderr",),
     "run": ("run", "seed"),
 }
-
+INFINITE = ("features", "samples")  # may be that in a file
 ALLOWED = 1.5  # times the part asked for that may be held out, to try more axes
+
+
+class Curves(NamedTuple):
+    """Rows laid out as G learning curves, one for each pair of sizes.
+
+    Attributes:
+        features: (G,) model sizes N.
+        samples: (G,) training samples P.
+        times: (G, T), shorter curves filled up with their last time; None where training has ended.
+        place: (R,) where each row stands among the G T points.
+    """
+
+    features: np.ndarray
+    samples: np.ndarray
+    times: np.ndarray | None
+    place: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """Where losses are measured: features, samples and times (R,), infinite along an axis that there is not."""
+    """Sizes and times at which losses are measured, infinite along an axis that the table does not have.
+
+    Attributes:
+        features: (R,) model sizes N.
+        samples: (R,) training samples P.
+        times: (R,) training times t: lr x steps for gradient flow, steps for gradient descent.
+
+    Example:
+        >>> design = Design(np.array([16.0, 16.0, 32.0]), np.full(3, np.inf), np.array([1.0, 10.0, 1.0]))
+        >>> design.axes, len(design)
+        (('features', 'times'), 3)
+    """
 
     features: np.ndarray
     samples: np.ndarray
     times: np.ndarray
+
+    @classmethod
+    def grid(cls, features: ArrayLike, samples: ArrayLike, times: ArrayLike) -> "Design":
+        """Every combination, the times of one pair of sizes next to each other."""
+        return cls(*(x.reshape(-1) for x in np.meshgrid(features, samples, times, indexing="ij")))
 
     def __len__(self) -> int:
         return len(self.features)
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Those with a finite value."""
+        """Axes with a finite value."""
         return tuple(axis for axis in AXES if np.isfinite(getattr(self, axis)).any())
 
     @property
@@ -49,25 +84,39 @@ class Design:
         """Axes of two values or more."""
         return tuple(axis for axis in self.axes if len(np.unique(getattr(self, axis))) > 1)
 
-    def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
-        """One learning curve for each pair of sizes: N (G,), P (G,), times (G, T), and the place of each row in (G T).
+    def select(self, rows: np.ndarray) -> "Design":
+        """The rows of a mask (R,)."""
+        return Design(self.features[rows], self.samples[rows], self.times[rows])
 
-        Shorter curves are filled up with their last time; times are None where training has ended.
-        """
+    def curves(self) -> Curves:
+        """One learning curve for each pair of sizes."""
         sizes, curve = np.unique(np.stack([self.features, self.samples], 1), axis=0, return_inverse=True)
         curve = curve.reshape(-1)
         if "times" not in self.axes:
-            return sizes[:, 0], sizes[:, 1], None, curve
-        own = [np.unique(self.times[curve == g]) for g in range(len(sizes))]
-        length = max(map(len, own))
-        times = np.stack([np.pad(t, (0, length - len(t)), mode="edge") for t in own])
-        place = [g * length + np.searchsorted(own[g], t) for g, t in zip(curve, self.times, strict=True)]
-        return sizes[:, 0], sizes[:, 1], times, np.array(place)
+            return Curves(sizes[:, 0], sizes[:, 1], None, curve)
+        grids = [np.unique(self.times[curve == g]) for g in range(len(sizes))]
+        length = max(map(len, grids))
+        times = np.stack([np.pad(grid, (0, length - len(grid)), mode="edge") for grid in grids])
+        place = [g * length + np.searchsorted(grids[g], t) for g, t in zip(curve, self.times, strict=True)]
+        return Curves(sizes[:, 0], sizes[:, 1], times, np.array(place))
 
 
 @dataclasses.dataclass(frozen=True)
 class CurveTable:
-    """Losses (R,) at a design. stderr: (R,) of each, or None; run: (R,) whole numbers, equal for points of one run."""
+    """Measured losses at a design.
+
+    Attributes:
+        design: where they are measured.
+        loss: (R,) positive.
+        stderr: (R,) standard error of each, None if not known.
+        run: (R,) number of the training run that a point belongs to; points of one run are correlated.
+
+    Example:
+        >>> design = Design.grid([16.0, 32.0], [np.inf], [1.0, 10.0])
+        >>> table = CurveTable(design, np.array([0.9, 0.5, 0.8, 0.3]), None, runs(design))
+        >>> table.run.tolist(), table.select(table.loss < 0.6).design.features.tolist()
+        ([0, 0, 1, 1], [16.0, 32.0])
+    """
 
     design: Design
     loss: np.ndarray
@@ -79,110 +128,125 @@ class CurveTable:
 
     def select(self, rows: np.ndarray) -> "CurveTable":
         """The rows of a mask (R,)."""
-        return CurveTable(
-            Design(*(getattr(self.design, axis)[rows] for axis in AXES)),
-            self.loss[rows],
-            None if self.stderr is None else self.stderr[rows],
-            self.run[rows],
-        )
+        stderr = None if self.stderr is None else self.stderr[rows]
+        return CurveTable(self.design.select(rows), self.loss[rows], stderr, self.run[rows])
 
 
 def read(path: str | Path, named: Mapping[str, str | None]) -> CurveTable:
-    """The table of a CSV file with a header; named: for each of COLUMNS what it is called, None for the usual names.
+    """Read the table of losses in a CSV file whose first line names its columns.
 
-    Raises ValueError for a file that cannot be read or has no rows, a column that is not there, two roles of one
-    column, no axis at all, a cell that is no number (with its line), or a number that is not positive and finite (sizes
-    may be infinite).
+    Args:
+        path: the file, a row for every measured loss.
+        named: for each role in `COLUMNS` the name of its column; None or left out: one of the usual names.
+
+    Returns:
+        The table; an axis without a column is infinite.
+
+    Raises:
+        ValueError: a file that cannot be read or has no rows, a column that is not there, two roles of one column, no
+            axis at all, a cell that is no number (with its line), or a number that is not positive and finite (sizes
+            may be infinite).
     """
     header, rows = _read_cells(path)
-    columns = {role: _column(role, named.get(role), header) for role in COLUMNS}
-    used = [name for name in columns.values() if name is not None]
-    for name in used:
-        if used.count(name) > 1:
+    chosen = {role: _column(role, named.get(role), header) for role in COLUMNS}
+    columns = {role: name for role, name in chosen.items() if name is not None}
+    names = list(columns.values())
+    for name in names:
+        if names.count(name) > 1:
             checks.fail("FILE", "read with a column for each of its roles", f"{name} twice")
-    if columns["loss"] is None:
-        checks.fail("loss", f"the name of a column, one of {_names(header)}", None)
-    if not any(columns[axis] for axis in AXES):
-        checks.fail("features, samples, times", f"columns, at least one of {_names(header)}", None)
+    if "loss" not in columns:
+        checks.fail("loss", f"the name of a column, one of {', '.join(header)}", None)
+    if not any(axis in columns for axis in AXES):
+        checks.fail("features, samples, times", f"columns, at least one of {', '.join(header)}", None)
+    cells = {role: [(line, row[header.index(name)]) for line, row in rows] for role, name in columns.items()}
     numbers = {
-        role: np.array([_number(row, line, header, columns[role], role) for line, row in rows])
+        role: np.array(
+            [_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in cells[role]]
+        )
         for role in (*AXES, "loss", "stderr")
-        if columns[role] is not None
+        if role in columns
     }
     nothing = np.full(len(rows), np.inf)
     design = Design(*(numbers.get(axis, nothing) for axis in AXES))
-    labels = None if columns["run"] is None else [row[header.index(columns["run"])] for _, row in rows]
+    labels = [name for _, name in cells["run"]] if "run" in cells else None
     return CurveTable(design, numbers["loss"], numbers.get("stderr"), runs(design, labels))
 
 
-def runs(design: Design, labels: list | None = None) -> np.ndarray:
-    """Which rows belong to one training run, numbered (R,): equal label and sizes.
+def runs(design: Design, labels: Sequence[str] | None = None) -> np.ndarray:
+    """Number the training runs that rows belong to.
 
-    Without labels the rows of one pair of sizes are one run, where a time repeats the second time it comes is of a
-    second run; without times every row is a run.
+    Args:
+        design: sizes and times of R rows.
+        labels: (R,) names or seeds of runs: rows of equal label and sizes are one run. Without labels the rows of one
+            pair of sizes are one, and where a time repeats, the second time it comes is of a second run.
+
+    Returns:
+        (R,) whole numbers in the order in which runs begin; without times every row is a run.
+
+    Example:
+        >>> runs(Design.grid([16.0, 32.0], [np.inf], [1.0, 10.0])).tolist()
+        [0, 0, 1, 1]
     """
     sizes = list(zip(design.features, design.samples, strict=True))
-    if labels is not None and "times" in design.axes:
-        names = list(zip(labels, sizes, strict=True))
-    elif "times" in design.axes:
-        names, seen = [], {}
-        for size, time in zip(sizes, design.times, strict=True):
-            seen[size, time] = seen.get((size, time), 0) + 1
-            names.append((size, seen[size, time]))
-    else:
-        names = list(range(len(sizes)))
+    if "times" not in design.axes:
+        return np.arange(len(sizes))
+    if labels is None:
+        seen: dict[tuple, int] = {}
+        labels = []
+        for point in zip(sizes, design.times, strict=True):
+            seen[point] = seen.get(point, 0) + 1
+            labels.append(str(seen[point]))
+    names = list(zip(labels, sizes, strict=True))
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
     return np.array([number[name] for name in names])
 
 
 def held_out(design: Design, part: float) -> np.ndarray:
-    """(R,) True for about `part` of the rows: the largest values of as many axes as that allows.
+    """Choose about `part` of the rows to be held out: the largest values of as many axes as that allows.
 
     An axis of three values or more can lose its last ones. All sets of axes are tried, each axis losing as equal a
     share of the rows as its values allow; of those that hold out no more than ALLOWED times `part`, the most axes,
-    then the nearest share; else the nearest of all.
+    then the nearest share; else the nearest of all. Returns a mask (R,).
     """
-    axes = [axis for axis in design.axes if len(np.unique(_finite(getattr(design, axis)))) >= 3]
+    axes = [axis for axis in design.axes if len(np.unique(finite_values(getattr(design, axis)))) >= 3]
     tried = []
     for count in range(1, len(axes) + 1) if part > 0 else ():
-        own = 1.0 - (1.0 - part) ** (1.0 / count)
+        part_of_axis = 1.0 - (1.0 - part) ** (1.0 / count)
         for chosen in itertools.combinations(axes, count):
-            held = np.any([_last(getattr(design, axis), own) for axis in chosen], axis=0)
+            held = np.any([_last(getattr(design, axis), part_of_axis) for axis in chosen], axis=0)
             share = held.mean()
             order = (0, -count, abs(share - part)) if share <= ALLOWED * part else (1, abs(share - part), -count)
             tried.append((order, held))
-    return min(tried, key=lambda pair: pair[0])[1] if tried else np.zeros(len(design), bool)
+    if not tried:
+        return np.zeros(len(design), bool)
+    _, best = min(tried, key=lambda pair: pair[0])
+    return best
+
+
+def finite_values(x: np.ndarray) -> np.ndarray:
+    """The finite values of an axis."""
+    return x[np.isfinite(x)]
 
 
 def _last(x: np.ndarray, part: float) -> np.ndarray:
     """(R,) True from that value on, from which nearest to `part` of the rows are; the lowest two stay."""
-    cuts = np.unique(_finite(x))[2:]
+    cuts = np.unique(finite_values(x))[2:]
     ordered = np.sort(x)
     share = 1.0 - np.searchsorted(ordered, cuts) / len(x)
     return x >= cuts[np.argmin(np.abs(share - part))]
 
 
-def _finite(x: np.ndarray) -> np.ndarray:
-    return x[np.isfinite(x)]
-
-
 def _read_cells(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header, and rows with their line numbers; empty lines are skipped."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        checks.fail("FILE", f"a CSV file that can be read ({reason})", str(path))
+    """Names of the columns, and rows with their line numbers."""
+    lines = [(line, [cell.strip() for cell in row]) for line, row in csv_lines("FILE", path)]
     if len(lines) < 2:
         checks.fail("FILE", "a CSV file with a header and rows", f"{path} with {len(lines)} lines")
-    header, rows = lines[0][1], lines[1:]
+    (_, header), *rows = lines
     for line, row in rows:
         if len(row) != len(header):
             checks.fail("FILE", f"rows of {len(header)} cells as its header", f"{len(row)} cells in line {line}")
     if len(set(header)) < len(header):
-        checks.fail("FILE", "one column of a name", _names(header))
+        checks.fail("FILE", "one column of a name", ", ".join(header))
     return header, rows
 
 
@@ -190,22 +254,17 @@ def _column(role: str, name: str | None, header: list[str]) -> str | None:
     if name is None:
         return next((usual for usual in COLUMNS[role] if usual in header), None)
     if name not in header:
-        checks.fail(role, f"a column of the file, one of {_names(header)}", name)
+        checks.fail(role, f"a column of the file, one of {', '.join(header)}", name)
     return name
 
 
-def _names(header: list[str]) -> str:
-    return ", ".join(header)
-
-
-def _number(row: list[str], line: int, header: list[str], column: str, role: str) -> float:
-    cell = row[header.index(column)]
+def _number(column: str, line: int, cell: str, *, infinite: bool) -> float:
+    """A positive number in a cell, `infinite` where it may be that."""
     where = f"{cell!r} in line {line}"
     try:
         value = float(cell)
     except ValueError:
         raise ValueError(f"Column `{column}` must hold numbers, but has {where}.") from None
-    infinite = math.isinf(value) and role in ("features", "samples")
-    if not (value > 0 and (math.isfinite(value) or infinite)):
+    if not (value > 0 and (infinite or math.isfinite(value))):
         raise ValueError(f"Column `{column}` must hold numbers > 0, but has {where}.")
     return value

@@ -11,10 +11,8 @@ t, in either alone and both, against the mean of runs there, relative to the los
 """
 
 import argparse
-import csv
 import dataclasses
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -22,10 +20,12 @@ from tqdm import tqdm
 
 import rfm
 import theory
+from experiments.compare.keys import fold_keys
 from experiments.fit.least_squares import Fit, fit
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.table import AXES, CurveTable, Design, runs
-from experiments.output import files as reports
+from experiments.output import files
+from rfm.arguments import Arguments
 
 FEATURES, SAMPLES = (64, 128, 256), (100, 200, 400)
 TIMES = rfm.log_times(1.0, 1e3, 12)
@@ -33,45 +33,42 @@ FAR_FEATURES, FAR_TIMES = 2560, rfm.log_times(1e3, 1e4, 5)
 SEEDS, FAR_SEEDS = 4, 16
 MODES = 5_000
 SCATTER = 0.15  # of one run, for --gaussian
-SETTINGS = ((1.5, 1.25, 0.1), (2.0, 1.8, 0.3), (2.5, 1.2, 0.01), (3.0, 1.5, 0.03))  # a, b, noise: two hard, two easy
 NAMES = ("a", "b", "noise")
 PARTS = ("N", "t", "N and t")
+SETTINGS = ((1.5, 1.25, 0.1), (2.0, 1.8, 0.3), (2.5, 1.2, 0.01), (3.0, 1.5, 0.03))  # a, b, noise: two hard, two easy
+
+Pairs = Sequence[tuple[float, float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One table fitted. fits: the solvable model, Chinchilla; solvable, chinchilla: median error of each beyond the
-    table, (3, 2) by PARTS, relative to the loss and to the risk."""
+    """One table fitted by both models.
+
+    Attributes:
+        fits: The solvable model, Chinchilla.
+        solvable, chinchilla: (3, 2) median error of each beyond the table, by PARTS, relative to the loss and to the
+            risk.
+    """
 
     fits: tuple[Fit, Fit]
     solvable: np.ndarray
     chinchilla: np.ndarray
 
 
-def grid(features, samples, times) -> Design:
-    """Every combination."""
-    points = np.stack(np.meshgrid(features, samples, times, indexing="ij"), -1).reshape(-1, 3)
-    return Design(*points.T)
+def simulated(problem: rfm.Problem, sizes: Pairs, times: np.ndarray, keys: jax.Array) -> np.ndarray:
+    """Risks (seeds, pairs T) at pairs of sizes (N, P), exact given the draw."""
+    risks = []
+    for i, (n, p) in enumerate(sizes):
+        args = Arguments(num_features=n, num_samples=p, optimizer=rfm.GradientFlow(), times=times)
+        risks.append(np.asarray(rfm.exact(problem, **args, keys=fold_keys(keys, i)).risk))
+    return np.concatenate(risks, 1)
 
 
-def simulated(problem, features, samples, times, keys) -> np.ndarray:
-    """Risks (seeds, N, P, T), exact given the draw."""
-    found = []
-    for i, (n, p) in enumerate(itertools.product(features, samples)):
-        own = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
-        how = dict(num_features=n, num_samples=p, optimizer=rfm.GradientFlow(), times=times)
-        found.append(np.asarray(rfm.exact(problem, **how, keys=own).risk))
-    return np.stack(found, 1).reshape(len(keys), len(features), len(samples), len(times))
-
-
-def predicted(problem, features, samples, times) -> np.ndarray:
-    """Risks (N, P, T) of the theory."""
-    how = dict(optimizer=rfm.GradientFlow(), times=times)
-    risks = [
-        theory.predict(problem, num_features=n, num_samples=p, **how).risk
-        for n, p in itertools.product(features, samples)
-    ]
-    return np.reshape(risks, (len(features), len(samples), len(times)))
+def predicted(problem: rfm.Problem, sizes: Pairs, times: np.ndarray) -> np.ndarray:
+    """Risks (pairs, T) of the theory at pairs of sizes (N, P)."""
+    flow = rfm.GradientFlow()
+    curves = [theory.predict(problem, num_features=n, num_samples=p, optimizer=flow, times=times) for n, p in sizes]
+    return np.stack([curve.risk for curve in curves])
 
 
 def scattered(risk: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -83,66 +80,90 @@ def scattered(risk: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def run_trials(
-    setting,
+    setting: Sequence[float],
     count: int,
-    gaussian: bool,
+    *,
     seed: int,
+    gaussian: bool = False,
     units: tuple[str, ...] = (),
     floor: float | None = None,
-    on_trial: Callable = int,
     hold: bool = False,
+    on_trial: Callable[[], object] = lambda: None,
 ) -> list[Trial]:
-    """`count` trials at (a, b, noise), of risk + floor (None: noise), not fitted at `hold`; on_trial() after each."""
-    floor = setting[2] if floor is None else floor
-    problem = rfm.power_law(setting[0], setting[1], MODES, setting[2])
-    sizes = (FEATURES, SAMPLES)
-    key, far_key = jax.random.split(jax.random.key(seed))
-    far = {"N": ((FAR_FEATURES,), TIMES), "t": (FEATURES, FAR_TIMES), "N and t": ((FAR_FEATURES,), FAR_TIMES)}
+    """Run `count` trials at (a, b, noise).
+
+    Args:
+        setting: a, b and noise of the problem.
+        count: How many tables are made and fitted.
+        seed: Of the runs.
+        gaussian: Theory times scatter in place of training.
+        units: Axes whose units are fitted.
+        floor: Of the loss, risk + floor; None: the noise.
+        hold: The floor is known, not fitted.
+        on_trial: Called after each.
+    """
+    a, b, noise = setting
+    floor = noise if floor is None else floor
+    problem = rfm.power_law(a, b, MODES, noise)
+    beyond = {"N": ((FAR_FEATURES,), TIMES), "t": (FEATURES, FAR_TIMES), "N and t": ((FAR_FEATURES,), FAR_TIMES)}
+    sizes = [(n, p) for n in FEATURES for p in SAMPLES]
+    far = {part: ([(n, p) for n in features for p in SAMPLES], times) for part, (features, times) in beyond.items()}
     if gaussian:
-        pool = scattered(predicted(problem, *sizes, TIMES), count * SEEDS, seed)
-        truth = {part: predicted(problem, n, SAMPLES, t) for part, (n, t) in far.items()}
+        by_pair = predicted(problem, sizes, TIMES).reshape(len(FEATURES), len(SAMPLES), -1)
+        pool = scattered(by_pair, count * SEEDS, seed)
+        truth = {part: predicted(problem, *where).reshape(-1) for part, where in far.items()}
     else:
-        pool = simulated(problem, *sizes, TIMES, jax.random.split(key, count * SEEDS))
+        key, far_key = jax.random.split(jax.random.key(seed))
+        pool = simulated(problem, sizes, TIMES, jax.random.split(key, count * SEEDS))
         keys = jax.random.split(far_key, FAR_SEEDS)
-        truth = {part: simulated(problem, n, SAMPLES, t, keys).mean(0) for part, (n, t) in far.items()}
-    design = Design(*(np.tile(getattr(grid(*sizes, TIMES), axis), SEEDS) for axis in AXES))
+        truth = {part: simulated(problem, *where, keys).mean(0) for part, where in far.items()}
+    one_seed = Design.grid(FEATURES, SAMPLES, TIMES)
+    design = Design(*(np.tile(getattr(one_seed, axis), SEEDS) for axis in AXES))
     fixed = (("floor", floor),) if hold else ()
     models = Solvable(design, num_modes=MODES, units=units, fixed=fixed), Chinchilla(design, AXES)
-    beyond = {part: [model.at(grid(n, SAMPLES, t)) for model in models] for part, (n, t) in far.items()}
+    designs = {part: Design.grid(n, SAMPLES, times) for part, (n, times) in beyond.items()}
+    solvable_beyond, chinchilla_beyond = (
+        {part: model.at(there) for part, there in designs.items()} for model in models
+    )  # fmt: skip
+
+    def errors(theta: np.ndarray, at: dict) -> np.ndarray:
+        """(3, 2) by PARTS, of the loss and of the risk."""
+        gaps = {part: np.abs(at[part].loss(theta) - floor - risk) for part, risk in truth.items()}
+        return np.array([
+            (np.median(gaps[part] / (truth[part] + floor)), np.median(gaps[part] / truth[part])) for part in PARTS
+        ])  # fmt: skip
+
     trials = []
     for risk in pool.reshape(count, -1):
         table = CurveTable(design, risk + floor, None, runs(design))
-        fits = [fit(model, table) for model in models]
-        errors = np.empty((len(fits), len(PARTS), 2))
-        for (i, one), (k, part) in itertools.product(enumerate(fits), enumerate(PARTS)):
-            risk = truth[part].reshape(-1)
-            gap = np.abs(beyond[part][i].loss(one.theta) - floor - risk)
-            errors[i, k] = np.median(gap / (risk + floor)), np.median(gap / risk)
-        trials.append(Trial(tuple(fits), *errors))
+        solvable, chinchilla = (fit(model, table) for model in models)
+        trials.append(Trial(
+            (solvable, chinchilla), errors(solvable.theta, solvable_beyond), errors(chinchilla.theta, chinchilla_beyond)
+        ))  # fmt: skip
         on_trial()
     return trials
 
 
-def summary(setting, trials: list[Trial], floor: float | None = None) -> dict[str, float]:
+def summary(setting: Sequence[float], trials: list[Trial], floor: float | None = None) -> dict[str, float]:
     """Coverage, medians and half widths of intervals, errors beyond the table, and how often the theory is nearer."""
-    truths = dict(zip(NAMES, setting, strict=True))
-    found = truths | {"trials": len(trials)}
-    for name, truth in (truths | {"scale": 1.0, "floor": setting[2] if floor is None else floor}).items():
+    truths: dict[str, float] = dict(zip(NAMES, setting, strict=True))
+    numbers = truths | {"trials": len(trials)}
+    for name, truth in (truths | {"scale": 1.0, "floor": truths["noise"] if floor is None else floor}).items():
         value, low, high = np.array([trial.fits[0].interval(name) for trial in trials]).T
-        found[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
-        found |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
+        numbers[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
+        numbers |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
+    solvable, chinchilla = (np.array([getattr(trial, name) for trial in trials]) for name in ("solvable", "chinchilla"))
     for i, part in enumerate(PARTS):
-        own, other = (np.array([getattr(t, model)[i] for t in trials]) for model in ("solvable", "chinchilla"))
-        for k, of in enumerate(("loss", "risk")):
-            found[f"error of {of}, {part}"] = float(np.median(own[:, k]))
-            found[f"error of {of}, {part}, Chinchilla"] = float(np.median(other[:, k]))
-        found[f"nearer {part}"] = float(np.mean(own[:, 0] < other[:, 0]))
-    return found
+        for k, quantity in enumerate(("loss", "risk")):
+            numbers[f"error of {quantity}, {part}"] = float(np.median(solvable[:, i, k]))
+            numbers[f"error of {quantity}, {part}, Chinchilla"] = float(np.median(chinchilla[:, i, k]))
+        numbers[f"nearer {part}"] = float(np.mean(solvable[:, i, 0] < chinchilla[:, i, 0]))
+    return numbers
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print a row for each setting; write fit-trials.csv."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=50, help="at every setting")
     parser.add_argument("--gaussian", action="store_true", help="theory times scatter in place of training runs")
     parser.add_argument("--risk", action="store_true", help="risk alone: its floor of 0 is the end of its range")
@@ -152,22 +173,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="results")
     args = parser.parse_args(argv)
-    folder = reports.open_folder(args.out)
+    folder = files.open_folder(args.out)
     jax.config.update("jax_enable_x64", True)
     rows = []
-
-    def write(path):
-        with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-
+    floor = 0.0 if args.risk else None
+    asked = dict(gaussian=args.gaussian, units=AXES if args.units else (), hold=args.hold)
     with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
         for i in args.setting:
-            units, floor = AXES if args.units else (), 0.0 if args.risk else None
-            found = run_trials(SETTINGS[i], args.trials, args.gaussian, args.seed, units, floor, bar.update, args.hold)
-            rows.append(summary(SETTINGS[i], found, floor))
-            reports.replace(folder / "fit-trials.csv", write)
+            trials = run_trials(SETTINGS[i], args.trials, seed=args.seed, floor=floor, **asked, on_trial=bar.update)
+            rows.append(summary(SETTINGS[i], trials, floor))
+            files.replace(folder / "fit-trials.csv", lambda path: files.write_rows(path, rows))
             print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)
     pooled = {name: np.mean([row[f"coverage {name}"] for row in rows]) for name in NAMES}
     print("coverage over all: " + ", ".join(f"{name} {value:.3f}" for name, value in pooled.items()))

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from numpy.typing import ArrayLike
 
 import rfm
 import theory
+from experiments.forecast.bands import TINY, Band, band, half_width
+from rfm.arguments import Sizes
+from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
 from theory.stopping import POINTS
 
@@ -21,24 +24,84 @@ TIMES = POINTS  # of a curve, as many as the search for the best one looks at: o
 COARSE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
 DECIDED = 0.5  # a loss of which unresolved modes make more than this part is extrapolated
 VISIBLE = 0.01  # a maximum that stands out by less than this part is no peak
-TINY = 1e-300
 
 
-class Band(NamedTuple):
-    """A value and its 95 % interval, three arrays of one shape."""
+def losses(
+    problem: rfm.Problem, num_features: float, num_samples: float, optimizer: Optimizer, times: ArrayLike | None
+) -> np.ndarray:
+    """Predict the held-out loss by the theory.
 
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    Args:
+        problem: The population, as estimated.
+        num_features: Model size N, may be infinite.
+        num_samples: Data P, may be infinite.
+        optimizer: The training algorithm.
+        times: (T,) times or steps; None for ridge.
+
+    Returns:
+        Risk plus label noise, (T,).
+
+    Example:
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> losses(problem, 16, 32, rfm.GradientFlow(), [1.0, 10.0, 100.0]).round(2).tolist()
+        [0.82, 0.28, 0.14]
+    """
+    sizes = Sizes(num_features=num_features, num_samples=num_samples)
+    return theory.predict(problem, **sizes, optimizer=optimizer, times=times).risk + problem.noise_var
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """An estimated population, and how models are trained on it.
+
+    Attributes:
+        estimate: The population, with replicas from R halves of the rows.
+        optimizer: The training algorithm.
+        times: (T,) times or steps.
+    """
+
+    estimate: Estimate
+    optimizer: Optimizer
+    times: np.ndarray
+
+    def losses(self, num_features: float, num_samples: float) -> np.ndarray:
+        """Return the held-out loss, (T,)."""
+        return losses(self.estimate.problem, num_features, num_samples, self.optimizer, self.times)
+
+    def replicas(self, num_features: float, num_samples: float) -> np.ndarray:
+        """Return the held-out loss by each of the replicas, (R, T)."""
+        return np.reshape([
+            losses(replica.problem, num_features, num_samples, self.optimizer, self.times)
+            for replica in self.estimate.replicas
+        ], (-1, len(self.times)))  # fmt: skip
+
+    def unresolved_share(self, num_features: float, num_samples: float, loss: np.ndarray) -> np.ndarray:
+        """Return the part of the loss (T,) that modes beyond the trusted ones make; risk is linear in their power."""
+        problem = self.estimate.problem
+        target = np.where(np.arange(len(problem.target)) < self.estimate.trusted, 0.0, problem.target)
+        far = dataclasses.replace(problem, target=target, noise_var=0.0)
+        return losses(far, num_features, num_samples, self.optimizer, self.times) / np.maximum(loss, TINY)
+
+    def extrapolates(self, num_samples: ArrayLike, share: ArrayLike) -> np.ndarray:
+        """Is a loss with that share of unresolved modes more than the sample tells?
+
+        So it is where these modes decide it, and where there are more training samples than half of the rows.
+        """
+        half = self.estimate.sample.size / 2.0 + 1.0  # a row went into the means
+        return (np.asarray(num_samples) > half) | (np.asarray(share) > DECIDED)
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Loss at all planned sizes and times: band of (F, S, T), at features (F,), samples (S,) and times (T,).
+    """Loss at all planned sizes and times.
 
-    beyond: (F, S, T) part of the loss that comes from modes the sample does not resolve; extrapolated: (F, S, T), see
-    `extrapolates`. noise: of the labels, which no size goes below. stopping, ridge: (F, S) objects, the best time to
-    stop and the best ridge.
+    Attributes:
+        features, samples, times: Model sizes (F,), training sets (S,) and times (T,).
+        loss: Band of (F, S, T).
+        beyond: (F, S, T) part of the loss that comes from modes the sample does not resolve.
+        extrapolated: (F, S, T), see `Forecast.extrapolates`.
+        noise: Of the labels, which no size goes below.
+        stopping, ridge: (F, S) objects, the best time to stop and the best ridge.
     """
 
     features: np.ndarray
@@ -53,21 +116,27 @@ class Grid:
 
     @property
     def stopped(self) -> Band:
-        """(F, S): loss at the best of the planned times, with its band."""
+        """Loss at the best of the planned times, (F, S), with its band."""
         best = self.loss.value.argmin(-1)[..., None]
         return Band(*(np.take_along_axis(values, best, -1)[..., 0] for values in self.loss))
 
     @property
     def end(self) -> Band:
-        """(F, S): loss at the last time."""
-        return Band(*(values[..., -1] for values in self.loss))
+        """Loss at the last time, (F, S)."""
+        return self.loss.at((..., -1))
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Loss along one size, the other fixed: at the last time, at the best time and at the best ridge, (X,) each.
+    """Loss along one size, the other fixed.
 
-    axis: "features" or "samples"; extrapolated: (2, X), at the last and at the best time, see `extrapolates`.
+    Attributes:
+        axis: "features" or "samples".
+        x: Its values, (X,).
+        fixed: The other size.
+        time: The last time.
+        end, stopped, ridge: (X,) loss at the last time, at the best time and at the best ridge.
+        extrapolated: (2, X), at the last and at the best time, see `Forecast.extrapolates`.
     """
 
     axis: str
@@ -81,8 +150,15 @@ class Line:
 
 
 class Peak(NamedTuple):
-    """The interpolation peak of a line: where, the loss there, how many times the least loss below it, and what early
-    stopping and ridge leave of that."""
+    """The interpolation peak of a line.
+
+    Attributes:
+        axis, at, fixed: Where it is.
+        loss: The loss there.
+        height: How many times the least loss below it that is.
+        stopped, ridge: What early stopping and ridge leave of it.
+        extrapolated: Does the sample not tell it?
+    """
 
     axis: str
     at: float
@@ -94,104 +170,75 @@ class Peak(NamedTuple):
     extrapolated: bool
 
 
-def band(value: np.ndarray, replicas: np.ndarray) -> Band:
-    """value (...) times exp(+- half width), Student's 95 % of the scatter of log replicas (R, ...) over R."""
-    value = np.asarray(value, float)
-    factor = np.exp(half_width(replicas))
-    return Band(value, value / factor, value * factor)
-
-
-def half_width(replicas: np.ndarray) -> np.ndarray:
-    """Of 95 % in the logarithm, (...); NaN for fewer than two replicas (R, ...)."""
-    replicas = np.asarray(replicas, float)
-    if len(replicas) < 2:
-        return np.full(replicas.shape[1:], np.nan)
-    return stdtrit(len(replicas) - 1, 0.975) * np.log(np.maximum(replicas, TINY)).std(0, ddof=1)
-
-
-def losses(problem: rfm.Problem, num_features: float, num_samples: float, optimizer: Optimizer, times) -> np.ndarray:
-    """Held-out loss by the theory, (T,); times None for ridge."""
-    sizes = dict(num_features=num_features, num_samples=num_samples)
-    return theory.predict(problem, **sizes, optimizer=optimizer, times=times).risk + problem.noise_var
-
-
-def unresolved_share(estimate, num_features: float, num_samples: float, optimizer, times, loss) -> np.ndarray:
-    """Part of the loss (T,) that modes beyond the trusted ones make, (T,); risk is linear in the power of modes."""
-    problem = estimate.problem
-    target = np.where(np.arange(len(problem.target)) < estimate.trusted, 0.0, problem.target)
-    far = dataclasses.replace(problem, target=target, noise_var=0.0)
-    return losses(far, num_features, num_samples, optimizer, times) / np.maximum(loss, TINY)
-
-
-def extrapolates(estimate, num_samples, share) -> np.ndarray:
-    """Is a loss with that share of unresolved modes more than the sample tells? So it is where these decide it, and
-    where there are more training samples than half of the rows."""
-    half = estimate.sample.size / 2.0 + 1.0  # a row went into the means
-    return (np.asarray(num_samples) > half) | (np.asarray(share) > DECIDED)
-
-
 def grid(
-    estimate, features: Sequence[float], samples: Sequence[float], optimizer, times, on_point: Callable = lambda: None
-) -> Grid:
-    """The theory of every pair of sizes, with its band."""
-    loss, scatter, beyond, stopping, ridge = [], [], [], [], []
+    forecast: Forecast, features: Sequence[float], samples: Sequence[float],
+    *, on_point: Callable[[], object] = lambda: None,
+) -> Grid:  # fmt: skip
+    """Return the theory of every pair of sizes, with its band."""
+    problem, longest = forecast.estimate.problem, max(1.0, float(forecast.times[-1]))
+    loss, replicas, beyond, stopping, ridge = [], [], [], [], []
     for n in features:
         for p in samples:
-            sizes = dict(num_features=n, num_samples=p)
-            loss.append(losses(estimate.problem, n, p, optimizer, times))
-            scatter.append([losses(replica.problem, n, p, optimizer, times) for replica in estimate.replicas])
-            beyond.append(unresolved_share(estimate, n, p, optimizer, times, loss[-1]))
-            longest = max(1.0, float(times[-1]))
-            stopping.append(theory.best_stopping(estimate.problem, **sizes, optimizer=optimizer, longest=longest))
-            ridge.append(theory.best_ridge(estimate.problem, **sizes))
+            sizes = Sizes(num_features=n, num_samples=p)
+            loss.append(forecast.losses(n, p))
+            replicas.append(forecast.replicas(n, p))
+            beyond.append(forecast.unresolved_share(n, p, loss[-1]))
+            stopping.append(theory.best_stopping(problem, **sizes, optimizer=forecast.optimizer, longest=longest))
+            ridge.append(theory.best_ridge(problem, **sizes))
             on_point()
     shape = len(features), len(samples)
-    scatter = np.array(scatter).reshape(*shape, -1, len(times))  # (F, S, R, T)
-    beyond = np.reshape(beyond, (*shape, -1))
+    replicas = np.reshape(replicas, (*shape, -1, len(forecast.times)))  # (F, S, R, T)
+    share = np.reshape(beyond, (*shape, -1))
     return Grid(
-        np.asarray(features, float),
-        np.asarray(samples, float),
-        np.asarray(times, float),
-        band(np.reshape(loss, (*shape, -1)), np.moveaxis(scatter, 2, 0)),
-        beyond,
-        extrapolates(estimate, np.asarray(samples)[:, None], beyond),
-        float(estimate.problem.noise_var),
-        _objects(stopping, shape),
-        _objects(ridge, shape),
+        features=np.asarray(features, float),
+        samples=np.asarray(samples, float),
+        times=np.asarray(forecast.times, float),
+        loss=band(np.reshape(loss, (*shape, -1)), np.moveaxis(replicas, 2, 0)),
+        beyond=share,
+        extrapolated=forecast.extrapolates(np.asarray(samples)[:, None], share),
+        noise=float(problem.noise_var),
+        stopping=_objects(stopping, shape),
+        ridge=_objects(ridge, shape),
     )
 
 
 def _objects(values: Sequence, shape: tuple[int, int]) -> np.ndarray:
-    """An array of named tuples, which numpy would take apart."""
+    """Array of named tuples, which numpy would take apart."""
     array = np.empty(len(values), object)
     array[:] = values
     return array.reshape(shape)
 
 
-def line(estimate, axis: str, x: np.ndarray, fixed: float, optimizer, times, on_point: Callable = lambda: None) -> Line:
-    """The theory along "features" or "samples" x (X,), increasing, at the other size `fixed`."""
+def line(
+    forecast: Forecast, axis: str, x: np.ndarray, fixed: float, *, on_point: Callable[[], object] = lambda: None
+) -> Line:
+    """Return the theory along "features" or "samples" x (X,), increasing, at the other size `fixed`."""
+    problem, times = forecast.estimate.problem, forecast.times
     pairs = [(size, fixed) if axis == "features" else (fixed, size) for size in x]  # (N, P)
-    loss = np.array([losses(estimate.problem, *pair, optimizer, times) for pair in pairs])  # (X, T)
+    loss = np.array([forecast.losses(n, p) for n, p in pairs])  # (X, T)
     coarse = np.unique([*range(0, len(x), COARSE), len(x) - 1, int(loss[:, -1].argmax())])
-    scatter = []
+    replicas = []
     for i in coarse:
-        scatter.append([losses(replica.problem, *pairs[i], optimizer, times) for replica in estimate.replicas])
+        replicas.append(forecast.replicas(*pairs[i]))
         on_point()
-    scatter = np.array(scatter).reshape(len(coarse), -1, len(times))  # (X', R, T)
+    replicas = np.array(replicas)  # (X', R, T)
     bands = []
-    for value, replicas in ((loss[:, -1], scatter[..., -1]), (loss.min(-1), scatter.min(-1))):
-        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(replicas.T)))
+    for value, scatter in ((loss[:, -1], replicas[..., -1]), (loss.min(-1), replicas.min(-1))):
+        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(scatter.T)))
         bands.append(Band(value, value / width, value * width))
-    ridge = [theory.best_ridge(estimate.problem, num_features=n, num_samples=p).risk for n, p in pairs]
-    share = [unresolved_share(estimate, *pair, optimizer, times, own) for pair, own in zip(pairs, loss, strict=True)]
-    far = extrapolates(estimate, [[p] for _, p in pairs], share)  # (X, T)
+    end, stopped = bands
+    ridge = [theory.best_ridge(problem, num_features=n, num_samples=p).risk for n, p in pairs]
+    share = [forecast.unresolved_share(n, p, values) for (n, p), values in zip(pairs, loss, strict=True)]
+    far = forecast.extrapolates([[p] for _, p in pairs], share)  # (X, T)
     far = np.stack([far[:, -1], far[np.arange(len(x)), loss.argmin(-1)]])
-    noise = float(estimate.problem.noise_var)
-    return Line(axis, x, fixed, float(times[-1]), *bands, np.array(ridge) + noise, far)
+    return Line(
+        axis, x, fixed, float(times[-1]), end, stopped,
+        ridge=np.array(ridge) + float(problem.noise_var), extrapolated=far,
+    )  # fmt: skip
 
 
 def find_peak(line: Line) -> Peak | None:
-    """The highest inner maximum of the loss at the last time, None where there is none."""
+    """Return the highest inner maximum of the loss at the last time, None where there is none."""
     loss = line.end.value
     inner = 1 + np.flatnonzero((loss[1:-1] > loss[:-2]) & (loss[1:-1] >= loss[2:]))
     heights = [loss[i] / loss[:i].min() for i in inner]
@@ -200,6 +247,6 @@ def find_peak(line: Line) -> Peak | None:
     i = inner[int(np.argmax(heights))]
     return Peak(
         line.axis, float(line.x[i]), line.fixed, float(loss[i]), max(heights),
-        float(line.stopped.value[i] / loss[i]), float(line.ridge[i] / loss[i]),
-        bool(line.extrapolated[0, i]),
+        stopped=float(line.stopped.value[i] / loss[i]), ridge=float(line.ridge[i] / loss[i]),
+        extrapolated=bool(line.extrapolated[0, i]),
     )  # fmt: skip

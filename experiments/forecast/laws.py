@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 import rfm
 import theory
-from experiments.compare.statistics import log_derivative
-from experiments.forecast.curves import TIMES, Band, band, losses
+from experiments.compare.statistics import log_derivative, student
+from experiments.forecast.bands import Band, band, interval
+from experiments.forecast.curves import TIMES, Forecast, losses
+from rfm.data.spectra import Estimate
+from rfm.problem import Array
 from theory import exponents
 
 SHIFTS = 2.0 ** np.linspace(-1.0, 1.0, 5)  # of the model size about an optimum, to see where replicas have theirs
@@ -20,17 +22,24 @@ SHIFTS = 2.0 ** np.linspace(-1.0, 1.0, 5)  # of the model size about an optimum,
 class Plan(NamedTuple):
     """The best model size and time for budgets C, (C,) each or a band of it; see `theory.Frontier`."""
 
-    compute: np.ndarray
+    compute: Array
     features: Band
     times: Band
     loss: Band
-    size_exponent: np.ndarray
-    loss_exponent: np.ndarray
-    converged: np.ndarray
+    size_exponent: Array
+    loss_exponent: Array
+    converged: Array
 
 
-class Exponent(NamedTuple):
-    """One law. closed: of the fitted power laws; measured: of the theory, no label noise, all else infinite, at x."""
+class ExponentBands(NamedTuple):
+    """One exponent of an estimated population, by two sources with a band each.
+
+    Attributes:
+        quantity: What it is the exponent of.
+        closed: Closed form of the fitted power laws.
+        measured: Of the theory at x = `at`, without label noise and with all else infinite.
+        at: A time or size.
+    """
 
     quantity: str
     closed: Band
@@ -38,83 +47,96 @@ class Exponent(NamedTuple):
     at: float
 
 
-def plan(estimate, found: theory.Frontier, num_samples: float, optimizer, times: np.ndarray) -> Plan:
-    """The optimum of `theory.frontier` with a band, from where the replicas have theirs.
+def plan(forecast: Forecast, best: theory.Frontier, num_samples: float) -> Plan:
+    """Put bands about the optimum of `theory.frontier`, from where the replicas have theirs.
 
     A replica's is that of a parabola in log N through its losses at the same budget about the optimum; NaN where that
-    takes times beyond `times` (T,).
+    takes times beyond those of the forecast.
     """
     from scipy.interpolate import CubicSpline  # brings all of scipy.optimize, which no other command waits for
 
-    sizes, best = np.full((2, len(estimate.replicas), len(found.compute)), np.nan)  # (R, C)
-    for c, (compute, n, time) in enumerate(zip(found.compute, found.num_features, found.times, strict=True)):
+    estimate, times = forecast.estimate, forecast.times
+    sizes, least = np.full((2, len(estimate.replicas), len(best.compute)), np.nan)  # (R, C)
+    for c, (compute, n, time) in enumerate(zip(best.compute, best.num_features, best.times, strict=True)):
         if not times[0] <= time / SHIFTS[-1] <= time * SHIFTS[-1] <= times[-1]:
             continue
-        for r, replica in enumerate(estimate.replicas):
-            curve = []
-            for size in n * SHIFTS:  # interpolated, as one compilation then serves all
-                loss = losses(replica.problem, max(1.0, size), num_samples, optimizer, times)
-                curve.append(CubicSpline(np.log(times), np.log(loss))(np.log(compute / size)))
-            sizes[r, c], best[r, c] = n * _lowest(np.log(SHIFTS), np.array(curve)), np.exp(min(curve))
-    loss = found.risk + float(estimate.problem.noise_var)
-    features = band(found.num_features, sizes)
-    time = Band(found.times, found.compute / features.high, found.compute / features.low)
+        curves = []
+        for size in n * SHIFTS:  # interpolated, as one compilation then serves all
+            replicas = np.log(forecast.replicas(max(1.0, size), num_samples))
+            curves.append([CubicSpline(np.log(times), loss)(np.log(compute / size)) for loss in replicas])
+        for r, curve in enumerate(np.transpose(curves)):
+            sizes[r, c], least[r, c] = n * lowest(np.log(SHIFTS), curve), np.exp(min(curve))
+    loss = best.risk + float(estimate.problem.noise_var)
+    features = band(best.num_features, sizes)
     return Plan(
-        found.compute, features, time, band(loss, best), found.size_exponent, found.risk_exponent * found.risk / loss,
-        found.converged,
-    )  # fmt: skip
+        compute=best.compute,
+        features=features,
+        times=Band(best.times, best.compute / features.high, best.compute / features.low),
+        loss=band(loss, least),
+        size_exponent=best.size_exponent,
+        loss_exponent=best.risk_exponent * best.risk / loss,
+        converged=best.converged,
+    )
 
 
-def _lowest(x: np.ndarray, y: np.ndarray) -> float:
-    """exp of where a parabola through (x, y) is least, within x."""
+def lowest(x: np.ndarray, y: np.ndarray) -> float:
+    """Return exp of where a parabola through (x, y) is least, within x."""
     bend, slope, _ = np.polyfit(x, y, 2)
     return float(np.exp(np.clip(-slope / (2 * bend), x[0], x[-1]) if bend > 0 else x[np.argmin(y)]))
 
 
-def exponent_table(estimate) -> list[Exponent]:
-    """Laws for t, N and P: closed form, and measured where a quarter of the trusted modes is learned."""
+def exponent_table(estimate: Estimate) -> list[ExponentBands]:
+    """Return exponents for t, N and P: closed form, and measured where a quarter of the trusted modes is learned."""
     k = max(4.0, estimate.trusted / 4.0)
-    problem = estimate.problem
-    clock = 1.0 / float(problem.eigenvalues[min(int(k), len(problem.eigenvalues)) - 1])
-    inf, flow, end = math.inf, rfm.GradientFlow(), rfm.Ridge(0.0)
+    eigenvalues = estimate.problem.eigenvalues
+    clock = 1.0 / float(eigenvalues[min(int(k), len(eigenvalues)) - 1])
     laws = (
-        ("time t", exponents.time_exponent, clock, lambda p, x: losses(p, inf, inf, flow, _between(x))[[0, -1]]),
-        ("model size N", exponents.model_exponent, k, lambda p, x: [losses(p, n, inf, end, None)[0] for n in x]),
-        ("data P", exponents.data_exponent, k, lambda p, x: [losses(p, inf, n, end, None)[0] for n in x]),
+        ("time t", exponents.time_exponent, clock, _along_time),
+        ("model size N", exponents.model_exponent, k, _along_features),
+        ("data P", exponents.data_exponent, k, _along_samples),
     )
-    rows = []
-    for quantity, formula, at, curve in laws:
-
-        def measure(problem, curve=curve, at=at):
-            clean = dataclasses.replace(problem, noise_var=0.0)
-            with np.errstate(all="ignore"):  # a target that is all noise leaves no law
-                return -log_derivative(lambda x: np.asarray(curve(clean, x)), at)
-
-        value = measure(problem)
-        replicas = [measure(replica.problem) for replica in estimate.replicas]
-        half = stdtrit(len(replicas) - 1, 0.975) * np.std(replicas, ddof=1) if len(replicas) > 1 else np.nan
-        rows.append(Exponent(quantity, _closed(estimate, formula), Band(value, value - half, value + half), at))
-    return rows
+    return [
+        ExponentBands(quantity, _closed(estimate, formula), _measured(estimate, curve, at), at)
+        for quantity, formula, at, curve in laws
+    ]
 
 
-def _between(x: np.ndarray) -> np.ndarray:
-    """Two times with others between them: as many as of any other curve here, so that one compilation serves."""
-    return np.geomspace(*x, TIMES)
+Curve = Callable[[rfm.Problem, np.ndarray], np.ndarray]  # losses at two values of x, all else infinite
 
 
-def interval(estimate, name: str) -> Band:
-    """An estimated number, "a", "b" or "noise_var", and its 95 %."""
-    value, half = getattr(estimate, name), np.nan
-    if len(estimate.replicas) > 1:
-        half = stdtrit(len(estimate.replicas) - 1, 0.975) * estimate.error(name)
+def _along_time(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
+    # as many times as any other curve here has, so that one compilation serves
+    times = np.geomspace(x[0], x[-1], TIMES)
+    return losses(problem, math.inf, math.inf, rfm.GradientFlow(), times)[[0, -1]]
+
+
+def _along_features(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
+    return np.array([losses(problem, n, math.inf, rfm.Ridge(0.0), None)[0] for n in x])
+
+
+def _along_samples(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
+    return np.array([losses(problem, math.inf, p, rfm.Ridge(0.0), None)[0] for p in x])
+
+
+def _measured(estimate: Estimate, curve: Curve, at: float) -> Band:
+    """Local exponent of a curve without noise, with the band of its scatter over replicas."""
+
+    def measure(problem: rfm.Problem) -> float:
+        clean = dataclasses.replace(problem, noise_var=0.0)
+        with np.errstate(all="ignore"):  # a target that is all noise leaves no law
+            return -log_derivative(lambda x: curve(clean, x), at)
+
+    value = measure(estimate.problem)
+    replicas = [measure(replica.problem) for replica in estimate.replicas]
+    half = student(len(replicas)) * np.std(replicas, ddof=1) if len(replicas) > 1 else np.nan
     return Band(value, value - half, value + half)
 
 
-def _closed(estimate, formula: Callable[[float, float], float]) -> Band:
+def _closed(estimate: Estimate, formula: Callable[[float, float], float]) -> Band:
     """The formula, monotone in a and in b, at the fitted exponents and at the corners of their intervals."""
     a, b = interval(estimate, "a"), interval(estimate, "b")
     try:
-        corners = [formula(x, y) for x in a[1:] for y in b[1:]]
+        corners = [formula(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
         return Band(formula(a.value, b.value), min(corners), max(corners))
     except ValueError:  # no power law, or none that is told from a flat one: a <= 1, b <= 0
         return Band(np.nan, np.nan, np.nan)

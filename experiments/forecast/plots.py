@@ -4,11 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from experiments.forecast.curves import Band, Grid, Line
+from experiments.compare.comparison import AXES
+from experiments.forecast.bands import Band, interval
+from experiments.forecast.curves import Grid, Line
 from experiments.forecast.held_out import Trial
-from experiments.forecast.laws import Plan, interval
+from experiments.forecast.job import Foretold
+from experiments.forecast.laws import Plan
 from experiments.output import plotting
+from rfm.data.spectra import Estimate
+from rfm.problem import PowerLawTail
 
 BANDS = "lines: theory of the estimated spectrum; bands: 95 % over samples of rows; dashed: extrapolation"
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
@@ -16,13 +22,14 @@ SHOWN = 6  # curves of a panel
 NEAR = 0.2  # the noise is drawn from this part of the least loss on, so that it does not flatten the curves
 
 
-def curves(grid: Grid, lines: Sequence[Line], plan: Plan | None):
-    """Loss against t, N and P, and the plan for a budget."""
+def curves(foretold: Foretold) -> Figure:
+    """Draw loss against t, N and P, and the plan for a budget."""
+    grid, plan = foretold.grid, foretold.plan
     shape = (1, 3) if plan is None else (2, 2)
     figure, axes = plotting.new_figure(*shape, width=4.4, height=3.5, caption=BANDS)
     first, *others = axes.ravel()
     _times(first, grid)
-    for ax, line in zip(others, lines, strict=False):
+    for ax, line in zip(others, foretold.lines, strict=False):
         _sizes(ax, line, grid)
     if plan is not None:
         _plan(others[2], plan, grid)
@@ -35,9 +42,9 @@ def _times(ax: Axes, grid: Grid) -> None:
     keep = grid.times > 0
     for index, i in enumerate(chosen):
         color = plotting.COLORS[index]
-        loss = Band(*(values[i, last][keep] for values in grid.loss))
-        _banded(ax, grid.times[keep], loss, grid.extrapolated[i, last][keep], color,
-                f"$N$ = {plotting.number(grid.features[i])}")  # fmt: skip
+        label = f"$N$ = {plotting.number(float(grid.features[i]))}"
+        loss = grid.loss.at((i, last, keep))
+        _banded(ax, grid.times[keep], loss, grid.extrapolated[i, last, keep], color=color, label=label)
         stop = grid.stopping[i, last]
         if stop.gains and grid.times[keep][0] <= stop.time <= grid.times[-1]:
             ax.plot(stop.time, stop.risk + grid.noise, "o", ms=5, mfc="white", color=color, label=None)
@@ -49,12 +56,12 @@ def _times(ax: Axes, grid: Grid) -> None:
 def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
     other = "P" if line.axis == "features" else "N"
     end, stopped = line.extrapolated
-    _banded(ax, line.x, line.end, end, plotting.COLORS[1], f"$t$ = {plotting.number(line.time)}")
-    _banded(ax, line.x, line.stopped, stopped, plotting.COLORS[0], "best stopping")
+    time = f"$t$ = {plotting.number(line.time)}"
+    _banded(ax, line.x, line.end, end, color=plotting.COLORS[1], label=time)
+    _banded(ax, line.x, line.stopped, stopped, color=plotting.COLORS[0], label="best stopping")
     ax.plot(line.x, line.ridge, color=plotting.COLORS[2], lw=1.3, ls=":", label="best ridge")
     _floor(ax, grid)
-    name = plotting.AXES[line.axis]
-    plotting.finish(ax, name, "held-out loss", f"${other}$ = {plotting.number(line.fixed)}")
+    plotting.finish(ax, AXES[line.axis], "held-out loss", f"${other}$ = {plotting.number(line.fixed)}")
 
 
 def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
@@ -71,8 +78,10 @@ def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
     plotting.finish(ax, "compute $C = N t$", "$N$ and $t$", title)
 
 
-def _banded(ax: Axes, x, band: Band, extrapolated, color, label: str | None = None) -> None:
-    """A line with its band, dashed where `extrapolated` (X,)."""
+def _banded(
+    ax: Axes, x: np.ndarray, band: Band, extrapolated: np.ndarray, *, color: str, label: str | None = None
+) -> None:
+    """Draw a line with its band, dashed where `extrapolated` (X,)."""
     ax.fill_between(x, band.low, band.high, color=color, alpha=0.18, lw=0)
     known = np.where(extrapolated, np.nan, band.value)
     ax.plot(x, band.value, color=color, lw=1.1, ls="--", label=label if np.all(extrapolated) else None)
@@ -84,23 +93,23 @@ def _floor(ax: Axes, grid: Grid) -> None:
         ax.axhline(grid.noise, color="0.6", lw=1, ls=":", label="label noise", zorder=0)
 
 
-def spectrum(estimate):
-    """Eigenvalues, and the variance of the labels that is left to explain: of the sample, and as estimated."""
+def spectrum(estimate: Estimate) -> Figure:
+    """Draw eigenvalues, and the variance of the labels that is left to explain: of the sample, and as estimated."""
     caption = "grey: of the sample; blue: estimated for the population; shaded: modes that the sample tells"
     figure, axes = plotting.new_figure(1, 2, width=4.6, caption=caption)
     problem, sample = estimate.problem, estimate.sample
     eigenvalues, power = problem.eigenvalues, problem.eigenvalues * problem.target**2
     k = np.arange(1, len(eigenvalues) + 1)
-    own = np.arange(1, len(sample.eigenvalues) + 1)
+    k_sample = np.arange(1, len(sample.eigenvalues) + 1)
     left, right = axes[0]
-    left.plot(own, sample.eigenvalues / estimate.scale, color=SAMPLE, lw=2.5, label="sample")
+    left.plot(k_sample, sample.eigenvalues / estimate.scale, color=SAMPLE, lw=2.5, label="sample")
     left.plot(k, eigenvalues, color=OURS, lw=1.3, label="estimate")
-    right.step(np.r_[0, own] + 1, _left(sample.total, sample.power), color=SAMPLE, lw=2.5, label="sample")
+    right.step(np.r_[0, k_sample] + 1, _left(sample.total, sample.power), color=SAMPLE, lw=2.5, label="sample")
     noise = float(problem.noise_var)
     tail = problem.tail
     end, beyond = len(k), 0.0
     if tail is not None:
-        end = min(float(tail.num_modes or np.inf), 30.0 * max(len(own), len(k)))
+        end = min(float(tail.num_modes or np.inf), 30.0 * max(len(k_sample), len(k)))
         beyond = _tail_power(tail, len(k))
         far = np.geomspace(len(k) + 1, max(end, len(k) + 2), 100)
         left.plot(far, tail.eigenvalue_scale * far**-tail.b, color=OURS, lw=1.3, ls="--",
@@ -123,32 +132,32 @@ def spectrum(estimate):
 
 
 def _left(total: float, power: np.ndarray) -> np.ndarray:
-    """total less the power of the first 0, 1, 2 .. modes, as far as that is positive."""
-    found = total - np.r_[0.0, np.cumsum(power)]
-    return np.where(found > 1e-12 * total, found, np.nan)
+    """Power left of a total after the first 0, 1, 2 .. modes, as far as that is positive."""
+    left = total - np.r_[0.0, np.cumsum(power)]
+    return np.where(left > 1e-12 * total, left, np.nan)
 
 
-def _tail_power(tail, first: float) -> float:
+def _tail_power(tail: PowerLawTail, first: float) -> float:
     """Power of the modes beyond `first`, as an integral."""
     a, scale = float(tail.a), float(tail.power_scale)
     upper = 0.0 if tail.num_modes is None else (float(tail.num_modes) + 0.5) ** (1.0 - a)
     return scale * ((first + 0.5) ** (1.0 - a) - upper) / (a - 1.0)
 
 
-def check(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]):
-    """Training on one half beside the forecast from the other, one panel a training set. extrapolated: (T,) of each."""
-    pairs = [(trial, far) for trial, far in zip(tested, extrapolated, strict=True) if trial.half == 0]
-    samples = sorted({trial.num_samples for trial, _ in pairs})
+def check(trials: Sequence[Trial]) -> Figure:
+    """Draw training on one half beside the forecast from the other, one panel a training set."""
+    shown = sorted((trial for trial in trials if trial.half == 0), key=lambda trial: trial.sizes)
+    samples = sorted({p for _, p in (trial.sizes for trial in shown)})
     caption = "lines: forecast from one half of the rows; points: training on the other half\n"
     caption += "bands and bars: two standard errors; dashed: extrapolation"
     figure, axes = plotting.new_figure(1, len(samples), width=max(3.7, 5.5 / len(samples)), caption=caption)
     for ax, p in zip(axes[0], samples, strict=True):
-        some = sorted((pair for pair in pairs if pair[0].num_samples == p), key=lambda pair: pair[0].num_features)
-        for index, (one, far) in enumerate(some):
+        for index, trial in enumerate(trial for trial in shown if trial.pair.fixed["P"] == p):
             color = plotting.COLORS[index % len(plotting.COLORS)]
-            spread = 2.0 * one.spread
-            _banded(ax, one.times, Band(one.predicted, one.predicted - spread, one.predicted + spread), far, color)
-            name, bare = f"$N$ = {plotting.number(one.num_features)}", {"lw": 0}
-            plotting.draw_pair(ax, one.times, one.samples, one.times, one.predicted, name, index, style=bare)
-        plotting.finish(ax, "time $t$", "held-out loss", f"$P$ = {p}; {len(pairs[0][0].samples)} seeds")
+            pair, spread = trial.pair, 2.0 * trial.spread
+            band = Band(pair.theory, pair.theory - spread, pair.theory + spread)
+            _banded(ax, pair.x, band, trial.extrapolated, color=color)
+            name = f"$N$ = {plotting.number(pair.fixed['N'])}"
+            plotting.draw(ax, pair, index, label=name, line_style={"lw": 0})
+        plotting.finish(ax, "time $t$", "held-out loss", f"$P$ = {p}; {shown[0].pair.seeds} seeds")
     return figure

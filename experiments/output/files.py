@@ -31,13 +31,6 @@ def open_folder(out: str) -> Path:
 
 def save(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings: dict) -> list[Path]:
     """Write NAME.png, NAME.pdf, NAME.csv and NAME.json, each under a temporary name first."""
-    fields = list(dict.fromkeys(key for row in rows for key in row))
-
-    def table(path):
-        with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, fields)
-            writer.writeheader()
-            writer.writerows(rows)
 
     def record(path):
         text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
@@ -46,13 +39,21 @@ def save(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings
     writers = {
         ".png": lambda path: figure.savefig(path, format="png", dpi=150),
         ".pdf": lambda path: figure.savefig(path, format="pdf"),
-        ".csv": table,
+        ".csv": lambda path: write_rows(path, rows),
         ".json": record,
     }
     written = [folder / f"{name}{suffix}" for suffix in writers]
     for path, write in zip(written, writers.values(), strict=True):
         replace(path, write)
     return written
+
+
+def write_rows(path: Path, rows: Sequence[dict]) -> None:
+    """Write a CSV table whose columns are all keys of the rows, in the order in which they first come."""
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def save_and_tell(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings: dict) -> None:

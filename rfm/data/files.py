@@ -16,26 +16,45 @@ ENDINGS = (".npz", ".npy", ".csv", ".parquet")
 def read(
     file: str,
     labels: str | Sequence[str] | None = None,
+    *,
     kernel: bool = False,
     target: str | None = None,
     flat: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, d), or with kernel=True a kernel (n, n), and labels (n,) or (n, k), of a data set of n rows.
+    """Read features, or a kernel, and labels of a data set of n rows.
 
-    - FILE.npz: arrays X (n, d) or K (n, n), and y; in small letters too. labels: FILE.npy in place of y.
+    - FILE.npz: arrays X (n, d) or K (n, n), and y; in small letters too.
     - FILE.npy: the features, with labels=FILE.npy. They stay on disk (`numpy.memmap`), so that they may be larger
       than memory; `rfm.from_data` reads them block by block, and that is when NaN and infinity are found.
-    - FILE.csv: comma-separated, the first line names the columns. labels: the column or columns of the labels, by
-      default "y", or the last. All others are features.
+    - FILE.csv: comma-separated, the first line names the columns; all that are no labels are features.
     - FILE.parquet: as .csv; needs pyarrow, pip install 'random-feature-theory[parquet]'.
 
-    Features keep their type of numbers. target: labels as "real" numbers, which is the default for numbers, or as
-    classes: "one-hot", "parity" or "class", see `rfm.labels.encode`; text names classes. Rows of more than one axis,
-    images, are flattened but with flat=False.
+    Args:
+        file: Name of the file.
+        labels: FILE.npy, in place of y in an archive too; of a table the column or columns, by default "y", or the
+            last.
+        kernel: Take a kernel in place of features.
+        target: Labels as "real" numbers, which is the default for numbers, or as classes: "one-hot", "parity" or
+            "class", see `rfm.labels.encode`; text names classes.
+        flat: Flatten rows of more than one axis, images.
 
-    Raises FileNotFoundError where there is no such file, ImportError without pyarrow, and ValueError for another kind
-    of file or content: text, objects, NaN or infinity among the numbers (told with row and column, or line), shapes
-    that do not fit each other, fewer than two rows, and what is larger than memory and cannot stay on disk.
+    Returns:
+        Features (n, d), or a kernel (n, n), in their type of numbers, and labels (n,) or (n, k).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: pyarrow is not installed.
+        ValueError: Another kind of file or content: text, objects, NaN or infinity among the numbers (told with row
+            and column, or line), shapes that do not fit each other, fewer than two rows, and what is larger than
+            memory and cannot stay on disk.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/rows.npz", X=np.ones((4, 3)), y=np.arange(4.0))
+        ...     features, labels = read(f"{folder}/rows.npz")
+        >>> features.shape, labels.tolist()
+        ((4, 3), [0.0, 1.0, 2.0, 3.0])
     """
     file = os.fspath(file)
     ending = _ending("file", file, ENDINGS)
@@ -79,7 +98,7 @@ def _ending(argument: str, file: str, allowed: Sequence[str]) -> str:
     return ending
 
 
-def _array(argument: str, file: str) -> np.ndarray:
+def _array(argument: str, file: str | Sequence[str]) -> np.ndarray:
     """The array of a .npy file, left on disk."""
     file = os.fspath(file) if isinstance(file, str | os.PathLike) else checks.fail(argument, "the name of a file", file)
     _ending(argument, file, (".npy",))
@@ -96,17 +115,17 @@ def _read_npz(file: str, name: str, labels: np.ndarray | None) -> tuple[np.ndarr
             sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
     except Exception as error:
         checks.fail("file", f"an archive of arrays, as numpy.savez writes it ({_short(error)})", file)
-    found = [held for held in sizes if held in (name, name.lower())]
-    if name == "X" and not found and any(held in "Kk" for held in sizes):
+    matrices = [key for key in sizes if key in (name, name.lower())]
+    if name == "X" and not matrices and any(key in "Kk" for key in sizes):
         checks.fail("kernel", f"True for a file of a kernel K and no features X, such as {file!r}", False)
-    wanted = found if labels is not None else [*found, *(held for held in sizes if held in ("y", "Y"))]
-    if len(found) != 1 or len(wanted) != 2 - (labels is not None):
+    wanted = matrices if labels is not None else [*matrices, *(key for key in sizes if key in ("y", "Y"))]
+    if len(matrices) != 1 or len(wanted) != 2 - (labels is not None):
         arrays = f"one {name} and one y" if labels is None else f"one {name}"
         checks.fail("file", f"an archive of arrays {arrays}", list(sizes))
-    tables.check_fits(file, sum(sizes[held] for held in wanted))
+    tables.check_fits(file, sum(sizes[key] for key in wanted))
     try:
         with np.load(file, allow_pickle=False) as archive:
-            arrays = [archive[held] for held in wanted]
+            arrays = [archive[key] for key in wanted]
     except Exception as error:  # of zip, pickle or numpy's own parser
         checks.fail("file", f"an archive of whole arrays without objects ({_short(error)})", file)
     return arrays[0], arrays[1] if labels is None else labels

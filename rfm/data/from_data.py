@@ -255,7 +255,17 @@ def estimate_kernel(
 
 def rows_alone(features: Array, labels: Array) -> Problem:
     """Return rows (n, d) to train and to test on, less their means, with nothing estimated: risk is squared error."""
-    directions = decompose(features - features.mean(0), labels - labels.mean(0), center=True)
+    return _unestimated(features - features.mean(0), labels)
+
+
+def kernel_rows_alone(kernel: Array, labels: Array, num_modes: int | None = None) -> Problem:
+    """Return `rows_alone` for those of a root of a kernel (n, n); errors as in `from_kernel`."""
+    values, basis = kernel_spectrum(check_kernel(kernel), num_modes, center=True)
+    return _unestimated(basis * np.sqrt(values), labels)
+
+
+def _unestimated(x: np.ndarray, labels: np.ndarray) -> Problem:
+    directions = decompose(x, labels - labels.mean(0), center=True)
     values = directions.values
     population = population_of(directions, 1.0, directions.labels, 0.0)
     size = np.sqrt(np.sum(population.target.reshape(len(values), -1) ** 2, axis=1))

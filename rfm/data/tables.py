@@ -1,12 +1,14 @@
 """Tables with named columns, CSV and Parquet, read block by block into a matrix of numbers and labels.
 
-Rows are told as lines of the file in CSV, the header being line 1, and from 0 on in Parquet.
+Errors give the place of a row as a line of the file in CSV, the header being line 1, and counted from 0 in Parquet.
+`csv_lines` is the one reader of CSV files here: `rfm fit` reads its table of losses with it too.
 """
 
 import csv
+import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,21 +18,29 @@ from rfm.devices import available_memory
 BLOCK = 2**20  # numbers converted at a time
 
 
+def csv_lines(argument: str, file: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of every line of a CSV file that is not blank; the first names the columns.
+
+    Raises ValueError about `argument`, the name of the file for whoever gave it, for a file that is not such text.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as text:
+            reader = csv.reader(text, strict=True)
+            yield from ((reader.line_num, row) for row in reader if any(map(str.strip, row)))
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        checks.fail(argument, f"a table of comma-separated text that can be read ({reason})", os.fspath(file))
+
+
 def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of comma-separated lines.
 
-    The first line names the columns. columns: names of the labels; None is "y", or the last column. Raises ValueError
-    for whatever is not such a table, telling line and column, and for one that does not fit into memory.
+    columns: names of the labels; None is "y", or the last column. Raises ValueError for whatever is not such a table,
+    telling line and column, and for one that does not fit into memory.
     """
-    try:
-        with open(file, newline="", encoding="utf-8-sig") as lines:
-            return _read_csv(file, csv.reader(lines, strict=True), columns)
-    except (csv.Error, UnicodeDecodeError) as error:
-        checks.fail("file", f"a table of comma-separated text ({error})", file)
-
-
-def _read_csv(file: str, reader, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-    header = [name.strip() for name in next(reader, [])]
+    lines = csv_lines("file", file)
+    _, first = next(lines, (0, []))
+    header = [name.strip() for name in first]
     if not header:
         checks.fail("file", "a table whose first line names its columns, not an empty one", file)
     if all(_is_number(name) for name in header):
@@ -38,29 +48,19 @@ def _read_csv(file: str, reader, columns: Sequence[str] | None) -> tuple[np.ndar
     chosen = _label_columns(header, columns)
     others = [i for i in range(len(header)) if i not in chosen]
     size = _rows_of_block(len(header))
-    features, labels, lines, rows = [], [], [], []
-
-    def convert():
-        x = _numbers([[row[i] for i in others] for row in rows], lines, [header[i] for i in others])
-        features.append(x)
-        labels.extend([row[i].strip() for i in chosen] for row in rows)
-        rows.clear(), lines.clear()
-
-    for row in reader:
-        if not row:
-            continue  # an empty line
-        if len(row) != len(header):
-            checks.fail("file", f"of {len(header)} columns in line {reader.line_num}, as in its first", len(row))
-        rows.append(row)
-        lines.append(reader.line_num)
-        if len(rows) == size:
-            if not features:  # the rest will be as long as the first block
-                read = sum(len(cell) + 1 for row in rows for cell in row)
-                blocks = math.ceil(os.path.getsize(file) / read)
-                check_fits(file, 2 * 8 * blocks * size * len(header))  # the blocks, and all of them joined
-            convert()
-    convert()
-    return np.concatenate(features), _label_array(labels, [header[i] for i in chosen])
+    features, labels = [], []
+    while block := list(itertools.islice(lines, size)):
+        for line, row in block:
+            if len(row) != len(header):
+                checks.fail("file", f"of {len(header)} columns in line {line}, as in its first", len(row))
+        if not features and len(block) == size:  # the rest will be as long as the first block
+            read = sum(len(cell) + 1 for _, row in block for cell in row)
+            blocks = math.ceil(os.path.getsize(file) / read)
+            check_fits(file, 2 * 8 * blocks * size * len(header))  # the blocks, and all of them joined
+        features.append(_numbers(block, others, header))
+        labels += [[row[i].strip() for i in chosen] for _, row in block]
+    matrix = np.concatenate([np.empty((0, len(others))), *features])
+    return matrix, _label_array(labels, [header[i] for i in chosen])
 
 
 def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -146,8 +146,10 @@ def _label_columns(header: list[str], columns: Sequence[str] | None) -> list[int
     return [header.index(name) for name in dict.fromkeys(columns)]
 
 
-def _numbers(rows: list[list[str]], lines: list[int], names: list[str]) -> np.ndarray:
-    """Text (n, d) as finite numbers."""
+def _numbers(block: list[tuple[int, list[str]]], columns: list[int], header: list[str]) -> np.ndarray:
+    """Finite numbers (n, d) in some columns of numbered lines."""
+    lines, names = [line for line, _ in block], [header[i] for i in columns]
+    rows = [[row[i] for i in columns] for _, row in block]
     try:
         x = np.array(rows, dtype=float).reshape(len(rows), len(names))
     except ValueError:

@@ -8,19 +8,19 @@ from scipy.stats import binom
 
 import rfm
 import theory
-from experiments.commands.fit import few_runs, read_fixed, rule_rows
+from experiments.commands.fit import read_fixed
 from experiments.fit import models as curve_models
 from experiments.fit.least_squares import Fit, fit, sandwich
 from experiments.fit.models import Chinchilla, Solvable
-from experiments.fit.readings import Reading, best_size, compute_rule, parameters, regimes
+from experiments.fit.readings import BestSize, Reading, best_size, compute_rule, parameters, regimes
+from experiments.fit.report import few_runs, rule_rows
 from experiments.fit.table import AXES, CurveTable, Design, held_out, runs
 from theory import exponents
 
 SIZES, TIMES = ([20.0, 60.0], [40.0, 150.0]), np.geomspace(1.0, 300.0, 6)
 
 
-def grid(features, samples, times):
-    return Design(*np.stack(np.meshgrid(features, samples, times, indexing="ij"), -1).reshape(-1, 3).T)
+grid = Design.grid
 
 
 def table_of(design, loss):
@@ -258,7 +258,7 @@ def test_no_rule_without_exponents(how, words):
         assert np.isnan([reading.value, reading.low, reading.high]).all()
     assert best_size(found, 1e4) is None
     sure = [("N* ~ C^", 0.4, 0.3, 0.5), ("loss - floor ~ C^-", 0.2, 0.1, 0.3)]
-    table = rule_rows([compute_rule(found), [Reading(*one) for one in sure]], [None, (90.0, 0.5, 0.4)], 1e4)
+    table = rule_rows([compute_rule(found), [Reading(*one) for one in sure]], [None, BestSize(90.0, 0.5, 0.4)], 1e4)
     assert all(row[1] == "not identified" for row in table[1:])
     assert [row[2] for row in table[1:]] == ["0.400 (0.300 .. 0.500)", "0.200 (0.100 .. 0.300)", "90", "0.5", "0.4"]
 
@@ -303,9 +303,8 @@ def test_trials_cover(gaussian, floor, monkeypatch):
     for name, value in small.items():
         monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
-    found = fit_trials.summary(
-        setting, fit_trials.run_trials(setting, 24, gaussian, 0, (), floor, hold=floor is not None)
-    )
+    trials = fit_trials.run_trials(setting, 24, seed=0, gaussian=gaussian, floor=floor, hold=floor is not None)
+    found = fit_trials.summary(setting, trials)
     least = binom.ppf(1e-3, 24, 0.95)  # fewer come with a probability below 1e-3 where the coverage is 95 %
     for name in fit_trials.NAMES:
         assert found[f"coverage {name}"] >= least / 24, name

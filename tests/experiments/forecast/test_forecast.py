@@ -9,14 +9,13 @@ from scipy.stats import t as student
 
 import rfm
 import theory
-from experiments.commands import predict
-from experiments.forecast import curves as forecast
-from experiments.forecast import held_out
-from experiments.forecast import laws as forecast_laws
-from experiments.forecast import report as forecast_report
+from experiments.compare.comparison import Comparison
+from experiments.forecast import bands, curves, held_out, job, laws, records, report
+from experiments.forecast.curves import Forecast
+from experiments.forecast.source import Source
 from rfm.data.spectra import Estimate, Sample
 
-TIMES = rfm.log_times(0.1, 1e4, forecast.TIMES)
+TIMES = rfm.log_times(0.1, 1e4, curves.TIMES)
 FLOW = rfm.GradientFlow()
 
 
@@ -37,17 +36,17 @@ def scaled(problem, factor):
 def test_band_is_students():
     """Replicas whose log loss scatters by a known standard deviation, and the quantile of another library."""
     logs = np.array([-0.1, 0.0, 0.1, 0.3])
-    band = forecast.band(np.array([2.0]), np.exp(logs)[:, None])
+    band = bands.band(np.array([2.0]), np.exp(logs)[:, None])
     half = student.ppf(0.975, 3) * logs.std(ddof=1)
     np.testing.assert_allclose([band.low, band.high], [[2 * np.exp(-half)], [2 * np.exp(half)]])
-    assert np.isnan(forecast.band(1.0, np.ones((1,))).low)  # one replica has no scatter
+    assert np.isnan(bands.band(1.0, np.ones((1,))).low)  # one replica has no scatter
 
 
 def test_band_covers():
     """The half width of Gaussian scatter over n replicas holds a further draw's own deviation 95 % of the time."""
     rng = np.random.default_rng(0)
     replicas, truth = rng.normal(size=(8, 20_000)), rng.normal(size=20_000)
-    inside = np.mean(np.abs(truth) < forecast.half_width(np.exp(replicas)))
+    inside = np.mean(np.abs(truth) < bands.half_width(np.exp(replicas)))
     assert abs(inside - 0.95) < 0.005  # standard error 0.0015
 
 
@@ -55,9 +54,8 @@ def test_grid_scales_with_the_labels():
     """Replicas that are the problem in other units: the band is theirs at every size and time, as is every loss."""
     problem = rfm.power_law(1.8, 1.5, 40, noise_var=0.3)
     factors = np.array([0.8, 1.0, 1.3])
-    grid = forecast.grid(
-        estimated(problem, [scaled(problem, f) for f in factors]), [20, np.inf], [30, 120], FLOW, TIMES
-    )
+    known = estimated(problem, [scaled(problem, f) for f in factors])
+    grid = curves.grid(Forecast(known, FLOW, TIMES), [20, np.inf], [30, 120])
     half = student.ppf(0.975, 2) * np.log(factors).std(ddof=1)
     np.testing.assert_allclose(np.log(grid.loss.high / grid.loss.value), half, rtol=1e-6)
     for i, j in np.ndindex(2, 2):
@@ -74,9 +72,9 @@ def test_unresolved_share():
     problem = rfm.power_law(1.8, 1.5, 40, noise_var=0.0)
     times = np.array([0.0, 1.0, 100.0])
     for trusted, expected in ((0, 1.0), (40, 0.0)):
-        grid = forecast.grid(estimated(problem, trusted=trusted), [20], [30], FLOW, times)
+        grid = curves.grid(Forecast(estimated(problem, trusted=trusted), FLOW, times), [20], [30])
         np.testing.assert_allclose(grid.beyond, expected, atol=1e-12)
-    grid = forecast.grid(estimated(problem, trusted=10), [20], [30], FLOW, times)
+    grid = curves.grid(Forecast(estimated(problem, trusted=10), FLOW, times), [20], [30])
     power = np.arange(1.0, 41) ** -1.8
     np.testing.assert_allclose(grid.beyond[0, 0, 0], power[10:].sum() / power.sum())
     assert np.all(np.diff(grid.beyond[0, 0]) > 0)  # the others are learned first
@@ -86,15 +84,16 @@ def test_peak_at_equal_sizes():
     """White features and noise: the peak is at N = P, early stopping and ridge remove it; without it there is none."""
     problem = rfm.white(200, noise_var=1.0)
     x = 40 * 2.0 ** np.linspace(-2, 2, 13)
-    line = forecast.line(estimated(problem, [problem, scaled(problem, 2.0)]), "features", x, 40, FLOW, [1.0, 1e3])
-    peak = forecast.find_peak(line)
+    known = estimated(problem, [problem, scaled(problem, 2.0)])
+    line = curves.line(Forecast(known, FLOW, np.array([1.0, 1e3])), "features", x, 40)
+    peak = curves.find_peak(line)
     assert peak.at == 40
     assert peak.loss == line.end.value.max()
     assert peak.height > 2
     assert 0.0 < peak.ridge < peak.stopped < 0.5
     np.testing.assert_allclose(np.ptp(np.log(line.end.high / line.end.value)), 0, atol=1e-6)  # the replicas' all over
-    falling = forecast.Band(*(np.minimum.accumulate(values) for values in line.end))
-    assert forecast.find_peak(dataclasses.replace(line, end=falling)) is None
+    falling = bands.Band(*(np.minimum.accumulate(values) for values in line.end))
+    assert curves.find_peak(dataclasses.replace(line, end=falling)) is None
 
 
 @pytest.mark.parametrize(
@@ -112,46 +111,49 @@ def test_peak_at_equal_sizes():
 def test_lines_reach_the_peak(axis, features, samples, rows, at):
     """White features, 60 of them: the peak is where N or P is the least of the other size and 60."""
     problem = rfm.white(60, noise_var=1.0)
-    x = predict.span(axis, features, samples, predict.LINE_QUICK, problem.num_modes, rows)
+    x = job.span(axis, features, samples, job.LINE_QUICK, job.Limits(problem.num_modes, rows))
     fixed = max(samples if axis == "features" else features)
-    peak = forecast.find_peak(forecast.line(estimated(problem, [problem] * 2), axis, x, fixed, FLOW, [1.0, 1e3]))
+    known = Forecast(estimated(problem, [problem] * 2), FLOW, np.array([1.0, 1e3]))
+    peak = curves.find_peak(curves.line(known, axis, x, fixed))
     assert (None if peak is None else peak.at) == at
 
 
 def test_check_marks_extrapolation():
     """A star on the row of (N, P) that has any; errors told with and without."""
     times, loss = np.array([1.0, 10.0]), np.full((2, 2), 1.0)
-    sizes = ((5, 20, [0.9, 0.9]), (5, 40, [1.05, 1.8]))
-    trials = [held_out.Trial(n, p, times, loss, np.array(y), np.ones(2), 0) for n, p, y in sizes]
-    far = [np.array([False, False]), np.array([False, True])]
-    rows = forecast_report.check_table(trials, far).splitlines()
+    sizes = ((5, 20, [0.9, 0.9], [False, False]), (5, 40, [1.05, 1.8], [False, True]))
+    pairs = [Comparison("time", times, loss, np.array(y), {"N": n, "P": p}) for n, p, y, _ in sizes]
+    trials = [
+        held_out.Trial(pair, np.ones(2), 0, np.array(far)) for pair, (*_, far) in zip(pairs, sizes, strict=True)
+    ]  # fmt: skip
+    rows = report.check_table(trials).splitlines()
     assert [row.split()[1] for row in rows[2:4]] == ["20", "40*"]
-    found = forecast_report.summary(trials, far)
+    found = records.summary(trials)
     assert (found["worst"], found["resolved"]["worst"]) == (pytest.approx(0.8), pytest.approx(-0.1, abs=1e-9))
     assert found["resolved"]["values"] == 3
-    assert [row["extrapolated"] for row in forecast_report.trial_rows(trials, far)] == [False, False, False, True]
-    none = [np.array([False, False])] * 2
-    assert forecast_report.MARK not in forecast_report.check_table(trials, none)
+    assert [row["extrapolated"] for row in records.trial_rows(trials)] == [False, False, False, True]
+    none = [dataclasses.replace(trial, extrapolated=np.array([False, False])) for trial in trials]
+    assert report.MARK not in report.check_table(none)
 
 
 def test_exponents_of_a_power_law():
     """Measured on the theory they approach the closed form; noise does not move them."""
     a, b = 1.6, 1.5
     problem = rfm.power_law(a, b, None, noise_var=0.5)
-    rows = forecast_laws.exponent_table(estimated(problem, [problem] * 2, trusted=400, a=a, b=b))
+    rows = laws.exponent_table(estimated(problem, [problem] * 2, trusted=400, a=a, b=b))
     for row, closed in zip(rows, (0.4, 0.6, 0.6), strict=True):
         assert row.closed.value == pytest.approx(closed)
         assert row.closed.low == row.closed.high == row.closed.value  # replicas of one a and b
         assert row.measured.value == pytest.approx(closed, abs=0.03)
         assert row.measured.low == pytest.approx(row.measured.value)
-    flat = forecast_laws.exponent_table(estimated(problem, a=0.9))
+    flat = laws.exponent_table(estimated(problem, a=0.9))
     assert np.isnan(flat[0].closed.value)  # no such power law
 
 
 def test_optimum_of_a_parabola():
     x = np.linspace(-1.0, 1.0, 5)
-    assert forecast_laws._lowest(x, 3 + 2 * (x - 0.25) ** 2) == pytest.approx(np.exp(0.25))
-    assert forecast_laws._lowest(x, -x) == pytest.approx(np.e)  # no minimum inside
+    assert laws.lowest(x, 3 + 2 * (x - 0.25) ** 2) == pytest.approx(np.exp(0.25))
+    assert laws.lowest(x, -x) == pytest.approx(np.e)  # no minimum inside
 
 
 @pytest.mark.slow
@@ -159,12 +161,12 @@ def test_plan():
     """A replica with all losses scaled has the same optimum; one with another spectrum moves the band."""
     problem = rfm.power_law(1.5, 1.25, 300, noise_var=0.01)
     found = theory.frontier(problem, np.array([1e3, 1e4]), num_samples=500, optimizer=FLOW)
-    same = forecast_laws.plan(estimated(problem, [problem, scaled(problem, 2.0)]), found, 500, FLOW, TIMES)
+    same = laws.plan(Forecast(estimated(problem, [problem, scaled(problem, 2.0)]), FLOW, TIMES), found, 500)
     np.testing.assert_allclose(same.features.high / same.features.low, 1.0, rtol=1e-6)
     np.testing.assert_allclose(same.features.value * same.times.value, same.compute)
     np.testing.assert_allclose(same.loss.value, found.risk + 0.01)
     other = rfm.power_law(1.5, 1.5, 300, noise_var=0.01)
-    moved = forecast_laws.plan(estimated(problem, [problem, other]), found, 500, FLOW, TIMES)
+    moved = laws.plan(Forecast(estimated(problem, [problem, other]), FLOW, TIMES), found, 500)
     assert np.all(moved.features.high > 1.05 * moved.features.low)
 
 
@@ -174,24 +176,29 @@ FEATURES = RNG.normal(size=(ROWS, COLUMNS)) * np.arange(1.0, COLUMNS + 1) ** -0.
 LABELS = FEATURES @ RNG.normal(size=(COLUMNS, 2)) + 0.5 * RNG.normal(size=(ROWS, 2))
 
 
+def check_of(times, seed, seeds, model="project"):
+    return held_out.Check(FLOW, np.array(times), jax.random.split(jax.random.key(seed), seeds), model)
+
+
 def test_two_ways_to_all_features():
     """All columns in any order are all features: the same rows are drawn, and the losses are the same."""
-    half = held_out.halves(FEATURES, LABELS, False, 0)[0]
-    args = (half, np.inf, 40, FLOW, [1.0, 100.0], jax.random.split(jax.random.key(0), 2))
-    project, columns = (held_out.trial(*args, model) for model in held_out.MODELS)
-    np.testing.assert_allclose(project.samples, columns.samples, rtol=1e-8)
+    half = held_out.halves(Source(FEATURES, LABELS), 0)[0]
+    how = check_of([1.0, 100.0], 0, 2)
+    project, columns = (
+        held_out.trial(half, np.inf, 40, dataclasses.replace(how, model=model)).pair for model in held_out.MODELS
+    )
+    np.testing.assert_allclose(project.risks, columns.risks, rtol=1e-8)
 
 
 def test_trial_against_plain_training():
     """Gradient flow on columns ends at least squares: as good, over rows held out, as numpy on its own draws."""
-    half = held_out.halves(FEATURES, LABELS, False, 0)[1]
-    keys = jax.random.split(jax.random.key(1), 40)
-    found = held_out.trial(half, np.inf, 60, FLOW, [1e9], keys, "columns")
+    half = held_out.halves(Source(FEATURES, LABELS), 0)[1]
+    found = held_out.trial(half, np.inf, 60, check_of([1e9], 1, 40, "columns")).pair
     losses, rng = [], np.random.default_rng(0)
     for _ in range(400):
-        order = rng.permutation(len(half.rows))
+        order = rng.permutation(len(half.rows.labels))
         train, test = order[:60], order[60:]
-        x, y = (values - values.mean(0) for values in (half.rows, half.labels))
+        x, y = (values - values.mean(0) for values in (half.rows.data, half.rows.labels))
         weights = np.linalg.lstsq(x[train], y[train], rcond=None)[0]
         losses.append(((x[test] @ weights - y[test]) ** 2).sum(1).mean())
     error = np.hypot(found.stderr[0], np.std(losses) / 20)
@@ -199,10 +206,10 @@ def test_trial_against_plain_training():
 
 
 def test_halves_share_no_row():
-    one, other = held_out.halves(FEATURES, LABELS, False, 0)
-    both = np.concatenate([one.labels, other.labels])
+    one, other = held_out.halves(Source(FEATURES, LABELS), 0)
+    both = np.concatenate([one.rows.labels, other.rows.labels])
     assert len(np.unique(both[:, 0])) == ROWS
     with pytest.raises(ValueError, match="`samples` must be at most 80%"):
-        held_out.trial(one, 10, 118, FLOW, [1.0], jax.random.split(jax.random.key(0), 2), "project")
+        held_out.trial(one, 10, 118, check_of([1.0], 0, 2))
     with pytest.raises(ValueError, match="`features` must be at most the 30 columns"):
-        held_out.trial(one, 31, 20, FLOW, [1.0], jax.random.split(jax.random.key(0), 2), "columns")
+        held_out.trial(one, 31, 20, check_of([1.0], 0, 2, "columns"))

@@ -1,0 +1,136 @@
+"""The job of `rfm fit`: both models on all losses, and on those that are not held out."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.fit.least_squares import Fit, check_count, fit
+from experiments.fit.models import Chinchilla, Solvable
+from experiments.fit.readings import BestSize, best_size
+from experiments.fit.table import AXES, LETTERS, CurveTable, held_out
+from rfm import checks
+from rfm.optimizers import GradientDescent, GradientFlow
+
+STEPS = 5  # of `fit_both`, for whoever shows progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings of `rfm fit`, checked as far as they can be before the table is read.
+
+    Attributes:
+        file: CSV file of the losses.
+        columns: Name of the column for each role of `table.COLUMNS`, None for the usual names.
+        optimizer: The algorithm that the losses come from, at constant learning rate.
+        num_modes: Of the solvable model, None for infinitely many.
+        units: Letters N, P, t of axes whose unit is fitted, or "all".
+        fixed: Parameters of the solvable model that are held.
+        hold_out: Part of the rows that a second fit does not see, 0 for no second fit.
+        out: Folder for the results.
+    """
+
+    file: str
+    columns: Mapping[str, str | None]
+    optimizer: GradientFlow | GradientDescent
+    num_modes: int | None
+    units: tuple[str, ...]
+    fixed: tuple[tuple[str, float], ...]
+    hold_out: float
+    out: str
+
+    def __post_init__(self) -> None:
+        checks.fraction("hold-out", self.hold_out)
+        if self.num_modes is not None:
+            checks.count("modes", self.num_modes, "an integer >= 1")
+        elif (b := dict(self.fixed).get("b", 2.0)) <= 1.0:
+            checks.fail("fix b", "a number > 1 for infinitely many modes (give --modes)", b)
+
+
+@dataclasses.dataclass(frozen=True)
+class BothFits:
+    """Both models, solvable and Chinchilla, fitted to one table.
+
+    Attributes:
+        table: R measured losses.
+        whole: Fits of all losses.
+        ahead: Fits of those that are not held out; None where nothing is.
+        held: (R,) True where held out.
+        budget: Largest compute C = N t of the table.
+        best: What each model makes of that budget.
+    """
+
+    table: CurveTable
+    whole: tuple[Fit, Fit]
+    ahead: tuple[Fit, Fit] | None
+    held: np.ndarray
+    budget: float
+    best: tuple[BestSize | None, BestSize | None]
+
+    @property
+    def shown(self) -> tuple[Fit, Fit]:
+        """The fits that had something left to predict, if there are any."""
+        return self.ahead or self.whole
+
+
+def models_of(settings: Settings, table: CurveTable) -> tuple[Solvable, Chinchilla]:
+    """Return both models at the points of a table.
+
+    Raises:
+        ValueError: Steps that are not whole, units of an axis that there is not, an axis that does not vary, or too
+            few rows.
+    """
+    design, discrete = table.design, settings.optimizer.discrete
+    if discrete and np.any(design.times % 1):
+        checks.fail("times", "whole step counts for --optimizer gd", float(design.times[design.times % 1 > 0][0]))
+    units = _units(settings, table)
+    if not design.varied:
+        checks.fail("FILE", "one in which N, P or t takes two values or more", "one value of each")
+    solvable = Solvable(design, settings.optimizer, settings.num_modes, units, settings.fixed)
+    models = solvable, Chinchilla(design, design.varied)
+    for model in models:
+        check_count(model, len(table))
+    return models
+
+
+def _units(settings: Settings, table: CurveTable) -> tuple[str, ...]:
+    """Axes of the table whose unit is fitted."""
+    discrete, axes = settings.optimizer.discrete, table.design.axes
+    if settings.units == ("all",):
+        return tuple(axis for axis in axes if not (axis == "times" and discrete))
+    asked = tuple(axis for axis in AXES if LETTERS[axis] in settings.units)
+    for axis in asked:
+        if axis not in axes:
+            checks.fail("units", "of axes that the file has", LETTERS[axis])
+    if "times" in asked and discrete:
+        checks.fail("units", "left out for t with --optimizer gd, whose steps are counted", "t")
+    return asked
+
+
+def fit_both(models: tuple[Solvable, Chinchilla], table: CurveTable, part: float, bar: tqdm) -> BothFits:
+    """Fit both models to all rows, and to all but about `part` of them where enough are left.
+
+    `bar` advances by STEPS.
+    """
+    held = held_out(table.design, part)
+    most = max(len(model.free) for model in models)
+    left = table.select(~held).design.varied if not held.all() else ()
+    enough = held.any() and (~held).sum() > most and left == table.design.varied
+    whole, ahead = [], []
+    for model in models:
+        bar.set_description(model.name)
+        whole.append(fit(model, table))
+        bar.update()
+        if enough:
+            ahead.append(fit(model, table, ~held))
+        bar.update()
+    bar.set_description("compute")
+    budget = float(np.max(table.design.features * table.design.times))
+    solvable, chinchilla = whole
+    best = best_size(solvable, budget), best_size(chinchilla, budget)
+    bar.update()
+    second = (ahead[0], ahead[1]) if enough else None
+    return BothFits(
+        table, (solvable, chinchilla), second, held if enough else np.zeros(len(table), bool), budget, best
+    )  # fmt: skip

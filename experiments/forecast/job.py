@@ -1,0 +1,161 @@
+"""The job of `rfm predict`: all that is foretold of a population, and its check on real rows."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+import theory
+from experiments.forecast import curves, held_out, laws
+from experiments.forecast.curves import Forecast, Grid, Line, Peak
+from experiments.forecast.settings import MOST_TIMES, Settings, planned
+from experiments.forecast.source import Source
+from rfm.data.rows import PARTS
+from rfm.optimizers import GradientDescent, GradientFlow, Optimizer
+
+LINE, LINE_QUICK, CHECKED = 25, 13, 20  # points of a line; times of a check
+PLAN_NODES = 64  # of the contour of a plan: 1e-5 of the loss
+MOST_STEPS = 2_000  # of a check
+FEWEST = PARTS  # rows: halves of them are halves of so many parts
+BUDGETS = np.array([0.01, 0.1, 1.0])  # of what the largest model costs that is planned
+
+
+class Foretold(NamedTuple):
+    """All that is foretold of an estimated population; plan: None where there is none."""
+
+    forecast: Forecast
+    grid: Grid
+    lines: list[Line]
+    peaks: list[Peak | None]
+    exponents: list[laws.ExponentBands]
+    plan: laws.Plan | None
+
+    @property
+    def num_samples(self) -> float:
+        """The largest training set."""
+        return float(self.grid.samples[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A forecast to be made at some sizes: of models, increasing, and of training sets, increasing."""
+
+    settings: Settings
+    forecast: Forecast
+    features: list[float]
+    samples: list[int]
+
+    def run(self) -> Foretold:
+        """Foretell losses over sizes and times, exponents, and the best use of budgets."""
+        forecast, features, samples = self.forecast, self.features, self.samples
+        num = LINE_QUICK if self.settings.quick else LINE
+        total = len(features) * len(samples) + 2 * (num // curves.COARSE + 2) + 2
+        with tqdm(total=total, unit="point") as bar, ThreadPoolExecutor(1) as beside:
+            frontier = beside.submit(self.best_use)  # it compiles for as long as all else takes
+
+            def advance() -> None:
+                bar.update()
+                if frontier.done():
+                    frontier.result()  # raises at once what it refuses
+
+            bar.set_description("sizes and times")
+            grid = curves.grid(forecast, features, samples, on_point=advance)
+            bar.set_description("lines")
+            ends = ("features", max(samples)), ("samples", max(features))
+            lines = [curves.line(forecast, axis, self.span(axis, num), fixed, on_point=advance) for axis, fixed in ends]
+            bar.update(bar.total - bar.n - 2)
+            exponents = laws.exponent_table(forecast.estimate)
+            bar.update()
+            bar.set_description("plan")
+            best = frontier.result()
+            plan = None if best is None else laws.plan(forecast, best, max(samples))
+            bar.update()
+        return Foretold(forecast, grid, lines, [curves.find_peak(line) for line in lines], exponents, plan)
+
+    def span(self, axis: str, points: int) -> np.ndarray:
+        """Return log-spaced sizes along an axis of a line, see `span`."""
+        estimate = self.forecast.estimate
+        limits = Limits(estimate.problem.num_modes, estimate.sample.size)
+        return span(axis, self.features, self.samples, points, limits)
+
+    def best_use(self) -> theory.Frontier | None:
+        """Return the frontier of the budgets asked for, or up to what the largest model costs at its best time.
+
+        None for an algorithm without one, and in a quick look.
+        """
+        settings, forecast, num_samples = self.settings, self.forecast, max(self.samples)
+        problem, optimizer, last = forecast.estimate.problem, forecast.optimizer, forecast.times[-1]
+        if not (settings.plans and isinstance(optimizer, GradientFlow | GradientDescent)):
+            return None
+        if settings.budget is None and settings.quick:
+            return None
+        if settings.budget is not None:
+            budgets = np.sort(np.asarray(settings.budget, float))
+        else:
+            largest = max((n for n in self.features if math.isfinite(n)), default=2.0 * num_samples)
+            best = theory.best_stopping(
+                problem, num_features=largest, num_samples=num_samples, optimizer=optimizer, longest=max(1.0, last)
+            ).time
+            budgets = BUDGETS * largest * (best or last)
+        return theory.frontier(problem, budgets, num_samples=num_samples, optimizer=optimizer, nodes=PLAN_NODES)
+
+
+def prepare(settings: Settings, source: Source) -> Job:
+    """Estimate the population and choose sizes and times; ValueError for what is wrong, before any other work."""
+    estimate = source.estimate(replicas=settings.halves, seed=settings.seed)
+    features, samples = planned(settings, len(source))
+    times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else curves.TIMES)
+    forecast = Forecast(estimate, settings.make_optimizer(times[-1]), times)
+    # refuses a learning rate before any work: small sizes have the largest curvature
+    forecast.losses(min(features), min(samples))
+    return Job(settings, forecast, features, samples)
+
+
+class Limits(NamedTuple):
+    """Modes of a population, and rows that are known of it."""
+
+    modes: float
+    rows: float
+
+
+def span(axis: str, features: Sequence[float], samples: Sequence[int], points: int, limits: Limits) -> np.ndarray:
+    """Return log-spaced sizes along an axis: over what is planned, and to both sides of where the peak may be.
+
+    The interpolation peak is where N or P is the other size or, P at N beyond them, the number of modes; unless that
+    takes more rows than are known. Along N there is none where P tells all modes.
+    """
+    along, other = (features, max(samples)) if axis == "features" else (samples, max(features))
+    peak = other if other < limits.modes else limits.modes if axis == "samples" else math.inf
+    around = other if axis == "features" else peak
+    ends = (around / 2, 2 * around) if around <= limits.rows else ()
+    finite = [size for size in (*along, *ends) if math.isfinite(size)]
+    low, high = max(1.0, min(finite)), max(finite)
+    x = np.geomspace(low if low < high else high / 10.0, high, points)
+    if low < peak < high:  # on the peak itself
+        x[np.abs(np.log(x / peak)).argmin()] = peak
+    return x
+
+
+class Checked(NamedTuple):
+    """Trials of a check; and how far all steps of gradient descent, at sizes (N, P), are from the exact solution."""
+
+    trials: list[held_out.Trial]
+    sizes: tuple[int, int]
+    taken: float
+
+
+def check(settings: Settings, source: Source, optimizer: Optimizer, points: Sequence[tuple[float, int]]) -> Checked:
+    """Train on half of the rows what the other half predicts, both ways."""
+    halves = held_out.halves(source, settings.seed)
+    times = settings.grid_of(halves[0].estimate, max(p for _, p in points), CHECKED)
+    how = held_out.Check(optimizer, times, settings.keys, settings.model)
+    with tqdm(total=len(halves) * len(points) + 1, unit="point", desc="training") as bar:
+        trials = held_out.trials(halves, points, how, bar.update)
+        n, p = next((point for point in points if math.isfinite(point[0])), (16, points[0][1]))
+        taken = held_out.steps_taken(halves[0], (int(n), p), MOST_STEPS, how.keys[:2])
+        bar.update()
+    return Checked(trials, (int(n), p), taken)

@@ -1,0 +1,113 @@
+"""A forecast as rows of CSV files, and as what the file of settings keeps beside them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.forecast.bands import Band, interval
+from experiments.forecast.held_out import Trial
+from experiments.forecast.job import Checked, Foretold
+from rfm.data.spectra import Estimate
+
+
+def summary(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return the relative error over all points and times, median, worst and where; and without extrapolation."""
+    error, z, times, far = (
+        np.concatenate([getattr(trial, name) for trial in trials]) for name in ("error", "z", "times", "extrapolated")
+    )  # fmt: skip
+    place = int(np.abs(error).argmax())
+    n, p = trials[int(np.repeat(np.arange(len(trials)), [len(trial.times) for trial in trials])[place])].sizes
+
+    def sizes_of(values: np.ndarray) -> dict[str, float]:
+        worst = float(values[np.abs(values).argmax()])
+        return {"values": len(values), "median": float(np.median(np.abs(values))), "worst": worst}
+
+    return sizes_of(error) | {
+        "points": len(trials), "features": n, "samples": p, "time": float(times[place]),
+        "median_z": float(np.median(np.abs(z))), "extrapolated": int(far.sum()),
+        "resolved": None if far.all() else sizes_of(error[~far]),
+    }  # fmt: skip
+
+
+def rows(foretold: Foretold) -> list[dict]:
+    """Return every point of the grid and of the lines."""
+    grid, written = foretold.grid, []
+    for i, value in np.ndenumerate(grid.loss.value):
+        n, p, k = i
+        written.append({
+            "what": "grid", "num_features": grid.features[n], "num_samples": grid.samples[p], "time": grid.times[k],
+            "loss": value, "low": grid.loss.low[i], "high": grid.loss.high[i], "excess": value - grid.noise,
+            "unresolved_share": grid.beyond[i], "extrapolated": bool(grid.extrapolated[i]),
+        })  # fmt: skip
+    for line in foretold.lines:
+        fixed = "num_samples" if line.axis == "features" else "num_features"
+        curves = (("end", line.end, line.time), ("best stopping", line.stopped, ""))
+        for (what, band, time), far in zip(curves, line.extrapolated, strict=True):
+            for i, x in enumerate(line.x):
+                loss, low, high = band.at(i)
+                written.append({
+                    "what": f"{what}, along {line.axis}", f"num_{line.axis}": x, fixed: line.fixed, "time": time,
+                    "loss": loss, "low": low, "high": high, "excess": loss - grid.noise,
+                    "loss_at_best_ridge": line.ridge[i], "extrapolated": bool(far[i]),
+                })  # fmt: skip
+    return written
+
+
+def spectrum_rows(estimate: Estimate) -> list[dict]:
+    """Return sample and estimate, one row a mode; power is summed over outputs."""
+    problem, sample = estimate.problem, estimate.sample
+    power = problem.eigenvalues * problem.target**2
+    columns = {"sample_eigenvalue": sample.eigenvalues / estimate.scale, "sample_power": sample.power,
+               "eigenvalue": problem.eigenvalues, "power": power}  # fmt: skip
+    count = max(len(column) for column in columns.values())
+    return [
+        {"mode": k + 1} | {name: column[k] if k < len(column) else "" for name, column in columns.items()}
+        for k in range(count)
+    ]
+
+
+def trial_rows(trials: Sequence[Trial]) -> list[dict]:
+    """Return every time of every trial."""
+    written = []
+    for trial in trials:
+        n, p = trial.sizes
+        columns = {
+            "time": trial.times, "loss": trial.pair.mean, "stderr": trial.pair.stderr, "predicted": trial.pair.theory,
+            "predicted_stderr": trial.spread, "error": trial.error, "z": trial.z,
+            "extrapolated": trial.extrapolated.tolist(),
+        }  # fmt: skip
+        for values in zip(*columns.values(), strict=True):
+            held = {"num_features": n, "num_samples": p, "trained_half": trial.half}
+            written.append(held | dict(zip(columns, values, strict=True)))
+    return written
+
+
+def record(foretold: Foretold, checked: Checked | None) -> dict[str, Any]:
+    """Return what the file of settings keeps beside them."""
+    estimate, plan = foretold.forecast.estimate, foretold.plan
+    tail = estimate.problem.tail
+    said = {
+        "estimate": {
+            **{name: interval(estimate, name) for name in ("a", "b", "noise_var")}, "trusted": estimate.trusted,
+            "window": estimate.window, "spread": estimate.spread, "label_variance": estimate.sample.total,
+            "scale": estimate.scale, "tail": None if tail is None else dataclasses.asdict(tail),
+        },
+        "exponents": [exponent._asdict() for exponent in foretold.exponents],
+        "peaks": [peak._asdict() for peak in foretold.peaks if peak is not None],
+        "plan": None if plan is None else plan._asdict(),
+    }  # fmt: skip
+    said |= {} if checked is None else {"check": summary(checked.trials)}
+    return {name: plain(part) for name, part in said.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return numbers, lists and dicts that JSON writes as such."""
+    if isinstance(value, Band):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return np.asarray(value).tolist() if isinstance(value, np.ndarray | np.generic) else value
