@@ -10,7 +10,7 @@ from tqdm import tqdm
 import rfm
 import theory
 from experiments.benchmarks.timing import best_of
-from experiments.compare.windows import log_slope
+from experiments.compare.statistics import log_slope
 from experiments.output import plotting
 
 KEYS = jax.random.split(jax.random.key(0), 64)

@@ -9,8 +9,10 @@ from tqdm import tqdm
 
 import rfm
 from experiments.compare import algorithms
+from experiments.compare.exponent import Exponent
+from experiments.compare.power_laws import power_law_exponents
 from experiments.compare.scans import Scan, check, scan_size, scan_time
-from experiments.compare.windows import Fit, fit_exponent, power_law_exponents
+from experiments.compare.windows import fit_exponent
 from experiments.output import files as reports
 from experiments.output import plotting
 from rfm import checks
@@ -157,7 +159,7 @@ def closed_form(args: argparse.Namespace, a: float, b: float, noisy: bool) -> di
     return known if noisy else known | {"samples": exponents.data_exponent(a, b)}
 
 
-def exponent_table(scans: list[Scan], fits: list[Fit], closed: dict[str, float]) -> str:
+def exponent_table(scans: list[Scan], fits: list[Exponent], closed: dict[str, float]) -> str:
     """One row a quantity, to be read at a glance."""
     rows = [("quantity", "closed form", "theory", "simulation", "window", "agrees")]
     for scan, fit in zip(scans, fits, strict=True):
@@ -227,7 +229,7 @@ def table(scans: list[Scan]) -> list[dict]:
     return rows
 
 
-def draw(scans: list[Scan], fits: list[Fit]):
+def draw(scans: list[Scan], fits: list[Exponent]):
     """The three scans side by side."""
     own = any(scan.own_theory for scan in scans)
     figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if own else "") + plotting.POINTS)

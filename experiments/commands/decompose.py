@@ -10,7 +10,8 @@ from tqdm import tqdm
 import rfm
 import theory
 from experiments.compare import algorithms
-from experiments.compare.scans import AXES, Scan, check, scan_size, scan_time
+from experiments.compare.comparison import AXES
+from experiments.compare.scans import Scan, check, scan_size, scan_time
 from experiments.output import files as reports
 from experiments.output import plotting
 

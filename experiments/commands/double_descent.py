@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.scans import standard_error
+from experiments.compare.statistics import standard_error
 from experiments.output import files as reports
 from experiments.output import plotting
 

@@ -9,9 +9,10 @@ from tqdm import tqdm
 
 import rfm
 import theory
+from experiments.compare.exponent import Exponent
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.scans import Scan, scan_size, scan_time
-from experiments.compare.windows import Fit, fit_exponent
+from experiments.compare.windows import fit_exponent
 from experiments.output import files as reports
 from experiments.output import plotting
 from rfm import checks
@@ -38,7 +39,7 @@ class Row:
     law: Law
     theory: float
     scan: Scan | None = None
-    fit: Fit | None = None
+    fit: Exponent | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import rfm
 import theory
 from experiments.compare import algorithms
 from experiments.compare.limits import frontier_law, limiting_terms
-from experiments.compare.scans import standard_error
+from experiments.compare.statistics import standard_error
 from experiments.output import files as reports
 from experiments.output import plotting
 from rfm import checks

@@ -79,7 +79,7 @@ def predict(spec: sweep_file.SweepFile, swept: rfm.Sweep) -> tuple[np.ndarray | 
     features = spec.run["num_features"] if "num_features" not in swept.axes else float(swept.axes["num_features"][0])
     if isinstance(spec.optimizer, rfm.Optax):
         return None, ""
-    algorithm, label = theory_of(spec.optimizer, spec.problem, features, samples)
+    algorithm, label = theory_of(spec.optimizer, spec.problem, num_features=features, num_samples=samples)
     if label != OWN and "batch_size" in swept.axes:
         return None, ""
     if label != OWN and "momentum" in swept.axes:  # full batches of SGD whose own momentum may be zero

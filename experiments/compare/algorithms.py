@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import rfm
 import theory
@@ -80,17 +81,26 @@ def choose(args: argparse.Namespace, last_time: float) -> rfm.optimizers.Optimiz
     return make(last_time, **{option: getattr(args, option) for option in defaults})
 
 
-def theory_of(optimizer, problem: rfm.Problem, num_features: float, num_samples: float):
-    """The algorithm whose theory is drawn beside a run, and what that line is called: its own where there is one.
+class Drawn(NamedTuple):
+    """The algorithm whose theory is drawn beside a run, and what that line is called."""
+
+    optimizer: rfm.optimizers.Optimizer
+    label: str
+
+
+def theory_of(
+    optimizer: rfm.optimizers.Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float
+) -> Drawn:
+    """Return the algorithm whose theory is drawn beside a run: its own where there is one.
 
     Batches of a finite training set: full batches, their average. Optax: gradient descent at lr = 1/z_max.
     """
     if isinstance(optimizer, rfm.Optax):
         z_max = theory.largest_curvature(problem, num_features=num_features, num_samples=num_samples)
-        return rfm.GradientDescent(1.0 / float(z_max)), DESCENT
+        return Drawn(rfm.GradientDescent(1.0 / float(z_max)), DESCENT)
     if isinstance(optimizer, rfm.SGD) and math.isfinite(num_samples):
-        return optimizer.full_batch(), FULL_BATCHES
-    return optimizer, OWN
+        return Drawn(optimizer.full_batch(), FULL_BATCHES)
+    return Drawn(optimizer, OWN)
 
 
 def _cosine(lr: float, steps: int) -> Callable:

@@ -12,7 +12,7 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.windows import log_derivative
+from experiments.compare.statistics import log_derivative
 from theory import exponents
 
 LEAST_RISK = 1e-9  # below it rounding of the contours shows in a difference

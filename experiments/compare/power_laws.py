@@ -13,7 +13,8 @@ import itertools
 import numpy as np
 from scipy.optimize import least_squares, nnls
 
-from experiments.compare.windows import MIN_DECADES, SHORTER, bootstrap_means, quantile
+from experiments.compare.statistics import bootstrap_means, log_slope, quantile
+from experiments.compare.windows import MIN_DECADES, SHORTER
 
 BOUNDS = (0.02, 8.0)  # of an exponent
 STARTS = (0.1, 0.3, 0.7, 1.3, 2.2, 4.0)
@@ -150,3 +151,16 @@ def _solve(x, y, terms, floor) -> tuple[np.ndarray, float]:
     """The best of all starts: every choice of different exponents among STARTS."""
     runs = [_refine(x, y, np.array(start), floor) for start in itertools.combinations(STARTS, terms)]
     return min(runs, key=lambda run: run[1])
+
+
+def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """Return (a, b) of a measured spectrum: lambda_k ~ k^-b, sum_{j >= k} lambda_j w_j^2 ~ k^-(a-1).
+
+    Least squares in log-log between k = 10 and a quarter of the rank, past the largest modes and before the finite
+    sample bends the tail.
+    """
+    rank = len(eigenvalues)
+    k = np.arange(1.0, rank + 1)
+    middle = slice(min(9, rank // 8), max(rank // 4, min(rank, 12)))
+    power = np.cumsum((eigenvalues * target**2)[::-1])[::-1]
+    return 1.0 - log_slope(k[middle], power[middle]), -log_slope(k[middle], eigenvalues[middle])

@@ -1,8 +1,9 @@
-"""Simulation and theory at the same points: one scan along time, model size or data."""
+"""Scans: one problem trained and predicted along time, model size or data."""
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
 import jax
 import numpy as np
@@ -10,34 +11,42 @@ import numpy as np
 import rfm
 import theory
 from experiments.compare.algorithms import DESCENT, OWN, theory_of
+from experiments.compare.comparison import Comparison
+from experiments.compare.keys import fold_keys
+from rfm.arguments import Arguments
 from rfm.engine.driver import check as check_run
 from rfm.engine.features import Setting
-
-AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """Risk of the same problem, simulated and predicted, along one axis.
+    """Risk and training loss of the same problem, simulated and predicted, along one axis.
 
-    x: (X,) points; samples: (S, X) simulated risk, one row a seed; predicted: (X,) theory at the same sizes and
-    times; limit: (X,) theory with every other size and time infinite, to which the scan should tend.
-    train_samples, train_predicted: the training loss likewise. kind: kind of curve of the simulation. fixed: what
-    was held, for labels. theory_label: whose theory it is (`algorithms.theory_of`). messages: runs that ended early;
-    what they did not reach is left out.
+    Attributes:
+        risk: Simulated risk beside theory at the same sizes and times.
+        training: The training loss likewise.
+        limit: Theory with every other size and time infinite, (X,), to which the scan should tend.
+        kind: Kind of curve of the simulation.
+        theory_label: Whose theory it is, see `algorithms.theory_of`.
+        messages: Runs that ended early; what they did not reach is left out.
     """
 
-    axis: str
-    x: np.ndarray
-    samples: np.ndarray
-    predicted: np.ndarray
+    risk: Comparison
+    training: Comparison
     limit: np.ndarray
-    train_samples: np.ndarray
-    train_predicted: np.ndarray
     kind: str
-    fixed: dict[str, float]
     theory_label: str = OWN
     messages: tuple[str, ...] = ()
+
+    @property
+    def axis(self) -> str:
+        """Axis of both comparisons: "time", "features" or "samples"."""
+        return self.risk.axis
+
+    @property
+    def x(self) -> np.ndarray:
+        """Points of both comparisons, (X,)."""
+        return self.risk.x
 
     @property
     def own_theory(self) -> bool:
@@ -49,74 +58,52 @@ class Scan:
         """Is the theory at least near it, so that gaps and slopes mean something?"""
         return self.theory_label != DESCENT
 
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean over seeds, (X,)."""
-        return self.samples.mean(0)
 
-    @property
-    def stderr(self) -> np.ndarray:
-        """Standard error of the mean, (X,); never below rounding, so that z is defined where nothing is random."""
-        return np.maximum(standard_error(self.samples), 1e-12 * self.mean + np.finfo(float).tiny)
-
-    @property
-    def z(self) -> np.ndarray:
-        """(simulation - theory)/standard error, (X,)."""
-        return (self.mean - self.predicted) / self.stderr
-
-    @property
-    def gap(self) -> np.ndarray:
-        """Relative gap simulation/theory - 1, (X,); where theory has vanished, relative to the smallest number."""
-        return (self.mean - self.predicted) / np.maximum(self.predicted, np.finfo(float).tiny)
-
-
-def standard_error(samples: np.ndarray) -> np.ndarray:
-    """Of the mean over seeds, (X,), of samples (S, X)."""
-    return samples.std(0, ddof=1) / np.sqrt(len(samples))
-
-
-def check(problem, optimizer, times, keys, points: list[dict[str, float]], features: str = "gaussian") -> None:
+def check(
+    problem: rfm.Problem,
+    optimizer: rfm.optimizers.Optimizer,
+    times: np.ndarray | None,
+    keys: jax.Array,
+    points: Sequence[dict[str, float]],
+    *,
+    feature_law: str = "gaussian",
+) -> None:
     """Refuse wrong sizes, times or learning rates before any work: theory knows at once what training would.
 
     points: num_features and num_samples of the smallest runs.
     """
     for sizes in points:
-        setting = Setting(sizes["num_features"], sizes["num_samples"], "ntk", features)
-        check_run(problem, setting, optimizer, times, keys)
-        algorithm, _ = theory_of(optimizer, problem, **sizes)
-        theory.predict(problem, **sizes, optimizer=algorithm, times=times)
+        n, p = sizes["num_features"], sizes["num_samples"]
+        check_run(problem, Setting(n, p, "ntk", feature_law), optimizer, times, keys)
+        algorithm = theory_of(optimizer, problem, num_features=n, num_samples=p).optimizer
+        theory.predict(problem, num_features=n, num_samples=p, optimizer=algorithm, times=times)
 
 
 def scan_time(
-    problem: rfm.Problem,
-    times: np.ndarray,
-    *,
-    num_features,
-    num_samples,
-    optimizer,
-    keys,
-    features: str = "gaussian",
-    ensemble: int = 1,
-    bags: int = 1,
+    problem: rfm.Problem, *, keys: jax.Array, features: str = "gaussian", **arguments: Unpack[Arguments]
 ) -> Scan:
-    """Risk and training loss against time, from one call of each side; up to where the first seed diverged, if any."""
-    args, models = {"num_features": num_features, "num_samples": num_samples}, {"ensemble": ensemble, "bags": bags}
-    simulated = _simulate(problem, **args, **models, optimizer=optimizer, times=times, keys=keys, features=features)
-    algorithm, label = theory_of(optimizer, problem, **args)
-    args |= models | {"optimizer": algorithm, "times": times}
-    predicted = theory.predict(problem, **args)
-    unlimited = theory.predict(whole(problem), **(args | {"num_features": np.inf, "num_samples": np.inf}))
+    """Scan risk and training loss along times, from one call of each side; up to where the first seed diverged, if any.
+
+    Args:
+        problem: The problem of both sides.
+        keys: One a seed.
+        features: Law of the features, as in `rfm.simulate`.
+        **arguments: Those of `rfm.simulate`, times (T,) among them.
+    """
+    n, p = arguments["num_features"], arguments["num_samples"]
+    simulated = _simulate(problem, keys=keys, features=features, **arguments)
+    algorithm, label = theory_of(arguments["optimizer"], problem, num_features=n, num_samples=p)
+    arguments |= Arguments(optimizer=algorithm)
+    predicted = theory.predict(problem, **arguments)
+    unlimited = theory.predict(whole(problem), **(arguments | Arguments(num_features=np.inf, num_samples=np.inf)))
     reached = slice(len(simulated.times))
+    held = {"N": n, "P": p} | _members(arguments)
+    pair = dict(axis="time", x=simulated.times, fixed=held)
     return Scan(
-        "time",
-        simulated.times,
-        simulated.risk,
-        predicted.risk[reached],
+        Comparison(risks=simulated.risk, theory=predicted.risk[reached], **pair),
+        Comparison(risks=simulated.train_loss, theory=predicted.train_loss[reached], label="training loss", **pair),
         unlimited.risk[reached],
-        simulated.train_loss,
-        predicted.train_loss[reached],
         simulated.kind,
-        {"N": num_features, "P": num_samples} | _members(ensemble, bags),
         label,
         (simulated.message,) if simulated.message else (),
     )
@@ -125,72 +112,77 @@ def scan_time(
 def scan_size(
     problem: rfm.Problem,
     axis: str,
-    sizes: np.ndarray,
+    sizes: Sequence[int] | np.ndarray,
     *,
-    num_features,
-    num_samples,
-    optimizer,
     time: float | None,
-    keys,
+    keys: jax.Array,
     features: str = "gaussian",
-    ensemble: int = 1,
-    bags: int = 1,
     on_point: Callable[[], object] = lambda: None,
+    **arguments: Unpack[Arguments],
 ) -> Scan:
-    """Risk at one time (None for Ridge) against "features" or "samples"; `on_point` is called after each size.
+    """Scan risk and training loss at one time along "features" or "samples".
 
-    The seeds of a point are the seeds of the scan folded with its size, so points are independent of each other.
+    Args:
+        problem: The problem of both sides.
+        axis: The size that varies.
+        sizes: Its values, (X,).
+        time: None for Ridge.
+        keys: One a seed; they are folded with the size, so that points are independent of each other.
+        features: Law of the features, as in `rfm.simulate`.
+        on_point: Called after each size.
+        **arguments: Those of `rfm.simulate`, but for times.
     """
-    times = None if time is None else np.array([float(time)])
-    models = {"ensemble": ensemble, "bags": bags}
-    end = rfm.Ridge(getattr(optimizer, "weight_decay", 0.0))
-    x, points, messages, kind, label = [], [], [], "", OWN
+    arguments |= Arguments(times=None if time is None else np.array([float(time)]))
+    end = rfm.Ridge(getattr(arguments["optimizer"], "weight_decay", 0.0))
+    infinite = Arguments(num_features=np.inf, num_samples=np.inf)
+    x, columns, messages, kind, label = [], [], [], "", OWN
     for size in map(int, sizes):
-        args = {"num_features": num_features, "num_samples": num_samples, f"num_{axis}": size}
-        others = {name: size if name == f"num_{axis}" else np.inf for name in ("num_features", "num_samples")}
-        simulated = _simulate(
-            problem, **args, **models, optimizer=optimizer, times=times, keys=own_keys(keys, size), features=features
-        )
-        algorithm, label = theory_of(optimizer, problem, **args)
+        varied = Arguments(num_features=size) if axis == "features" else Arguments(num_samples=size)
+        here = arguments | varied
+        simulated = _simulate(problem, keys=fold_keys(keys, size), features=features, **here)
+        n, p = here["num_features"], here["num_samples"]
+        algorithm, label = theory_of(here["optimizer"], problem, num_features=n, num_samples=p)
         kind = simulated.kind
         on_point()
         if simulated.message:
             messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {simulated.message}")
             continue
-        predicted = theory.predict(problem, **args, **models, optimizer=algorithm, times=times)
-        limit = theory.predict(whole(problem), **others, **models, optimizer=end)
+        predicted = theory.predict(problem, **(here | Arguments(optimizer=algorithm)))
+        limit = theory.predict(whole(problem), **(here | infinite | varied | Arguments(optimizer=end, times=None)))
         x.append(float(size))
-        points.append((
+        columns.append((
             simulated.risk[:, 0], predicted.risk[0], limit.risk[0], simulated.train_loss[:, 0], predicted.train_loss[0],
         ))  # fmt: skip
-    columns = zip(*points, strict=True) if points else ((),) * 5
-    risk, predicted, limit, train, train_predicted = (np.array(column) for column in columns)
-    fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
-    fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
-    x, messages = np.array(x), tuple(messages)
-    return Scan(axis, x, risk.T, predicted, limit, train.T, train_predicted, kind, fixed, label, messages)
-
-
-def own_keys(keys, size: int):
-    """Keys of draws at one size, independent of those at any other."""
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, size)
-
-
-def _simulate(problem: rfm.Problem, **args) -> rfm.Curve:
-    """`rfm.simulate`; whoever reads a scan tells of runs that diverged, from its messages."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)
-        return rfm.simulate(problem, **args)
-
-
-def _members(ensemble: int, bags: int) -> dict[str, int]:
-    """What the label of an average of models says."""
-    return {name: count for name, count in (("K", ensemble), ("B", bags)) if count > 1}
+    risk, theory_risk, limit, train, theory_train = map(np.array, zip(*columns, strict=True) if columns else ((),) * 5)
+    held = {"P": arguments["num_samples"]} if axis == "features" else {"N": arguments["num_features"]}
+    held |= ({} if time is None else {"t": float(time)}) | _members(arguments)
+    pair = dict(axis=axis, x=np.array(x), fixed=held)
+    return Scan(
+        Comparison(risks=risk.T, theory=theory_risk, **pair),
+        Comparison(risks=train.T, theory=theory_train, label="training loss", **pair),
+        limit,
+        kind,
+        label,
+        tuple(messages),
+    )
 
 
 def whole(problem: rfm.Problem) -> rfm.Problem:
-    """The same problem with its power-law tail continued to infinity, where the trace allows it."""
+    """Return the problem with its power-law tail continued to infinity, where the trace allows it."""
     tail = problem.tail
     if tail is None or not float(tail.b) > 1.0:
         return problem
     return dataclasses.replace(problem, tail=dataclasses.replace(tail, num_modes=None))
+
+
+def _simulate(problem: rfm.Problem, **arguments) -> rfm.Curve:
+    """Simulate; whoever reads a scan tells of runs that diverged, from its messages."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)
+        return rfm.simulate(problem, **arguments)
+
+
+def _members(arguments: Arguments) -> dict[str, int]:
+    """Numbers of averaged models, for the label of a scan."""
+    counts = {"K": arguments.get("ensemble", 1), "B": arguments.get("bags", 1)}
+    return {name: count for name, count in counts.items() if count > 1}

@@ -13,7 +13,8 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys, standard_error
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import standard_error
 from experiments.forecast.curves import losses
 from rfm import checks
 from rfm.data import from_data
@@ -118,7 +119,7 @@ def trial(half: Half, num_features: float, num_samples: int, optimizer: Optimize
     if num_samples > LEFT * len(half.labels):
         checks.fail("samples", f"at most {LEFT:.0%} of the {len(half.labels)} rows of a half", num_samples)
     # each point has draws of its own
-    keys = own_keys(own_keys(own_keys(keys, half.index), num_samples), 0 if np.isinf(num_features) else num_features)
+    keys = fold_keys(fold_keys(fold_keys(keys, half.index), num_samples), 0 if np.isinf(num_features) else num_features)
     how = dict(num_samples=num_samples, optimizer=optimizer, times=times)
     if model == "columns":
         samples = np.concatenate([_columns(half, num_features, key, how) for key in keys])

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 import rfm
 import theory
-from experiments.compare.windows import log_derivative
+from experiments.compare.statistics import log_derivative
 from experiments.forecast.curves import TIMES, Band, band, losses
 from theory import exponents
 

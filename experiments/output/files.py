@@ -27,13 +27,6 @@ def open_folder(out: str) -> Path:
     return folder
 
 
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as columns, the first row above a rule."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
 def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) -> list[Path]:
     """Write NAME.png, NAME.pdf, NAME.csv and NAME.json, each under a temporary name first."""
     fields = list(dict.fromkeys(key for row in rows for key in row))

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 from experiments.compare import verdicts as findings
-from experiments.compare.verdicts import Finding
+from experiments.compare.verdicts import Verdict
 from experiments.output import files as reports
 from rfm import checks
 
@@ -24,7 +24,7 @@ class Shown:
 
     figure: object
     table: list[dict]
-    findings: tuple[Finding, ...]
+    findings: tuple[Verdict, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Row:
     source: str
     claim: str
     limits: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Verdict, ...]
     verdict: str
     size: str
     seed: int
@@ -59,7 +59,7 @@ class Row:
         return f"{self.name}: {self.verdict}. {self.deciding}"
 
 
-def _claimed(finding: Finding) -> str:
+def _claimed(finding: Verdict) -> str:
     return "" if finding.verdict == findings.CONFIRMED or finding.claimed == "-" else f", claimed {finding.claimed}"
 
 
@@ -126,7 +126,7 @@ def read(path: Path) -> Row:
     """The row that NAME.json tells of. Raises ValueError or KeyError for a file that is not one."""
     record = json.loads(Path(path).read_text())
     settings = record["settings"]
-    told = settings | {"findings": tuple(Finding(**f) for f in settings["findings"])}
+    told = settings | {"findings": tuple(Verdict(**f) for f in settings["findings"])}
     if not math.isfinite(told["seconds"]):
         raise ValueError(f"{path} has no wall time.")
     return Row(**told, versions=record["versions"], stem=str(Path(path).with_suffix("")))

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.compare.scans import standard_error
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Finding
-from experiments.compare.windows import log_slope
+from experiments.compare.statistics import log_slope, standard_error
+from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
@@ -77,7 +76,7 @@ def _draw(ax, index, dim, x, tested, trained):
     return alpha, error, f"{x[use][0]:g} to {x[use][-1]:g}"
 
 
-def _finding(quantity: str, alpha: float, error: float, dim: int) -> Finding:
+def _finding(quantity: str, alpha: float, error: float, dim: int) -> Verdict:
     """4/d is met, or exceeded (S3: a bound, met by generic targets), or missed at sizes that may be too small."""
     near = max(CLOSE, 2.0 * error)
     if abs(alpha - 4 / dim) <= near:
@@ -86,7 +85,7 @@ def _finding(quantity: str, alpha: float, error: float, dim: int) -> Finding:
         verdict, told = REFINED, ": above, 4/d is a bound"
     else:
         verdict, told = OPEN, f": below, at P that may be too small; 3/d = {3 / dim:.3f}"
-    return Finding(f"alpha_D, {quantity}", f"{4 / dim:.3f}", f"{alpha:.3f} ± {error:.3f}{told}", verdict)
+    return Verdict(f"alpha_D, {quantity}", f"{4 / dim:.3f}", f"{alpha:.3f} ± {error:.3f}{told}", verdict)
 
 
 @partial(jax.jit, static_argnames=("most", "count", "teacher"))

@@ -5,10 +5,11 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.keys import fold_keys
 from experiments.compare.laws import all_laws
-from experiments.compare.scans import AXES, own_keys
-from experiments.compare.verdicts import CONTRADICTED, OPEN, agreement, condition, exponent
-from experiments.compare.windows import bootstrap_slope, log_slope
+from experiments.compare.statistics import bootstrap_slope, log_slope
+from experiments.compare.verdicts import CONTRADICTED, OPEN, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from theory import exponents
@@ -53,7 +54,7 @@ def _runs(law, sizes, keys, modes) -> dict:
     problem, found = rfm.power_law(*law, modes), {}
     for axis in LAW:
         trained = [
-            rfm.simulate(problem, **_limited(axis, n), optimizer=END, keys=own_keys(keys, n)).risk[:, 0] for n in sizes
+            rfm.simulate(problem, **_limited(axis, n), optimizer=END, keys=fold_keys(keys, n)).risk[:, 0] for n in sizes
         ]
         predicted = [theory.predict(problem, **_limited(axis, n), optimizer=END).risk[0] for n in sizes]
         found[axis] = np.stack(trained, axis=1), np.array(predicted)
@@ -135,19 +136,19 @@ def _findings(kernels, runs, sizes) -> list:
     for alpha in kernels:
         large = _large(1.0 + alpha, 1.0 + alpha)
         for name, symbol, closed in LAW.values():
-            found.append(exponent(f"{symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory", large[name],
+            found.append(judge(f"{symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory", large[name],
                                   claimed=alpha, closed=closed(1.0 + alpha, 1.0 + alpha)))  # fmt: skip
     large = _large(B, B)
-    found.append(exponent("risk(P)/risk(N), flat teacher, theory", large["duality"], claimed=1.0))
+    found.append(judge("risk(P)/risk(N), flat teacher, theory", large["duality"], claimed=1.0))
     hard, easy = _large(HARD, B), _large(EASY, B)
     ratio, error, there = _ratio(runs[HARD, B], -1)
     told = f" (trained at {sizes[-1]}: {ratio:.2f} ± {error:.2f}, theory there {there:.2f})"
-    split = exponent(f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory", hard["duality"], claimed=1.0,
+    split = judge(f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory", hard["duality"], claimed=1.0,
                      closed=exponents.duality_ratio(HARD, B))  # fmt: skip
     found.append(condition(split.quantity, split.claimed, split.measured + told, split.verdict == CONTRADICTED,
                            CONTRADICTED, OPEN))  # fmt: skip
     found.append(
-        exponent(
+        judge(
             f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {easy['data']:.3f}",
             easy["model"],
             claimed=exponents.data_exponent(EASY, B),
@@ -157,7 +158,7 @@ def _findings(kernels, runs, sizes) -> list:
     for axis, (_, symbol, _) in LAW.items():
         trained, line = runs[EASY, B][axis]
         slope, error = bootstrap_slope(sizes, trained)
-        found.append(exponent(f"{symbol[1:]}, a = {EASY:g}, trained at {sizes[0]} to {sizes[-1]}, beside theory there",
+        found.append(judge(f"{symbol[1:]}, a = {EASY:g}, trained at {sizes[0]} to {sizes[-1]}, beside theory there",
                               -slope, closed=-log_slope(sizes, line), error=error))  # fmt: skip
     return found
 

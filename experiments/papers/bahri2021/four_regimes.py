@@ -5,9 +5,9 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES
-from experiments.compare.verdicts import agreement, condition, exponent
-from experiments.compare.windows import bootstrap_slope, log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.statistics import bootstrap_slope, log_slope
+from experiments.compare.verdicts import condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from theory import exponents
@@ -115,9 +115,9 @@ def _measured(law, alpha, regime, axis, fixed, x, predicted, slope, error) -> li
     name = f"{regime}-limited in {SYMBOL[axis]}, alpha_K = {alpha:g}"
     closed = {} if regime == "variance" else {"closed": EXPONENT[axis](*law)}
     return [
-        exponent(f"{name}, theory at {LARGE:g}", -np.log(high / low) / (2.0 * STEP),
+        judge(f"{name}, theory at {LARGE:g}", -np.log(high / low) / (2.0 * STEP),
                  claimed=1.0 if regime == "variance" else alpha, **closed),
-        exponent(f"{name}, trained at {x[0]:g} to {x[-1]:g}, beside theory there", -slope,
+        judge(f"{name}, trained at {x[0]:g} to {x[-1]:g}, beside theory there", -slope,
                  closed=-log_slope(x, predicted), error=error),
     ]  # fmt: skip
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.compare.verdicts import approaching, condition, exponent
-from experiments.compare.windows import bootstrap_means, bootstrap_slope
+from experiments.compare.statistics import bootstrap_means, bootstrap_slope
+from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
@@ -53,7 +53,7 @@ def _draw(ax, index, name, title, sizes, points):
     if np.all(bootstrap_means(last) > 0):
         slope, error = bootstrap_slope(sizes[-LAST:], last)
         label += f": slope $-${-slope:.3f} $\\pm$ {error:.3f}"
-        finding = exponent(quantity, -slope, claimed=1.0, error=error)
+        finding = judge(quantity, -slope, claimed=1.0, error=error)
         finding = approaching(finding, sizes, mean, 1.0)
     else:
         finding = condition(quantity, "1", "not identified: within its error of zero", False)

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.compare.scans import standard_error
-from experiments.compare.verdicts import CLOSE, Finding, condition
-from experiments.compare.windows import log_slope
+from experiments.compare.statistics import log_slope, standard_error
+from experiments.compare.verdicts import CLOSE, Verdict, condition
 from experiments.output import plotting
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
@@ -62,13 +61,13 @@ def show(
     return Shown(figure, table, tuple(findings))
 
 
-def _noisy(name, each, first) -> Finding:
+def _noisy(name, each, first) -> Verdict:
     """Another exponent? By more than two standard errors over seeds, of the same rows in both, and CLOSE."""
     moved = abs(np.mean(each - first)) > _near(each - first)
     return condition(f"alpha_D with {name}", "another", _told(each, first), moved)
 
 
-def _merged(name, each, first, noisy) -> Finding:
+def _merged(name, each, first, noisy) -> Verdict:
     """The same exponent? And how much it changes beside what noise of the exponents `noisy` (S,) does."""
     change, least = abs(np.mean(each - first)), abs(np.mean(noisy - first))
     told = _told(each, first) + f", {change / least:.0%} of what the least noise does"

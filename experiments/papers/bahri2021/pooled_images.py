@@ -8,9 +8,11 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys, standard_error
-from experiments.compare.verdicts import OPEN, REFINED, agreement, exponent
-from experiments.compare.windows import SHORTER, bootstrap_slope, log_slope
+from experiments.compare.comparison import agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error
+from experiments.compare.verdicts import OPEN, REFINED, judge
+from experiments.compare.windows import SHORTER
 from experiments.output import plotting
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
@@ -42,7 +44,7 @@ def show(seed: int, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[i
                 ax.plot(x, gaussian.mean(0), ls="none", marker="o", ms=7, mfc="none", color=plotting.COLORS[index])
                 plotting.finish(ax, label, "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
                 ax.plot(x, 0.6 * predicted[0] * (x / x[0]) ** -alpha, ":", lw=1, color=plotting.COLORS[index])
-                findings.append(exponent(
+                findings.append(judge(
                     f"{name}: {symbol}, trained, against alpha_K", -slope, claimed=alpha, closed=line,
                     error=float(np.hypot(error, spread)),
                 ))  # fmt: skip
@@ -91,7 +93,7 @@ def _risks(problem, axis, sizes, keys, bar):
     for n in sizes:
         args = {"num_features": INF, "num_samples": INF, f"num_{axis}": n, "optimizer": END}
         features = "relu" if axis == "features" else "gaussian"
-        own = own_keys(keys, n)
+        own = fold_keys(keys, n)
         real.append(rfm.simulate(problem, **args, keys=own, features=features).risk[:, 0])
         gaussian.append(rfm.simulate(spectrum, **args, keys=own).risk[:, 0])
         predicted.append(theory.predict(problem, **args).risk[0])

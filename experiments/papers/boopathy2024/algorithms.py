@@ -6,9 +6,10 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES, own_keys, standard_error
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, agreement, condition, exponent
-from experiments.compare.windows import log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import log_slope, standard_error
+from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
@@ -50,13 +51,13 @@ def panel_of(parametrization):
                 line = st.steps_to_risk(problem, known, setting.steps)
                 ax.plot(n, line, color=color, lw=1.3)
                 told = f"{title}, trained at {n[0]:g} to {n[-1]:g}, beside theory"
-                found.append(exponent(told, gamma.mean(), closed=-log_slope(n, line), error=error))
+                found.append(judge(told, gamma.mean(), closed=-log_slope(n, line), error=error))
                 samples, x = np.moveaxis(risks[..., ::4], 1, 0), np.repeat(n, len(known[0, ::4]))
                 told = f"T6 theory = simulation, {name}, {unit}"
                 found.append(agreement(samples.reshape(len(samples), -1), known[:, ::4].ravel(), x, told))
             else:
                 more = gamma - descent
-                found.append(exponent(
+                found.append(judge(
                     f"{title}: clock N^g t, g beyond gradient descent's", more.mean(), claimed=0.0,
                     closed=CLOCK_OF_SIGNS[parametrization], error=float(standard_error(more[:, None])[0]),
                 ))  # fmt: skip
@@ -77,7 +78,7 @@ def curves(ax, setting):
     times, n, found, table = st.step_times(setting.steps), setting.stepped, [], []
     floor = np.array([
         rfm.simulate(_problem(setting), num_features=x, num_samples=st.INF, optimizer=rfm.Ridge(0.0),
-                     keys=own_keys(setting.keys, x)).risk[:, 0] for x in n
+                     keys=fold_keys(setting.keys, x)).risk[:, 0] for x in n
     ])  # fmt: skip
     for index, name in enumerate(setting.algorithms):
         risks = _runs(setting, "standard", name)

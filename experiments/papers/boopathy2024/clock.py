@@ -3,9 +3,9 @@
 import numpy as np
 
 import rfm
-from experiments.compare.scans import AXES
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, agreement, condition, exponent
-from experiments.compare.windows import log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.statistics import log_slope
+from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
@@ -47,14 +47,14 @@ def panel(ax, setting):
         slope = -log_slope(st.LARGE, far[:, 0] / _clock(st.LARGE, standard))
         name = f"T1 {unit}"
         if standard:
-            found.append(exponent(name, slope, claimed=1.0))
+            found.append(judge(name, slope, claimed=1.0))
         else:
             told = f"time to risk {st.LEVELS[0]:g} ~ N^{-slope:.3f}: larger is no faster with variance 1/N"
             found.append(condition(name, "time ~ N^-1", told, abs(slope) < CLOSE, REFINED, OPEN))
         slopes = lambda mean, standard=standard: -log_slope(last, _times(mean)[-LAST:, 0] / _clock(last, standard))  # noqa: E731
         value, spread = st.over_draws(risks, slopes)
         name += f", trained at {last[0]:g} to {last[-1]:g}, beside theory there"
-        found.append(exponent(name, float(value), closed=slopes(st.predicted(setting)), error=float(spread)))
+        found.append(judge(name, float(value), closed=slopes(st.predicted(setting)), error=float(spread)))
     x = np.array([sizes[0], sizes[-1]])
     ax.plot(x, 0.25 * known[-1, 0] / x, "k", lw=1, label="slope $-1$")
     plotting.finish(ax, AXES["features"], "time to reach the risk", "T1: larger is faster, by normalization only")

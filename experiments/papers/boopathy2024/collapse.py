@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from experiments.compare.scans import AXES
-from experiments.compare.verdicts import CLOSE, OPEN, REFINED, agreement, condition, exponent
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.verdicts import CLOSE, OPEN, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
@@ -52,12 +52,12 @@ def panel(ax, setting):
         ]  # fmt: skip
         name, largest = f"T3 {unit}", far[-1]
         if standard:
-            found.append(exponent(f"{name}, theory at {PAIRS[-1]:g}", largest, claimed=1.0))
+            found.append(judge(f"{name}, theory at {PAIRS[-1]:g}", largest, claimed=1.0))
         else:
             told = f"g = {largest:.3f} at {PAIRS[-1]:g}: t is the clock, S2 needs features of variance 1"
             found.append(condition(name, "risk(N^g t), g = 1", told, abs(largest) < CLOSE, REFINED, OPEN))
         (both, spread), (both_error, _) = st.over_draws(risks, gamma)
-        found.append(exponent(
+        found.append(judge(
             f"{name}, trained at {sizes[0]:g} to {sizes[-1]:g} (leaves {spread:.1%} of the time), beside theory there",
             float(both), closed=gamma(known)[0], error=float(both_error),
         ))  # fmt: skip

@@ -4,9 +4,9 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, agreement, condition, exponent
-from experiments.compare.windows import bootstrap_slope, log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.statistics import bootstrap_slope, log_slope
+from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
@@ -39,7 +39,7 @@ def panel(ax, setting):
     closed = exponents.model_exponent(setting.a, setting.b)
     size = np.repeat(setting.sizes, len(st.FEW_CLOCK[every]))
     return [
-        exponent("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
+        judge("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
         condition("T2 longer training replaces size", "every risk", told, not never, CONFIRMED, CONTRADICTED),
         agreement(np.moveaxis(risks[..., every], 1, 0).reshape(setting.seeds, -1), known[:, every].ravel(), size,
                   "T2 theory = simulation"),
@@ -57,7 +57,7 @@ def floors(ax, setting):
     )
     plotting.finish(ax, AXES["features"], "risk at the end", "the floor")
     here = f"trained at {n[-LAST:][0]:g} to {n[-1]:g}, beside theory there"
-    return [exponent(f"T2 floor, {here}", -slope, closed=-log_slope(n[-LAST:], known[-LAST:]), error=error)], []
+    return [judge(f"T2 floor, {here}", -slope, closed=-log_slope(n[-LAST:], known[-LAST:]), error=error)], []
 
 
 def partings(ax, setting):
@@ -82,7 +82,7 @@ def partings(ax, setting):
             setting.infinite, num_features=st.INF, num_samples=st.INF, optimizer=st.FLOW, times=clock
         ).risk  # fmt: skip
         ends += [*st.times_to_risk(clock, limit / st.risk_by_clock(setting.infinite, size, clock=clock), (1 / PART,))]
-    return [exponent("T2 clock where a size parts, theory at 1e6", log_slope(st.LARGE, ends), closed=closed)], [
+    return [judge("T2 clock where a size parts, theory at 1e6", log_slope(st.LARGE, ends), closed=closed)], [
         {"row": "T2", "N": size, "parts at clock": t, "stderr": e, "theory": y}
         for size, t, e, y in zip(setting.sizes, found, error, known, strict=True)
     ]

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.compare.scans import standard_error
-from experiments.compare.verdicts import approaching, condition, exponent
-from experiments.compare.windows import log_slope
+from experiments.compare.statistics import log_slope, standard_error
+from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting
 from experiments.papers import images
 from experiments.papers.boopathy2024.scale_time import times_to_risk
@@ -133,7 +132,7 @@ def _finding(quantity, widths, steps, closed):
     if not np.all(np.isfinite(steps)):
         return condition(quantity, "1.000", f"not reached in {LONGEST} steps", False)
     found, error = _slope(widths, steps)
-    finding = exponent(quantity, found, claimed=1.0, closed=closed, error=error)
+    finding = judge(quantity, found, claimed=1.0, closed=closed, error=error)
     return approaching(finding, np.array(widths, float), steps.mean(0), 1.0) if closed == 1.0 else finding
 
 

@@ -5,9 +5,10 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES, own_keys
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, agreement, condition, exponent
-from experiments.compare.windows import log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import log_slope
+from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
@@ -62,7 +63,7 @@ def panel(ax, setting):
     return [
         condition("T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, REFINED, OPEN),
         condition("T5 noise", "one function of the clock and P", told, spread < SPREAD, CONFIRMED, OPEN),
-        exponent("T5 noise added against N t, theory", log_slope(FAR_CLOCK, far), closed=1.0 / b),
+        judge("T5 noise added against N t, theory", log_slope(FAR_CLOCK, far), closed=1.0 / b),
         agreement(np.concatenate(samples, 1), np.concatenate(known), np.array(sizes), "T5 theory = simulation"),
     ], table
 
@@ -146,7 +147,7 @@ def _problem(setting, noise):
 
 def _train(setting, n, p, clock):
     """What noise adds to the risk of trained models (S, T), divided by it: the same draws with it and without."""
-    keys = own_keys(own_keys(setting.keys, n), p)
+    keys = fold_keys(fold_keys(setting.keys, n), p)
     noisy, clean = (
         rfm.simulate(_problem(setting, v), num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, keys=keys,
                      parametrization="standard").risk for v in (LOUD, 0.0)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from experiments.compare.scans import standard_error
-from experiments.compare.verdicts import CONTRADICTED, REFINED, agreement, condition, exponent
-from experiments.compare.windows import log_slope
+from experiments.compare.comparison import agreement
+from experiments.compare.statistics import log_slope, standard_error
+from experiments.compare.verdicts import CONTRADICTED, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
@@ -49,8 +49,8 @@ def panel(ax, setting):
     known, size = np.concatenate([found.small_theory, found.big_theory]), np.repeat(setting.pair, len(found.clock))
     return [
         condition("T4 prediction", f"N = {big} from N = {small}", told, bool(len(good)), REFINED, CONTRADICTED),
-        exponent("T4 error of the rule against N t, theory", growth, closed=expected),
-        exponent(f"T4 error of the rule against N at N = {st.LAW[0]:g}, theory", fall, closed=1.0),
+        judge("T4 error of the rule against N t, theory", growth, closed=expected),
+        judge(f"T4 error of the rule against N at N = {st.LAW[0]:g}, theory", fall, closed=1.0),
         agreement(samples, known, size, "T4 theory = simulation"),
     ], table
 

@@ -14,9 +14,9 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys
-from experiments.compare.verdicts import Finding
-from experiments.compare.windows import bootstrap_means
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import bootstrap_means
+from experiments.compare.verdicts import Verdict
 from experiments.output import plotting
 from experiments.papers.row import Shown
 
@@ -78,7 +78,7 @@ class Setting:
         return jax.random.split(jax.random.key(self.seed), self.seeds)
 
 
-Panel = Callable[[object, Setting], tuple[list[Finding], list[dict]]]
+Panel = Callable[[object, Setting], tuple[list[Verdict], list[dict]]]
 
 
 def shower(*panels: Panel) -> Callable[..., Shown]:
@@ -107,11 +107,11 @@ def risk_by_clock(problem, size: float, samples: float = INF, clock: np.ndarray 
 def trained(setting: Setting, parametrization: str = "standard") -> np.ndarray:
     """Risk (sizes, S, T) of models trained on fresh data by gradient flow, at FEW_CLOCK; draws of either
     parametrization are its own."""
-    keys = own_keys(setting.keys, list(UNITS).index(parametrization))
+    keys = fold_keys(setting.keys, list(UNITS).index(parametrization))
     return np.array([
         rfm.simulate(
             setting.finite, num_features=n, num_samples=INF, optimizer=FLOW, parametrization=parametrization,
-            times=FEW_CLOCK / (n if parametrization == "standard" else 1), keys=own_keys(keys, n),
+            times=FEW_CLOCK / (n if parametrization == "standard" else 1), keys=fold_keys(keys, n),
         ).risk for n in setting.sizes
     ])  # fmt: skip
 
@@ -189,7 +189,7 @@ def cross_predict(problem, keys, pair: tuple[int, int] = (SMALL, BIG)) -> CrossP
     trained, known = [], []
     for n in pair[::-1]:
         args = dict(num_features=n, num_samples=INF, optimizer=FLOW, parametrization="standard", times=clock / n)
-        trained.append(rfm.simulate(problem, keys=own_keys(keys, n), **args).risk)
+        trained.append(rfm.simulate(problem, keys=fold_keys(keys, n), **args).risk)
         known.append(theory.predict(problem, **args).risk)
     return CrossPrediction(clock, *trained, *known)
 
@@ -249,7 +249,7 @@ def risk_by_step(problem, optimizer, parametrization: str, setting: Setting) -> 
     return np.array([
         rfm.simulate(
             problem, num_features=n, num_samples=INF, optimizer=optimizer, times=step_times(setting.steps),
-            keys=own_keys(setting.keys, n), parametrization=parametrization,
+            keys=fold_keys(setting.keys, n), parametrization=parametrization,
         ).risk for n in setting.stepped
     ])  # fmt: skip
 

@@ -5,9 +5,9 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, agreement, condition
-from experiments.compare.windows import log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.statistics import log_slope
+from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, condition
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 

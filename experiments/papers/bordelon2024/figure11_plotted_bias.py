@@ -5,8 +5,8 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, Finding, agreement, condition, exponent
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 
@@ -95,7 +95,7 @@ def _against_size(ax, problem, trained, one, bias):
     plotting.finish(ax, r"$\nu = N/M$", r"loss $-$ loss at $N = \infty$", "what a finite model adds")
 
 
-def _plotted(trained, one, bias, predicted) -> Finding:
+def _plotted(trained, one, bias, predicted) -> Verdict:
     """The value that S1's figure shows where it says loss."""
     nu, t, claim = READ
     row, at = trained.index(nu), int(np.argmin(np.abs(TIMES - t)))
@@ -109,16 +109,16 @@ def _plotted(trained, one, bias, predicted) -> Finding:
         verdict = CONFIRMED
     else:
         verdict = CONTRADICTED if abs(squared / claim - 1.0) < 0.01 else OPEN
-    return Finding(f"loss at nu = {nu:g}, t = {t:g}", f"{claim:.2e}", measured, verdict)
+    return Verdict(f"loss at nu = {nu:g}, t = {t:g}", f"{claim:.2e}", measured, verdict)
 
 
-def _corrections(problem) -> list[Finding]:
+def _corrections(problem) -> list[Verdict]:
     """Against nu at large nu, theory alone; the bias H_k(t)^2 against the risk H_k(2t), H_k = e^-t (1 + t^2/(2 nu))."""
     large, at = 1e4, int(np.argmin(np.abs(TIMES - FIXED[1])))
     low, high = (np.array(_theory(problem, large * np.exp(x)))[:, at] - np.exp(-2.0 * TIMES[at]) for x in (-STEP, STEP))
     slopes, ratio = -np.log(high / low) / (2.0 * STEP), np.sqrt(low[0] * high[0] / (low[1] * high[1]))
     return [
-        exponent(f"correction of the {name}, theory at nu = {large:g}", slope, claimed=1.0)
+        judge(f"correction of the {name}, theory at nu = {large:g}", slope, claimed=1.0)
         for name, slope in zip(("risk", "squared bias"), slopes, strict=True)
     ] + [
         condition("correction of the risk over that of the bias", "-",

@@ -5,9 +5,10 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import AXES, whole
-from experiments.compare.verdicts import REFINED, agreement, condition, exponent
-from experiments.compare.windows import bootstrap_slope, log_derivative, log_slope
+from experiments.compare.comparison import AXES, agreement
+from experiments.compare.scans import whole
+from experiments.compare.statistics import bootstrap_slope, log_derivative, log_slope
+from experiments.compare.verdicts import REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from theory import exponents
@@ -85,9 +86,9 @@ def _against_size(ax, axis, x, times, simulated, predicted, unlimited):
 
     window = f"{x[use][0]:g} to {x[use][-1]:g}"
     return [
-        exponent(f"{name}, late, theory at {LARGE:g}", -log_derivative(ends, LARGE), claimed=A - 1.0,
+        judge(f"{name}, late, theory at {LARGE:g}", -log_derivative(ends, LARGE), claimed=A - 1.0,
                  closed=known(A, B)),
-        exponent(f"{name}, late, trained at {window}", -slope, closed=finite, error=error, known="theory there"),
+        judge(f"{name}, late, trained at {window}", -slope, closed=finite, error=error, known="theory there"),
     ]  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def _early(ax, axis, x, times, simulated, predicted, unlimited):
     ax.plot(x[-3:], anchor * x[-1] / x[-3:], "k", lw=1, label="slope $-1$")
     ax.legend(fontsize=6.5, frameon=False)
     return [
-        exponent(
+        judge(
             f"correction, t = {TIMES[i]:g}, theory at {EARLY:g}",
             -log_derivative(lambda many, i=i: added(many)[:, i], EARLY),
             claimed=1.0,
@@ -136,9 +137,9 @@ def _against_time(ax, axis, x, times, simulated, predicted):
     clean, infinite = rfm.power_law(A, B, None), {"num_features": INF, "num_samples": INF, "optimizer": FLOW}
     late = log_derivative(lambda many: theory.predict(clean, **infinite, times=many).risk, LATE)
     return [
-        exponent(f"time, theory at {LATE:g}, all sizes infinite", -late, claimed=0.4,
+        judge(f"time, theory at {LATE:g}, all sizes infinite", -late, claimed=0.4,
                  closed=exponents.time_exponent(A, B)),
-        exponent(f"time, trained at 1 to 30, {SYMBOL[axis]} = {x[-1]:g}", -slope, closed=finite, error=error,
+        judge(f"time, trained at 1 to 30, {SYMBOL[axis]} = {x[-1]:g}", -slope, closed=finite, error=error,
                  known="theory there"),
     ]  # fmt: skip
 

@@ -8,9 +8,10 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys, standard_error
-from experiments.compare.verdicts import CLOSE, REFINED, agreement, condition, exponent
-from experiments.compare.windows import bootstrap_slope, log_derivative, log_slope
+from experiments.compare.comparison import agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import bootstrap_slope, log_derivative, log_slope, standard_error
+from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from theory import exponents
@@ -45,11 +46,11 @@ def show(
     pairs = [(n, batch) for n in sizes if n <= trained] + [(size, b) for b in batches if b != batch]
     args = {"num_samples": INF, "times": times}
     runs = {
-        (n, b): rfm.simulate(problem, num_features=n, optimizer=rfm.SGD(LR, b), keys=own_keys(keys, n), **args).risk
+        (n, b): rfm.simulate(problem, num_features=n, optimizer=rfm.SGD(LR, b), keys=fold_keys(keys, n), **args).risk
         for n, b in tqdm(pairs, desc="one-pass SGD")
     }
     # the same features with and without batches, in expectation: one run's own noise would hide their small effect
-    exact = partial(rfm.exact, problem, num_features=size, keys=own_keys(keys, size), **args)
+    exact = partial(rfm.exact, problem, num_features=size, keys=fold_keys(keys, size), **args)
     still = exact(optimizer=rfm.GradientDescent(LR)).risk
     expected = np.stack([exact(optimizer=rfm.SGD(LR, b)).risk for b in batches], axis=1)  # (S, B, T)
     grid = np.unique(np.concatenate([LINE, times, [LATE]]))
@@ -113,9 +114,9 @@ def _plateau(ax, problem, sizes, batches, batch, runs, lines, at, curve):
     told = ", ".join(f"{ratio[b]:.3f} at B = {b} (closed form {known[b]:.3f})" for b in batches)
     right = all(abs((ratio[b] - 1.0) / (known[b] - 1.0) - 1.0) < CLOSE for b in batches)
     return [
-        exponent(f"plateau against N, theory at {LARGE:g}", far, claimed=A - 1.0,
+        judge(f"plateau against N, theory at {LARGE:g}", far, claimed=A - 1.0,
                  closed=exponents.model_exponent(A, B)),
-        exponent(f"plateau against N, trained at {window[0]:g} to {window[-1]:g}, beside theory there", -slope,
+        judge(f"plateau against N, trained at {window[0]:g} to {window[-1]:g}, beside theory there", -slope,
                  closed=-log_slope(window, ends[ended]), error=error),
         condition(f"plateau over that of full batches, N = {sizes[-1]}", "moves with N only",
                   f"times a factor of lr and B that N does not change and that is 1 for small lr/B: {told}",
@@ -144,7 +145,7 @@ def _excess(ax, problem, size, batches, expected, still, times, at, curve):
     return [
         agreement(added[..., picked].reshape(len(added), -1), here[:, picked].ravel(), float(size),
                   "what batches add, in expectation: theory = the same features exactly"),
-        exponent(f"what batches add at the plateau, against B, theory at {MANY:g}", slope, closed=1.0),
+        judge(f"what batches add at the plateau, against B, theory at {MANY:g}", slope, closed=1.0),
     ]  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys, standard_error
-from experiments.compare.verdicts import CLOSE, REFINED, agreement, condition, exponent
-from experiments.compare.windows import bootstrap_slope, log_slope
+from experiments.compare.comparison import agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error
+from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from theory import exponents
@@ -33,13 +34,13 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     found, table = [], []
     bar = tqdm(total=len(tasks) * len(sizes), unit="size")
     for task, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
-        own = own_keys(keys, task)  # draws of their own, or all tasks would be lucky at the same size
+        own = fold_keys(keys, task)  # draws of their own, or all tasks would be lucky at the same size
         bar.set_description(f"a = {a:g}, b = {b:g}")
         risks, predicted = [], []
         for n in sizes:
             problem = rfm.power_law(a, b, PER_FEATURE * n)
             args = dict(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
-            risks.append(rfm.simulate(problem, **args, keys=own_keys(own, n)).risk)
+            risks.append(rfm.simulate(problem, **args, keys=fold_keys(own, n)).risk)
             predicted.append(theory.predict(problem, **args).risk)
             bar.update()
         risks, predicted = np.stack(risks, axis=1), np.array(predicted)  # (S, N, T), (N, T)
@@ -101,7 +102,7 @@ def _findings(a, b, sizes, risks, predicted, compute, trained, best, line):
     slope, error = bootstrap_slope(compute, trained)
     window = f"trained, best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
     known = {} if abs(claim - risk) < CLOSE else {"claimed": claim}  # slopes at finite sizes are nobody's claim
-    found.append(exponent(f"{task}: compute, {window}, beside theory there", -slope, closed=-log_slope(compute, best),
+    found.append(judge(f"{task}: compute, {window}, beside theory there", -slope, closed=-log_slope(compute, best),
                           error=error, **known))  # fmt: skip
     far = np.array(FAR)
     risk_slopes, size_slopes = line.risk_exponent[-len(far) :], line.size_exponent[-len(far) :]
@@ -112,8 +113,8 @@ def _findings(a, b, sizes, risks, predicted, compute, trained, best, line):
         where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C"
         measured, measured_size = limit(risk_slopes, far), limit(size_slopes, far)
     found += [
-        exponent(f"{task}: compute, {where}", measured, claimed=claim, closed=risk),
-        exponent(f"{task}: best size in compute, {where}", measured_size, claimed=claimed_size(a, b), closed=size),
+        judge(f"{task}: compute, {where}", measured, claimed=claim, closed=risk),
+        judge(f"{task}: best size in compute, {where}", measured_size, claimed=claimed_size(a, b), closed=size),
     ]
     if edge:
         slopes = np.array([line.risk_exponent[0], line.risk_exponent[len(LINE) - 1], *risk_slopes])

@@ -5,9 +5,9 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.scans import standard_error
-from experiments.compare.verdicts import agreement, condition, exponent
-from experiments.compare.windows import STEP, bootstrap_slope, log_derivative, log_slope
+from experiments.compare.comparison import agreement
+from experiments.compare.statistics import STEP, bootstrap_slope, log_derivative, log_slope, standard_error
+from experiments.compare.verdicts import condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 
@@ -88,7 +88,7 @@ def _saturation(ax, problem, sizes, trained, predicted, endless):
     over, error = (x / endless[-1] for x in (trained.risk[-1, :, -1].mean(), standard_error(trained.risk[-1])[-1]))
     least = trained.risk[0, :, -1].mean() / endless[-1]
     return [
-        exponent(f"what N adds at P = {FEW}, t = {end:g}, theory at N = {LARGE:g}", -log_derivative(added, LARGE),
+        judge(f"what N adds at P = {FEW}, t = {end:g}, theory at N = {LARGE:g}", -log_derivative(added, LARGE),
                  claimed=1.0),
         condition(f"saturation at P = {FEW}, t = {end:g}", "risk stops falling with N",
                   f"trained, over theory at N = infinity: {least:.2f} at N = {sizes[0]}, {over:.3f} ± {error:.3f} "
@@ -135,11 +135,11 @@ def _gap(ax, samples, trained, predicted, fresh):
     grows = bool(np.all((np.diff(gaps) > 0) | (gaps[:, 1:] > 0.99)))
     told = "; ".join(f"{g[0]:.2f}, {g[at]:.2f}, {g[-1]:.2f} at P = {p}" for g, p in zip(gaps, samples, strict=True))
     return [
-        exponent(f"gap in parts of the risk, against t, theory at t = {MIDDLE:g}, P = {HUGE:g}", of_time, closed=1 / B),
-        exponent(f"the same, against P, theory at P = {HUGE:g}", of_data, closed=1.0),
-        exponent(f"the same, against t, trained at P = {samples[-1]}, t = {window[0]:.3g} to {window[-1]:.3g}, beside "
+        judge(f"gap in parts of the risk, against t, theory at t = {MIDDLE:g}, P = {HUGE:g}", of_time, closed=1 / B),
+        judge(f"the same, against P, theory at P = {HUGE:g}", of_data, closed=1.0),
+        judge(f"the same, against t, trained at P = {samples[-1]}, t = {window[0]:.3g} to {window[-1]:.3g}, beside "
                  "theory there", growth, closed=log_slope(window, line[-1, some]), error=error),
-        exponent(f"the same, against P, trained at t = {TIMES[at]:g}, P = {samples[0]} to {samples[-1]}, beside theory "
+        judge(f"the same, against P, trained at t = {TIMES[at]:g}, P = {samples[0]} to {samples[-1]}, beside theory "
                  "there", -fall, closed=-log_slope(x, line[:, at]), error=fall_error),
         condition("the gap as the same data are used longer", "grows",
                   f"trained, parts of the risk at t = {TIMES[0]:g}, {TIMES[at]:g}, {TIMES[-1]:g}: {told}", grows),

@@ -8,8 +8,10 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys, standard_error
-from experiments.compare.verdicts import agreement, condition
+from experiments.compare.comparison import agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import standard_error
+from experiments.compare.verdicts import condition
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 
@@ -58,11 +60,11 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
     bar = tqdm(total=len(pairs) + len(followed), desc="training")
     runs, alone = {}, []
     for n, k in pairs:
-        own = own_keys(own_keys(keys, n), k)  # so that a model and an ensemble of the same compute are independent
+        own = fold_keys(fold_keys(keys, n), k)  # so that a model and an ensemble of the same compute are independent
         runs[n, k] = rfm.simulate(problem, num_features=n, ensemble=k, keys=own, **args).risk
         bar.update()
     for k in followed:
-        own = own_keys(own_keys(keys, sizes[0]), MEMBERS + k)
+        own = fold_keys(fold_keys(keys, sizes[0]), MEMBERS + k)
         alone.append(rfm.simulate(one_mode(problem, k), num_features=sizes[0], keys=own, **args).risk)
         bar.update()
     bar.close()

@@ -6,7 +6,8 @@ import numpy as np
 from jax import lax
 
 import rfm
-from experiments.compare.verdicts import agreement, condition
+from experiments.compare.comparison import agreement
+from experiments.compare.verdicts import condition
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys

@@ -5,7 +5,8 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.verdicts import agreement, condition
+from experiments.compare.comparison import agreement
+from experiments.compare.verdicts import condition
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 

@@ -6,9 +6,10 @@ from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.scans import own_keys
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, agreement, condition, exponent
-from experiments.compare.windows import log_slope
+from experiments.compare.comparison import agreement
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import log_slope
+from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.paquette2024 import phase_map as phases
@@ -62,7 +63,7 @@ def _train(point, sizes, times, keys, bar):
     for n in sizes:
         problem = rfm.power_law(a, b, int(phases.MODES_PER_FEATURE * n))
         args = dict(num_features=n, num_samples=np.inf, optimizer=rfm.SGD(lr * n**shrinks, 1), times=times)
-        risks.append(rfm.simulate(problem, **args, keys=own_keys(keys, n)).risk)
+        risks.append(rfm.simulate(problem, **args, keys=fold_keys(keys, n)).risk)
         known.append(theory.predict(problem, **args).risk)
         bar.update()
     return np.array(risks), np.array(known)
@@ -110,7 +111,7 @@ def _compare(ax, name, point, sizes, times, risks, known):
     samples = np.moveaxis(risks[..., every], 1, 0).reshape(risks.shape[1], -1)
     span = f"C = {window[0]:.0e} to {window[-1]:.0e}"
     return [
-        exponent(f"{name}: trained, {span}, beside theory there", float(trained), closed=slope(known),
+        judge(f"{name}: trained, {span}, beside theory there", float(trained), closed=slope(known),
                  error=float(error)),
         agreement(samples, known[:, every].ravel(), size, f"{name}: theory = simulation"),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from left_behind import outputs
 import rfm
 import theory
 from experiments.benchmarks import plain
-from experiments.compare.scans import standard_error
+from experiments.compare.statistics import standard_error
 
 ROOT = Path(__file__).parents[3]
 SIZES = {"num_features": 100, "num_samples": 150}

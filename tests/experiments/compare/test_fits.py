@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
+from experiments.compare.power_laws import power_law_exponents
 from experiments.compare.scans import Scan
-from experiments.compare.windows import (
-    DRIFT,
-    bootstrap_slope,
-    choose_window,
-    fit_exponent,
-    local_slopes,
-    power_law_exponents,
-)
+from experiments.compare.statistics import bootstrap_slope, local_slopes
+from experiments.compare.windows import DRIFT, choose_window, fit_exponent
 
 
 def make_scan(x, samples, predicted, limit):

@@ -5,7 +5,7 @@ import pytest
 
 import rfm
 from experiments.compare.laws import Law, all_laws
-from experiments.compare.windows import log_slope
+from experiments.compare.statistics import log_slope
 from experiments.papers.boopathy2024 import scale_time as st
 
 TASKS = ((1.5, 1.25), (3.0, 1.25), (3.0, 1.5))

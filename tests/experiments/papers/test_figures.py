@@ -11,17 +11,8 @@ import pytest
 from experiments.cli import main
 from experiments.commands import figures as command
 from experiments.compare import verdicts as findings
-from experiments.compare.verdicts import (
-    CONFIRMED,
-    CONTRADICTED,
-    OPEN,
-    REFINED,
-    agreement,
-    approaching,
-    condition,
-    exponent,
-    overall,
-)
+from experiments.compare.comparison import agreement
+from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, REFINED, approaching, condition, judge, overall
 from experiments.output import files as reports
 from experiments.output.plotting import new_figure
 from experiments.papers import row as rows
@@ -68,16 +59,16 @@ def test_row(name, tmp_path):
     ],
 )
 def test_exponent(measured, error, claimed, closed, verdict):
-    assert exponent("x", measured, claimed=claimed, closed=closed, error=error).verdict == verdict
+    assert judge("x", measured, claimed=claimed, closed=closed, error=error).verdict == verdict
 
 
 def test_approaching_only_where_local_exponents_rise():
     x = np.array([10.0, 100.0, 1000.0, 10000.0])
-    told = exponent("x", 0.9, claimed=1.0)
+    told = judge("x", 0.9, claimed=1.0)
     assert approaching(told, x, 1.0 / (x + 30.0), 1.0).verdict == REFINED
     assert approaching(told, x, x**-0.9, 1.0) == told
     assert approaching(told, x, 1.0 / x + 1.0 / x**2, 1.0) == told
-    assert approaching(exponent("x", 1.0, claimed=1.0), x, 1.0 / (x + 30.0), 1.0).verdict == CONFIRMED
+    assert approaching(judge("x", 1.0, claimed=1.0), x, 1.0 / (x + 30.0), 1.0).verdict == CONFIRMED
 
 
 def test_agreement_sees_a_gap_and_forgives_the_stated_one():

@@ -1,0 +1,80 @@
+"""Means, standard errors, quantiles and slopes over draws: risks have a row a seed, (S, X)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import stdtrit
+
+BOOTSTRAPS = 200
+STEP = 0.1  # in log x, of `log_derivative`: an error of a few 1e-6 in the exponents of power laws
+
+
+def standard_error(risks: np.ndarray) -> np.ndarray:
+    """Standard error of the mean over seeds, (X,), of risks (S, X)."""
+    return risks.std(0, ddof=1) / np.sqrt(len(risks))
+
+
+def student(draws: int, level: float = 0.05) -> float:
+    """Half width of the interval that misses with chance `level`, in standard errors over so many draws."""
+    return float(stdtrit(draws - 1, 1.0 - 0.5 * level))
+
+
+def bootstrap_means(risks: np.ndarray) -> np.ndarray:
+    """Means (BOOTSTRAPS, ...) over as many draws again, drawn with replacement from risks (S, ...).
+
+    A draw is taken at all x at once, which keeps the correlation along a training curve.
+    """
+    count = len(risks)
+    picked = np.random.default_rng(0).integers(count, size=(BOOTSTRAPS, count))
+    return risks[picked].mean(1)
+
+
+def widened(draws: int) -> float:
+    """Root of S/(S - 1): resampling S draws takes that much from a standard deviation."""
+    return float(np.sqrt(draws / (draws - 1)))
+
+
+def quantile(draws: int) -> float:
+    """Half width of a 95 % interval over draws, in standard deviations of `bootstrap_means`."""
+    return student(draws) * widened(draws)
+
+
+def over_draws(risks: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return function(mean of risks (S, ...)) and its standard error over draws, by bootstrap."""
+    values = np.array([function(mean) for mean in bootstrap_means(risks)])
+    with np.errstate(invalid="ignore"):  # inf - inf where a risk is never reached
+        stderr = values.std(0) * widened(len(risks))
+    return function(risks.mean(0)), stderr
+
+
+def bootstrap_slope(x: np.ndarray, risks: np.ndarray) -> tuple[float, float]:
+    """Log-log slope of the mean of risks (S, X) over seeds and its standard error.
+
+    Raises:
+        ValueError: A mean is not positive.
+    """
+    means = bootstrap_means(risks)
+    if np.any(means <= 0):
+        raise ValueError("Argument `risks` must be positive, but is not: a loss <= 0 has no logarithm.")
+    slopes = np.polyfit(np.log(x), np.log(means).T, 1)[0]
+    return log_slope(x, risks.mean(0)), float(np.std(slopes) * widened(len(risks)))
+
+
+def log_slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Slope d log y/d log x by least squares."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Slope d log y/d log x at every point, (X,); NaN at x = 0."""
+    slopes = np.full(len(x), np.nan)
+    positive = x > 0
+    if positive.sum() > 1:
+        slopes[positive] = np.gradient(np.log(y[positive]), np.log(x[positive]))
+    return slopes
+
+
+def log_derivative(curve: Callable[[np.ndarray], np.ndarray], at: float) -> float:
+    """Slope d log y/d log x of y = curve(x) at one x, by a central difference: no window is chosen."""
+    low, high = np.log(curve(at * np.exp([-STEP, STEP])))
+    return float((high - low) / (2 * STEP))

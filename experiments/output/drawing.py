@@ -1,0 +1,43 @@
+"""A scan as one panel: risk, training loss, the limit it tends to, and the window with its slope."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from experiments.compare.comparison import AXES
+from experiments.compare.exponent import Exponent
+from experiments.compare.scans import Scan
+from experiments.output import plotting
+
+MOST_POINTS = 24  # of a curve, so that they do not hide the line
+
+
+def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None) -> None:
+    """Draw the risk of a scan, its training loss if along time, and the fitted window with its slope."""
+    keep = np.flatnonzero(scan.x > 0)
+    points = keep[:: max(1, len(keep) // MOST_POINTS)]
+    x, predicted = scan.x[keep], scan.risk.theory[keep]
+    # theory of the algorithm itself is explained once for the figure, any other by name
+    dotted = {} if scan.comparable else {"ls": ":"}
+    named = {} if scan.own_theory else {"label": scan.theory_label}
+    plotting.draw(ax, scan.risk.at(points), line_style=named | dotted)
+    if scan.axis == "time" and np.isfinite(scan.risk.fixed["P"]):  # on fresh data it is the risk, noise added
+        training = scan.training.at(points)
+        plotting.draw(ax, training, 1, hollow=True, line_style=dotted)
+        curves = (scan.training.theory[keep], predicted, scan.training.mean[keep], scan.risk.mean)
+        ax.set_ylim(bottom=max(0.5 * min(np.min(y) for y in curves), 1e-2 * predicted.min()))
+    if scan.messages:  # what diverged is off by tens of decades
+        ax.set_ylim(top=1e3 * predicted.max())
+    if scan.comparable:
+        ax.plot(x, scan.limit[keep], color="0.6", lw=1, ls=":", label="risk, all else infinite", zorder=0)
+    if exponent is not None and exponent.window is not None:
+        start = np.exp(np.interp(np.log(exponent.window[0]), np.log(x), np.log(predicted)))
+        theory = f", theory $-${exponent.theory:.3f}"
+        label = f"slope $-${exponent.simulated:.3f} $\\pm$ {exponent.stderr:.3f}{theory}"
+        plotting.draw_slope(ax, exponent, 1.5 * start, label)
+    plotting.finish(ax, AXES[scan.axis], "risk", describe(scan))
+
+
+def describe(scan: Scan) -> str:
+    """Return what was held, for a title."""
+    held = ", ".join(f"${name}$ = {plotting.number(value)}" for name, value in scan.risk.fixed.items())
+    return f"{held}; {scan.risk.seeds} seeds"
