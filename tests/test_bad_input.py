@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import rfm
@@ -132,6 +133,31 @@ def test_simulator_only(call):
         jnp.zeros((2, 2), "uint32"),
     ):
         fails(lambda keys=keys: call(keys=keys), "keys", "jax.random.split")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sizes", "argument"),
+    [
+        (rfm.SGD(0.1, 71), dict(num_samples=70), "batch_size"),
+        (rfm.SGD(0.1, 2.5), dict(num_samples=np.inf), "batch_size"),
+        (rfm.SGD(0.1, np.inf), dict(num_samples=np.inf), "batch_size"),
+        (rfm.GradientDescent(lambda count: -0.1 + 0 * count), dict(num_samples=70), "lr"),
+        (rfm.GradientDescent(lambda count: "x"), dict(num_samples=70), "lr"),
+        (rfm.GradientFlow(), dict(num_samples=70, ensemble=0), "ensemble"),
+        (rfm.GradientFlow(), dict(num_samples=70, bags=1.5), "bags"),
+        (rfm.GradientFlow(), dict(num_samples=70, features="cauchy"), "features"),
+    ],
+)  # fmt: skip
+def test_wrong_runs(optimizer, sizes, argument):
+    with pytest.raises(ValueError, match=f"Argument `{argument}` must be"):
+        simulate(num_features=40, optimizer=optimizer, times=[0, 3], **sizes)
+
+
+@pytest.mark.parametrize("optimizer", [rfm.SGD(0.2, 8), rfm.Optax(optax.adam, {"learning_rate": 0.02})])
+def test_no_kernel_limit_of_what_is_not_linear(optimizer):
+    """At N = infinity weights are those of samples, and neither batches nor Adam are the same algorithm there."""
+    with pytest.raises(ValueError, match="`num_features` must be finite for"):
+        simulate(num_features=np.inf, num_samples=70, optimizer=optimizer, times=[0, 1, 30, 1000])
 
 
 @pytest.mark.parametrize("call", [simulate, exact, predict])

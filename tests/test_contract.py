@@ -250,15 +250,6 @@ def test_response_is_the_filter_of_the_theory(row):
     np.testing.assert_allclose(left, np.asarray(expected).real, rtol=1e-9, atol=ROUNDING)
 
 
-@rows(lambda row: isinstance(row.optimizer, rfm.SGD | rfm.Optax) and row.num_samples < np.inf)
-def test_no_kernel_limit_of_what_is_not_linear(row):
-    """At N = infinity weights are those of samples, and neither batches nor Adam are the same algorithm there."""
-    with pytest.raises(ValueError, match="`num_features` must be finite for"):
-        rfm.simulate(
-            PROBLEM, num_features=np.inf, num_samples=70, optimizer=row.optimizer, times=row.times, keys=KEYS[:2]
-        )
-
-
 def test_a_run_that_diverges_says_when_and_keeps_what_it_has():
     """Optax knows no bound: the run stops, tells the step, and ends its curve before."""
     optimizer = rfm.Optax(optax.sgd(30.0))
@@ -295,24 +286,6 @@ def test_a_run_that_diverges_says_when_and_keeps_what_it_has():
 def test_wrong_numbers(make, argument):
     with pytest.raises(ValueError, match=f"Argument `{argument}` must be .*but is"):
         make()
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "sizes", "argument"),
-    [
-        (rfm.SGD(0.1, 71), dict(num_samples=70), "batch_size"),
-        (rfm.SGD(0.1, 2.5), dict(num_samples=np.inf), "batch_size"),
-        (rfm.SGD(0.1, np.inf), dict(num_samples=np.inf), "batch_size"),
-        (rfm.GradientDescent(lambda count: -0.1 + 0 * count), dict(num_samples=70), "lr"),
-        (rfm.GradientDescent(lambda count: "x"), dict(num_samples=70), "lr"),
-        (rfm.GradientFlow(), dict(num_samples=70, ensemble=0), "ensemble"),
-        (rfm.GradientFlow(), dict(num_samples=70, bags=1.5), "bags"),
-        (rfm.GradientFlow(), dict(num_samples=70, features="cauchy"), "features"),
-    ],
-)  # fmt: skip
-def test_wrong_runs(optimizer, sizes, argument):
-    with pytest.raises(ValueError, match=f"Argument `{argument}` must be"):
-        rfm.simulate(PROBLEM, num_features=40, optimizer=optimizer, times=[0, 3], keys=KEYS[:2], **sizes)
 
 
 def test_numbers_of_a_transformation_compile_once():

@@ -186,13 +186,18 @@ def test_every_erratum_has_a_check():
             assert re.search(rf"\b{number}\b", confirmed), slip
 
 
+def test_the_citation_has_the_version_of_the_package():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.*)$", citation, re.M).group(1) == rfm.__version__
+
+
 @pytest.mark.parametrize("package", [rfm, theory])
 def test_docstrings_tell_errors(package):
     """Every public function, and class that checks its fields, says what it raises or whose errors are its own."""
     for name in package.__all__:
         thing = getattr(package, name)
         if inspect.isfunction(thing) or hasattr(thing, "__post_init__"):
-            assert re.search(r"Raises \w*Error|[Ee]rrors[^.]* as in", thing.__doc__), name
+            assert re.search(r"Raises:?\s+\w*Error|[Ee]rrors[^.]* as in", thing.__doc__), name
 
 
 def test_pages_build_without_warnings(tmp_path):
