@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tolerances import POWERS, ROUNDING, SAME_SUMS, STANDARD_ERRORS
+from tolerances import FORMULA, POWERS, ROUNDING, SAME_SUMS, STANDARD_ERRORS
 
 import rfm
 import theory
@@ -94,9 +94,9 @@ def test_every_algorithm_has_a_row():
 def test_starts_untrained(row, computed):
     """t = 0, in simulation and theory."""
     power = np.sum(PROBLEM.eigenvalues * PROBLEM.target**2)
-    np.testing.assert_allclose(computed(rfm.simulate, row, len(FEW)).risk[:, 0], power, rtol=1e-13)
+    np.testing.assert_allclose(computed(rfm.simulate, row, len(FEW)).risk[:, 0], power, rtol=FORMULA)
     if row.solved:
-        np.testing.assert_allclose(computed(rfm.exact, row, len(KEYS)).risk[:, 0], power, rtol=1e-13)
+        np.testing.assert_allclose(computed(rfm.exact, row, len(KEYS)).risk[:, 0], power, rtol=FORMULA)
     if row.known:
         predicted = computed(theory.predict, row)
         np.testing.assert_allclose(predicted.risk[0], power, rtol=SAME_SUMS)
