@@ -7,6 +7,13 @@ from jax.typing import ArrayLike
 from rfm.optimizers import Optimizer
 
 
+class Sizes(TypedDict):
+    """Model size N and data P of one call by name, to be given with `**`."""
+
+    num_features: float
+    num_samples: float
+
+
 class Arguments(TypedDict, total=False):
     """Arguments of one call by name, to be given with `**`: `theory.predict(problem, **arguments)`.
 

@@ -180,7 +180,7 @@ def test_batches_of_seeds_do_not_change_the_numbers(row, computed, monkeypatch):
 
     whole = computed(rfm.simulate, row, len(FEW))
     plan = batches.Plan(batches.Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
-    count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, FEW, False)))  # noqa: E731
+    count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, FEW)))  # noqa: E731
     memory = 2**30
     monkeypatch.setattr(host, "free_memory", lambda layout: memory)
     while count(plan) == 1:

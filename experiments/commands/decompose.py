@@ -2,18 +2,24 @@
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import rfm
 import theory
+from experiments.commands.settings import settings_of, times_of
 from experiments.compare import algorithms
-from experiments.compare.comparison import AXES
-from experiments.compare.scans import Scan, check, scan_size, scan_time
-from experiments.output import files as reports
-from experiments.output import plotting
+from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
+from experiments.compare.scans import check, scan_size, scan_time
+from experiments.output import files, plotting
+from experiments.output.drawing import describe
+from experiments.output.tables import align
+from rfm.arguments import Sizes
+from rfm.optimizers import Optimizer
 
 PARTS = ("bias", "features", "data", "interaction", "noise")
 LABELS = ("squared bias", "variance of features", "variance of data", "interaction", "label noise")
@@ -24,17 +30,52 @@ ROWS = 4  # times in the printed table
 
 
 @dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of `rfm decompose`."""
+
+    command: str
+    a: float
+    b: float
+    modes: int
+    noise: float
+    seeds: int
+    seed: int
+    out: str
+    quick: bool
+    features: int
+    samples: int
+    optimizer: str
+    lr: float | None
+    momentum: float | None
+    weight_decay: float | None
+    schedule: str | None
+    times: tuple[float, ...]
+
+    @property
+    def sizes(self) -> Sizes:
+        """Sizes that are held where they do not vary."""
+        return Sizes(num_features=self.features, num_samples=self.samples)
+
+    @property
+    def varied(self) -> dict[str, list[int]]:
+        """Sizes that are trained along each axis."""
+        ratios = RATIOS[::2] if self.quick else RATIOS
+        others = {"features": self.samples, "samples": self.features}
+        return {axis: sorted({max(1, round(ratio * n)) for ratio in ratios}) for axis, n in others.items()}
+
+
+@dataclasses.dataclass(frozen=True)
 class Panel:
-    """Parts of the risk along one axis by theory, each (X,) at x, and the risk of trained models at points of x."""
+    """Parts of the risk along one axis by theory, each (X,) at x, and trained models beside the risk at some x."""
 
     x: np.ndarray
     risk: np.ndarray
     parts: dict[str, np.ndarray]
-    scan: Scan
+    pair: Comparison
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments and defaults of this command alone."""
+    """Add arguments and defaults of this command alone."""
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size where t or P varies")
     parser.add_argument("--samples", type=int, default=128, metavar="P", help="training samples where t or N varies")
     parser.add_argument(
@@ -47,92 +88,90 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write decompose.png, .pdf, .csv and .json."""
-    folder = reports.open_folder(args.out)
+    folder = files.open_folder(args.out)
     steps = args.optimizer != "flow"
-    times = rfm.log_times(*(args.times or ((1, 2000, 34) if steps else (0.1, 1e5, 61))), integer=steps)
+    times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e5, 61)), steps=steps)
     optimizer = algorithms.choose(args, times[-1])
-    problem = rfm.power_law(args.a, args.b, args.modes, args.noise)
-    fixed = {"num_features": args.features, "num_samples": args.samples}
-    common = {"optimizer": optimizer, "keys": jax.random.split(jax.random.key(args.seed), args.seeds)}
-    ratios = RATIOS[::2] if args.quick else RATIOS
-    plan = {
-        axis: sorted({max(1, round(ratio * other)) for ratio in ratios})
-        for axis, other in (("features", args.samples), ("samples", args.features))
-    }
-    check(problem, times=times, **common, points=[fixed, *(fixed | {f"num_{axis}": plan[axis][0]} for axis in plan)])
+    settings = settings_of(Settings, args, times=tuple(times.tolist()))
+    panels = train(settings, optimizer)
+    print(share_table(panels))
+    rows = [row for panel in panels for row in table(panel)]
+    files.save_and_tell(folder, "decompose", draw(panels), rows, dataclasses.asdict(settings))
+
+
+def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:
+    """Train along time, N and P, and split the risk of the theory."""
+    problem = rfm.power_law(settings.a, settings.b, settings.modes, settings.noise)
+    times, held = np.array(settings.times), settings.sizes
+    keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
+    smallest = [with_size(axis, sizes[0], held) for axis, sizes in settings.varied.items()]
+    check(problem, optimizer, times, keys, [held, *smallest])
 
     panels = []
-    with tqdm(total=1 + sum(map(len, plan.values())), unit="run") as bar:
+    with tqdm(total=1 + sum(map(len, settings.varied.values())), unit="run") as bar:
         bar.set_description("time")
-        parts = theory.decompose(problem, **fixed, optimizer=optimizer, times=times)
-        panels.append(as_panel(times, [parts], scan_time(problem, times, **fixed, **common)))
+        parts = theory.decompose(problem, optimizer=optimizer, times=times, **held)
+        panels.append(as_panel(times, [parts], scan_time(problem, times, optimizer=optimizer, keys=keys, **held).risk))
         bar.update()
-        for axis, sizes in plan.items():
+        for axis, sizes in settings.varied.items():
             bar.set_description(axis)
-            scan = scan_size(problem, axis, sizes, **fixed, **common, time=times[-1], on_point=bar.update)
-            panels.append(along_size(problem, scan, fixed, optimizer, times[-1:]))
-    print(share_table(panels))
-    written = reports.save(folder, "decompose", draw(panels), table(panels), {**vars(args), "times": times.tolist()})
-    print("wrote " + ", ".join(str(path) for path in written))
+            scan = scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], keys=keys,
+                             on_point=bar.update, **held)  # fmt: skip
+            panels.append(along_size(problem, scan.risk, held, optimizer, times[-1:]))
+    return panels
 
 
-def along_size(problem, scan: Scan, fixed: dict[str, int], optimizer, times) -> Panel:
-    """The parts between and at the sizes of a scan."""
+def along_size(problem: rfm.Problem, pair: Comparison, held: Sizes, optimizer: Optimizer, times: np.ndarray) -> Panel:
+    """Split the risk between and at the sizes of a comparison."""
     # a loop, since all calls share one compilation and momentum is slow where it is traced
-    x = np.union1d(np.geomspace(scan.x[0], scan.x[-1], LINE_POINTS), scan.x)
-    sizes = [fixed | {f"num_{scan.axis}": size} for size in x]
-    return as_panel(x, [theory.decompose(problem, **size, optimizer=optimizer, times=times) for size in sizes], scan)
+    x = np.union1d(np.geomspace(pair.x[0], pair.x[-1], LINE_POINTS), pair.x)
+    sizes = [with_size(pair.axis, n, held) for n in x]
+    return as_panel(x, [theory.decompose(problem, optimizer=optimizer, times=times, **at) for at in sizes], pair)
 
 
-def as_panel(x: np.ndarray, found: list[theory.Decomposition], scan: Scan) -> Panel:
-    """Join what was found at all x."""
-    risk, *parts = (np.concatenate([getattr(one, name) for one in found]) for name in ("risk", *PARTS))
-    return Panel(x, risk, dict(zip(PARTS, parts, strict=True)), scan)
+def as_panel(x: np.ndarray, split: Sequence[theory.Decomposition], pair: Comparison) -> Panel:
+    """Join decompositions at all x."""
+    risk, *parts = (np.concatenate([getattr(here, name) for here in split]) for name in ("risk", *PARTS))
+    return Panel(x, risk, dict(zip(PARTS, parts, strict=True)), pair)
 
 
-def share_table(panels: list[Panel]) -> str:
-    """Risk and the share of each part at some times, and where the variance peaks along N and P."""
-    rows = [("at", "risk", *LABELS)]
+def share_table(panels: Sequence[Panel]) -> str:
+    """Return risk and the share of each part at some times, and where the variance peaks along N and P."""
+    rows: list[Sequence[str]] = [("at", "risk", *LABELS)]
     for panel in panels:
-        name = {"time": "t", "features": "N", "samples": "P"}[panel.scan.axis]
-        if panel.scan.axis == "time":
+        if panel.pair.axis == "time":
             shown = [(i, "") for i in np.unique(np.linspace(0, len(panel.x) - 1, ROWS).astype(int))]
         else:
             shown = [(int(np.argmax(panel.risk - panel.parts["bias"])), " (most variance)")]
         for i, remark in shown:
             shares = [f"{part[i] / panel.risk[i]:.1%}" for part in panel.parts.values()]
-            rows.append((f"{name} = {panel.x[i]:.3g}{remark}", f"{panel.risk[i]:.4g}", *shares))
-    return reports.align(rows)
+            place = f"{SYMBOLS[panel.pair.axis]} = {panel.x[i]:.3g}{remark}"
+            rows.append((place, f"{panel.risk[i]:.4g}", *shares))
+    return align(rows)
 
 
-def table(panels: list[Panel]) -> list[dict]:
-    """Every point of every panel, one row each; simulation where there is one."""
+def table(panel: Panel) -> list[dict]:
+    """Return every point of a panel, one row each; simulation where there is one."""
+    pair, nothing = panel.pair, dict.fromkeys(("risk", "stderr", "z"), "")
+    columns = zip(pair.x, pair.mean, pair.stderr, pair.z, strict=True)
+    simulated = {x: {"risk": m, "stderr": s, "z": z} for x, m, s, z in columns}
     rows = []
-    for panel in panels:
-        scan = panel.scan
-        simulated = {x: {"risk": m, "stderr": s, "z": z} for x, m, s, z in zip(
-            scan.x, scan.mean, scan.stderr, scan.z, strict=True
-        )}  # fmt: skip
-        for i, x in enumerate(panel.x):
-            parts = {name: float(part[i]) for name, part in panel.parts.items()}
-            rows.append({
-                "axis": scan.axis, **scan.fixed, "x": float(x), "theory": float(panel.risk[i]), **parts,
-                **simulated.get(x, dict.fromkeys(("risk", "stderr", "z"), "")),
-            })  # fmt: skip
+    for i, x in enumerate(panel.x):
+        parts = {name: float(part[i]) for name, part in panel.parts.items()}
+        head = {"axis": pair.axis, **pair.fixed, "x": float(x), "theory": float(panel.risk[i])}
+        rows.append(head | parts | simulated.get(x, nothing))
     return rows
 
 
-def draw(panels: list[Panel]):
-    """Time, model size and data side by side."""
+def draw(panels: Sequence[Panel]) -> Figure:
+    """Draw time, model size and data side by side."""
     figure, axes = plotting.new_figure(1, len(panels))
     for ax, panel in zip(axes[0], panels, strict=True):
-        scan = panel.scan
         for index, (part, label) in enumerate(zip(panel.parts.values(), LABELS, strict=True)):
             ax.plot(panel.x, part, color=plotting.COLORS[index], ls=LINES[index], lw=1.3, label=label)
-        every = slice(None, None, max(1, len(scan.x) // 12))
-        plotting.draw_pair(
-            ax, scan.x[every], scan.samples[:, every], panel.x, panel.risk, "risk, their sum", len(plotting.COLORS) - 1
-        )
+        points = panel.pair.at(slice(None, None, max(1, len(panel.pair.x) // 12)))
+        whole = dataclasses.replace(points, line_x=panel.x, line=panel.risk)
+        plotting.draw(ax, whole, len(plotting.COLORS) - 1, label="risk, their sum")
         ax.set_ylim(1e-3 * panel.risk.min(), 2 * panel.risk.max())
-        plotting.finish(ax, AXES[scan.axis], "part of the risk", plotting.describe(scan))
+        plotting.finish(ax, AXES[panel.pair.axis], "part of the risk", describe(panel.pair))
     return figure

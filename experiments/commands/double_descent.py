@@ -2,17 +2,20 @@
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.statistics import standard_error
-from experiments.output import files as reports
-from experiments.output import plotting
+from experiments.commands.settings import settings_of
+from experiments.compare.comparison import Comparison, with_size
+from experiments.output import files, plotting
+from rfm import checks
+from rfm.arguments import Sizes
 
 LATE = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
@@ -21,21 +24,36 @@ PANELS = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)
 
 
 @dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of `rfm double-descent`."""
+
+    command: str
+    a: float
+    b: float
+    modes: int
+    noise: float
+    seeds: int
+    seed: int
+    out: str
+    quick: bool
+    size: int
+
+    def problem(self, noise: float) -> rfm.Problem:
+        """Return the power law with this label noise."""
+        return rfm.power_law(self.a, self.b, self.modes, noise)
+
+
+@dataclasses.dataclass(frozen=True)
 class Series:
-    """One line of a panel with its points: samples (S, X) and predicted (X,) at x, theory `line` over line_x."""
+    """One line of a panel with its points, and what was set at each of them: N, P, time, ridge."""
 
     panel: str
-    label: str
-    x: np.ndarray
-    samples: np.ndarray
-    predicted: np.ndarray
-    line_x: np.ndarray
-    line: np.ndarray
-    settings: list[dict]  # of each point: N, P, time, ridge
+    pair: Comparison
+    settings: list[dict]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments and defaults of this command alone."""
+    """Add arguments and defaults of this command alone."""
     parser.add_argument(
         "--size", type=int, default=128, metavar="K", help="P where N varies, N where P varies, both where t does"
     )
@@ -44,127 +62,132 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write double-descent.png, .pdf, .csv and .json."""
-    folder = reports.open_folder(args.out)
-    if args.size < 8:
-        raise ValueError(f"Argument `size` must be an integer >= 8, but is {args.size}.")
-    keys = jax.random.split(jax.random.key(args.seed), args.seeds)
-    ratios = RATIOS[::2] if args.quick else RATIOS
-    noises = dict.fromkeys((0.0, args.noise))  # one curve where the noise asked for is zero
-    series: list[Series] = []
+    folder = files.open_folder(args.out)
+    checks.number("size", args.size, 8, "an integer >= 8", inclusive=True)
+    settings = settings_of(Settings, args)
+    series = train(settings)
+    print(cure_table([one for one in series if one.panel == "cures"]))
+    rows = [row for one in series for row in table(one)]
+    files.save_and_tell(folder, "double-descent", draw(series, settings), rows, dataclasses.asdict(settings))
+
+
+def train(settings: Settings) -> list[Series]:
+    """Train and predict along N, P and t, clean and noisy, and the cures of the noisy peak."""
+    keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
+    ratios = RATIOS[::2] if settings.quick else RATIOS
+    sizes = [round(ratio * settings.size) for ratio in ratios]
+    equal = Sizes(num_features=settings.size, num_samples=settings.size)
+    noises = dict.fromkeys((0.0, settings.noise))  # one curve where the noise asked for is zero
+    series = []
     with tqdm(total=len(noises) * (2 * len(ratios) + 1) + 2 * len(ratios), unit="run") as bar:
         for noise in noises:
-            problem = rfm.power_law(args.a, args.b, args.modes, noise)
+            problem = settings.problem(noise)
             for axis in ("features", "samples"):
                 bar.set_description(f"{axis}, noise {noise:g}")
-                series.append(along_size(problem, axis, args.size, ratios, keys, bar.update))
+                series.append(along_size(problem, axis, equal, sizes, keys=keys, on_point=bar.update))
             bar.set_description(f"time, noise {noise:g}")
-            series.append(along_time(problem, args.size, keys))
+            series.append(along_time(problem, equal, keys))
             bar.update()
         bar.set_description("stopping and ridge")
-        series += cures(problem, series[-3], args.size, keys, bar.update)
-    print(cure_table([s for s in series if s.panel == "cures"]))
-    written = reports.save(folder, "double-descent", draw(series, args), table(series), vars(args))
-    print("wrote " + ", ".join(str(path) for path in written))
+        series += cures(settings.problem(settings.noise), series[-3], keys, bar.update)
+    return series
 
 
-def along_size(problem, axis: str, fixed: int, ratios, keys, on_point: Callable) -> Series:
-    """Late risk against N at fixed P ("features") or against P at fixed N ("samples")."""
-    points = [_sizes(axis, round(ratio * fixed), fixed) for ratio in ratios]
-    samples = []
+def along_size(
+    problem: rfm.Problem, axis: str, held: Sizes, varied: Sequence[int], *, keys: jax.Array, on_point: Callable
+) -> Series:
+    """Compare late risk along "features" or "samples", through the peak where the two sizes are equal."""
+    late = np.array([LATE])
+    points, risks = [with_size(axis, size, held) for size in varied], []
     for sizes in points:
-        samples.append(rfm.simulate(problem, **sizes, optimizer=FLOW, times=[LATE], keys=keys).risk[:, 0])
+        risks.append(rfm.simulate(problem, optimizer=FLOW, times=late, keys=keys, **sizes).risk[:, 0])
         on_point()
-    through_peak = np.concatenate([np.geomspace(1 / 8, 8, 61), np.geomspace(0.8, 1.25, 31)])
-    line_x = fixed * np.unique(through_peak)
+    line_x = held["num_features"] * np.unique(np.concatenate([np.geomspace(1 / 8, 8, 61), np.geomspace(0.8, 1.25, 31)]))
     predicted, line = (
-        np.array([theory.predict(problem, **sizes, optimizer=FLOW, times=[LATE]).risk[0] for sizes in grid])
-        for grid in (points, [_sizes(axis, size, fixed) for size in line_x])
+        np.array([theory.predict(problem, optimizer=FLOW, times=late, **sizes).risk[0] for sizes in grid])
+        for grid in (points, [with_size(axis, size, held) for size in line_x])
     )
-    x = np.array([sizes[f"num_{axis}"] for sizes in points])
-    settings = [{**sizes, "time": LATE, "ridge": 0.0} for sizes in points]
-    return Series(axis, f"noise {problem.noise_var:g}", x, np.stack(samples, 1), predicted, line_x, line, settings)
+    label = f"noise {problem.noise_var:g}"
+    pair = Comparison(axis, np.array(varied), np.stack(risks, 1), predicted, label=label, line_x=line_x, line=line)
+    return Series(axis, pair, [{**sizes, "time": LATE, "ridge": 0.0} for sizes in points])
 
 
-def along_time(problem, size: int, keys) -> Series:
-    """Risk against time at N = P."""
-    args = {"num_features": size, "num_samples": size}
+def along_time(problem: rfm.Problem, sizes: Sizes, keys: jax.Array) -> Series:
+    """Compare risk against time."""
     times, line_x = rfm.log_times(0.1, LATE, 25), rfm.log_times(0.1, LATE, 121)
-    samples = rfm.simulate(problem, **args, optimizer=FLOW, times=times, keys=keys).risk
-    predicted, line = (theory.predict(problem, **args, optimizer=FLOW, times=t).risk for t in (times, line_x))
-    settings = [{**args, "time": t, "ridge": 0.0} for t in times]
-    return Series("time", f"noise {problem.noise_var:g}", times, samples, predicted, line_x, line, settings)
+    risks = rfm.simulate(problem, **sizes, optimizer=FLOW, times=times, keys=keys).risk
+    predicted, line = (theory.predict(problem, **sizes, optimizer=FLOW, times=t).risk for t in (times, line_x))
+    pair = Comparison("time", times, risks, predicted, label=f"noise {problem.noise_var:g}", line_x=line_x, line=line)
+    return Series("time", pair, [{**sizes, "time": t, "ridge": 0.0} for t in times])
 
 
-def cures(problem, end: Series, fixed: int, keys, on_point: Callable) -> Iterator[Series]:
-    """Risk against N where training ends, at the best stopping time and at the best ridge, both chosen by theory."""
-    sizes, line_x = [int(n) for n in end.x], np.geomspace(fixed / 8, fixed * 8, 49)
+def cures(problem: rfm.Problem, end: Series, keys: jax.Array, on_point: Callable) -> Iterator[Series]:
+    """Compare risk against N at the end of training, at the best stopping time and ridge, both chosen by theory."""
+    fixed = end.settings[0]["num_samples"]
+    line_x = np.geomspace(fixed / 8, fixed * 8, 49)
 
-    def stopping(n):
-        found = theory.best_stopping(problem, num_features=n, num_samples=fixed, optimizer=FLOW, longest=LATE)
-        return found.time, found.risk
+    def stopping(n: float) -> tuple[float, float]:
+        best = theory.best_stopping(problem, num_features=n, num_samples=fixed, optimizer=FLOW, longest=LATE)
+        return best.time, best.risk
 
-    def ridge(n):
-        found = theory.best_ridge(problem, num_features=n, num_samples=fixed)
-        return found.ridge, found.risk
+    def ridge(n: float) -> tuple[float, float]:
+        best = theory.best_ridge(problem, num_features=n, num_samples=fixed)
+        return best.ridge, best.risk
 
-    yield dataclasses.replace(end, panel="cures", label="end of training")
+    yield Series("cures", dataclasses.replace(end.pair, label="end of training"), end.settings)
     for label, search in (("best stopping", stopping), ("best ridge", ridge)):
-        samples, predicted, settings = [], [], []
-        for n in sizes:
-            (best, least), args = search(n), {"num_features": n, "num_samples": fixed}
-            if label == "best ridge":
-                found = rfm.simulate(problem, **args, optimizer=rfm.Ridge(best), keys=keys)
-                settings.append({**args, "time": np.inf, "ridge": best})
+        risks, predicted, settings = [], [], []
+        for n in map(int, end.pair.x):
+            best, least = search(n)
+            sizes = Sizes(num_features=n, num_samples=fixed)
+            if search is ridge:
+                simulated = rfm.simulate(problem, **sizes, optimizer=rfm.Ridge(best), keys=keys)
+                settings.append({**sizes, "time": np.inf, "ridge": best})
             else:
-                found = rfm.simulate(problem, **args, optimizer=FLOW, times=[best], keys=keys)
-                settings.append({**args, "time": best, "ridge": 0.0})
-            samples.append(found.risk[:, 0])
+                simulated = rfm.simulate(problem, **sizes, optimizer=FLOW, times=np.array([best]), keys=keys)
+                settings.append({**sizes, "time": best, "ridge": 0.0})
+            risks.append(simulated.risk[:, 0])
             predicted.append(least)
             on_point()
         line = np.array([search(n)[1] for n in line_x])
-        yield Series("cures", label, end.x, np.stack(samples, 1), np.array(predicted), line_x, line, settings)
+        pair = Comparison("features", end.pair.x, np.stack(risks, 1), np.array(predicted), label=label,
+                          line_x=line_x, line=line)  # fmt: skip
+        yield Series("cures", pair, settings)
 
 
-def cure_table(series: list[Series]) -> str:
-    """Simulated risk of each cure beside the end of training, one row a model size."""
+def cure_table(series: Sequence[Series]) -> str:
+    """Return the simulated risk of each cure beside the end of training, one row a model size."""
     end, stopped, ridge = series
     lines = ["    N   end of training   best stopping (at t)   best ridge (ridge)"]
-    for i, n in enumerate(end.x):
+    for i, n in enumerate(end.pair.x):
         t, strength = stopped.settings[i]["time"], ridge.settings[i]["ridge"]
-        risks = [s.samples[:, i].mean() for s in series]
-        lines.append(f"{n:5d}   {risks[0]:15.4f}   {risks[1]:11.4f} ({t:6.4g})   {risks[2]:9.4f} ({strength:.2g})")
+        trained, early, ridged = (one.pair.mean[i] for one in series)
+        lines.append(f"{n:5d}   {trained:15.4f}   {early:11.4f} ({t:6.4g})   {ridged:9.4f} ({strength:.2g})")
     return "\n".join(lines)
 
 
-def table(series: list[Series]) -> list[dict]:
-    """Every point of every series, one row each."""
-    rows = []
-    for s in series:
-        mean, stderr = s.samples.mean(0), standard_error(s.samples)
-        for i, setting in enumerate(s.settings):
-            rows.append({
-                "panel": s.panel, "label": s.label, **setting, "risk": mean[i], "stderr": stderr[i],
-                "theory": s.predicted[i], "z": (mean[i] - s.predicted[i]) / stderr[i],
-            })  # fmt: skip
-    return rows
+def table(series: Series) -> list[dict]:
+    """Return every point of a series, one row each."""
+    pair = series.pair
+    columns = {"risk": pair.mean, "stderr": pair.stderr, "theory": pair.theory, "z": pair.z}
+    head = {"panel": series.panel, "label": pair.label}
+    return [
+        head | setting | {name: column[i] for name, column in columns.items()}
+        for i, setting in enumerate(series.settings)
+    ]
 
 
-def draw(series: list[Series], args: argparse.Namespace):
-    """Four panels: N, P, t, and the cures."""
+def draw(series: Sequence[Series], settings: Settings) -> Figure:
+    """Draw four panels: N, P, t, and the cures."""
     figure, axes = plotting.new_figure(2, 2)
+    size, late = settings.size, f"$t = 10^{{{np.log10(LATE):g}}}$"
     for panel, place in PANELS.items():
-        for index, s in enumerate(s for s in series if s.panel == panel):
-            plotting.draw_pair(axes[place], s.x, s.samples, s.line_x, s.line, s.label, index)
+        for index, one in enumerate(one for one in series if one.panel == panel):
+            plotting.draw(axes[place], one.pair, index)
         if panel != "time":
-            axes[place].axvline(args.size, color="0.8", lw=0.8, zorder=-1)
-    late = f"$t = 10^{{{np.log10(LATE):g}}}$"
-    plotting.finish(axes[0, 0], "model size $N$", "risk", f"$P = {args.size}$, {late}")
-    plotting.finish(axes[0, 1], "data $P$", "risk", f"$N = {args.size}$, {late}")
-    plotting.finish(axes[1, 0], "time $t$", "risk", f"$N = P = {args.size}$")
-    plotting.finish(axes[1, 1], "model size $N$", "risk", f"$P = {args.size}$, noise {args.noise:g}")
+            axes[place].axvline(size, color="0.8", lw=0.8, zorder=-1)
+    plotting.finish(axes[0, 0], "model size $N$", "risk", f"$P = {size}$, {late}")
+    plotting.finish(axes[0, 1], "data $P$", "risk", f"$N = {size}$, {late}")
+    plotting.finish(axes[1, 0], "time $t$", "risk", f"$N = P = {size}$")
+    plotting.finish(axes[1, 1], "model size $N$", "risk", f"$P = {size}$, noise {settings.noise:g}")
     return figure
-
-
-def _sizes(axis: str, size: float, fixed: int) -> dict[str, float]:
-    other = "num_samples" if axis == "features" else "num_features"
-    return {f"num_{axis}": size, other: fixed}

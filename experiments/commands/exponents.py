@@ -2,29 +2,34 @@
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import rfm
 import theory
+from experiments.commands.settings import settings_of
+from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.exponent import Exponent
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.windows import fit_exponent
-from experiments.output import files as reports
-from experiments.output import plotting
+from experiments.output import files, plotting
+from experiments.output.tables import align
 from rfm import checks
+from rfm.arguments import Sizes
 
 CLOSE = 0.01  # exponents that differ by less are the same
 SIZES = (24, 32, 48, 64, 96, 128)
 TIMES = (0.1, 1e6, 71)
-CURVE = {"num_features": 1024, "num_samples": np.inf}  # of the learning curve
+CURVE = Sizes(num_features=1024, num_samples=np.inf)  # of the learning curve
 CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 # one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
 CURVE_SEEDS = 8
-LARGE = {"num_features": np.inf, "num_samples": np.inf}
 SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
 PANELS = (
     ("time",), ("model", "ensemble"), ("data", "stopping"), ("compute", "compute sgd"),
@@ -33,17 +38,43 @@ PANELS = (
 
 
 @dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of `rfm exponents`."""
+
+    command: str
+    a: float
+    b: float
+    modes: int
+    noise: float
+    seeds: int
+    seed: int
+    out: str
+    quick: bool
+    simulate: bool
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes that are trained."""
+        return SIZES[:3] if self.quick else SIZES
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
-    """A law, its exponent on the theory, and the scan and fit of trained models where there are any."""
+    """A law, its exponent on the theory, and the scan and exponent of trained models where there are any."""
 
     law: Law
     theory: float
     scan: Scan | None = None
-    fit: Exponent | None = None
+    trained: Exponent | None = None
+
+    @property
+    def identified(self) -> Exponent | None:
+        """The exponent of trained models, None where they have none."""
+        return None if self.trained is None or self.trained.window is None else self.trained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments and defaults of this command alone."""
+    """Add arguments and defaults of this command alone."""
     parser.add_argument("--simulate", action="store_true", help="train models too, for time, N and P (3 min more)")
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
@@ -51,115 +82,116 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write exponents.png, .pdf, .csv and .json."""
-    folder = reports.open_folder(args.out)
+    folder = files.open_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
-    found = all_laws(args.a, args.b)
-    sizes = SIZES[:3] if args.quick else SIZES
-    runs = 1 + 2 * len(sizes) if args.simulate else 0
-    with tqdm(total=len(found) + runs, unit="law") as bar:
-        scans = simulate(args, sizes, bar) if args.simulate else {}
+    settings = settings_of(Settings, args)
+    rows, figure, points = measure(settings)
+    print(f"power law a = {settings.a:g}, b = {settings.b:g}; theory with infinitely many modes")
+    print(exponent_table(rows))
+    record = dataclasses.asdict(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
+    record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
+    files.save_and_tell(folder, "exponents", figure, [*map(table_row, rows), *points], record)
+
+
+def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
+    """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
+    laws = all_laws(settings.a, settings.b)
+    runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
+    with tqdm(total=len(laws) + runs, unit="law") as bar:
+        scans = simulate(settings, bar) if settings.simulate else {}
         rows = []
-        for law in found:
+        for law in laws:
             bar.set_description(law.name)
             scan = scans.get(law.name)
             rows.append(Row(law, law.measured(), scan, None if scan is None else fit_exponent(scan)))
             bar.update()
         bar.set_description("drawing")
-        figure, points = draw(rows, args.quick)
-    print(f"power law a = {args.a:g}, b = {args.b:g}; theory with infinitely many modes")
-    print(exponent_table(rows))
-    settings = {**vars(args), "verdicts": {row.law.name: verdict(row) for row in rows}}
-    settings["fits"] = {row.law.name: dataclasses.asdict(row.fit) for row in rows if row.fit is not None}
-    written = reports.save(folder, "exponents", figure, table(rows) + points, settings)
-    print("wrote " + ", ".join(str(path) for path in written))
+        return rows, *draw(rows, settings)
 
 
-def simulate(args: argparse.Namespace, sizes, bar: tqdm) -> dict[str, Scan]:
-    """Trained models along time, N and P, as `rfm compare` does: all else infinite, or large along time.
+def simulate(settings: Settings, bar: tqdm) -> dict[str, Scan]:
+    """Train models along time, N and P, as `rfm compare` does: all else infinite, or large along time.
 
     The limit that a scan should tend to is that of as many modes as the models have: the rest would shift it by more
-    than the rule of `fits` allows, and where theory and training are compared, both have these.
+    than the rule of `windows` allows, and where theory and training are compared, both have these.
     """
-    problem = rfm.power_law(args.a, args.b, args.modes, args.noise)
-    common = {"optimizer": rfm.GradientFlow(), "keys": jax.random.split(jax.random.key(args.seed), args.seeds)}
+    problem = rfm.power_law(settings.a, settings.b, settings.modes, settings.noise)
+    flow, keys = rfm.GradientFlow(), jax.random.split(jax.random.key(settings.seed), settings.seeds)
     scans = {}
     for name, axis in SCANS.items():
         bar.set_description(f"training, {name}")
         if axis == "time":
-            fewer = rfm.power_law(args.a, args.b, min(args.modes, CURVE_MODES), args.noise)
-            few = common | {"keys": common["keys"][: max(4, args.seeds // CURVE_SEEDS)]}
-            scans[name] = scan_time(fewer, rfm.log_times(*TIMES), **CURVE, **few)
+            fewer = rfm.power_law(settings.a, settings.b, min(settings.modes, CURVE_MODES), settings.noise)
+            few = keys[: max(4, settings.seeds // CURVE_SEEDS)]
+            scans[name] = scan_time(fewer, rfm.log_times(*TIMES), optimizer=flow, keys=few, **CURVE)
             bar.update()
         else:
-            scan = scan_size(problem, axis, sizes, **LARGE, **common, time=TIMES[1], on_point=bar.update)
-            end = [theory.predict(problem, **(LARGE | {f"num_{axis}": x}), optimizer=rfm.Ridge(0.0)) for x in scan.x]
-            scans[name] = dataclasses.replace(scan, limit=np.array([curve.risk[0] for curve in end]))
+            scan = scan_size(problem, axis, settings.sizes, optimizer=flow, time=TIMES[1], keys=keys,
+                             on_point=bar.update, **INFINITE)  # fmt: skip
+            sizes = [with_size(axis, n) for n in scan.x]
+            ends = [theory.predict(problem, optimizer=rfm.Ridge(0.0), **at).risk[0] for at in sizes]
+            scans[name] = dataclasses.replace(scan, limit=np.array(ends))
     return scans
 
 
 def verdict(row: Row) -> str:
-    """What theory and training say of the claim and of the closed form."""
-    law, says = row.law, []
+    """Return what theory and training say of the claim and of the closed form."""
+    law, says, trained = row.law, [], row.trained
     if law.claim is not None:
         holds = abs(row.theory - law.claim) < CLOSE
         says.append(f"claim {'holds' if holds else 'FAILS'}")
     says.append("closed form holds" if abs(row.theory - law.closed) < CLOSE else "closed form not reached yet")
-    if row.fit is not None:
-        if row.fit.window is None:
-            says.append(row.fit.status)
-        else:
-            low, high = row.fit.interval
-            inside = (
-                "training agrees with theory" if low <= row.fit.theory <= high else f"training {row.fit.z:+.1f} s.e."
-            )
-            says.append(inside if row.fit.agrees else "TRAINING DISAGREES")
-            if law.claim is not None and abs(law.claim - law.closed) > CLOSE and not low <= law.claim <= high:
-                says.append("and excludes the claim")
+    if trained is not None and trained.window is None:
+        says.append(trained.status)
+    elif trained is not None:
+        low, high = trained.interval
+        near = "training agrees with theory" if trained.inside else f"training {trained.z:+.1f} s.e."
+        says.append(near if trained.agrees else "TRAINING DISAGREES")
+        if law.claim is not None and abs(law.claim - law.closed) > CLOSE and not low <= law.claim <= high:
+            says.append("and excludes the claim")
     return "; ".join(says)
 
 
-def exponent_table(rows: list[Row]) -> str:
-    """One row a law."""
-    simulated = any(row.fit is not None for row in rows)
+def exponent_table(rows: Sequence[Row]) -> str:
+    """Return one row a law."""
+    simulated = any(row.trained is not None for row in rows)
     head = ["quantity", "claimed", "closed form", "theory"]
     head += ["simulation (95 %)", "theory there"] if simulated else []
     lines = [(*head, "verdict")]
     for row in rows:
-        law, fit = row.law, row.fit
+        law, trained = row.law, row.identified
         claim = "-" if law.claim is None else f"{law.claim:.3f} ({law.source})"
         cells = [law.label, claim, f"{law.closed:.3f}", f"{row.theory:.4f}"]
-        if simulated and (fit is None or fit.window is None):
+        if simulated and trained is None:
             cells += ["-", "-"]
-        elif simulated:
-            cells += [f"{fit.simulated:.3f} [{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]", f"{fit.theory:.3f}"]
+        elif trained is not None:
+            low, high = trained.interval
+            cells += [f"{trained.simulated:.3f} [{low:.3f}, {high:.3f}]", f"{trained.theory:.3f}"]
         lines.append((*cells, verdict(row)))
-    return reports.align(lines)
+    return align(lines)
 
 
-def table(rows: list[Row]) -> list[dict]:
-    """The printed table with all digits, and what was simulated."""
-    out = []
-    for row in rows:
-        law, fit = row.law, row.fit
-        line = {
-            "quantity": law.label, "claimed": law.claim, "source": law.source, "closed_form": law.closed,
-            "theory": row.theory, "at": law.at, "verdict": verdict(row),
+def table_row(row: Row) -> dict:
+    """Return a row of the printed table with all digits, and what was simulated."""
+    law, trained = row.law, row.identified
+    line = {
+        "quantity": law.label, "claimed": law.claim, "source": law.source, "closed_form": law.closed,
+        "theory": row.theory, "at": law.at, "verdict": verdict(row),
+    }  # fmt: skip
+    if trained is not None:
+        low, high = trained.interval
+        line |= {
+            "simulation": trained.simulated, "low": low, "high": high, "window_error": trained.window_error,
+            "theory_same_window": trained.theory, "window": trained.window,
         }  # fmt: skip
-        if fit is not None and fit.window is not None:
-            line |= {
-                "simulation": fit.simulated, "low": fit.interval[0], "high": fit.interval[1],
-                "window_error": fit.window_error, "theory_same_window": fit.theory, "window": fit.window,
-            }  # fmt: skip
-        out.append(line)
-    return out
+    return line
 
 
-def draw(rows: list[Row], quick: bool) -> tuple:
-    """Laws that belong together share a panel; and the points that are drawn, as rows of the table."""
-    figure, axes = plotting.new_figure(
-        2, 3, caption="dashes: closed form; dots: claim that fails; " + plotting.CAPTION + plotting.POINTS
-    )
+def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
+    """Draw laws that belong together in one panel; return the points that are drawn, as rows of the table."""
+    caption = "dashes: closed form; dots: claim that fails; " + plotting.CAPTION + plotting.POINTS
+    figure, axes = plotting.new_figure(2, 3, caption=caption)
     by_name, points = {row.law.name: row for row in rows}, []
     for ax, names in zip(axes.flat, PANELS, strict=True):
         shown = [by_name[name] for name in names if name in by_name]
@@ -167,13 +199,13 @@ def draw(rows: list[Row], quick: bool) -> tuple:
             ax.set_visible(False)
             continue
         for index, row in enumerate(shown):
-            points += draw_law(ax, row, index, 7 if quick else row.law.points)
-        plotting.finish(ax, shown[0].law.x_label if len(shown) == 1 else _common_label(shown), "risk", "")
+            points += draw_law(ax, row, index, 7 if settings.quick else row.law.points)
+        plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), "risk", "")
     return figure, points
 
 
-def draw_law(ax, row: Row, index: int, count: int) -> list[dict]:
-    """Theory, the closed form and a failing claim through its last point, and simulated points."""
+def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
+    """Draw theory, the closed form and a failing claim through its last point, and simulated points."""
     law, color = row.law, plotting.COLORS[index]
     x = np.geomspace(*law.span, count)
     y = law.curve(x)
@@ -181,11 +213,11 @@ def draw_law(ax, row: Row, index: int, count: int) -> list[dict]:
     if row.scan is None:
         ax.plot(x, y, color=color, lw=1.3, label=label)
     else:
-        scan = row.scan
-        every = np.flatnonzero((scan.x >= law.span[0]) & (scan.x > 0))
-        ax.plot(scan.x[every], scan.predicted[every], color="0.6", lw=0.9, label="theory at the sizes trained")
-        every = every[:: max(1, len(every) // 16)]
-        plotting.draw_pair(ax, scan.x[every], scan.samples[:, every], x, y, label, index)
+        risk = row.scan.risk
+        inside = np.flatnonzero((risk.x >= law.span[0]) & (risk.x > 0))
+        ax.plot(risk.x[inside], risk.theory[inside], color="0.6", lw=0.9, label="theory at the sizes trained")
+        points = risk.at(inside[:: max(1, len(inside) // 16)])
+        plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
     anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** (law.sign * law.closed)
     ax.plot(x, anchor * (x / x[-1]) ** (law.sign * law.closed), color=color, lw=0.9, ls="--")
     if law.claim is not None and abs(law.claim - law.closed) > CLOSE:
@@ -194,7 +226,3 @@ def draw_law(ax, row: Row, index: int, count: int) -> list[dict]:
         use = stated > 0.3 * y.min()
         ax.plot(x[use], stated[use], color="k", lw=1.0, ls=":", label=f"claimed {law.claim:.3g} ({law.source})")
     return [{"quantity": law.label, "x": float(u), "y": float(v)} for u, v in zip(x, y, strict=True)]
-
-
-def _common_label(rows: list[Row]) -> str:
-    return ", ".join(dict.fromkeys(row.law.x_label for row in rows))

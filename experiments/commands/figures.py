@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.output import files as reports
+from experiments.output.tables import align
 from experiments.papers import images
 from experiments.papers import row as rows
 from experiments.papers.index import ROWS, load
@@ -103,7 +103,7 @@ def _in_own_process(script: Script, args: argparse.Namespace) -> Row:
 
 def tell(row: Row) -> None:
     """Every finding, the verdict line, and where the files are."""
-    print(reports.align([("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]))
+    print(align([("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]))
     print(row.line)
     print(f"wrote {row.stem}.png, .pdf, .csv, .json ({row.seconds:.0f} s)", flush=True)
 
@@ -111,6 +111,4 @@ def tell(row: Row) -> None:
 def listing() -> str:
     """Name, source and claim of every row."""
     scripts = [load(name) for name in ROWS]
-    return reports.align(
-        [("row", "shows", "source", "claim"), *((s.name, s.title, s.source, s.claim) for s in scripts)]
-    )
+    return align([("row", "shows", "source", "claim"), *((s.name, s.title, s.source, s.claim) for s in scripts)])

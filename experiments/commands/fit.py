@@ -12,6 +12,7 @@ from experiments.fit.models import LETTERS, Chinchilla, Solvable
 from experiments.fit.readings import best_size, compute_rule, errors, parameters, regimes
 from experiments.fit.table import AXES, COLUMNS, CurveTable, held_out, read
 from experiments.output import files as reports
+from experiments.output.tables import align
 from rfm import checks
 
 ARGUMENTS = ("out",)
@@ -150,7 +151,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
     settings = {"parameters": {}, "errors": {}, "held_out": int(held.sum())}
     for name, one in zip(("solvable", "chinchilla"), whole, strict=True):
         found = parameters(one)
-        lines += ["", reports.align([(name, "value", "95 % interval", ""), *(r.cells() for r in found)])]
+        lines += ["", align([(name, "value", "95 % interval", ""), *(r.cells() for r in found)])]
         settings["parameters"][name] = {r.name: [r.value, r.low, r.high, r.note] for r in found}
     lines.append("")
     for one in whole:
@@ -168,7 +169,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
         name = f"{held.sum()} point{'s' if held.sum() > 1 else ''} held out: largest {cut}"
         table_rows.append((name, *(f"{m:.2%}, {w:.2%}" for m, w in out)))
         settings["errors"]["held_out"] = out
-    lines += ["", reports.align(table_rows)]
+    lines += ["", align(table_rows)]
     if ahead is None and args.hold_out > 0:
         lines.append("nothing was held out: too few points or values of an axis would be left")
     if misfit[0][0] > POOR * misfit[1][0]:
@@ -178,7 +179,7 @@ def tell(args, table: CurveTable, whole: list[Fit], ahead, held: np.ndarray, bes
         lines.append(f"the theory fits worse than power laws: {why}")
     rules = [compute_rule(one) for one in whole]
     if any(rules):
-        lines += ["", reports.align(rule_rows(rules, best, budget))]
+        lines += ["", align(rule_rows(rules, best, budget))]
         settings["compute"] = {
             name: {r.name: [r.value, r.low, r.high, r.note] for r in rule} | {"best": point}
             for name, rule, point in zip(("solvable", "chinchilla"), rules, best, strict=True)

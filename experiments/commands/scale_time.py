@@ -5,25 +5,22 @@ import dataclasses
 
 from tqdm import tqdm
 
+from experiments.commands.settings import settings_of
 from experiments.output import files as reports
 from experiments.output import plotting
-from experiments.papers.boopathy2024 import algorithms as t6
-from experiments.papers.boopathy2024 import clock as t1
-from experiments.papers.boopathy2024 import collapse as t3
-from experiments.papers.boopathy2024 import floor as t2
-from experiments.papers.boopathy2024 import noise as t5
-from experiments.papers.boopathy2024 import prediction as t4
+from experiments.output.tables import align
+from experiments.papers.boopathy2024 import algorithms, clock, collapse, floor, noise, prediction
 from experiments.papers.boopathy2024 import scale_time as st
 from rfm import checks
 
 PANELS = {
-    "T1": t1.panel, "T2": t2.panel, "T3": t3.panel, "T4": t4.panel,
-    "T5": t5.panel, "T6 standard": t6.panel_of("standard"), "T6 ntk": t6.panel_of("ntk"), "surface": t5.surface,
+    "T1": clock.panel, "T2": floor.panel, "T3": collapse.panel, "T4": prediction.panel, "T5": noise.panel,
+    "T6 standard": algorithms.panel_of("standard"), "T6 ntk": algorithms.panel_of("ntk"), "surface": noise.surface,
 }  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Defaults of this command alone."""
+    """Set the defaults of this command."""
     parser.set_defaults(a=1.5, b=1.25, noise=st.Setting(0).noise)
 
 
@@ -32,21 +29,20 @@ def run(args: argparse.Namespace) -> None:
     folder = reports.open_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
-    few = slice(3 if args.quick else None)
-    setting = st.Setting(
-        args.seed, args.a, args.b, args.noise, args.modes, args.seeds, st.SIZES[few], (st.SMALL, st.BIG), st.TRAINED,
-        st.STEPS, st.SAMPLES[:1] if args.quick else st.SAMPLES,
+    setting = settings_of(
+        st.Setting, args, sizes=st.SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.TRAINED,
+        steps=st.STEPS, samples=st.SAMPLES[: 1 if args.quick else None], algorithms=st.ALGORITHMS,
     )  # fmt: skip
     figure, axes = plotting.new_figure(2, 4)
-    findings, rows = [], []
+    verdicts, table = [], []
     with tqdm(total=len(PANELS), unit="panel") as bar:
         for ax, (name, panel) in zip(axes.flat, PANELS.items(), strict=True):
             bar.set_description(name)
-            found, points = panel(ax, setting)
-            findings += found
-            rows += points
+            part = panel(ax, setting)
+            verdicts += part.verdicts
+            table += part.table
             bar.update()
-    print(reports.align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, findings)]))
-    settings = {**vars(args), "findings": [dataclasses.asdict(f) for f in findings]}
-    written = reports.save(folder, "scale-time", figure, rows, settings)
+    print(align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, verdicts)]))
+    settings = {**vars(args), "findings": [dataclasses.asdict(verdict) for verdict in verdicts]}
+    written = reports.save(folder, "scale-time", figure, table, settings)
     print("wrote " + ", ".join(str(path) for path in written))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import rfm
 import theory
 from rfm import checks
+from rfm.optimizers import Optimizer
 
 OWN, FULL_BATCHES, DESCENT = "theory", "theory of full batches", "gradient descent (theory)"
 WARM_UP = 0.05  # part of the steps in which the learning rate of a cosine schedule rises
@@ -28,7 +29,7 @@ def _optax(name: str) -> Callable[..., rfm.Optax]:
 
 
 # how each is made of the last time and its options, and the options with their defaults
-ALGORITHMS: dict[str, tuple[Callable[..., rfm.optimizers.Optimizer], dict]] = {
+ALGORITHMS: dict[str, tuple[Callable[..., Optimizer], dict]] = {
     "flow": (lambda steps: rfm.GradientFlow(), {}),
     "gd": (_gd, {"lr": 0.5, "weight_decay": 0.0, "schedule": "constant"}),
     "heavy-ball": (lambda steps, **numbers: rfm.HeavyBall(**numbers), {"lr": 0.5, "momentum": 0.9}),
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str]) -> None
             parser.add_argument("--" + option.replace("_", "-"), **keywords)
 
 
-def choose(args: argparse.Namespace, last_time: float) -> rfm.optimizers.Optimizer:
+def choose(args: argparse.Namespace, last_time: float) -> Optimizer:
     """The spec that the arguments ask for; fills in the defaults of its options.
 
     Raises ValueError for an option that the algorithm does not have.
@@ -84,13 +85,11 @@ def choose(args: argparse.Namespace, last_time: float) -> rfm.optimizers.Optimiz
 class Drawn(NamedTuple):
     """The algorithm whose theory is drawn beside a run, and what that line is called."""
 
-    optimizer: rfm.optimizers.Optimizer
+    optimizer: Optimizer
     label: str
 
 
-def theory_of(
-    optimizer: rfm.optimizers.Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float
-) -> Drawn:
+def theory_of(optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float) -> Drawn:
     """Return the algorithm whose theory is drawn beside a run: its own where there is one.
 
     Batches of a finite training set: full batches, their average. Optax: gradient descent at lr = 1/z_max.

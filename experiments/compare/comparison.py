@@ -1,16 +1,25 @@
 """Simulation beside theory at the same points: the noun that figures, commands and reports speak."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.compare.exponent import Exponent
-from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error, student
-from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition
+from experiments.compare.statistics import bootstrap_slope, log_slope, over_draws, standard_error, student
+from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition, judge
+from rfm.arguments import Sizes
 
 AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}  # labels of figures
 SYMBOLS = {"time": "t", "features": "N", "samples": "P"}  # columns of tables
+INFINITE = Sizes(num_features=np.inf, num_samples=np.inf)
+
+
+def with_size(axis: str, size: float, held: Sizes = INFINITE) -> Sizes:
+    """Return sizes of which the one along an axis, "features" or "samples", is another."""
+    n, p = (size, held["num_samples"]) if axis == "features" else (held["num_features"], size)
+    return Sizes(num_features=n, num_samples=p)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,17 +80,23 @@ class Comparison:
         return (self.mean - self.theory) / np.maximum(self.theory, np.finfo(float).tiny)
 
     @property
-    def sizes(self) -> np.ndarray:
-        """Harmonic sum 1/(1/N + 1/P) at every point, (X,): the gap of a right theory falls as one over it."""
-        held = {"N": np.inf, "P": np.inf} | dict(self.fixed)
-        ends = {symbol: self.x if SYMBOLS.get(self.axis, self.axis) == symbol else held[symbol] for symbol in "NP"}
-        return np.broadcast_to(1.0 / (1.0 / np.asarray(ends["N"]) + 1.0 / np.asarray(ends["P"])), self.x.shape)
+    def finite_size(self) -> np.ndarray:
+        """1/N + 1/P at every point, (X,): the gap of a right theory falls in proportion to it."""
+        held = {"N": np.inf, "P": np.inf} | dict(self.fixed) | {SYMBOLS.get(self.axis, self.axis): self.x}
+        return np.broadcast_to(1.0 / np.asarray(held["N"], float) + 1.0 / np.asarray(held["P"], float), self.x.shape)
+
+    @property
+    def theory_line(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and theory where a line is drawn through them, each (L,)."""
+        if self.line_x is None or self.line is None:
+            return self.x, self.theory
+        return self.line_x, self.line
 
     def at(self, points: slice | np.ndarray) -> "Comparison":
         """Return the comparison at some of its points; the line of theory stays whole."""
-        line_x, line = (self.x, self.theory) if self.line_x is None else (self.line_x, self.line)
-        some = dict(x=self.x[points], risks=self.risks[:, points], theory=self.theory[points])
-        return dataclasses.replace(self, **some, line_x=line_x, line=line)
+        x, risks, theory = self.x[points], self.risks[:, points], self.theory[points]
+        line_x, line = self.theory_line
+        return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line)
 
     def slope(self, window: slice | np.ndarray = slice(None), quantity: str = "") -> Exponent:
         """Return minus the log-log slopes of simulation, with its standard error, and of theory at the same points."""
@@ -95,11 +110,48 @@ class Comparison:
         """Return the verdict of `agreement` on this comparison alone."""
         return agreement([self], quantity)
 
-    def rows(self) -> list[dict]:
-        """Return what tables say of every point: what is held, x, risk, its standard error, theory."""
+    def minus(self, baseline: float | np.ndarray) -> "Comparison":
+        """Return what simulation and theory exceed a baseline by: one number, or (X,) where there is no finer line."""
+        line = None if self.line is None else self.line - baseline
+        return dataclasses.replace(self, risks=self.risks - baseline, theory=self.theory - baseline, line=line)
+
+    def rows(self, *columns: str, **more: np.ndarray) -> list[dict]:
+        """Return what tables say of every point: what is held, x, risk, its standard error, theory.
+
+        Args:
+            *columns: These alone, in this order; all where there are none.
+            **more: Further columns by name, (X,) each, or others in place of those above.
+        """
         name = SYMBOLS.get(self.axis, self.axis)
-        columns = zip(self.x, self.mean, self.stderr, self.theory, strict=True)
-        return [{**self.fixed, name: x, "risk": m, "stderr": s, "theory": y} for x, m, s, y in columns]
+        each = {name: self.x, "risk": self.mean, "stderr": self.stderr, "theory": self.theory} | more
+        rows = [{**self.fixed, **dict(zip(each, values, strict=True))} for values in zip(*each.values(), strict=True)]
+        return [{column: row[column] for column in columns or row} for row in rows]
+
+
+def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Comparison:
+    """Return the comparison along what the given ones differ in, at the point of each that is nearest to `at`.
+
+    Args:
+        comparisons: With one x and as many seeds each.
+        axis: "features", "samples", or another symbol: its value is read from `fixed`.
+        at: On the axis of the given comparisons.
+    """
+    first = comparisons[0]
+    symbol, other = SYMBOLS.get(axis, axis), SYMBOLS.get(first.axis, first.axis)
+    index = int(np.argmin(np.abs(first.x - at)))
+    held = {
+        name: value
+        for name, value in first.fixed.items()
+        if name != symbol and all(c.fixed[name] == value for c in comparisons)
+    }
+    return Comparison(
+        axis,
+        np.array([c.fixed[symbol] for c in comparisons]),
+        np.stack([c.risks[:, index] for c in comparisons], axis=1),
+        np.array([c.theory[index] for c in comparisons]),
+        held | {other: float(first.x[index])},
+        f"${other}$ = {at:g}",
+    )
 
 
 def agreement(
@@ -111,21 +163,21 @@ def agreement(
 ) -> Verdict:
     """Return whether simulated means agree with theory, at all points of all comparisons, within the stated error.
 
-    The stated error of a point is q stderr + finite_size/size theory: q is Student's quantile at which one of all
-    points of a right theory fails with chance LEVEL, and size is 1/(1/N + 1/P), since the theory is that of large N and
-    P and its gap falls as 1/N + 1/P.
+    The stated error of a point is q stderr + finite_size (1/N + 1/P) theory: q is Student's quantile at which one of
+    all points of a right theory fails with chance LEVEL; the theory is that of large N and P, and its gap falls as
+    1/N + 1/P.
 
     Args:
         comparisons: As many seeds each.
         quantity: What is compared, in words.
-        sizes: One size a comparison, where it does not follow from N and P of its points.
-        finite_size: Stated relative gap in units of 1/size.
+        sizes: 1/(1/N + 1/P) of each comparison, where it does not follow from N and P of its points.
+        finite_size: Stated relative gap in units of 1/N + 1/P.
     """
     mean, theory = (np.concatenate([getattr(c, name) for c in comparisons]) for name in ("mean", "theory"))
     stderr = np.concatenate([standard_error(c.risks) for c in comparisons])
-    by_point = [c.sizes if sizes is None else np.full(len(c.x), sizes[i]) for i, c in enumerate(comparisons)]
+    finite = [c.finite_size if sizes is None else np.full(len(c.x), 1 / sizes[i]) for i, c in enumerate(comparisons)]
     q = student(comparisons[0].seeds, LEVEL / mean.size)
-    stated = q * stderr + finite_size / np.concatenate(by_point) * theory
+    stated = q * stderr + finite_size * np.concatenate(finite) * theory
     gap, worst = np.abs(mean / theory - 1.0), np.max(np.abs(mean - theory) / stated)
     measured = (
         f"{worst:.2f} of it at most; gap {np.median(gap):.1%} in the median, {gap.max():.1%} at most; "
@@ -133,3 +185,22 @@ def agreement(
     )
     stated_error = f"to {q:.1f} s.e. + {finite_size:g} (1/N + 1/P)"
     return condition(quantity, stated_error, measured, bool(worst <= 1.0))
+
+
+class Derived(NamedTuple):
+    """Numbers worked out from curves: of simulated means, with their standard error over draws, and of theory."""
+
+    simulated: np.ndarray
+    stderr: np.ndarray
+    theory: np.ndarray
+
+    def verdict(self, quantity: str) -> Verdict:
+        """Return a number that is simulated, beside the number of theory."""
+        return judge(quantity, float(self.simulated), closed=float(self.theory), error=float(self.stderr))
+
+
+def derive(comparisons: Sequence[Comparison], function: Callable[[np.ndarray], np.ndarray | float]) -> Derived:
+    """Return function(risks (C, X)) of C comparisons with as many points and seeds each."""
+    risks = np.stack([c.risks for c in comparisons], axis=1)
+    simulated, stderr = over_draws(risks, lambda mean: np.asarray(function(mean)))
+    return Derived(simulated, stderr, np.asarray(function(np.stack([c.theory for c in comparisons]))))

@@ -12,7 +12,9 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.compare.comparison import with_size
 from experiments.compare.statistics import log_derivative
+from rfm.optimizers import Optimizer
 from theory import exponents
 
 LEAST_RISK = 1e-9  # below it rounding of the contours shows in a difference
@@ -65,27 +67,28 @@ def all_laws(a: float, b: float) -> list[Law]:
     data = exponents.early_data_exponents(a, b)
     size, risk = exponents.frontier_exponents(a, b)
     at_end, in_time = partial(_ends, clean), partial(_times, clean)
+    early, huge = np.array([EARLY]), np.array([HUGE])
     one_over = {"claim": 1.0, "source": "S1, S3"}
-    found = [
+    laws = [
         Law("time", "time t, N = P = inf", t, time_exponent, in_time, late, (1.0, late), **claims["time"],
             amplitude=exponents.time_amplitude(a, b)),
         Law("model", "model size N, one model", n, exponents.model_exponent(a, b),
-            lambda x: at_end(x, "num_features"), LARGE, (4.0, LARGE), **claims["model"],
+            lambda x: at_end(x, "features"), LARGE, (4.0, LARGE), **claims["model"],
             amplitude=_or_none(exponents.model_amplitude, a, b)),
         Law("ensemble", "model size N, infinite ensemble", n, exponents.ensemble_exponent(a, b),
-            lambda x: at_end(x, "num_features", ensemble=INF), LARGE, (4.0, LARGE), **claims["model"],
+            lambda x: at_end(x, "features", ensemble=INF), LARGE, (4.0, LARGE), **claims["model"],
             amplitude=_or_none(exponents.ensemble_amplitude, a, b)),
         Law("data", "data P, no noise", p, data_exponent,
-            lambda x: at_end(x, "num_samples"), LARGE, (4.0, LARGE), **claims["data"],
+            lambda x: at_end(x, "samples"), LARGE, (4.0, LARGE), **claims["data"],
             amplitude=_or_none(exponents.data_amplitude, a, b)),
         Law("early model in N", "early correction in N, against N", n, model[0],
-            lambda x: _corrections(clean, [EARLY], num_features=x)[:, 0], HUGE, (1e6, 1e10), **one_over),
+            lambda x: _corrections(clean, early, "features", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
         Law("early model in t", "early correction in N, against t", t, model[1],
-            lambda x: _corrections(clean, x, num_features=[HUGE])[0], EARLY, (10.0, 1e8), sign=1),
+            lambda x: _corrections(clean, x, "features", huge)[0], EARLY, (10.0, 1e8), sign=1),
         Law("early data in P", "early correction in P, against P", p, data[0],
-            lambda x: _corrections(clean, [EARLY], num_samples=x)[:, 0], HUGE, (1e6, 1e10), **one_over),
+            lambda x: _corrections(clean, early, "samples", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
         Law("early data in t", "early correction in P, against t", t, data[1],
-            lambda x: _corrections(clean, x, num_samples=[HUGE])[0], EARLY, (10.0, 1e8), sign=1),
+            lambda x: _corrections(clean, x, "samples", huge)[0], EARLY, (10.0, 1e8), sign=1),
         Law("noise", "label noise, against t", t, exponents.noise_exponents(a, b)[1],
             partial(_noise, a, b), EARLY, (10.0, 1e8), sign=1),
         Law("stopping", "data P with noise, best stopping", p, exponents.noisy_data_exponents(a, b)[0],
@@ -101,23 +104,23 @@ def all_laws(a: float, b: float) -> list[Law]:
     alpha, beta = exponents.to_alpha_beta(a, b)
     if beta > 0 and min(abs(beta - 0.5), abs(beta - alpha)) > 1e-9:
         phase = exponents.phase(alpha, beta)
-        found.append(Law(
+        laws.append(Law(
             "compute sgd", f"compute, one-pass SGD (phase {phase.name})", "compute $C$", phase.risk,
             lambda x: _best(a, b, x, sgd=True).risk, COMPUTE, (1e4, COMPUTE),
             phase.risk, "S4", points=9,
         ))  # fmt: skip
     if a == b:
-        found.append(Law(
-            "kernel", "data P against alpha_K, flat teacher", p, data_exponent, lambda x: at_end(x, "num_samples"),
+        laws.append(Law(
+            "kernel", "data P against alpha_K, flat teacher", p, data_exponent, lambda x: at_end(x, "samples"),
             LARGE, (4.0, LARGE), b - 1.0, "S3",
         ))  # fmt: skip
     if a - 1.0 < b:
-        found.append(Law(
+        laws.append(Law(
             "duality", "risk(P)/risk(N) at P = N", n, exponents.duality_ratio(a, b),
-            lambda x: at_end(x, "num_samples") / at_end(x, "num_features"), LARGE, (4.0, LARGE), 1.0, "S3",
+            lambda x: at_end(x, "samples") / at_end(x, "features"), LARGE, (4.0, LARGE), 1.0, "S3",
             kind="ratio",
         ))  # fmt: skip
-    return found
+    return laws
 
 
 def _sgd(b: float) -> rfm.SGD:
@@ -133,53 +136,58 @@ def _or_none(amplitude: Callable, a: float, b: float) -> float | None:
         return None
 
 
-def _ends(problem, sizes, name: str, **members) -> np.ndarray:
+def _ends(problem: rfm.Problem, sizes: np.ndarray, axis: str, ensemble: float = 1) -> np.ndarray:
     """Risk at t = infinity against one size."""
-    infinite = {"num_features": INF, "num_samples": INF}
-    return np.array([
-        theory.predict(problem, **(infinite | {name: x}), **members, optimizer=END).risk[0] for x in sizes
-    ])  # fmt: skip
+    end = partial(theory.predict, problem, ensemble=ensemble, optimizer=END)
+    return np.array([end(**with_size(axis, x)).risk[0] for x in sizes])
 
 
-def _times(problem, times, num_features: float = INF, num_samples: float = INF, optimizer=FLOW) -> np.ndarray:
+def _times(
+    problem: rfm.Problem,
+    times: np.ndarray,
+    *,
+    num_features: float = INF,
+    num_samples: float = INF,
+    optimizer: Optimizer = FLOW,
+) -> np.ndarray:
+    """Risk against time."""
     return theory.predict(
         problem, num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times
     ).risk
 
 
-def _corrections(problem, times, **sizes) -> np.ndarray:
+def _corrections(problem: rfm.Problem, times: np.ndarray, axis: str, sizes: np.ndarray) -> np.ndarray:
     """|risk - risk at infinite size|, (sizes, times)."""
-    ((name, values),) = sizes.items()
     limit = _times(problem, times)
-    return np.abs(np.array([_times(problem, times, **{name: x}) - limit for x in values]))
+    return np.abs(np.array([_times(problem, times, **with_size(axis, x)) - limit for x in sizes]))
 
 
-def _best(a: float, b: float, compute, sgd: bool = False) -> theory.Frontier:
+def _best(a: float, b: float, compute: np.ndarray, *, sgd: bool = False) -> theory.Frontier:
     """The frontier point by point, so that every number of points shares one compilation."""
-    points = [_best_at(a, b, float(c), sgd) for c in compute]
+    points = [_best_at(a, b, float(c), sgd=sgd) for c in compute]
     return theory.Frontier(*(np.concatenate(column) for column in zip(*points, strict=True)))
 
 
 @lru_cache
-def _best_at(a: float, b: float, compute: float, sgd: bool) -> tuple[np.ndarray, ...]:
-    how = dict(optimizer=_sgd(b), nodes=64) if sgd else dict(optimizer=FLOW)
-    found = theory.frontier(rfm.power_law(a, b, None), np.array([compute]), **how)
-    return tuple(np.zeros(1) if value is None else value for value in found)
+def _best_at(a: float, b: float, compute: float, *, sgd: bool) -> tuple[np.ndarray, ...]:
+    optimizer, nodes = (_sgd(b), 64) if sgd else (FLOW, None)
+    best = theory.frontier(rfm.power_law(a, b, None), np.array([compute]), optimizer=optimizer, nodes=nodes)
+    return tuple(np.zeros(1) if value is None else value for value in best)
 
 
-def _noise(a: float, b: float, times) -> np.ndarray:
+def _noise(a: float, b: float, times: np.ndarray) -> np.ndarray:
     """What label noise of variance one adds at P = HUGE."""
     noisy, clean = (_times(rfm.power_law(a, b, None, noise), times, num_samples=HUGE) for noise in (1.0, 0.0))
     return noisy - clean
 
 
-def _stopped(a: float, b: float, sizes) -> np.ndarray:
+def _stopped(a: float, b: float, sizes: np.ndarray) -> np.ndarray:
     problem = rfm.power_law(a, b, None, 1.0)
     best = partial(theory.best_stopping, problem, num_features=INF, optimizer=FLOW, longest=1e10)
     return np.array([best(num_samples=p).risk for p in sizes])
 
 
-def _batch_noise(b: float, steps) -> np.ndarray:
+def _batch_noise(b: float, steps: np.ndarray) -> np.ndarray:
     """What batches of one add to gradient descent, on a task so easy that nothing else is left at late times."""
     problem, sgd, steps = rfm.power_law(2.0 * b + 2.0, b, None), _sgd(b), np.round(steps)
     return _times(problem, steps, optimizer=sgd) - _times(problem, steps, optimizer=rfm.GradientDescent(sgd.lr))

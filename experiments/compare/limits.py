@@ -7,6 +7,9 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.compare.comparison import INFINITE, with_size
+from rfm.arguments import Sizes
+from rfm.optimizers import Optimizer
 from theory import exponents
 
 
@@ -15,42 +18,42 @@ def limiting_terms(
     *,
     num_features: float,
     num_samples: float,
-    optimizer: rfm.optimizers.Optimizer,
+    optimizer: Optimizer,
     times: np.ndarray,
     ensemble: float = 1,
 ) -> dict[str, np.ndarray]:
-    """Terms that limit the risk at `times` (T,), each (T,), for an algorithm that has a theory.
+    """Return the terms that limit the risk at `times` (T,), each (T,), for an algorithm that has a theory.
 
     time: N = P = infinity, full batches; model, data: t = infinity and the other size infinite, clean labels; noise:
     what label noise adds; batches: what those of SGD add, label noise included. Sizes that are infinite do not limit
     and are left out. The terms are what dominates in its limit: they need not add up to the risk.
     """
-    inf, end = math.inf, rfm.Ridge(0.0)
+    end, held = rfm.Ridge(0.0), Sizes(num_features=num_features, num_samples=num_samples)
     full = optimizer.full_batch() if isinstance(optimizer, rfm.SGD) else optimizer
     clean = dataclasses.replace(problem, noise_var=0.0)
 
-    def risk(problem, n, p, algorithm, times=times):
-        args = dict(num_features=n, num_samples=p, optimizer=algorithm, times=times, ensemble=ensemble)
-        return theory.predict(problem, **args).risk
+    def in_time(problem: rfm.Problem, algorithm: Optimizer, sizes: Sizes = held) -> np.ndarray:
+        return theory.predict(problem, optimizer=algorithm, times=times, ensemble=ensemble, **sizes).risk
 
-    found = {"time": risk(clean, inf, inf, full)}
+    def at_end(sizes: Sizes) -> np.ndarray:
+        return np.full(len(times), theory.predict(clean, optimizer=end, ensemble=ensemble, **sizes).risk[0])
+
+    terms = {"time": in_time(clean, full, INFINITE)}
     if math.isfinite(num_features):
-        found["model"] = np.full(len(times), risk(clean, num_features, inf, end, None)[0])
+        terms["model"] = at_end(with_size("features", num_features))
     if math.isfinite(num_samples):
-        found["data"] = np.full(len(times), risk(clean, inf, num_samples, end, None)[0])
+        terms["data"] = at_end(with_size("samples", num_samples))
         if problem.noise_var > 0:
-            sizes = num_features, num_samples, optimizer
-            found["noise"] = np.maximum(risk(problem, *sizes) - risk(clean, *sizes), 0.0)
+            terms["noise"] = np.maximum(in_time(problem, optimizer) - in_time(clean, optimizer), 0.0)
     if full is not optimizer:
-        sizes = num_features, num_samples
-        found["batches"] = np.maximum(risk(problem, *sizes, optimizer) - risk(problem, *sizes, full), 0.0)
-    return found
+        terms["batches"] = np.maximum(in_time(problem, optimizer) - in_time(problem, full), 0.0)
+    return terms
 
 
 def frontier_law(
-    a: float, b: float, noise_var: float, num_samples: float, optimizer: rfm.optimizers.Optimizer
+    a: float, b: float, noise_var: float, num_samples: float, optimizer: Optimizer
 ) -> tuple[float, float, str] | None:
-    """Exponents of N* and risk* and what balances, where a formula is known: fresh data, no label noise, b > 1."""
+    """Return exponents of N* and risk* and what balances, where known: fresh data, no label noise, b > 1."""
     if np.isfinite(num_samples) or noise_var or b <= 1.0:
         return None
     if not isinstance(optimizer, rfm.SGD):

@@ -3,7 +3,8 @@
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Unpack
+from functools import partial
+from typing import TypedDict
 
 import jax
 import numpy as np
@@ -11,11 +12,25 @@ import numpy as np
 import rfm
 import theory
 from experiments.compare.algorithms import DESCENT, OWN, theory_of
-from experiments.compare.comparison import Comparison
+from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys
-from rfm.arguments import Arguments
-from rfm.engine.driver import check as check_run
-from rfm.engine.features import Setting
+from rfm.arguments import Sizes
+from rfm.engine.preview import check as check_run
+from rfm.optimizers import Optimizer
+
+
+class Members(TypedDict):
+    """Numbers of models that are averaged."""
+
+    ensemble: int
+    bags: int
+
+
+class Draws(Members):
+    """Everything that a scan draws from: keys, one a seed, and the law of the features."""
+
+    keys: jax.Array
+    features: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,47 +76,61 @@ class Scan:
 
 def check(
     problem: rfm.Problem,
-    optimizer: rfm.optimizers.Optimizer,
+    optimizer: Optimizer,
     times: np.ndarray | None,
     keys: jax.Array,
-    points: Sequence[dict[str, float]],
+    points: Sequence[Sizes],
     *,
     feature_law: str = "gaussian",
 ) -> None:
     """Refuse wrong sizes, times or learning rates before any work: theory knows at once what training would.
 
-    points: num_features and num_samples of the smallest runs.
+    points: sizes of the smallest runs.
     """
     for sizes in points:
-        n, p = sizes["num_features"], sizes["num_samples"]
-        check_run(problem, Setting(n, p, "ntk", feature_law), optimizer, times, keys)
-        algorithm = theory_of(optimizer, problem, num_features=n, num_samples=p).optimizer
-        theory.predict(problem, num_features=n, num_samples=p, optimizer=algorithm, times=times)
+        check_run(
+            problem, Setting(sizes["num_features"], sizes["num_samples"], "ntk", feature_law), optimizer, times, keys
+        )
+        theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)
 
 
 def scan_time(
-    problem: rfm.Problem, *, keys: jax.Array, features: str = "gaussian", **arguments: Unpack[Arguments]
+    problem: rfm.Problem,
+    times: np.ndarray,
+    *,
+    num_features: float,
+    num_samples: float,
+    optimizer: Optimizer,
+    keys: jax.Array,
+    features: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
 ) -> Scan:
     """Scan risk and training loss along times, from one call of each side; up to where the first seed diverged, if any.
 
     Args:
         problem: The problem of both sides.
+        times: Increasing, (T,).
+        num_features: N.
+        num_samples: P.
+        optimizer: What trains.
         keys: One a seed.
         features: Law of the features, as in `rfm.simulate`.
-        **arguments: Those of `rfm.simulate`, times (T,) among them.
+        ensemble: Feature draws whose models are averaged.
+        bags: Data sets whose models are averaged.
     """
-    n, p = arguments["num_features"], arguments["num_samples"]
-    simulated = _simulate(problem, keys=keys, features=features, **arguments)
-    algorithm, label = theory_of(arguments["optimizer"], problem, num_features=n, num_samples=p)
-    arguments |= Arguments(optimizer=algorithm)
-    predicted = theory.predict(problem, **arguments)
-    unlimited = theory.predict(whole(problem), **(arguments | Arguments(num_features=np.inf, num_samples=np.inf)))
+    sizes = Sizes(num_features=num_features, num_samples=num_samples)
+    models = Members(ensemble=ensemble, bags=bags)
+    simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
+    algorithm, label = theory_of(optimizer, problem, **sizes)
+    predicted = theory.predict(problem, optimizer=algorithm, times=times, **sizes, **models)
+    unlimited = theory.predict(whole(problem), optimizer=algorithm, times=times, **INFINITE, **models)
     reached = slice(len(simulated.times))
-    held = {"N": n, "P": p} | _members(arguments)
-    pair = dict(axis="time", x=simulated.times, fixed=held)
+    fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
+    make = partial(Comparison, "time", simulated.times, fixed=fixed)
     return Scan(
-        Comparison(risks=simulated.risk, theory=predicted.risk[reached], **pair),
-        Comparison(risks=simulated.train_loss, theory=predicted.train_loss[reached], label="training loss", **pair),
+        make(simulated.risk, predicted.risk[reached]),
+        make(simulated.train_loss, predicted.train_loss[reached], label="training loss"),
         unlimited.risk[reached],
         simulated.kind,
         label,
@@ -114,11 +143,15 @@ def scan_size(
     axis: str,
     sizes: Sequence[int] | np.ndarray,
     *,
+    num_features: float,
+    num_samples: float,
+    optimizer: Optimizer,
     time: float | None,
     keys: jax.Array,
     features: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
     on_point: Callable[[], object] = lambda: None,
-    **arguments: Unpack[Arguments],
 ) -> Scan:
     """Scan risk and training loss at one time along "features" or "samples".
 
@@ -126,45 +159,44 @@ def scan_size(
         problem: The problem of both sides.
         axis: The size that varies.
         sizes: Its values, (X,).
+        num_features: N, where it does not vary.
+        num_samples: P, where it does not vary.
+        optimizer: What trains.
         time: None for Ridge.
         keys: One a seed; they are folded with the size, so that points are independent of each other.
         features: Law of the features, as in `rfm.simulate`.
+        ensemble: Feature draws whose models are averaged.
+        bags: Data sets whose models are averaged.
         on_point: Called after each size.
-        **arguments: Those of `rfm.simulate`, but for times.
     """
-    arguments |= Arguments(times=None if time is None else np.array([float(time)]))
-    end = rfm.Ridge(getattr(arguments["optimizer"], "weight_decay", 0.0))
-    infinite = Arguments(num_features=np.inf, num_samples=np.inf)
-    x, columns, messages, kind, label = [], [], [], "", OWN
+    models = Members(ensemble=ensemble, bags=bags)
+    times = None if time is None else np.array([float(time)])
+    end = rfm.Ridge(getattr(optimizer, "weight_decay", 0.0))
+    held = Sizes(num_features=num_features, num_samples=num_samples)
+    points, messages, kind, label = [], [], "", OWN
     for size in map(int, sizes):
-        varied = Arguments(num_features=size) if axis == "features" else Arguments(num_samples=size)
-        here = arguments | varied
-        simulated = _simulate(problem, keys=fold_keys(keys, size), features=features, **here)
-        n, p = here["num_features"], here["num_samples"]
-        algorithm, label = theory_of(here["optimizer"], problem, num_features=n, num_samples=p)
+        here = with_size(axis, size, held)
+        seeds = fold_keys(keys, size)
+        simulated = _simulate(
+            problem, optimizer=optimizer, times=times, keys=seeds, features=features, **here, **models
+        )
+        algorithm, label = theory_of(optimizer, problem, **here)
         kind = simulated.kind
         on_point()
         if simulated.message:
             messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {simulated.message}")
             continue
-        predicted = theory.predict(problem, **(here | Arguments(optimizer=algorithm)))
-        limit = theory.predict(whole(problem), **(here | infinite | varied | Arguments(optimizer=end, times=None)))
-        x.append(float(size))
-        columns.append((
-            simulated.risk[:, 0], predicted.risk[0], limit.risk[0], simulated.train_loss[:, 0], predicted.train_loss[0],
-        ))  # fmt: skip
-    risk, theory_risk, limit, train, theory_train = map(np.array, zip(*columns, strict=True) if columns else ((),) * 5)
-    held = {"P": arguments["num_samples"]} if axis == "features" else {"N": arguments["num_features"]}
-    held |= ({} if time is None else {"t": float(time)}) | _members(arguments)
-    pair = dict(axis=axis, x=np.array(x), fixed=held)
-    return Scan(
-        Comparison(risks=risk.T, theory=theory_risk, **pair),
-        Comparison(risks=train.T, theory=theory_train, label="training loss", **pair),
-        limit,
-        kind,
-        label,
-        tuple(messages),
-    )
+        predicted = theory.predict(problem, optimizer=algorithm, times=times, **here, **models)
+        limit = theory.predict(whole(problem), optimizer=end, **with_size(axis, size), **models)
+        points.append((float(size), simulated.risk[:, 0], predicted.risk[0], limit.risk[0], simulated.train_loss[:, 0],
+                       predicted.train_loss[0]))  # fmt: skip
+    columns = zip(*points, strict=True) if points else ((),) * 6
+    x, risks, risk, limit, train_losses, train_loss = map(np.array, columns)
+    fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
+    fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
+    make = partial(Comparison, axis, x, fixed=fixed)
+    training = make(train_losses.T, train_loss, label="training loss")
+    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages))
 
 
 def whole(problem: rfm.Problem) -> rfm.Problem:
@@ -182,7 +214,6 @@ def _simulate(problem: rfm.Problem, **arguments) -> rfm.Curve:
         return rfm.simulate(problem, **arguments)
 
 
-def _members(arguments: Arguments) -> dict[str, int]:
+def _members(ensemble: int, bags: int) -> dict[str, int]:
     """Numbers of averaged models, for the label of a scan."""
-    counts = {"K": arguments.get("ensemble", 1), "B": arguments.get("bags", 1)}
-    return {name: count for name, count in counts.items() if count > 1}
+    return {name: count for name, count in (("K", ensemble), ("B", bags)) if count > 1}

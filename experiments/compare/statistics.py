@@ -65,6 +65,16 @@ def log_slope(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
+def slopes_of_draws(x: np.ndarray, risks: np.ndarray) -> np.ndarray:
+    """Log-log slope of every draw by itself, (S,), of risks (S, X)."""
+    return np.polyfit(np.log(x), np.log(risks).T, 1)[0]
+
+
+def power_line(x: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+    """Power law of a slope at x, (X,), through the centre of all log y (..., X) over log x."""
+    return np.exp(np.log(y).mean() + slope * (np.log(x) - np.log(x).mean()))
+
+
 def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Slope d log y/d log x at every point, (X,); NaN at x = 0."""
     slopes = np.full(len(x), np.nan)

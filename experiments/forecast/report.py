@@ -9,7 +9,7 @@ import numpy as np
 from experiments.forecast.curves import Band, Grid, Line, Peak
 from experiments.forecast.held_out import Trial
 from experiments.forecast.laws import Exponent, Plan, interval
-from experiments.output import files as reports
+from experiments.output.tables import align
 
 WIDE = 0.8  # spread of the rows beyond which they are rarely one shape at many sizes, as the theory takes them
 MARK = "*"
@@ -88,7 +88,7 @@ def size_table(grid: Grid) -> str:
                 size(n), size(p) + MARK * far, f"{_pm(stopped)} ({stop.time:.3g})",
                 f"{ridge.risk + grid.noise:.4g} ({ridge.ridge:.2g})", _pm(_at(grid.end, (i, j))), f"{stop.risk:.3g}",
             ))  # fmt: skip
-    return reports.align(cells) + f"\n{EXTRAPOLATED}" * marked
+    return align(cells) + f"\n{EXTRAPOLATED}" * marked
 
 
 def peak_lines(lines: Sequence[Line], peaks: Sequence[Peak | None]) -> list[str]:
@@ -120,7 +120,7 @@ def exponent_lines(laws: Sequence[Exponent]) -> str:
     for law in laws:
         both = [_interval(band) if math.isfinite(band.value) else "-" for band in (law.closed, law.measured)]
         cells.append((law.quantity, *both, f"{law.at:.3g}"))
-    return reports.align(cells)
+    return align(cells)
 
 
 def plan_lines(plan: Plan | None, num_samples: float) -> list[str]:
@@ -162,7 +162,7 @@ def check_table(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]) -> 
             known = found["resolved"]
             last += f"; without extrapolation {known['values']} values, "
             last += f"median {known['median']:.2%}, worst {known['worst']:+.2%}"
-    return "\n".join([reports.align(cells), *notes, last])
+    return "\n".join([align(cells), *notes, last])
 
 
 def summary(tested: Sequence[Trial], extrapolated: Sequence[np.ndarray]) -> dict:

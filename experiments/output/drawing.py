@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.compare.comparison import AXES
+from experiments.compare.comparison import AXES, Comparison
 from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Scan
 from experiments.output import plotting
@@ -34,10 +34,10 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None) -> None:
         theory = f", theory $-${exponent.theory:.3f}"
         label = f"slope $-${exponent.simulated:.3f} $\\pm$ {exponent.stderr:.3f}{theory}"
         plotting.draw_slope(ax, exponent, 1.5 * start, label)
-    plotting.finish(ax, AXES[scan.axis], "risk", describe(scan))
+    plotting.finish(ax, AXES[scan.axis], "risk", describe(scan.risk))
 
 
-def describe(scan: Scan) -> str:
+def describe(pair: Comparison) -> str:
     """Return what was held, for a title."""
-    held = ", ".join(f"${name}$ = {plotting.number(value)}" for name, value in scan.risk.fixed.items())
-    return f"{held}; {scan.risk.seeds} seeds"
+    held = ", ".join(f"${name}$ = {plotting.number(value)}" for name, value in pair.fixed.items())
+    return f"{held}; {pair.seeds} seeds"

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
 
 
@@ -27,7 +29,7 @@ def open_folder(out: str) -> Path:
     return folder
 
 
-def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) -> list[Path]:
+def save(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings: dict) -> list[Path]:
     """Write NAME.png, NAME.pdf, NAME.csv and NAME.json, each under a temporary name first."""
     fields = list(dict.fromkeys(key for row in rows for key in row))
 
@@ -51,6 +53,11 @@ def save(folder: Path, name: str, figure, rows: Sequence[dict], settings: dict) 
     for path, write in zip(written, writers.values(), strict=True):
         replace(path, write)
     return written
+
+
+def save_and_tell(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings: dict) -> None:
+    """Save, and print which files were written."""
+    print("wrote " + ", ".join(str(path) for path in save(folder, name, figure, rows, settings)))
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.exponent import Exponent
@@ -18,7 +19,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CAPTION, POINTS = "lines: theory; ", "points: simulation, two standard errors"
 OUTLINE = [patheffects.withStroke(linewidth=2.0, foreground="k")]  # text on a coloured ground
-STYLE = {
+STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "font.size": 9,
     "axes.spines.top": False,
@@ -56,25 +57,45 @@ def draw(
         hollow: Points are hollow and the line is dashed.
         line_style: How else the line is drawn, as `Axes.plot` takes it.
     """
+    line_x, theory = pair.theory_line
+    style = {"color": COLORS[index % len(COLORS)], "lw": 1.3, "ls": "--" if hollow else "-"}
+    ax.plot(line_x, theory, **(style | dict(line_style or {})))
+    stderr = standard_error(pair.risks) if pair.seeds > 1 else None
+    draw_points(ax, pair.x, pair.mean, stderr, index, label=pair.label if label is None else label, hollow=hollow)
+
+
+def draw_points(
+    ax: Axes,
+    x: ArrayLike,
+    mean: np.ndarray,
+    stderr: np.ndarray | None,
+    index: int = 0,
+    *,
+    label: str | None = None,
+    hollow: bool = False,
+) -> None:
+    """Draw points with two standard errors, where they have any, in the colour and with the marker of `index`."""
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-    line_x, theory = (pair.x, pair.theory) if pair.line is None else (pair.line_x, pair.line)
-    ax.plot(line_x, theory, **({"color": color, "lw": 1.3, "ls": "--" if hollow else "-"} | dict(line_style or {})))
-    spread = 2 * standard_error(pair.risks) if pair.seeds > 1 else None
+    spread = None if stderr is None else 2 * stderr
     face = "white" if hollow else color
-    ax.errorbar(
-        pair.x, pair.mean, spread, fmt=marker, ms=3.6, color=color, mfc=face, lw=0.9,
-        label=pair.label if label is None else label,
-    )  # fmt: skip
+    ax.errorbar(x, mean, spread, fmt=marker, ms=3.6, color=color, mfc=face, lw=0.9, label=label)
 
 
-def draw_slope(ax: Axes, exponent: Exponent, start: float, label: str | None = None) -> None:
+def draw_slope(
+    ax: Axes,
+    exponent: Exponent,
+    start: float,
+    label: str | None = None,
+    *,
+    line_style: Mapping[str, Any] | None = None,
+) -> None:
     """Shade the window of an exponent, and draw its slope as a black line from `start` at the first x of it."""
     if exponent.window is None or exponent.simulated is None:
         return
     x, slope = np.array(exponent.window), exponent.simulated
     ax.axvspan(x[0], x[-1], color="0.93", zorder=-1)
     label = f"slope $-${slope:.3f}" if label is None else label
-    ax.plot(x, start * (x / x[0]) ** -slope, "k", lw=1, label=label)
+    ax.plot(x, start * (x / x[0]) ** -slope, **({"color": "k", "lw": 1, "label": label} | dict(line_style or {})))
 
 
 def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -> None:

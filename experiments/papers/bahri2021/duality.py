@@ -1,166 +1,164 @@
 """S3's duality of data and model size: exponents and amplitudes against the kernel spectrum and the task."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
-import theory
-from experiments.compare.comparison import AXES, agreement
-from experiments.compare.keys import fold_keys
+from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived, agreement
 from experiments.compare.laws import all_laws
-from experiments.compare.statistics import bootstrap_slope, log_slope
-from experiments.compare.verdicts import CONTRADICTED, OPEN, condition, judge
+from experiments.compare.scans import scan_size
+from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
+from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
 from theory import exponents
 
-END, INF = rfm.Ridge(0.0), np.inf
 B = 1.5  # spectral exponent where the task varies
 TASKS = 1.25 + 0.1 * np.arange(38)  # a of the lines, off 1 + B and 1 + 2 B, where laws carry logarithms
-HARD, EASY = 2.0, 3.5  # of the findings: a - 1 < b, and between b and 2b
+HARD, EASY = 2.0, 3.5  # of the verdicts: a - 1 < b, and between b and 2b
+
+
+class Exponents(NamedTuple):
+    """The exponent along one axis: the name of its law in `all_laws`, its symbol, its closed form."""
+
+    law: str
+    symbol: str
+    closed: Callable[[float, float], float]
+
+
 LAW = {
-    "samples": ("data", r"\alpha_D", exponents.data_exponent),
-    "features": ("model", r"\alpha_P", exponents.model_exponent),
+    "samples": Exponents("data", r"\alpha_D", exponents.data_exponent),
+    "features": Exponents("model", r"\alpha_P", exponents.model_exponent),
 }
+Runs = Mapping[tuple[float, float], Mapping[str, Comparison]]  # comparisons by axis, for every (a, b)
 
 
 def show(
-    seed: int, kernels: tuple[float, ...], tasks: tuple[float, ...], sizes: tuple[int, ...], seeds: int, modes: int
+    seed: int, *, kernels: tuple[float, ...], tasks: tuple[float, ...], sizes: tuple[int, ...], seeds: int, modes: int
 ) -> Shown:
-    """alpha_D and alpha_P against alpha_K for the flat teacher and against the task, and the ratio of amplitudes."""
+    """Draw alpha_D and alpha_P against alpha_K for the flat teacher, and against the task; the ratio of amplitudes."""
     keys = jax.random.split(jax.random.key(seed), seeds)
     flat = [(1.0 + alpha, 1.0 + alpha) for alpha in kernels]
-    varied = [(a, B) for a in tasks]
-    runs = {law: _runs(law, sizes, keys, modes) for law in dict.fromkeys(flat + varied)}
+    laws = dict.fromkeys(flat + [(a, B) for a in tasks])
+    runs = {law: _train(rfm.power_law(*law, modes), sizes, keys) for law in laws}
     figure, axes = plotting.new_figure(1, 3)
-    _flat_panel(axes[0, 0], kernels, runs, sizes)
-    _task_panel(axes[0, 1], tasks, runs, sizes)
-    _ratio_panel(axes[0, 2], tasks, runs, sizes)
-    table = [
-        {"a": a, "b": b, "axis": AXES[axis], "size": n, "risk": m, "stderr": s, "theory": p}
-        for (a, b), of_law in runs.items() for axis, (samples, predicted) in of_law.items()
-        for n, m, s, p in zip(sizes, samples.mean(0), samples.std(0, ddof=1) / np.sqrt(seeds), predicted, strict=True)
-    ]  # fmt: skip
-    return Shown(figure, table, tuple(_findings(kernels, runs, sizes)))
+    _flat_panel(axes[0, 0], kernels, [runs[law] for law in flat])
+    _task_panel(axes[0, 1], tasks, [runs[a, B] for a in tasks])
+    _ratio_panel(axes[0, 2], [a for a in tasks if a - 1.0 < B], runs)
+    table = []
+    for (a, b), run in runs.items():
+        for axis, pair in run.items():
+            table += records({
+                "a": a, "b": b, "axis": AXES[axis], "size": sizes, "risk": pair.mean, "stderr": pair.stderr,
+                "theory": pair.theory,
+            })  # fmt: skip
+    verdicts = [agreement([pair for run in runs.values() for pair in run.values()])]
+    return Shown(figure, table, (*verdicts, *_flat_verdicts(kernels), *_task_verdicts(runs)))
 
 
-def _limited(axis: str, size: float) -> dict[str, float]:
-    """Sizes where this one alone limits the risk."""
-    return {"num_features": INF, "num_samples": INF} | {f"num_{axis}": size}
-
-
-def _runs(law, sizes, keys, modes) -> dict:
-    """Trained risk (S, X) and theory (X,) at the same sizes and modes, limited by data and by model size."""
-    problem, found = rfm.power_law(*law, modes), {}
-    for axis in LAW:
-        trained = [
-            rfm.simulate(problem, **_limited(axis, n), optimizer=END, keys=fold_keys(keys, n)).risk[:, 0] for n in sizes
-        ]
-        predicted = [theory.predict(problem, **_limited(axis, n), optimizer=END).risk[0] for n in sizes]
-        found[axis] = np.stack(trained, axis=1), np.array(predicted)
-    return found
+def _train(problem: rfm.Problem, sizes: Sequence[int], keys: jax.Array) -> dict[str, Comparison]:
+    """Risk at the end of training where data, or model size, alone limit it."""
+    end = rfm.Ridge(0.0)
+    return {axis: scan_size(problem, axis, sizes, **INFINITE, optimizer=end, time=None, keys=keys).risk for axis in LAW}
 
 
 def _large(a: float, b: float) -> dict[str, float]:
     """Exponents by data and by model size, and the ratio of the risks, of theory alone at large sizes."""
-    found = {law.name: law for law in all_laws(a, b)}
-    return {name: found[name].measured() for name in ("data", "model", "duality") if name in found}
+    laws = {law.name: law for law in all_laws(a, b)}
+    return {name: laws[name].measured() for name in ("data", "model", "duality") if name in laws}
 
 
-def _flat_panel(ax, kernels, runs, sizes):
-    x = np.array(kernels)
-    line_x = np.linspace(x[0], x[-1], 7)
+def _flat_panel(ax: Axes, kernels: Sequence[float], runs: Sequence[Mapping[str, Comparison]]) -> None:
+    line_x = np.linspace(kernels[0], kernels[-1], 7)
     large = [_large(1.0 + alpha, 1.0 + alpha) for alpha in line_x]
     ax.plot(line_x, line_x, "k:", lw=1, label=r"claimed: $\alpha_D = \alpha_P = \alpha_K$")
-    for index, (axis, (name, symbol, _)) in enumerate(LAW.items()):
-        ax.plot(line_x, [row[name] for row in large], color=plotting.COLORS[index], lw=1.3, ls="--" if index else "-")
-        shift = (-0.012, 0.012)[index]
-        _slopes(ax, x + shift, [runs[1.0 + alpha, 1.0 + alpha][axis] for alpha in kernels], sizes, symbol, index)
+    for index, (axis, exponent) in enumerate(LAW.items()):
+        color, line_style = plotting.COLORS[index], "--" if index else "-"
+        ax.plot(line_x, [laws[exponent.law] for laws in large], color=color, lw=1.3, ls=line_style)
+        _draw_slopes(ax, np.array(kernels) + (0.012 if index else -0.012), [run[axis] for run in runs], index)
     plotting.finish(ax, r"$\alpha_K = b - 1$", "exponent", "flat teacher, $a = b$", log=False)
 
 
-def _task_panel(ax, tasks, runs, sizes):
-    line_x = np.array(TASKS)
-    large = [_large(a, B) for a in TASKS]
-    for index, (axis, (name, symbol, closed)) in enumerate(LAW.items()):
-        ax.plot(line_x - 1.0, [row[name] for row in large], color=plotting.COLORS[index], lw=1.3)
-        exact = np.linspace(TASKS[0], TASKS[-1], 101)
-        ax.plot(exact - 1.0, [closed(a, B) for a in exact], color=plotting.COLORS[index], lw=0.9, ls="--")
-        _slopes(ax, np.array(tasks) - 1.0, [runs[a, B][axis] for a in tasks], sizes, symbol, index)
+def _task_panel(ax: Axes, tasks: Sequence[float], runs: Sequence[Mapping[str, Comparison]]) -> None:
+    large, exact = [_large(a, B) for a in TASKS], np.linspace(TASKS[0], TASKS[-1], 101)
+    for index, (axis, exponent) in enumerate(LAW.items()):
+        color = plotting.COLORS[index]
+        ax.plot(TASKS - 1.0, [laws[exponent.law] for laws in large], color=color, lw=1.3)
+        ax.plot(exact - 1.0, [exponent.closed(a, B) for a in exact], color=color, lw=0.9, ls="--")
+        _draw_slopes(ax, np.array(tasks) - 1.0, [run[axis] for run in runs], index)
     equal = np.linspace(1.0 + B, TASKS[-1], 21)
-    ax.plot(equal - 1.0, [exponents.data_exponent(a, B) for a in equal], "k:", lw=1.6,
-            label=r"claimed: $\alpha_P = \alpha_D$")  # fmt: skip
+    claim = [exponents.data_exponent(a, B) for a in equal]
+    ax.plot(equal - 1.0, claim, "k:", lw=1.6, label=r"claimed: $\alpha_P = \alpha_D$")
     plotting.finish(ax, "$a - 1$", "exponent", f"$b$ = {B:g}; dashes: closed form", log=False)
 
 
-def _slopes(ax, x, runs, sizes, symbol, index):
+def _draw_slopes(ax: Axes, x: np.ndarray, pairs: Sequence[Comparison], index: int) -> None:
     """Exponents of trained models with two standard errors, and of theory over the same sizes as a short bar."""
-    found = np.array([bootstrap_slope(sizes, samples) for samples, _ in runs])
-    there = [-log_slope(sizes, predicted) for _, predicted in runs]
-    color, window = plotting.COLORS[index], f"{sizes[0]} to {sizes[-1]}"
-    ax.errorbar(x, -found[:, 0], 2.0 * found[:, 1], fmt=plotting.MARKERS[index], ms=3.6, color=color, lw=0.9,
-                mfc="white" if index else color, label=f"${symbol}$, trained at {window}")  # fmt: skip
-    ax.plot(x, there, "_", color=color, ms=11, label=f"${symbol}$, theory there")
+    slopes, symbol = [pair.slope() for pair in pairs], list(LAW.values())[index].symbol
+    trained, errors = np.array([slope.simulated for slope in slopes]), np.array([slope.stderr for slope in slopes])
+    label = f"${symbol}$, trained at {pairs[0].x[0]:g} to {pairs[0].x[-1]:g}"
+    plotting.draw_points(ax, x, trained, errors, index, label=label, hollow=index > 0)
+    color, label = plotting.COLORS[index], f"${symbol}$, theory there"
+    ax.plot(x, [slope.theory for slope in slopes], "_", color=color, ms=11, label=label)
 
 
-def _ratio_panel(ax, tasks, runs, sizes):
+def _ratio_panel(ax: Axes, tasks: Sequence[float], runs: Runs) -> None:
     """risk(P)/risk(N) at P = N: equal only for the flat teacher."""
     line_x = np.array([a for a in TASKS if a - 1.0 < B])
-    some = [a for a in tasks if a - 1.0 < B]
     ax.plot(line_x, [_large(a, B)["duality"] for a in line_x], "k", lw=1.3, label="theory at large sizes")
-    ax.plot(line_x, [exponents.duality_ratio(a, B) for a in line_x], color="0.5", lw=2.5, ls="--", zorder=0,
-            label="closed form $b - (a - 1)$")  # fmt: skip
-    for index, at in enumerate((0, len(sizes) - 1)):
-        mean, error, there = zip(*(_ratio(runs[a, B], at) for a in some), strict=True)
-        style = {"fmt": plotting.MARKERS[index], "color": plotting.COLORS[index], "lw": 0.9, "ms": 3.6}
-        ax.errorbar(some, mean, 2.0 * np.array(error), **style, label=f"trained, $N = P$ = {sizes[at]}")
-        ax.plot(some, there, "_", color=style["color"], ms=11, label="theory there")
+    closed, label = [exponents.duality_ratio(a, B) for a in line_x], "closed form $b - (a - 1)$"
+    ax.plot(line_x, closed, color="0.5", lw=2.5, ls="--", zorder=0, label=label)
+    ratios = [_ratio(runs[a, B]) for a in tasks]
+    sizes = runs[tasks[0], B]["samples"].x
+    for index, end in enumerate((0, -1)):
+        mean, error, there = (np.array(values)[:, end] for values in zip(*ratios, strict=True))
+        plotting.draw_points(ax, tasks, mean, error, index, label=f"trained, $N = P$ = {sizes[end]:g}")
+        ax.plot(tasks, there, "_", color=plotting.COLORS[index], ms=11, label="theory there")
     ax.axhline(1.0, color="k", ls=":", lw=1, label="claimed: equal")
     ax.axvline(B, color="0.8", lw=0.8, zorder=-1)
     ax.set_ylim(0.2, 1.9)
     plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {B:g}; grey: flat teacher", log=False)
 
 
-def _ratio(run, at: int) -> tuple[float, float, float]:
-    """Trained ratio, its standard error, and that of theory at the same size."""
-    (data, data_theory), (model, model_theory) = run["samples"], run["features"]
-    means = np.array([data[:, at].mean(), model[:, at].mean()])
-    errors = np.array([x[:, at].std(ddof=1) / np.sqrt(len(x)) for x in (data, model)])
-    ratio = means[0] / means[1]
-    return ratio, ratio * np.sqrt(np.sum((errors / means) ** 2)), data_theory[at] / model_theory[at]
+def _ratio(run: Mapping[str, Comparison]) -> Derived:
+    """risk(P)/risk(N) at every P = N, (X,), of draws that are independent."""
+    data, model = run["samples"], run["features"]
+    ratio = data.mean / model.mean
+    error = ratio * np.hypot(data.stderr / data.mean, model.stderr / model.mean)
+    return Derived(ratio, error, data.theory / model.theory)
 
 
-def _findings(kernels, runs, sizes) -> list:
-    samples, predicted = zip(*(run for of_law in runs.values() for run in of_law.values()), strict=True)
-    found = [agreement(np.concatenate(samples, 1), np.concatenate(predicted), np.tile(sizes, len(samples)))]
+def _flat_verdicts(kernels: Sequence[float]) -> list[Verdict]:
+    """Exponents of the flat teacher are alpha_K, and its risks are equal, in theory at large sizes."""
+    verdicts = []
     for alpha in kernels:
-        large = _large(1.0 + alpha, 1.0 + alpha)
-        for name, symbol, closed in LAW.values():
-            found.append(judge(f"{symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory", large[name],
-                                  claimed=alpha, closed=closed(1.0 + alpha, 1.0 + alpha)))  # fmt: skip
-    large = _large(B, B)
-    found.append(judge("risk(P)/risk(N), flat teacher, theory", large["duality"], claimed=1.0))
-    hard, easy = _large(HARD, B), _large(EASY, B)
-    ratio, error, there = _ratio(runs[HARD, B], -1)
-    told = f" (trained at {sizes[-1]}: {ratio:.2f} ± {error:.2f}, theory there {there:.2f})"
-    split = judge(f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory", hard["duality"], claimed=1.0,
-                     closed=exponents.duality_ratio(HARD, B))  # fmt: skip
-    found.append(condition(split.quantity, split.claimed, split.measured + told, split.verdict == CONTRADICTED,
-                           CONTRADICTED, OPEN))  # fmt: skip
-    found.append(
-        judge(
-            f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {easy['data']:.3f}",
-            easy["model"],
-            claimed=exponents.data_exponent(EASY, B),
-            closed=exponents.model_exponent(EASY, B),
-        )
-    )
-    for axis, (_, symbol, _) in LAW.items():
-        trained, line = runs[EASY, B][axis]
-        slope, error = bootstrap_slope(sizes, trained)
-        found.append(judge(f"{symbol[1:]}, a = {EASY:g}, trained at {sizes[0]} to {sizes[-1]}, beside theory there",
-                              -slope, closed=-log_slope(sizes, line), error=error))  # fmt: skip
-    return found
+        large, law = _large(1.0 + alpha, 1.0 + alpha), (1.0 + alpha, 1.0 + alpha)
+        for exponent in LAW.values():
+            quantity = f"{exponent.symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory"
+            verdicts.append(judge(quantity, large[exponent.law], claimed=alpha, closed=exponent.closed(*law)))
+    return [*verdicts, judge("risk(P)/risk(N), flat teacher, theory", _large(B, B)["duality"], claimed=1.0)]
+
+
+def _task_verdicts(runs: Runs) -> list[Verdict]:
+    """Other teachers: a ratio that is not one, and exponents that differ."""
+    hard, easy, sizes = _large(HARD, B), _large(EASY, B), runs[HARD, B]["samples"].x
+    mean, error, there = (values[-1] for values in _ratio(runs[HARD, B]))
+    closed, name = exponents.duality_ratio(HARD, B), f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory"
+    split = judge(name, hard["duality"], claimed=1.0, closed=closed)
+    text = f"{split.measured} (trained at {sizes[-1]:g}: {mean:.2f} ± {error:.2f}, theory there {there:.2f})"
+    fails = split.verdict == CONTRADICTED
+    name = f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {easy['data']:.3f}"
+    claimed, closed = (exponent.closed(EASY, B) for exponent in LAW.values())
+    trained = f"a = {EASY:g}, trained at {sizes[0]:g} to {sizes[-1]:g}, beside theory there"
+    return [
+        condition(split.quantity, split.claimed, text, fails, CONTRADICTED, OPEN),
+        judge(name, easy["model"], claimed=claimed, closed=closed),
+        *(runs[EASY, B][axis].slope(quantity=f"{LAW[axis].symbol[1:]}, {trained}").verdict() for axis in LAW),
+    ]
 
 
 main = Script(

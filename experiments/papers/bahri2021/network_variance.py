@@ -1,168 +1,185 @@
 """S3 on networks: what a finite width, and finite data, add to the loss where an infinite one has a limit."""
 
+import dataclasses
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
 from tqdm import tqdm
 
-from experiments.compare.statistics import bootstrap_means, bootstrap_slope
+from experiments.compare.comparison import Comparison
+from experiments.compare.statistics import bootstrap_means
 from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting
+from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
 
-GD = ("gd", 0.05, 100)  # algorithm, learning rate (a fiftieth of the largest stable one on digits), steps
-ADAM = ("adam", 5e-4, 40)
-LATE = ("adam", 3e-3, 100)  # all training labels are learned: 1/width begins at larger widths
+
+class Rule(NamedTuple):
+    """An algorithm, its learning rate, and how many steps it takes."""
+
+    name: str
+    lr: ArrayLike
+    steps: ArrayLike
+
+
+GD = Rule("gd", 0.05, 100)  # a fiftieth of the largest stable rate on digits
+ADAM = Rule("adam", 5e-4, 40)
+LATE = Rule("adam", 3e-3, 100)  # all training labels are learned: 1/width begins at larger widths
 # S3 expands the trained network in what the data change; a step of Adam is nearly a sign, which flips with a chance of
 # the order P^(-1/2): the outputs may approach their limit more slowly than 1/P, up to P^(-1/2)
 SMALL = 32  # width of the networks whose data vary
-LAST = 3  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
+LAST = slice(-3, None)  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
+Curves = dict[str, np.ndarray]  # positive numbers (S, X) by name
+Batch = tuple[Array, Array, Array]
 
 
-def show(seed: int, data: str, rows: int, train: int, widths: tuple, deep: tuple, samples: tuple, seeds: int) -> Shown:
-    """Loss less that of infinite width or data, and the variance of the outputs, against width and against data."""
-    inputs, classes = (array[:rows] for array in images.load(data, seed))
-    x, y = images.flatten(inputs), images.outputs(classes)
-    key = jax.random.key(seed)
-    figure, axes = plotting.new_figure(
-        1, 3, caption="points: networks, two standard errors over seeds; lines: slope $-1$"
-    )
-    with tqdm(total=len(widths) + 2 * len(deep) + 2 * len(samples), unit="size") as bar:
-        panels = (
-            ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(x, y, train, widths, seeds, key, bar)),
-            ("features: mup, Adam", "width $n$", deep, _mup(x, y, train, deep, seeds, key, bar)),
-            ("width 32, finite data", "data $P$", samples, _data(x, y, samples, seeds, key, bar)),
-        )
-    findings, table = [], []
-    for ax, (title, x_name, sizes, curves) in zip(axes[0], panels, strict=True):
-        for index, (name, points) in enumerate(curves.items()):
-            finding, rows = _draw(ax, index, name, title, np.array(sizes, float), points)
-            findings.append(finding)
-            table += rows
-        plotting.finish(ax, x_name, "mean square, all outputs", title)
-        ax.set_ylim(bottom=ax.get_ylim()[0] / 5)
-    return Shown(figure, table, tuple(findings))
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Inputs x (n, d) and outputs y (n, k), the first `train` to train on; `seeds` networks drawn from `key`."""
 
+    x: np.ndarray
+    y: np.ndarray
+    train: int
+    seeds: int
+    key: Array
 
-def _draw(ax, index, name, title, sizes, points):
-    """One curve (S, X), its last slope, and a line of slope -1 through its last point."""
-    last, mean, label = points[:, -LAST:], points.mean(0), name
-    quantity = f"{title}: {name}, {sizes[-LAST:][0]:g} to {sizes[-1]:g}".replace("$", "").replace("\\infty", "inf")
-    if np.all(bootstrap_means(last) > 0):
-        slope, error = bootstrap_slope(sizes[-LAST:], last)
-        label += f": slope $-${-slope:.3f} $\\pm$ {error:.3f}"
-        finding = judge(quantity, -slope, claimed=1.0, error=error)
-        finding = approaching(finding, sizes, mean, 1.0)
-    else:
-        finding = condition(quantity, "1", "not identified: within its error of zero", False)
-    plotting.draw_pair(ax, sizes, points, sizes, mean[-1] * sizes[-1] / sizes, label, index)
-    rows = [
-        {"panel": title, "curve": name, "size": n, "mean": m, "stderr": s}
-        for n, m, s in zip(sizes, mean, points.std(0, ddof=1) / np.sqrt(len(points)), strict=True)
-    ]
-    return finding, rows
+    @property
+    def rows(self) -> tuple[Array, Array]:
+        """Inputs and outputs in single precision."""
+        return jnp.asarray(self.x, jnp.float32), jnp.asarray(self.y, jnp.float32)
 
+    @property
+    def test(self) -> np.ndarray:
+        """Weights (n,) of the mean over the other rows."""
+        return (np.arange(len(self.x)) >= self.train) / (len(self.x) - self.train)
 
-def _spread(outputs: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(S,) squared distance of the outputs (S, n, k) of each seed from their mean; its mean is the variance."""
-    count = len(outputs)
-    return ((outputs - outputs.mean(0)) ** 2).sum(-1) @ weight * count / (count - 1)
+    def loss(self, outputs: np.ndarray) -> np.ndarray:
+        """Mean square error (...) of outputs (..., n, k) on the test rows."""
+        return ((outputs - self.y) ** 2).sum(-1) @ self.test
 
+    def variance(self, outputs: np.ndarray) -> np.ndarray:
+        """Squared distance (S,) of outputs (S, n, k) from their mean over seeds; its mean is the variance."""
+        count = len(outputs)
+        return ((outputs - outputs.mean(0)) ** 2).sum(-1) @ self.test * count / (count - 1)
 
-def _split(x, y, train):
-    """Rows as float32 arrays, and the weights of the training and of the test rows."""
-    first = np.arange(len(x)) < train
-    weights = first / train, ~first / (len(x) - train)
-    return jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), *weights
+    def trained(self, network: networks.Network, *rules: Rule, centred: bool = False) -> list[np.ndarray]:
+        """Outputs (S, n, k) after training by each rule, less those at the start if `centred`."""
+        (rows, labels), train = self.rows, self.train
 
-
-def _lazy(x, y, train, widths, seeds, key, bar):
-    """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
-    _, kernel = networks.kernels(x)
-    rows, labels, trained, tested = _split(x, y, train)
-    limit = tested @ np.sum((networks.lazy(kernel, y, trained, *GD[1:]) - y) ** 2, axis=1)
-    losses, spread = [], []
-    for n in widths:
-        network = networks.build((x.shape[1], n, y.shape[1]), "ntk")
-
-        def run(key, network=network):
+        def run(key: Array, lr: Array, steps: Array) -> Array:
             params = networks.init(network, key)
-            start = networks.apply(network, params, rows)
+            start = networks.apply(network, params, rows) if centred else jnp.zeros_like(labels)
             batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)
-            params, _ = _train(network, params, GD, batch, batch)
+            params = _train(network, params, Rule(rules[0].name, lr, steps), batch, batch)
             return networks.apply(network, params, rows) - start
 
-        outputs = np.asarray(jax.jit(jax.vmap(run))(_keys(key, n, seeds)), float)
-        losses.append(((outputs - y) ** 2).sum(-1) @ tested - limit)
-        spread.append(_spread(outputs, tested))
-        bar.update()
-    return {"loss $-$ loss at $n = \\infty$": np.array(losses).T, "variance over draws": np.array(spread).T}
+        many = jax.jit(jax.vmap(run, (0, None, None)))
+        keys = jax.random.split(jax.random.fold_in(self.key, network.widths[1]), self.seeds)
+        return [np.asarray(many(keys, rule.lr, rule.steps), float) for rule in rules]
 
 
-def _mup(x, y, train, widths, seeds, key, bar):
-    """Two hidden layers; the limit of infinite width is one function, not in closed form."""
-    rows, labels, _, tested = _split(x, y, train)
-    spread = {"early": [], "late": []}
+def show(
+    seed: int, *, data: str, rows: int, train: int, widths: tuple[int, ...], deep: tuple[int, ...],
+    samples: tuple[int, ...], seeds: int,
+) -> Shown:  # fmt: skip
+    """Draw loss less that of infinite width or data, and the variance of outputs, against width and against data."""
+    inputs, classes = (array[:rows] for array in images.load(data, seed))
+    task = Task(images.flatten(inputs), images.outputs(classes), train, seeds, jax.random.key(seed))
+    caption = "points: networks, two standard errors over seeds; lines: slope $-1$"
+    figure, axes = plotting.new_figure(1, 3, caption=caption)
+    verdicts, table = [], []
+    with tqdm(total=len(widths) + 2 * len(deep) + 2 * len(samples), unit="size") as bar:
+        panels = (
+            ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(task, widths, bar)),
+            ("features: mup, Adam", "width $n$", deep, _mup(task, deep, bar)),
+            ("width 32, finite data", "data $P$", samples, _data(task, samples, bar)),
+        )
+    for ax, (title, x_name, sizes, curves) in zip(axes[0], panels, strict=True):
+        x = np.array(sizes, float)
+        for index, (name, points) in enumerate(curves.items()):
+            mean, label, last = points.mean(0), name, points[:, LAST]
+            quantity = f"{title}: {name}, {x[LAST][0]:g} to {x[-1]:g}".replace("$", "").replace("\\infty", "inf")
+            pair = Comparison("size", x, points, mean[-1] * x[-1] / x)
+            if np.all(bootstrap_means(last) > 0):
+                slope = pair.slope(LAST)
+                label += f": slope $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
+                verdict = judge(quantity, slope.simulated, claimed=1.0, error=slope.stderr)
+                verdicts.append(approaching(verdict, x, mean, 1.0))
+            else:
+                verdicts.append(condition(quantity, "1", "not identified: within its error of zero", False))
+            plotting.draw(ax, pair, index, label=label)
+            table += records({"panel": title, "curve": name, "size": x, "mean": mean, "stderr": pair.stderr})
+        plotting.finish(ax, x_name, "mean square, all outputs", title)
+        ax.set_ylim(bottom=ax.get_ylim()[0] / 5)
+    return Shown(figure, table, tuple(verdicts))
+
+
+def _lazy(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
+    """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
+    first = (np.arange(len(task.x)) < task.train) / task.train
+    limit = task.loss(networks.lazy(networks.kernels(task.x)[1], task.y, first, GD.lr, GD.steps))
+    added, spread = [], []
     for n in widths:
-        network = networks.build((x.shape[1], n, n, y.shape[1]), "mup", "adam")
-
-        def run(key, lr, steps, network=network):
-            batch = rows[:train], labels[:train], jnp.full(train, 1.0 / train, jnp.float32)
-            params, _ = _train(network, networks.init(network, key), ("adam", lr, steps), batch, batch)
-            return networks.apply(network, params, rows)
-
-        many, keys = jax.jit(jax.vmap(run, (0, None, None))), _keys(key, n, seeds)
-        for name, (_, lr, steps) in (("early", ADAM), ("late", LATE)):
-            spread[name].append(_spread(np.asarray(many(keys, lr, steps), float), tested))
-            bar.update()
-    return {f"{name}: variance over draws": np.array(points).T for name, points in spread.items()}
+        network = networks.build((task.x.shape[1], n, task.y.shape[1]), "ntk")
+        (outputs,) = task.trained(network, GD, centred=True)
+        added.append(task.loss(outputs) - limit)
+        spread.append(task.variance(outputs))
+        bar.update()
+    return {"loss $-$ loss at $n = \\infty$": np.array(added).T, "variance over draws": np.array(spread).T}
 
 
-def _data(x, y, samples, seeds, key, bar):
+def _mup(task: Task, widths: tuple[int, ...], bar: tqdm) -> Curves:
+    """Two hidden layers; the limit of infinite width is one function, not in closed form."""
+    spread = []
+    for n in widths:
+        network = networks.build((task.x.shape[1], n, n, task.y.shape[1]), "mup", "adam")
+        spread.append([task.variance(outputs) for outputs in task.trained(network, ADAM, LATE)])
+        bar.update(2)
+    early, late = np.moveaxis(np.array(spread), 0, -1)
+    return {"early: variance over draws": early, "late: variance over draws": late}
+
+
+def _data(task: Task, samples: tuple[int, ...], bar: tqdm) -> Curves:
     """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
-    found = {}
-    for how, depth, parametrization in ((GD, 1, "ntk"), (ADAM, 2, "standard")):
-        network = networks.build((x.shape[1], *[SMALL] * depth, y.shape[1]), parametrization, how[0])
-        rows, labels = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)
-        whole = jnp.full(len(x), 1.0 / len(x), jnp.float32)
+    curves, (rows, labels), most = {}, task.rows, max(samples)
+    whole, keys = jnp.full(len(rows), 1.0 / len(rows), jnp.float32), jax.random.split(task.key, task.seeds)
+    for name, rule, depth, parametrization in (("gd", GD, 1, "ntk"), ("Adam", ADAM, 2, "standard")):
+        network = networks.build((rows.shape[1], *[SMALL] * depth, labels.shape[1]), parametrization, rule.name)
 
-        def run(key, size, network=network, how=how, rows=rows, labels=labels, whole=whole):
-            """The outputs after training on a draw of `size` rows."""
-            own, sample = jax.random.split(key)
-            drawn = jax.random.randint(jax.random.fold_in(sample, size), (max(samples),), 0, len(rows))
-            weight = jnp.zeros(len(rows)).at[drawn].add(jnp.arange(max(samples)) < size) / size
+        def run(key: Array, size: int, network: networks.Network = network, rule: Rule = rule) -> Array:
+            """Return the outputs after training on a draw of `size` rows, of all where it is 0."""
+            start, sample = jax.random.split(key)
+            drawn = jax.random.randint(jax.random.fold_in(sample, size), (most,), 0, len(rows))
+            weight = jnp.zeros(len(rows)).at[drawn].add(jnp.arange(most) < size) / size
             weight = jnp.where(size > 0, weight, whole).astype(jnp.float32)
-            params = networks.init(network, own)
-            params, _ = _train(network, params, how, (rows, labels, weight), (rows, labels, whole))
+            params = networks.init(network, start)
+            params = _train(network, params, rule, (rows, labels, weight), (rows, labels, whole))
             return networks.apply(network, params, rows)
 
         many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
-        keys = jax.random.split(key, seeds)
-        limit = np.asarray(many(keys, 0), float)  # (S, n, k)
-        added, spread = [], []
+        limit, added, spread = np.asarray(many(keys, 0), float), [], []  # (S, n, k)
+        least = ((limit - task.y) ** 2).sum(-1).mean(-1)
         for size in samples:
             outputs = np.asarray(many(keys, size), float)
-            losses = [((o - y) ** 2).sum(-1).mean(-1) for o in (outputs, limit)]
-            added.append(losses[0] - losses[1])
+            added.append(((outputs - task.y) ** 2).sum(-1).mean(-1) - least)
             spread.append(((outputs - limit) ** 2).sum(-1).mean(-1))
             bar.update()
-        told = {"gd": "gd", "adam": "Adam"}[how[0]]
-        found[f"{told}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
-        found[f"{told}: distance from $P = \\infty$"] = np.array(spread).T
-    return found
+        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
+        curves[f"{name}: distance from $P = \\infty$"] = np.array(spread).T
+    return curves
 
 
-def _train(network, params, how, batch, test):
-    name, lr, steps = how
-    rule = networks.rule(network, name, jnp.asarray(lr, jnp.float32))
-    return networks.train(network, params, rule, lambda _: batch, test, jnp.array([steps]))
-
-
-def _keys(key, size, seeds):
-    """Draws of their own at every size."""
-    return jax.random.split(jax.random.fold_in(key, size), seeds)
+def _train(network: networks.Network, params: list[Array], rule: Rule, batch: Batch, test: Batch) -> list[Array]:
+    """Weights after all steps of a rule on one batch."""
+    algorithm = networks.rule(network, rule.name, jnp.asarray(rule.lr, jnp.float32))
+    trained, _ = networks.train(network, params, algorithm, lambda _: batch, test, jnp.array([rule.steps]))
+    return trained
 
 
 main = Script(

@@ -3,25 +3,31 @@
 from functools import lru_cache
 
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, agreement
+from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
-from experiments.compare.statistics import log_slope, standard_error
+from experiments.compare.statistics import log_slope, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
 from experiments.output import plotting
+from experiments.output.tables import records
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
+from rfm.arguments import Arguments
+from rfm.optimizers import Optimizer
 
 MODES = 2000  # at most: every step is taken
+REACH = 0.6  # part of the risk at the start that is to be reached
 CLOCK_OF_SIGNS = {"standard": 0.0, "ntk": 0.5}  # see `panel_of`
-DESCENT = st.ALGORITHMS[0]
+DESCENT, SIGNS = st.ALGORITHMS[0], st.ALGORITHMS[-1]
 EXCESS = 3.0  # standard errors by which an end lies above the floor
+SOME = slice(None, None, 4)  # of the steps that are recorded
 
 
-def panel_of(parametrization):
-    """Steps to a risk against model size.
+def panel_of(parametrization: str) -> st.Panel:
+    """Return the panel of steps to a risk against model size.
 
     A step of gradient descent moves the output by sum_i F_i^2 g ~ N E F^2, a step of signs by sum_i |F_i| ~ N E |F|:
     both N with features of variance one, 1 and N^(1/2) with 1/N. So the clock is N^gamma t with a gamma that is larger
@@ -29,109 +35,115 @@ def panel_of(parametrization):
     """
     unit = st.UNITS[parametrization]
 
-    def panel(ax, setting):
-        n, descent, found, table = np.array(setting.stepped, float), None, [], []
-        problem = _problem(setting)
+    def panel(ax: Axes, setting: st.Setting) -> st.Part:
+        n, verdicts, table, gammas = np.array(setting.stepped, float), [], [], {}
         for index, name in enumerate(setting.algorithms):
-            risks = _runs(setting, parametrization, name)
-            steps = st.steps_to_risk(problem, risks, setting.steps)  # (sizes, S)
-            title = f"T6 {name}, {unit}"
+            pairs, title = train(setting, parametrization, name), f"T6 {name}, {unit}"
+            steps = np.stack([steps_to_risk(setting, pair.risks) for pair in pairs], axis=1)  # (S, X)
             if not np.isfinite(steps).all():
-                told = f"not all reach the risk in {setting.steps} steps"
-                found.append(condition(title, "risk(N^g t)", told, False))
+                text = f"not all reach the risk in {setting.steps} steps"
+                verdicts.append(condition(title, "risk(N^g t)", text, False))
                 continue
-            gamma = -np.polyfit(np.log(n), np.log(steps), 1)[0]  # (S,)
-            label = f"{name}: slope {-gamma.mean():.2f}"
-            error = float(standard_error(gamma[:, None])[0])
-            color, marker = plotting.COLORS[index], plotting.MARKERS[index]
-            ax.errorbar(n, steps.mean(1), 2 * standard_error(steps.T), fmt=marker, ms=4, color=color,
-                        ls=":" if index else "none", lw=1.0, label=label)  # fmt: skip
-            if not index:
-                descent, known = gamma, _predicted(setting, parametrization)
-                line = st.steps_to_risk(problem, known, setting.steps)
+            gamma = gammas[name] = -slopes_of_draws(n, steps)  # (S,)
+            mean, stderr, color = steps.mean(0), standard_error(steps), plotting.COLORS[index]
+            plotting.draw_points(ax, n, mean, stderr, index, label=f"{name}: slope {-gamma.mean():.2f}")
+            if name == DESCENT:
+                line = steps_to_risk(setting, np.array([pair.theory for pair in pairs]))
                 ax.plot(n, line, color=color, lw=1.3)
-                told = f"{title}, trained at {n[0]:g} to {n[-1]:g}, beside theory"
-                found.append(judge(told, gamma.mean(), closed=-log_slope(n, line), error=error))
-                samples, x = np.moveaxis(risks[..., ::4], 1, 0), np.repeat(n, len(known[0, ::4]))
-                told = f"T6 theory = simulation, {name}, {unit}"
-                found.append(agreement(samples.reshape(len(samples), -1), known[:, ::4].ravel(), x, told))
+                title += f", trained at {n[0]:g} to {n[-1]:g}, beside theory"
+                error = float(standard_error(gamma))
+                verdicts.append(judge(title, float(gamma.mean()), closed=-log_slope(n, line), error=error))
+                text = f"T6 theory = simulation, {name}, {unit}"
+                verdicts.append(agreement([pair.at(SOME) for pair in pairs], text))
             else:
-                more = gamma - descent
-                found.append(judge(
-                    f"{title}: clock N^g t, g beyond gradient descent's", more.mean(), claimed=0.0,
-                    closed=CLOCK_OF_SIGNS[parametrization], error=float(standard_error(more[:, None])[0]),
-                ))  # fmt: skip
-            table += [
-                {"row": "T6", "algorithm": name, "parametrization": parametrization, "N": x, "steps": m, "stderr": s}
-                for x, m, s in zip(n, steps.mean(1), standard_error(steps.T), strict=True)
-            ]
-        plotting.finish(ax, AXES["features"], f"steps to {st.REACH:g} of the risk at the start", f"T6: {unit}")
+                ax.plot(n, mean, color=color, ls=":", lw=1.0)
+                more, title = gamma - gammas[DESCENT], f"{title}: clock N^g t, g beyond gradient descent's"
+                closed, error = CLOCK_OF_SIGNS[parametrization], float(standard_error(more))
+                verdicts.append(judge(title, float(more.mean()), claimed=0.0, closed=closed, error=error))
+            held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
+            table += records(held | {"N": n, "steps": mean, "stderr": stderr})
+        plotting.finish(ax, AXES["features"], f"steps to {REACH:g} of the risk at the start", f"T6: {unit}")
         low, high = ax.get_ylim()
         ax.set_ylim(0.5 * low, 4 * high)
-        return found, table
+        return st.Part(verdicts, table)
 
     return panel
 
 
-def curves(ax, setting):
-    """Curves against N t, features of variance one: those of signs end above the floor, the more so the larger."""
-    times, n, found, table = st.step_times(setting.steps), setting.stepped, [], []
-    floor = np.array([
-        rfm.simulate(_problem(setting), num_features=x, num_samples=st.INF, optimizer=rfm.Ridge(0.0),
-                     keys=fold_keys(setting.keys, x)).risk[:, 0] for x in n
-    ])  # fmt: skip
+def curves(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw risk against N t, features of variance one: signs end above the floor, the more so the larger the model."""
+    verdicts, table = [], []
     for index, name in enumerate(setting.algorithms):
-        risks = _runs(setting, "standard", name)
-        for i, (x, ls) in enumerate(zip((n[0], n[-1]), ("--", "-"), strict=True)):
-            mean = risks[-i].mean(0)
-            if index:
-                ax.plot(x * times, mean, color=plotting.COLORS[index], ls=ls, lw=1.2, label=f"{name}, N = {x}")
+        pairs = train(setting, "standard", name)
+        for pair, line_style in ((pairs[0], "--"), (pairs[-1], "-")):
+            if name == DESCENT:
+                plotting.draw(ax, pair.at(SOME), hollow=pair is pairs[0])
             else:
-                some = slice(None, None, 4)
-                line = _predicted(setting, "standard")[-i]
-                plotting.draw_pair(ax, x * times[some], risks[-i][:, some], x * times, line, f"{name}, N = {x}",
-                                   hollow=not i)  # fmt: skip
-        table += [
-            {"row": "T6", "algorithm": name, "parametrization": "standard", "N": x, "clock": x * t, "risk": r}
-            for x, line in zip(n, risks.mean(1), strict=True) for t, r in zip(times, line, strict=True)
-        ]  # fmt: skip
-        if name == "sign-SGD":
-            above = risks[..., -1] / floor - 1.0
-            mean, error = above.mean(1), standard_error(above.T)
+                ax.plot(pair.x, pair.mean, color=plotting.COLORS[index], ls=line_style, lw=1.2, label=pair.label)
+        held = {"row": "T6", "algorithm": name, "parametrization": "standard"}
+        for pair in pairs:
+            table += records(held | {"N": pair.fixed["N"], "clock": pair.x, "risk": pair.mean})
+        if name == SIGNS:
+            ends = [
+                pair.risks[:, -1] / _floor(setting, n) - 1.0 for n, pair in zip(setting.stepped, pairs, strict=True)
+            ]
+            mean, error = np.mean(ends, axis=1), standard_error(np.stack(ends, axis=1))
             grows = mean[-1] - mean[0] > EXCESS * np.hypot(error[0], error[-1])
-            each = ", ".join(f"{m:.1%} at N = {x}" for m, x in zip(mean, n, strict=True))
-            told = f"ends above the floor by {each}"
-            claim = "the same learning rate for all N"
-            found.append(condition(f"T6 {name}, end of training", claim, told, not grows, CONFIRMED, CONTRADICTED))
-    plotting.finish(
-        ax, "clock $N t$, $t$ in steps", "risk", "features of variance 1; Adam, sign-SGD: trained, no theory"
-    )
-    return found, table
-
-
-def _problem(setting):
-    return rfm.power_law(setting.a, setting.b, min(setting.modes, MODES))
-
-
-def _algorithms(setting, parametrization):
-    return st.algorithms(_problem(setting), parametrization, setting.stepped[-1])
+            text = ", ".join(f"{m:.1%} at N = {n}" for m, n in zip(mean, setting.stepped, strict=True))
+            quantity, claim = f"T6 {name}, end of training", "the same learning rate for all N"
+            text = f"ends above the floor by {text}"
+            verdicts.append(condition(quantity, claim, text, not grows, CONFIRMED, CONTRADICTED))
+    title = "features of variance 1; Adam, sign-SGD: trained, no theory"
+    plotting.finish(ax, "clock $N t$, $t$ in steps", "risk", title)
+    return st.Part(verdicts, table)
 
 
 @lru_cache
-def _runs(setting, parametrization, name):
-    """Risk (sizes, S, T) of one algorithm."""
-    optimizer = _algorithms(setting, parametrization)[name]
-    return st.risk_by_step(_problem(setting), optimizer, parametrization, setting)
+def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Comparison, ...]:
+    """Return risk against N times steps, one comparison a size, with a theory for gradient descent alone.
+
+    Gradient descent is stable at the largest size; the two others are not linear in the gradient.
+    """
+    import optax
+
+    problem, largest = _problem(setting), setting.stepped[-1]
+    z_max = theory.largest_curvature(problem, num_features=largest, num_samples=st.INF, parametrization=parametrization)
+    rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
+    descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
+    algorithms: dict[str, Optimizer] = dict(
+        zip(st.ALGORITHMS, (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate)), strict=True)
+    )
+    times, pairs = _times(setting), []
+    for n in setting.stepped:
+        args = Arguments(
+            num_features=n, num_samples=st.INF, optimizer=algorithms[name], times=times, parametrization=parametrization
+        )
+        risks = rfm.simulate(problem, **args, keys=fold_keys(setting.keys, n)).risk
+        known = theory.predict(problem, **args).risk if name == DESCENT else np.full(len(times), np.nan)
+        pairs.append(Comparison("clock", n * times, risks, known, {"N": n}, f"{name}, N = {n}"))
+    return tuple(pairs)
 
 
-def _predicted(setting, parametrization):
-    """Theory (sizes, T) of gradient descent."""
-    descent = _algorithms(setting, parametrization)[DESCENT]
-    return np.array([
-        theory.predict(_problem(setting), num_features=x, num_samples=st.INF, optimizer=descent,
-                       times=st.step_times(setting.steps), parametrization=parametrization).risk
-        for x in setting.stepped
-    ])  # fmt: skip
+def steps_to_risk(setting: st.Setting, risks: np.ndarray) -> np.ndarray:
+    """Return steps until risks (S, T) fall to REACH of the start of all models, (S,)."""
+    lam, w = _problem(setting).modes(0, min(setting.modes, MODES))
+    level = REACH * float(np.sum(lam * w**2))
+    return np.array([st.time_to_risk(_times(setting), risk, level) for risk in risks])
+
+
+def _floor(setting: st.Setting, n: int) -> np.ndarray:
+    """Risk (S,) at the end of training by gradient flow."""
+    args = Arguments(num_features=n, num_samples=st.INF, optimizer=rfm.Ridge(0.0))
+    return rfm.simulate(_problem(setting), **args, keys=fold_keys(setting.keys, n)).risk[:, 0]
+
+
+def _problem(setting: st.Setting) -> rfm.Problem:
+    return rfm.power_law(setting.a, setting.b, min(setting.modes, MODES))
+
+
+def _times(setting: st.Setting) -> np.ndarray:
+    """Steps at which risks are recorded."""
+    return rfm.log_times(1, setting.steps, 60, integer=True)
 
 
 main = Script(

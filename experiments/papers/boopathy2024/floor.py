@@ -1,94 +1,93 @@
 """S2, T2: curves against the clock N t part at the floor of each size, below which no training time leads."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, agreement
-from experiments.compare.statistics import bootstrap_slope, log_slope
+from experiments.compare.comparison import AXES, Comparison, agreement, derive
+from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
 from experiments.output import plotting
+from experiments.output.tables import records
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 from theory import exponents
 
-LAST = 3  # sizes over which training measures a slope: the largest ones
 PART = 1.1  # a curve has parted where it is so many times that of infinite size
 
 
-def panel(ax, setting):
-    """Risk against the clock, one curve a size."""
-    risks, known = st.trained(setting), st.predicted(setting)
-    every = slice(None, None, 2)
-    for index, n in enumerate(setting.sizes):
-        plotting.draw_pair(ax, st.FEW_CLOCK[every], risks[index][:, every], st.FEW_CLOCK, known[index], f"N = {n}",
-                           index)  # fmt: skip
+def panel(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw risk against the clock, one curve a size."""
+    curves, lowest = st.curves(setting), st.LEVELS[-1]
+    some = [pair.at(slice(None, None, 2)) for pair in curves]
+    for index, pair in enumerate(some):
+        plotting.draw(ax, pair, index)
     plotting.finish(ax, "clock $N t$", "risk", "T2: one curve, until each size meets its floor")
-    table = [
-        {"row": "T2", "N": n, "clock": t, "risk": m, "stderr": s, "theory": p}
-        for n, samples, line in zip(setting.sizes, risks, known, strict=True)
-        for t, m, s, p in zip(
-            st.FEW_CLOCK, samples.mean(0), samples.std(0, ddof=1) / len(samples) ** 0.5, line, strict=True
-        )
-    ]
-    ends = [_floor(setting.infinite, n) for n in setting.sizes]
-    never = [n for n, end in zip(setting.sizes, ends, strict=True) if end > st.LEVELS[-1]]
-    tested = [n for n, samples in zip(setting.sizes, risks, strict=True) if samples[:, -1].mean() > st.LEVELS[-1]]
-    told = f"risk {st.LEVELS[-1]:g} never at N in {never}; trained to N t = {st.LONGEST:g}: not at N in {tested}"
-    far = -log_slope(st.LARGE, [_floor(setting.infinite, n) for n in st.LARGE])
+    never = [n for n in setting.sizes if _floor(setting.infinite, n) > lowest]
+    trained = [n for n, pair in zip(setting.sizes, curves, strict=True) if pair.mean[-1] > lowest]
+    text = f"risk {lowest:g} never at N in {never}; trained to N t = {st.LONGEST:g}: not at N in {trained}"
+    far = -log_slope(st.LARGE, np.array([_floor(setting.infinite, n) for n in st.LARGE]))
     closed = exponents.model_exponent(setting.a, setting.b)
-    size = np.repeat(setting.sizes, len(st.FEW_CLOCK[every]))
-    return [
+    verdicts = [
         judge("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
-        condition("T2 longer training replaces size", "every risk", told, not never, CONFIRMED, CONTRADICTED),
-        agreement(np.moveaxis(risks[..., every], 1, 0).reshape(setting.seeds, -1), known[:, every].ravel(), size,
-                  "T2 theory = simulation"),
-    ], table  # fmt: skip
+        condition("T2 longer training replaces size", "every risk", text, not never, CONFIRMED, CONTRADICTED),
+        agreement(some, "T2 theory = simulation"),
+    ]
+    return st.Part(verdicts, [{"row": "T2"} | record for pair in curves for record in pair.rows()])
 
 
-def floors(ax, setting):
-    """The floor of every size."""
-    risks, known, n = st.trained(setting)[..., -1], st.predicted(setting)[:, -1], np.array(setting.sizes, float)
-    plotting.draw_pair(ax, n, risks.T, n, known, f"$N t$ = {st.LONGEST:g}")
-    ax.axhline(known[0], color="k", lw=1, ls=":", label="if training time replaced size")
-    slope, error = bootstrap_slope(n[-LAST:], risks[-LAST:].T)
-    ax.plot(
-        n[-LAST:], 0.85 * known[-LAST:][0] * (n[-LAST:] / n[-LAST:][0]) ** slope, "k", lw=1, label=f"slope {slope:.3f}"
-    )
+def floors(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw the risk at the end of training of every size."""
+    ends, n = [pair.at(slice(-1, None)) for pair in st.curves(setting)], np.array(setting.sizes, float)
+    risks, predicted = np.concatenate([end.risks for end in ends], 1), np.concatenate([end.theory for end in ends])
+    pair = Comparison("features", n, risks, predicted, label=f"$N t$ = {st.LONGEST:g}")
+    plotting.draw(ax, pair)
+    ax.axhline(pair.theory[0], color="k", lw=1, ls=":", label="if training time replaced size")
+    last = pair.at(slice(-st.LAST, None))
+    here = f"trained at {last.x[0]:g} to {n[-1]:g}, beside theory there"
+    slope = last.slope(quantity=f"T2 floor, {here}")
+    line = 0.85 * last.theory[0] * (last.x / last.x[0]) ** -slope.simulated
+    ax.plot(last.x, line, "k", lw=1, label=f"slope {-slope.simulated:.3f}")
     plotting.finish(ax, AXES["features"], "risk at the end", "the floor")
-    here = f"trained at {n[-LAST:][0]:g} to {n[-1]:g}, beside theory there"
-    return [judge(f"T2 floor, {here}", -slope, closed=-log_slope(n[-LAST:], known[-LAST:]), error=error)], []
+    return st.Part([slope.verdict()])
 
 
-def partings(ax, setting):
-    """The clock at which each size leaves the curve of infinite size."""
-    limit = theory.predict(
-        setting.finite, num_features=st.INF, num_samples=st.INF, optimizer=st.FLOW, times=st.FEW_CLOCK
-    ).risk  # fmt: skip
-    n = np.array(setting.sizes, float)
-    part = lambda risks: np.array([st.times_to_risk(st.FEW_CLOCK, limit / risk, (1 / PART,))[0] for risk in risks])  # noqa: E731
-    known, (found, error) = part(st.predicted(setting)), st.over_draws(st.trained(setting), part)
-    ax.plot(n, known, color=plotting.COLORS[0], lw=1.3)
-    ax.errorbar(
-        n, found, 2 * error, fmt="o", ms=4, color=plotting.COLORS[0], label=f"{PART - 1:.0%} above N = infinity"
+def partings(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw the clock at which each size leaves the curve of infinite size."""
+    limit, n = _limit(setting.finite, st.FEW_CLOCK), np.array(setting.sizes, float)
+    clocks = derive(
+        st.curves(setting),
+        lambda risks: np.array([st.time_to_risk(st.FEW_CLOCK, limit / risk, 1 / PART) for risk in risks]),
     )
+    ax.plot(n, clocks.theory, color=plotting.COLORS[0], lw=1.3)
+    plotting.draw_points(ax, n, clocks.simulated, clocks.stderr, label=f"{PART - 1:.0%} above N = infinity")
     closed = 1.0 / st.rule_growth(setting.a, setting.b)
-    ax.plot(n, 0.5 * known[-1] * (n / n[-1]) ** closed, "k--", lw=1, label=f"closed form: slope {closed:g}")
+    line = 0.5 * clocks.theory[-1] * (n / n[-1]) ** closed
+    ax.plot(n, line, "k--", lw=1, label=f"closed form: slope {closed:g}")
     plotting.finish(ax, AXES["features"], "clock $N t$", "where the equivalence ends")
     ends = []
     for size in st.LARGE:
         clock = np.geomspace(1e-2, 10.0, len(st.CLOCK)) * size**closed
-        limit = theory.predict(
-            setting.infinite, num_features=st.INF, num_samples=st.INF, optimizer=st.FLOW, times=clock
-        ).risk  # fmt: skip
-        ends += [*st.times_to_risk(clock, limit / st.risk_by_clock(setting.infinite, size, clock=clock), (1 / PART,))]
-    return [judge("T2 clock where a size parts, theory at 1e6", log_slope(st.LARGE, ends), closed=closed)], [
-        {"row": "T2", "N": size, "parts at clock": t, "stderr": e, "theory": y}
-        for size, t, e, y in zip(setting.sizes, found, error, known, strict=True)
-    ]
+        risk = st.risk_by_clock(setting.infinite, size, clock=clock)
+        ends.append(st.time_to_risk(clock, _limit(setting.infinite, clock) / risk, 1 / PART))
+    slope = log_slope(st.LARGE, np.array(ends))
+    return st.Part(
+        [judge("T2 clock where a size parts, theory at 1e6", slope, closed=closed)],
+        records({
+            "row": "T2", "N": setting.sizes, "parts at clock": clocks.simulated, "stderr": clocks.stderr,
+            "theory": clocks.theory,
+        }),
+    )  # fmt: skip
 
 
-def _floor(problem, size):
+def _limit(problem: rfm.Problem, clock: np.ndarray) -> np.ndarray:
+    """Predicted risk (T,) of infinite size, whose kernel has no factor N."""
+    return theory.predict(problem, num_features=st.INF, num_samples=st.INF, optimizer=st.FLOW, times=clock).risk
+
+
+def _floor(problem: rfm.Problem, size: float) -> float:
+    """Predicted risk at the end of training on fresh data."""
     return theory.predict(problem, num_features=size, num_samples=st.INF, optimizer=rfm.Ridge(0.0)).risk[0]
 
 
@@ -100,5 +99,5 @@ main = Script(
     show=st.shower(panel, floors, partings),
     full=st.FULL,
     smoke=st.SMOKE,
-    limits="S2's networks on images are not trained here: random features only",
+    limits=st.NO_IMAGES,
 )

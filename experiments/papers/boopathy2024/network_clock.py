@@ -6,18 +6,24 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from matplotlib.axes import Axes
 from tqdm import tqdm
 
-from experiments.compare.statistics import log_slope, standard_error
-from experiments.compare.verdicts import approaching, condition, judge
+from experiments.compare.comparison import Comparison
+from experiments.compare.keys import fold_keys
+from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
+from experiments.compare.verdicts import Verdict, approaching, condition, judge
 from experiments.output import plotting
+from experiments.output.tables import records
 from experiments.papers import images
-from experiments.papers.boopathy2024.scale_time import times_to_risk
+from experiments.papers.boopathy2024.scale_time import time_to_risk
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
+from rfm.pytrees import pytree, static
 
 POOL = 2  # images are pooled so that the first layer's share of the kernel, d/n of it in "standard", is small
-LAST = 2  # widths at the end that slopes are fitted to
+LAST = slice(-2, None)  # widths at the end that slopes are fitted to
 RECORDS = 40
 LEVEL = 0.6  # part of the test loss at the start that is to be reached
 LONGEST = 20_480  # steps: 80, times four until all are there
@@ -31,109 +37,110 @@ LAST_ONLY = "standard"  # where the last layer is trained alone too: random feat
 NAMES = {"gd": "gradient descent", "adam": "Adam", "sign-sgd": "sign-SGD"}
 
 
-def show(seed: int, data: str, train: int, test: int, widths: tuple[int, ...], seeds: int, rate: float) -> Shown:
-    """Steps to LEVEL of the loss at the start against width; one panel a parametrization; rate: of RUNS, times this."""
+@pytree
+class Task:
+    """Inputs x (n, d) and outputs y (n, k), the first `train` of them to train on."""
+
+    x: Array
+    y: Array
+    train: int = static()
+
+
+@pytree
+class Trainer:
+    """A network, and the algorithm with its learning rate that trains it."""
+
+    network: networks.Network
+    lr: Array
+    name: str = static()
+
+
+def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...], seeds: int, rate: float) -> Shown:
+    """Draw steps to LEVEL of the loss at the start against width; learning rates are those of RUNS times `rate`."""
     inputs, classes = images.load(data, seed)
     x = images.flatten(images.pool(inputs, POOL) if inputs.ndim == 3 else inputs)
     x, y = (jnp.asarray(array[: train + test], jnp.float32) for array in (x, images.outputs(classes)))
-    level = LEVEL * float(jnp.mean(jnp.sum(y[train:] ** 2, axis=1)))
+    task = Task(x, y, train)
     keys = jax.random.split(jax.random.key(seed), seeds)
-    figure, axes = plotting.new_figure(
-        1,
-        len(networks.PARAMETRIZATIONS),
-        caption="points: networks, two standard errors; lines: fits",
-    )
-    findings, table = [], []
+    caption, n = "points: networks, two standard errors; lines: fits", np.array(widths)
+    figure, axes = plotting.new_figure(1, len(networks.PARAMETRIZATIONS), caption=caption)
+    panels: dict[str, Axes] = dict(zip(networks.PARAMETRIZATIONS, axes[0], strict=True))
+    verdicts, table = [], []
     with tqdm(total=(len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), unit="width") as bar:
-        for ax, parametrization in zip(axes[0], networks.PARAMETRIZATIONS, strict=True):
-            for index, name in enumerate(networks.OPTIMIZERS):
-                lr, closed = rate * RUNS[parametrization, name][0], RUNS[parametrization, name][1]
-                for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
-                    columns = []
-                    for n in widths:
-                        network = networks.build((x.shape[1], n, y.shape[1]), parametrization, name)
-                        if last_only:
-                            network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
-                        own = jax.vmap(jax.random.fold_in, (0, None))(keys, n)
-                        columns.append(_steps(network, name, lr, x, y, train, own, level))
-                        bar.update()
-                    steps = np.array(columns).T  # (S, X)
-                    told = f"{NAMES[name]}{', last layer' * last_only}"
-                    findings.append(_finding(f"{parametrization}, {told}", widths, steps, closed))
-                    if not np.all(np.isfinite(steps)):
-                        continue
-                    found, error = _slope(widths, steps)
-                    plotting.draw_pair(ax, widths, steps, widths[-LAST:], _line(widths[-LAST:], steps, found),
-                                       f"{told}: slope ${-found:+.3f} \\pm {error:.3f}$", index, last_only)  # fmt: skip
-                    run = {"parametrization": parametrization, "optimizer": told, "lr": lr}
-                    table += [
-                        run | {"width": n, "steps": m, "stderr": s}
-                        for n, m, s in zip(widths, steps.mean(0), standard_error(steps), strict=True)
-                    ]
-            lowest = min((np.min(line.get_ydata()) for line in ax.lines), default=1.0)
-            claim = 0.6 * lowest * widths[-1] / np.array(widths[-LAST:], float)
-            ax.plot(widths[-LAST:], claim, "k:", lw=1.2, label="S2: slope $-1$")
-            plotting.finish(ax, "width $n$", f"steps to {LEVEL:g} of the test loss", parametrization)
-            ax.set_ylim(bottom=0.3 * lowest, top=ax.get_ylim()[1] * 12)
-    return Shown(figure, table, tuple(findings))
+        for (parametrization, name), (lr, closed) in RUNS.items():
+            for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
+                columns = []
+                for width in widths:
+                    network = networks.build((x.shape[1], width, y.shape[1]), parametrization, name)
+                    if last_only:
+                        network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
+                    columns.append(_steps(task, Trainer(network, jnp.asarray(rate * lr), name), fold_keys(keys, width)))
+                    bar.update()
+                steps, label = np.array(columns).T, f"{NAMES[name]}{', last layer' * last_only}"  # (S, X)
+                quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST][0]} to {n[-1]}"
+                if not np.all(np.isfinite(steps)):
+                    verdicts.append(condition(quantity, "1.000", f"not reached in {LONGEST} steps", False))
+                    continue
+                each = -slopes_of_draws(n[LAST], steps[:, LAST])
+                g, error = float(each.mean()), float(standard_error(each))
+                verdicts.append(_verdict(judge(quantity, g, claimed=1.0, closed=closed, error=error), n, steps, closed))
+                line = power_line(n[LAST], steps.mean(0)[LAST], -g)
+                label += f": slope ${-g:+.3f} \\pm {error:.3f}$"
+                pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST], line)
+                plotting.draw(panels[parametrization], pair, list(NAMES).index(name), hollow=last_only)
+                table += records({
+                    "parametrization": parametrization, "optimizer": label.split(":")[0], "lr": rate * lr, "width": n,
+                    "steps": pair.mean, "stderr": pair.stderr,
+                })  # fmt: skip
+    for parametrization, ax in panels.items():
+        lowest = min((np.min(np.asarray(line.get_ydata())) for line in ax.lines), default=1.0)
+        ax.plot(n[LAST], 0.6 * lowest * n[-1] / n[LAST], "k:", lw=1.2, label="S2: slope $-1$")
+        plotting.finish(ax, "width $n$", f"steps to {LEVEL:g} of the test loss", parametrization)
+        ax.set_ylim(bottom=0.3 * lowest, top=ax.get_ylim()[1] * 12)
+    return Shown(figure, table, tuple(verdicts))
 
 
 @jax.jit
-def _init(network, keys):
+def _init(network: networks.Network, keys: Array) -> list[Array]:
     return jax.vmap(partial(networks.init, network))(keys)
 
 
-@partial(jax.jit, static_argnames=("name", "train"))
-def _losses(network, name, lr, x, y, train, times, params):
+@jax.jit
+def _losses(task: Task, trainer: Trainer, times: Array, params: list[Array]) -> Array:
     """Test loss (S, T) of the output less that at the start, which is random and no part of what is learned."""
 
-    def run(params):
-        labels = y + networks.apply(network, params, x)
-        rest = len(x) - train
+    def run(params: list[Array]) -> Array:
+        labels = task.y + networks.apply(trainer.network, params, task.x)
         batch, test = (
-            (x[part], labels[part], jnp.full(count, 1.0 / count, jnp.float32))
-            for part, count in ((slice(None, train), train), (slice(train, None), rest))
+            (task.x[part], labels[part], jnp.full(count, 1.0 / count, jnp.float32))
+            for part, count in ((slice(task.train), task.train), (slice(task.train, None), len(task.x) - task.train))
         )
-        steps = networks.rule(network, name, lr.astype(jnp.float32))
-        return networks.train(network, params, steps, lambda _: batch, test, times)[1]
+        rule = networks.rule(trainer.network, trainer.name, trainer.lr.astype(jnp.float32))
+        return networks.train(trainer.network, params, rule, lambda _: batch, test, times)[1]
 
     return jax.vmap(run)(params)
 
 
-def _steps(network, name, lr, x, y, train, keys, level):
+def _steps(task: Task, trainer: Trainer, keys: Array) -> np.ndarray:
     """Steps (S,) to the level, between records by a power law; the horizon grows until all are there."""
-    horizon, params = 2 * RECORDS, _init(network, keys)
+    horizon, params = 2 * RECORDS, _init(trainer.network, keys)
+    level = LEVEL * float(jnp.mean(jnp.sum(task.y[task.train :] ** 2, axis=1)))
     while True:
         times = np.unique(np.round(np.geomspace(1, horizon, RECORDS)))
         times = np.concatenate([times, horizon + np.arange(1.0, 1 + RECORDS - len(times))])  # one length, one program
-        losses = np.asarray(
-            _losses(network, name, jnp.asarray(lr), x, y, train, jnp.asarray(times, int), params), float
-        )
+        losses = np.asarray(_losses(task, trainer, jnp.asarray(times, int), params), float)
         if np.all(losses.min(1) <= level) or horizon >= LONGEST:
-            return np.array([times_to_risk(times, one, (level,))[0] for one in losses])
+            return np.array([time_to_risk(times, loss, level) for loss in losses])
         horizon *= 4
 
 
-def _slope(widths, steps):
-    """g in steps ~ n^-g over the last widths, mean and standard error over seeds."""
-    each = np.array([-log_slope(np.array(widths[-LAST:], float), one[-LAST:]) for one in steps])
-    return float(each.mean()), float(standard_error(each[:, None])[0])
+def _verdict(verdict: Verdict, widths: np.ndarray, steps: np.ndarray, closed: float) -> Verdict:
+    """Refine the verdict on S2's exponent of 1 where both layers learn in "standard".
 
-
-def _line(widths, steps, slope):
-    centre = np.exp(np.log(steps.mean(0)[-LAST:]).mean())
-    return centre * (np.array(widths) / np.exp(np.log(widths).mean())) ** -slope
-
-
-def _finding(quantity, widths, steps, closed):
-    """S2's exponent is 1. Where both layers learn in "standard", it is reached from below: the first layer, whose share
-    falls as d/n (gradient descent) or sqrt(d/n) (signs), is the faster learner of a narrow network."""
-    quantity = f"{quantity}: g in steps ~ n^-g, n = {widths[-LAST:][0]} to {widths[-1]}"
-    if not np.all(np.isfinite(steps)):
-        return condition(quantity, "1.000", f"not reached in {LONGEST} steps", False)
-    found, error = _slope(widths, steps)
-    finding = judge(quantity, found, claimed=1.0, closed=closed, error=error)
-    return approaching(finding, np.array(widths, float), steps.mean(0), 1.0) if closed == 1.0 else finding
+    There it is reached from below: the first layer, whose share falls as d/n (gradient descent) or sqrt(d/n) (signs),
+    is the faster learner of a narrow network.
+    """
+    return approaching(verdict, widths.astype(float), steps.mean(0), 1.0) if closed == 1.0 else verdict
 
 
 main = Script(

@@ -1,22 +1,29 @@
 """S2, T5: label noise enters by the clock too; and the whole law, risk against N, t and P, with its double descent."""
 
+from collections.abc import Callable, Sequence
+from itertools import product
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, agreement
+from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, condition, judge
 from experiments.output import plotting
+from experiments.output.tables import records
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
+from rfm.arguments import Arguments
 
 LOUD = 100.0  # noise that is trained on: what it adds is divided by it, the rest matters less the louder it is
 EARLY = (0.05, 0.2)  # of (N t)^(1/b) over the smaller of N and P
 SHORT = 12  # points of a curve that is trained
 FAR_CLOCK, FAR = 1e4 * np.exp([-0.1, 0.1]), 1e9  # clock and size where theory alone measures the exponent
+NOISE_SIZES, NOISE_SAMPLES, NOISE_EARLY = (1e5, 1e6), (1e4, 1e5, 1e6), 0.01
 SPREAD = 0.3  # of the collapsed points
 
 SURFACE_SAMPLES = 100
@@ -29,49 +36,53 @@ CLEAR = 3.0  # standard errors by which a peak stands out
 CUT_SEEDS = 4  # times as many as elsewhere: small models, and the risk at N = P has a heavy tail
 
 
-def panel(ax, setting):
-    """What noise adds, against (N t)^(1/b)/P: large sizes in theory, small ones trained beside their theory."""
-    b, points = setting.b, st.noise_collapse(setting.a, setting.b)
-    for n, ls in zip(st.NOISE_SIZES, ("-", "--"), strict=True):
-        for p in st.NOISE_SAMPLES:
-            chosen = [one for one in points if one["P"] == p and one["N"] == n]
-            label = f"theory, N = {n:.0e}, three P" if p == st.NOISE_SAMPLES[0] else None
-            ax.plot(
-                *([one[name] for one in chosen] for name in ("x", "added")), color="0.6", ls=ls, lw=1.0, label=label
-            )
-    table, samples, known, sizes = [{"row": "T5", **one} for one in points], [], [], []
-    for index, (n, p) in enumerate((n, p) for n in _ends(setting) for p in setting.samples):
-        clock = np.geomspace(*(np.array(EARLY) * min(n, p)) ** b, SHORT)
-        added, line = _train(setting, n, p, clock), st.noise_added(lambda v: _problem(setting, v), n, p, clock)
-        x = clock ** (1 / b) / p
-        plotting.draw_pair(ax, x, added, x, line, f"N = {n}, P = {p}", index)
-        samples, known = [*samples, added], [*known, line]
-        sizes += [1.0 / (1.0 / n + 1.0 / p)] * SHORT
-        table += [{"row": "T5", "N": n, "P": p, "clock": t, "x": t ** (1 / b) / p, "added": m, "theory": y}
-                  for t, m, y in zip(clock, added.mean(0), line, strict=True)]  # fmt: skip
+def panel(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw what noise adds, against (N t)^(1/b)/P: large sizes in theory, small ones trained beside their theory."""
+    b, points, pairs = setting.b, noise_collapse(setting.a, setting.b), []
+    for n, p in product(NOISE_SIZES, NOISE_SAMPLES):
+        line = [point for point in points if (point["N"], point["P"]) == (n, p)]
+        label = f"theory, N = {n:.0e}, three P" if p == NOISE_SAMPLES[0] else None
+        x, added = ([point[name] for point in line] for name in ("x", "added"))
+        ax.plot(x, added, color="0.6", ls="-" if n == NOISE_SIZES[0] else "--", lw=1.0, label=label)
+    table = [{"row": "T5"} | point for point in points]
+    # the smallest size that is trained, and the second largest
+    ends = setting.sizes[0], setting.sizes[-2 if len(setting.sizes) > 2 else -1]
+    for index, (n, p) in enumerate(product(ends, setting.samples)):
+        start, stop = (np.array(EARLY) * min(n, p)) ** b
+        clock = np.geomspace(start, stop, SHORT)
+        pairs.append(_train(setting, n, p, clock))
+        plotting.draw(ax, pairs[-1], index)
+        table += records({
+            "row": "T5", "N": n, "P": p, "clock": clock, "x": pairs[-1].x, "added": pairs[-1].mean,
+            "theory": pairs[-1].theory,
+        })  # fmt: skip
     plotting.finish(ax, r"$(N t)^{1/b}/P$", "risk added by unit noise", "T5: noise, on one line")
-    late = [one["ratio"] for one in points if one["clock"] > 50]
+    late = [point["ratio"] for point in points if point["clock"] > 50]
     spread = max(late) / min(late) - 1.0
-    told = f"added risk P/(N t)^(1/b) within {spread:.0%} over {len(late)} points, 2 sizes, 3 P"
-    infinite = lambda v: rfm.power_law(setting.a, b, None, v)  # noqa: E731
-    far = st.noise_added(infinite, FAR, FAR, FAR_CLOCK)
-    small, large = (st.noise_added(infinite, n, FAR, FAR_CLOCK) for n in FAR * FAR_CLOCK / 1e4)
+    text = f"added risk P/(N t)^(1/b) within {spread:.0%} over {len(late)} points, 2 sizes, 3 P"
+
+    def infinite(noise_var: float) -> rfm.Problem:
+        return rfm.power_law(setting.a, b, None, noise_var)
+
+    growth = log_slope(FAR_CLOCK, noise_added(infinite, FAR, FAR, FAR_CLOCK))
+    small, large = (noise_added(infinite, n, FAR, FAR_CLOCK) for n in FAR * FAR_CLOCK / 1e4)
     # at one time: the clock of the larger model is further by its size, or is the same
-    standard, ntk = (log_slope(FAR_CLOCK, [small[0], large[i]]) for i in (1, 0))
+    standard, ntk = (log_slope(FAR_CLOCK, np.array([small[0], end])) for end in (large[1], large[0]))
     more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
     alone = abs(standard - 1.0 / b) < CLOSE and abs(ntk) < CLOSE
-    return [
+    verdicts = [
         condition("T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, REFINED, OPEN),
-        condition("T5 noise", "one function of the clock and P", told, spread < SPREAD, CONFIRMED, OPEN),
-        judge("T5 noise added against N t, theory", log_slope(FAR_CLOCK, far), closed=1.0 / b),
-        agreement(np.concatenate(samples, 1), np.concatenate(known), np.array(sizes), "T5 theory = simulation"),
-    ], table
+        condition("T5 noise", "one function of the clock and P", text, spread < SPREAD, CONFIRMED, OPEN),
+        judge("T5 noise added against N t, theory", growth, closed=1.0 / b),
+        agreement(pairs, "T5 theory = simulation"),
+    ]
+    return st.Part(verdicts, table)
 
 
-def surface(ax, setting):
-    """The unified law: risk over model size and clock at fixed data, with its double descent."""
+def surface(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw the unified law: risk over model size and clock at fixed data, with its double descent at N = P."""
     problem = rfm.power_law(setting.a, setting.b, None, setting.noise)
-    risk = st.surface(problem, SURFACE_SIZES, SURFACE_SAMPLES, SURFACE_CLOCK)  # (N, T)
+    risk = np.array([st.risk_by_clock(problem, n, SURFACE_SAMPLES, clock=SURFACE_CLOCK) for n in SURFACE_SIZES])
     picture = ax.pcolormesh(SURFACE_CLOCK, SURFACE_SIZES, np.log10(risk), cmap="cividis", shading="nearest", vmax=1.0)
     ax.axhline(SURFACE_SAMPLES, color="w", lw=0.8, ls=":", label="$N = P$")
     ax.figure.colorbar(picture, ax=ax, label=r"$\log_{10}$ risk", extend="max")
@@ -83,50 +94,65 @@ def surface(ax, setting):
     peaks = np.unique(SURFACE_SIZES[middle][np.argmax(late[middle], axis=0)])
     where = " to ".join(f"{peak:.0f}" for peak in dict.fromkeys((peaks[0], peaks[-1])))
     stays = peaks[-1] / peaks[0] < 1.3  # one step of the grid, over four decades of the clock
-    told = f"late peak at N = {where} for P = {SURFACE_SAMPLES}, N t = 1e4 to 1e8: "
-    told += "the peak does not move with N t" if stays else "the peak moves with N t"
-    table = [
-        {"row": "surface", "N": n, "clock": t, "risk": r}
-        for n, line in zip(SURFACE_SIZES, risk, strict=True) for t, r in zip(SURFACE_CLOCK, line, strict=True)
-    ]  # fmt: skip
-    return [condition("surface", "one law in N t", told, stays, REFINED, OPEN)], table
+    text = f"late peak at N = {where} for P = {SURFACE_SAMPLES}, N t = 1e4 to 1e8: "
+    text += "the peak does not move with N t" if stays else "the peak moves with N t"
+    table = records({"row": "surface", "N": SURFACE_SIZES[:, None], "clock": SURFACE_CLOCK, "risk": risk})
+    return st.Part([condition("surface", "one law in N t", text, stays, REFINED, OPEN)], table)
 
 
-def cuts(ax, setting):
-    """Cuts through the surface at fixed t, trained: a U in model size early, the peak at N = P late."""
-    problem = rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES), setting.noise)
-    n = CUT_SIZES if len(setting.samples) > 1 else CUT_SIZES[::4]
+def cuts(ax: Axes, setting: st.Setting) -> st.Part:
+    """Draw cuts through the surface at fixed t, trained: a U in model size early, the peak at N = P late."""
+    n = np.array(CUT_SIZES if len(setting.samples) > 1 else CUT_SIZES[::4])
     keys = jax.random.split(jax.random.key(setting.seed), CUT_SEEDS * setting.seeds)
-    args = dict(num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=np.array(CUT_TIMES), parametrization="standard")
-    trained = rfm.sweep(problem, {"num_features": n}, keys, **args)
-    line = np.unique([*n, *SURFACE_SIZES])
-    fine = theory.sweep(problem, {"num_features": line}, **args).risk  # (N, T)
-    known = fine[np.searchsorted(line, n)]
-    for index, t in enumerate(CUT_TIMES):
-        plotting.draw_pair(ax, n, trained.risk[..., index].T, line, fine[:, index], f"$t$ = {t:g}", index)
-    ax.axvline(SURFACE_SAMPLES, color="0.6", lw=0.8, ls=":")
-    plotting.finish(
-        ax, AXES["features"], "risk", f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
+    args = Arguments(
+        num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=np.array(CUT_TIMES), parametrization="standard"
     )
-    ax.set_xlim(0.8 * n[0], 1.25 * n[-1])
-    low, high = known.min(), known.max()
-    ax.set_ylim(0.7 * low, 4 * high)
-    mean, error = trained.mean(), trained.stderr()  # (N, T)
-    humps = [told for i, t in enumerate(CUT_TIMES) if (told := _hump(n, mean[:, i], error[:, i], t))]
-    size = np.repeat(1.0 / (1.0 / np.array(n) + 1.0 / SURFACE_SAMPLES), len(CUT_TIMES))
-    samples = np.moveaxis(trained.risk, 1, 0).reshape(len(keys), -1)
-    return [
-        condition("T5 risk against N at fixed t, with noise", "U-shaped, then a second descent",
-                  "; ".join(humps) if humps else "falls with N at every time", bool(humps), CONFIRMED, OPEN),
-        agreement(samples, known.ravel(), size, "T5 cuts, theory = simulation"),
-    ], [
-        {"row": "T5 cut", "N": x, "P": SURFACE_SAMPLES, "t": t, "risk": m, "stderr": s, "theory": y}
-        for x, means, errors, line in zip(n, mean, error, known, strict=True)
-        for t, m, s, y in zip(CUT_TIMES, means, errors, line, strict=True)
+    trained = rfm.sweep(_problem(setting, setting.noise), {"num_features": n}, keys, **args).risk  # (N, S, T)
+    line_x = np.unique([*n, *SURFACE_SIZES])
+    line = theory.sweep(_problem(setting, setting.noise), {"num_features": line_x}, **args).risk  # (N, T)
+    known = line[np.searchsorted(line_x, n)]
+    pairs = [
+        Comparison(
+            "features", n, trained[..., i].T, known[:, i], {"P": SURFACE_SAMPLES, "t": t}, f"$t$ = {t:g}", line_x,
+            line[:, i],
+        ) for i, t in enumerate(CUT_TIMES)
     ]  # fmt: skip
+    for index, pair in enumerate(pairs):
+        plotting.draw(ax, pair, index)
+    ax.axvline(SURFACE_SAMPLES, color="0.6", lw=0.8, ls=":")
+    title = f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
+    plotting.finish(ax, AXES["features"], "risk", title)
+    ax.set_xlim(0.8 * n[0], 1.25 * n[-1])
+    ax.set_ylim(0.7 * known.min(), 4 * known.max())
+    humps = [text for pair in pairs if (text := _hump(n, pair.mean, pair.stderr, pair.fixed["t"]))]
+    text = "; ".join(humps) if humps else "falls with N at every time"
+    claim = "U-shaped, then a second descent"
+    verdicts = [
+        condition("T5 risk against N at fixed t, with noise", claim, text, bool(humps), CONFIRMED, OPEN),
+        agreement(pairs, "T5 cuts, theory = simulation"),
+    ]
+    table = sorted((record for pair in pairs for record in pair.rows()), key=lambda record: record["N"])
+    return st.Part(verdicts, [{"row": "T5 cut"} | record for record in table])
 
 
-def _hump(n, mean, error, t):
+def noise_added(problem_of: Callable[[float], rfm.Problem], n: float, p: float, clock: np.ndarray) -> np.ndarray:
+    """Return what label noise of variance one adds to the predicted risk (T,); problem_of: its variance -> problem."""
+    noisy, clean = (st.risk_by_clock(problem_of(noise_var), n, p, clock=clock) for noise_var in (1.0, 0.0))
+    return noisy - clean
+
+
+def noise_collapse(a: float, b: float) -> list[dict]:
+    """Return what noise adds at clock tau over two N and three P, and its ratio to tau^(1/b)/P: one number if early."""
+    points = []
+    for n, p in product(NOISE_SIZES, NOISE_SAMPLES):
+        clock = np.geomspace(10.0, (NOISE_EARLY * min(n, p)) ** b, 7)
+        added = noise_added(lambda noise_var: rfm.power_law(a, b, None, noise_var), n, p, clock)
+        x = clock ** (1 / b) / p
+        points += records({"N": n, "P": p, "clock": clock, "x": x, "added": added, "ratio": added / x})
+    return points
+
+
+def _hump(n: Sequence[int] | np.ndarray, mean: np.ndarray, error: np.ndarray, t: float) -> str:
     """A valley, a peak and a second descent in words, where they stand out of the errors; else nothing."""
     valley = int(np.argmin(mean[: np.searchsorted(n, SURFACE_SAMPLES) + 1]))
     peak = valley + int(np.argmax(mean[valley:]))
@@ -136,23 +162,22 @@ def _hump(n, mean, error, t):
     return f"t = {t:g}: " + ", then ".join(f"{mean[i]:.2f} at N = {n[i]}" for i in (valley, peak, -1))
 
 
-def _ends(setting):
-    """The smallest size that is trained, and the second largest."""
-    return setting.sizes[0], setting.sizes[-2 if len(setting.sizes) > 2 else -1]
+def _problem(setting: st.Setting, noise_var: float) -> rfm.Problem:
+    return rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES), noise_var)
 
 
-def _problem(setting, noise):
-    return rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES), noise)
-
-
-def _train(setting, n, p, clock):
-    """What noise adds to the risk of trained models (S, T), divided by it: the same draws with it and without."""
+def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
+    """What noise adds to the risk, in parts of it, against (N t)^(1/b)/P: the same draws with it and without."""
     keys = fold_keys(fold_keys(setting.keys, n), p)
     noisy, clean = (
-        rfm.simulate(_problem(setting, v), num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, keys=keys,
-                     parametrization="standard").risk for v in (LOUD, 0.0)
+        rfm.simulate(
+            _problem(setting, noise_var), num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, keys=keys,
+            parametrization="standard",
+        ).risk for noise_var in (LOUD, 0.0)
     )  # fmt: skip
-    return (noisy - clean) / LOUD
+    predicted = noise_added(lambda noise_var: _problem(setting, noise_var), n, p, clock)
+    x = clock ** (1 / setting.b) / p
+    return Comparison("x", x, (noisy - clean) / LOUD, predicted, {"N": n, "P": p}, f"N = {n}, P = {p}")
 
 
 main = Script(
@@ -163,5 +188,5 @@ main = Script(
     show=st.shower(panel, surface, cuts),
     full=dict(modes=2000, seeds=16, noise=0.1, sizes=(64, 128, 256, 512), samples=st.SAMPLES),
     smoke=dict(modes=500, seeds=4, noise=0.1, sizes=(32, 64), samples=(64,)),
-    limits="S2's networks on images are not trained here: random features only",
+    limits=st.NO_IMAGES,
 )

@@ -1,9 +1,12 @@
 """The (alpha, beta) plane of Paquette et al. 2024 (arXiv 2405.15074; "S4"): compute-optimal one-pass SGD, measured on
 the theory and drawn as a map of its phases."""
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from tqdm import tqdm
 
 import rfm
@@ -19,10 +22,30 @@ NODES = 80
 TREND = np.geomspace(1e6, 1e14, 5)  # compute at which a point is followed
 REACHED = 0.01  # exponents that differ by less are the same
 FINE = 200  # pixels of the map
+LABELS = {
+    "Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.17, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2), "IVa": (0.4, 1.0),
+    "IVb": (0.27, 1.4),
+}  # fmt: skip
+Point = tuple[float, float]  # alpha, beta
+
+
+class Best(NamedTuple):
+    """Exponents of risk and of model size at the frontier of the theory, at one point and compute."""
+
+    point: Point
+    compute: float
+    risk: float
+    size: float
+    converged: bool
+
+    @property
+    def phase(self) -> exponents.Phase:
+        """The phase of the point, with the formula of both exponents."""
+        return exponents.phase(*self.point)
 
 
 def inside(alpha: float, beta: float) -> bool:
-    """Is the point inside a phase?"""
+    """Return whether the point is inside a phase."""
     try:
         exponents.phase(alpha, beta)
     except ValueError:
@@ -31,7 +54,11 @@ def inside(alpha: float, beta: float) -> bool:
 
 
 def learning_rate(b: float) -> tuple[float, float]:
-    """(c, x) of the learning rate c N^x: a part of 1/trace, the trace of MODES_PER_FEATURE N modes for b < 1."""
+    """Return (c, x) of the rate c N^x: a part of 1/trace, of MODES_PER_FEATURE N modes for b < 1, of all modes beyond.
+
+    Raises:
+        ValueError: b = 1, where the trace carries a logarithm.
+    """
     if b == 1.0:
         checks.fail("alpha", "different from 1/2, where the trace carries a logarithm", 0.5)
     # sum of k^-b: 1/(1 - b) times M^(1 - b), or b/(b - 1)
@@ -39,32 +66,32 @@ def learning_rate(b: float) -> tuple[float, float]:
     return lr, min(0.0, b - 1.0)
 
 
-def measure(point: tuple[float, float], compute: float) -> tuple[float, float, float]:
-    """Exponents of risk and of model size at the frontier of the theory, and whether it converged."""
+def measure(point: Point, compute: float) -> Best:
+    """Return the exponents at the frontier of the theory."""
     a, b = exponents.from_alpha_beta(*point)
     lr, shrinks = learning_rate(b)
-    found = theory.frontier(
+    frontier = theory.frontier(
         rfm.power_law(a, b, 1000), np.array([compute]), optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
         modes_per_feature=MODES_PER_FEATURE, nodes=NODES,
     )  # fmt: skip
-    return float(found.risk_exponent[0]), float(found.size_exponent[0]), float(found.converged[0])
+    risk, size = float(frontier.risk_exponent[0]), float(frontier.size_exponent[0])
+    return Best(point, compute, risk, size, bool(frontier.converged[0]))
 
 
-def measure_all(work: list[tuple[tuple[float, float], float]]) -> np.ndarray:
-    """`measure` of every (point, compute), (len(work), 3), with a progress bar."""
+def follow(points: Sequence[Point], computes: Sequence[float] | np.ndarray) -> list[list[Best]]:
+    """Return `measure` of every point at every compute, a list a point, with a progress bar."""
+    work = [(point, compute) for point in points for compute in computes]
     # two at a time: each leaves a core idle
-    with ThreadPoolExecutor(2) as pool, tqdm(total=len(work), unit="point") as bar:
-
-        def one(item):
-            found = measure(*item)
-            bar.update()
-            return found
-
-        return np.array(list(pool.map(one, work)))
+    with ThreadPoolExecutor(2) as pool:
+        measured = list(
+            tqdm(pool.map(measure, *zip(*work, strict=True)), total=len(work), unit="point") if work else ()
+        )
+    count = len(computes)
+    return [measured[i * count : (i + 1) * count] for i in range(len(points))]
 
 
 def verdict(formula: float, measured: np.ndarray) -> str:
-    """Does the measured exponent reach the formula, or come closer?"""
+    """Return in words whether the measured exponents reach the formula, or come closer."""
     if not len(measured):
         return "not converged"
     gap = np.abs(measured - formula)
@@ -73,44 +100,39 @@ def verdict(formula: float, measured: np.ndarray) -> str:
     return f"{gap[-1]:.3f} off, closer with compute" if gap[-1] < gap[0] else f"{gap[-1]:.3f} off, not closer"
 
 
-def draw_map(figure, ax, title: str, points=None, measured=None, betas: tuple[float, float] = BETAS) -> None:
-    """The formula over the plane, or with `points` and `measured` their colours, and the boundaries of the phases."""
-    colours = dict(cmap="cividis", vmin=0.0, vmax=1.0)
-    if points is None:
+def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tuple[float, float] = BETAS) -> None:
+    """Draw what is measured as coloured points, or else the formula over the plane, with the boundaries of phases."""
+    colours = dict[str, Any](cmap="cividis", vmin=0.0, vmax=1.0)
+    if measured:
+        risks = [best.risk if best.converged else np.nan for best in measured]
+        picture = ax.scatter(*np.array([best.point for best in measured]).T, c=risks, s=62, marker="s", **colours)
+    else:
         fine = [(x, y) for y in np.linspace(*betas, FINE) for x in np.linspace(*ALPHAS, FINE)]
         formula = np.reshape([exponents.phase(*p).risk if inside(*p) else np.nan for p in fine], (FINE, FINE))
         picture = ax.imshow(formula, origin="lower", extent=(*ALPHAS, *betas), aspect="auto", **colours)
-    else:
-        picture = ax.scatter(*np.array(points).T, c=measured, s=62, marker="s", **colours)
-    boundaries(ax, betas[1])
+    highest, white = betas[1], dict[str, Any](color="w", lw=1.2)
+    ax.plot([0.5, 0.5], [0.0, highest], **white)
+    ax.plot([0.25, ALPHAS[1]], [0.5, 0.5], **white)
+    ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], **white)
+    for x in (0.25, 1.0 - 1.0 / np.sqrt(2.0)):
+        ax.plot([x, x], [0.5, highest], **white)
+    for name, (x, y) in LABELS.items():
+        ax.text(x, y, name, color="w", ha="center", va="center", fontsize=9, path_effects=plotting.OUTLINE)
     ax.set_xlim(*ALPHAS)
     ax.set_ylim(*betas)
     ax.set_xlabel(r"$\alpha$")
     ax.set_ylabel(r"$\beta$")
     ax.set_title(f"exponent of the best risk, {title}", fontsize=9)
-    figure.colorbar(picture, ax=ax)
+    ax.figure.colorbar(picture, ax=ax)
 
 
-def draw_trend(ax, points: dict[str, tuple[float, float]], followed: np.ndarray, trend: np.ndarray, title: str) -> None:
-    """How the measured exponent of each point, followed (points, trend, 3), tends to its formula."""
-    for index, ((name, point), line) in enumerate(zip(points.items(), followed, strict=True)):
-        gap = np.where(line[:, 2] > 0, line[:, 0], np.nan) - exponents.phase(*point).risk
-        ax.plot(trend, gap, label=name, color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
+def draw_trend(ax: Axes, lines: Mapping[str, Sequence[Best]], title: str) -> None:
+    """Draw how the measured exponent of each named point tends to its formula as compute grows."""
+    for index, (name, line) in enumerate(lines.items()):
+        gap = [best.risk - best.phase.risk if best.converged else np.nan for best in line]
+        style = dict[str, Any](color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
+        ax.plot([best.compute for best in line], gap, label=name, **style)
     ax.axhline(0.0, color="0.6", lw=0.8)
     ax.set_xlim(0.5 * TREND[0], 2.0 * TREND[-1])
     ax.set_xscale("log")
     plotting.finish(ax, "compute $C$", "measured $-$ formula", title, log=False)
-
-
-def boundaries(ax, highest: float) -> None:
-    """Where phases meet, up to the highest beta, and their names."""
-    line = dict(color="w", lw=1.2)
-    ax.plot([0.5, 0.5], [0.0, highest], **line)
-    ax.plot([0.25, ALPHAS[1]], [0.5, 0.5], **line)
-    ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], **line)
-    for x in (0.25, 1.0 - 1.0 / np.sqrt(2.0)):
-        ax.plot([x, x], [0.5, highest], **line)
-    labels = {"Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.17, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2),
-              "IVa": (0.4, 1.0), "IVb": (0.27, 1.4)}  # fmt: skip
-    for name, (x, y) in labels.items():
-        ax.text(x, y, name, color="w", ha="center", va="center", fontsize=9, path_effects=plotting.OUTLINE)

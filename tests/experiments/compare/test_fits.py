@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.compare.comparison import Comparison
 from experiments.compare.power_laws import power_law_exponents
 from experiments.compare.scans import Scan
 from experiments.compare.statistics import bootstrap_slope, local_slopes
@@ -10,7 +11,8 @@ from experiments.compare.windows import DRIFT, choose_window, fit_exponent
 
 
 def make_scan(x, samples, predicted, limit):
-    return Scan("time", x, samples, predicted, limit, samples, predicted, "Monte Carlo", {})
+    pair = Comparison("time", x, samples, predicted)
+    return Scan(pair, pair, limit, "Monte Carlo")
 
 
 def noisy(rng, curve, seeds, scatter):

@@ -6,6 +6,7 @@ import pytest
 import rfm
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.statistics import log_slope
+from experiments.papers.boopathy2024 import algorithms, noise
 from experiments.papers.boopathy2024 import scale_time as st
 
 TASKS = ((1.5, 1.25), (3.0, 1.25), (3.0, 1.5))
@@ -102,7 +103,7 @@ def test_error_of_the_rule():
 
 def test_noise_collapses():
     """T5: one number over two sizes and three amounts of data."""
-    ratios = [row["ratio"] for row in st.noise_collapse(1.5, 1.25) if row["clock"] > 50]
+    ratios = [row["ratio"] for row in noise.noise_collapse(1.5, 1.25) if row["clock"] > 50]
     assert max(ratios) / min(ratios) < 1.15
 
 
@@ -112,10 +113,9 @@ def test_adam_has_another_clock():
     setting = st.Setting(seed=3, modes=1000, seeds=8, stepped=(32, 256))
     expected = {"gradient descent": 0.0, "Adam": 0.5, "sign-SGD": 0.5}
     for parametrization, more in (("standard", (1.0, 0.5, 0.5)), ("ntk", (0.0, 0.0, 0.0))):
-        specs = st.algorithms(setting.finite, parametrization, setting.stepped[-1])
-        for (name, optimizer), shift in zip(specs.items(), more, strict=True):
-            risks = st.risk_by_step(setting.finite, optimizer, parametrization, setting)
-            steps = st.steps_to_risk(setting.finite, risks, setting.steps)
+        for name, shift in zip(st.ALGORITHMS, more, strict=True):
+            pairs = algorithms.train(setting, parametrization, name)
+            steps = np.array([algorithms.steps_to_risk(setting, pair.risks) for pair in pairs])  # (sizes, S)
             each = -np.polyfit(np.log(setting.stepped), np.log(steps), 1)[0]
             # the smallest models are slowed by their floor, a shift of less than 0.15
             assert abs(each.mean() - expected[name] - shift) < 0.15 + 3 * each.std(ddof=1) / np.sqrt(8), (name, each)

@@ -11,7 +11,7 @@ import pytest
 from experiments.cli import main
 from experiments.commands import figures as command
 from experiments.compare import verdicts as findings
-from experiments.compare.comparison import agreement
+from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, REFINED, approaching, condition, judge, overall
 from experiments.output import files as reports
 from experiments.output.plotting import new_figure
@@ -75,15 +75,23 @@ def test_agreement_sees_a_gap_and_forgives_the_stated_one():
     rng = np.random.default_rng(4)
     predicted = np.array([1.0, 0.1, 0.01])
     samples = predicted * (1.0 + 0.1 * rng.standard_normal((400, 3)))
-    assert agreement(samples, predicted, np.inf).verdict == CONFIRMED
-    assert agreement(1.1 * samples, predicted, np.inf).verdict == OPEN
-    assert agreement(1.1 * samples, predicted, 40.0).verdict == CONFIRMED
-    assert agreement(1.1 * samples, predicted, np.array([40.0, 40.0, 1e4])).verdict == OPEN
+
+    def verdict(samples, *sizes):
+        return Comparison("features", np.array(sizes), samples, predicted).agreement().verdict
+
+    assert verdict(samples, np.inf, np.inf, np.inf) == CONFIRMED
+    assert verdict(1.1 * samples, np.inf, np.inf, np.inf) == OPEN
+    assert verdict(1.1 * samples, 40.0, 40.0, 40.0) == CONFIRMED
+    assert verdict(1.1 * samples, 40.0, 40.0, 1e4) == OPEN
+    far = Comparison("time", np.arange(3.0), 1.1 * samples, predicted)
+    assert agreement([far], sizes=[40.0]).verdict == CONFIRMED
+    assert agreement([far, far], sizes=[40.0, 1e4]).verdict == OPEN
 
 
 def test_agreement_is_right_in_99_of_100():
     rng = np.random.default_rng(1)
-    called = [agreement(1.0 + 0.1 * rng.standard_normal((8, 5)), np.ones(5), np.inf).verdict for _ in range(1000)]
+    draws = [1.0 + 0.1 * rng.standard_normal((8, 5)) for _ in range(1000)]
+    called = [Comparison("time", np.arange(5.0), draw, np.ones(5)).agreement().verdict for draw in draws]
     wrong = called.count(OPEN)
     assert 1 <= wrong <= 20  # about 10
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import rfm
+from experiments.compare.statistics import over_draws
 from experiments.compare.verdicts import CONFIRMED, OPEN, REFINED
-from experiments.papers.boopathy2024 import clock as s2_t1_clock
-from experiments.papers.boopathy2024 import noise as s2_t5_noise
+from experiments.papers.boopathy2024 import clock, noise
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.paquette2024 import phase_map as phases
-from experiments.papers.paquette2024 import phases_of_sgd as s4_phases
+from experiments.papers.paquette2024 import phases_of_sgd
 from theory import exponents
 
 # clock at which risks 0.8, 0.5, 0.3 are reached: a = 1.5, b = 1.25, 1e7 modes, computed independently
@@ -21,27 +21,27 @@ TABLE = {
 
 @pytest.mark.parametrize("size", TABLE)
 def test_time_to_a_risk(size):
-    found = st.times_to_risk(st.CLOCK, st.risk_by_clock(rfm.power_law(1.5, 1.25, s2_t1_clock.TABLE_MODES), size))
+    found = st.times_to_risk(st.CLOCK, st.risk_by_clock(rfm.power_law(1.5, 1.25, clock.TABLE_MODES), size))
     np.testing.assert_allclose(found, TABLE[size], atol=0.06)
 
 
 def test_error_over_draws():
     """The mean of 400 draws of standard deviation 0.2, and its logarithm."""
-    samples = 2.0 + 0.2 * np.random.default_rng(0).standard_normal((3, 400, 5))
-    mean, error = st.over_draws(samples, lambda mean: mean[:, 0])
-    np.testing.assert_allclose(mean, samples[:, :, 0].mean(1))
+    risks = 2.0 + 0.2 * np.random.default_rng(0).standard_normal((400, 3, 5))
+    mean, error = over_draws(risks, lambda mean: mean[:, 0])
+    np.testing.assert_allclose(mean, risks[:, :, 0].mean(0))
     np.testing.assert_allclose(error, 0.01, rtol=0.2)
-    _, error = st.over_draws(samples, lambda mean: np.log(mean[:, 0]))
+    _, error = over_draws(risks, lambda mean: np.log(mean[:, 0]))
     np.testing.assert_allclose(error, 0.005, rtol=0.2)
 
 
 def test_hump_stands_out_of_its_errors():
-    n, mean = s2_t5_noise.CUT_SIZES, np.array([1.4, 1.1, 1.3, 1.9, 2.1, 1.8, 0.8, 0.5, 0.4])
-    assert s2_t5_noise._hump(n, mean, np.full(9, 0.1), 30.0) == (
+    n, mean = noise.CUT_SIZES, np.array([1.4, 1.1, 1.3, 1.9, 2.1, 1.8, 0.8, 0.5, 0.4])
+    assert noise._hump(n, mean, np.full(9, 0.1), 30.0) == (
         "t = 30: 1.10 at N = 25, then 2.10 at N = 100, then 0.40 at N = 800"
     )
-    assert s2_t5_noise._hump(n, mean, np.full(9, 0.5), 30.0) == ""
-    assert s2_t5_noise._hump(n, np.sort(mean)[::-1], np.full(9, 0.01), 30.0) == ""
+    assert noise._hump(n, mean, np.full(9, 0.5), 30.0) == ""
+    assert noise._hump(n, np.sort(mean)[::-1], np.full(9, 0.01), 30.0) == ""
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,18 @@ def test_hump_stands_out_of_its_errors():
 )
 def test_verdict_on_a_trend(gaps, converged, verdict):
     formula = exponents.phase(0.75, 0.25).risk
-    line = np.stack([formula - np.array(gaps), np.zeros(3), np.array(converged)], axis=1)
-    assert s4_phases._tends("x", (0.75, 0.25), line, np.geomspace(1e6, 1e10, 3)).verdict == verdict
+    computes = np.geomspace(1e6, 1e10, 3)
+    line = [
+        phases.Best((0.75, 0.25), compute, formula - gap, 0.0, bool(ok))
+        for compute, gap, ok in zip(computes, gaps, converged, strict=True)
+    ]
+    assert phases_of_sgd._tends("x", (0.75, 0.25), line).verdict == verdict
 
 
 def test_envelope_of_power_laws():
     """Interpolated exactly where a curve is a power law of C = N r, infinite where not reached."""
-    sizes, times = (10, 20), np.geomspace(1.0, 1e3, 4)
-    found = s4_phases._at([times**-0.5, times**-0.7], sizes, times, np.array([50.0, 1.5e4]))
+    times = np.geomspace(1.0, 1e3, 4)
+    found = phases_of_sgd._at([10 * times, 20 * times], [times**-0.5, times**-0.7], np.array([50.0, 1.5e4]))
     np.testing.assert_allclose(found[:, 0], [-0.5 * np.log(5.0), -0.7 * np.log(2.5)])
     assert found[0, 1] == np.inf
     assert np.isfinite(found[1, 1])
