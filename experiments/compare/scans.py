@@ -88,9 +88,7 @@ def check(
     points: sizes of the smallest runs.
     """
     for sizes in points:
-        check_run(
-            problem, Setting(sizes["num_features"], sizes["num_samples"], "ntk", feature_law), optimizer, times, keys
-        )
+        check_run(problem, optimizer=optimizer, times=times, keys=keys, features=feature_law, **sizes)
         theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)
 
 
