@@ -1,12 +1,24 @@
-"""Settings of the whole test session: float64 throughout, figures without a display, one BLAS thread."""
+"""Settings of the whole test session: float64, no display, one BLAS thread, programs that are compiled once.
 
+Most of the time of the tests is compilation. Programs are therefore kept in a folder that the processes of a run, and
+the processes that tests start, share; it is removed at the end of the run. To keep programs from one run to the next,
+name a folder in the environment: `JAX_COMPILATION_CACHE_DIR=results/compiled python -m pytest`.
+"""
+
+import atexit
 import os
 import shutil
+import tempfile
 
 os.environ["MPLBACKEND"] = "Agg"
 # before numpy loads: on a shared machine two threads that wait for each other made small products ten times slower
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-os.environ["RFM_CACHE"] = "off"  # the compilation cache of whoever runs the tests
+os.environ["RFM_CACHE"] = "off"  # the folder in the home of whoever runs the tests, which commands would fill
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers of pytest-xdist find the folder of their parent
+    _folder = tempfile.mkdtemp(prefix="random-feature-theory-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
+    atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 import jax
 import pytest

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from tolerances import SAME_SUMS
 
 import rfm
 import theory
@@ -134,6 +136,31 @@ def test_simulator_only(call):
         fails(lambda keys=keys: call(keys=keys), "keys", "jax.random.split")
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "sizes", "argument"),
+    [
+        (rfm.SGD(0.1, 71), dict(num_samples=70), "batch_size"),
+        (rfm.SGD(0.1, 2.5), dict(num_samples=np.inf), "batch_size"),
+        (rfm.SGD(0.1, np.inf), dict(num_samples=np.inf), "batch_size"),
+        (rfm.GradientDescent(lambda count: -0.1 + 0 * count), dict(num_samples=70), "lr"),
+        (rfm.GradientDescent(lambda count: "x"), dict(num_samples=70), "lr"),
+        (rfm.GradientFlow(), dict(num_samples=70, ensemble=0), "ensemble"),
+        (rfm.GradientFlow(), dict(num_samples=70, bags=1.5), "bags"),
+        (rfm.GradientFlow(), dict(num_samples=70, features="cauchy"), "features"),
+    ],
+)  # fmt: skip
+def test_wrong_runs(optimizer, sizes, argument):
+    with pytest.raises(ValueError, match=f"Argument `{argument}` must be"):
+        simulate(num_features=40, optimizer=optimizer, times=[0, 3], **sizes)
+
+
+@pytest.mark.parametrize("optimizer", [rfm.SGD(0.2, 8), rfm.Optax(optax.adam, {"learning_rate": 0.02})])
+def test_no_kernel_limit_of_what_is_not_linear(optimizer):
+    """At N = infinity weights are those of samples, and neither batches nor Adam are the same algorithm there."""
+    with pytest.raises(ValueError, match="`num_features` must be finite for"):
+        simulate(num_features=np.inf, num_samples=70, optimizer=optimizer, times=[0, 1, 30, 1000])
+
+
 @pytest.mark.parametrize("call", [simulate, exact, predict])
 def test_learning_rate_beyond_stability_names_the_largest_stable_one(call):
     steps = dict(times=[0, 5])
@@ -151,7 +178,7 @@ def test_good_input_of_other_types_passes():
     """Negative control: lists, numpy scalars, integers and arrays of one entry are no errors."""
     expected = predict(num_features=5.0).risk
     for changed in (dict(num_features=np.int64(5)), dict(num_features=jnp.asarray(5)), dict(times=np.array([1, 2]))):
-        np.testing.assert_allclose(predict(**changed).risk, expected, rtol=1e-12)
+        np.testing.assert_allclose(predict(**changed).risk, expected, rtol=SAME_SUMS)
     found = simulate(num_features=np.int32(5), num_samples=6.0).risk
     np.testing.assert_array_equal(found, simulate().risk)
     rfm.Problem([2, 1], (1, 1), np.float32(0.5))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from problems import INF
+from tolerances import CONTOUR, FIXED_POINT, FORMULA, LATE, ROUNDING, SAME_SUMS
 
 import rfm
 import theory
@@ -31,19 +32,19 @@ def test_one_feature_or_one_sample(sizes):
     if sizes[0] == sizes[1]:
         assert np.isposinf(limit.risk[0])
     else:
-        np.testing.assert_allclose(limit.risk[0], curve.risk[-1], rtol=1e-6)
+        np.testing.assert_allclose(limit.risk[0], curve.risk[-1], rtol=LATE)
 
 
 @pytest.mark.parametrize("sizes", [(20, 30), (30, 20), (25, 25), (INF, 20), (10**6, 10**6), (11, 11)], ids=str)
 def test_more_features_and_samples_than_modes(sizes):
     """Full rank: the target is learned, the noise leaves sigma^2 M/(P - M)."""
     curve = static(rfm.white(MODES, 0.1), *sizes)
-    np.testing.assert_allclose(curve.risk, 0.1 * MODES / (sizes[1] - MODES), rtol=1e-13)
-    np.testing.assert_allclose(curve.train_loss, 0.1 * (1 - MODES / sizes[1]), rtol=1e-13)
+    np.testing.assert_allclose(curve.risk, 0.1 * MODES / (sizes[1] - MODES), rtol=FORMULA)
+    np.testing.assert_allclose(curve.train_loss, 0.1 * (1 - MODES / sizes[1]), rtol=FORMULA)
     late = theory.predict(
         rfm.white(MODES, 0.1), num_features=sizes[0], num_samples=sizes[1], optimizer=FLOW, times=TIMES
     )
-    np.testing.assert_allclose(late.risk[-1:], curve.risk, rtol=1e-9)
+    np.testing.assert_allclose(late.risk[-1:], curve.risk, rtol=CONTOUR)
 
 
 @pytest.mark.parametrize("num_samples", [15, 40, INF])
@@ -51,7 +52,7 @@ def test_more_features_and_samples_than_modes(sizes):
 def test_as_many_features_as_modes(num_samples, noise_var):
     """N = M < P: F is square and invertible, so the limit is that of all features."""
     curve = static(rfm.white(MODES, noise_var), MODES, num_samples)
-    np.testing.assert_allclose(curve.risk, noise_var * MODES / (num_samples - MODES), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(curve.risk, noise_var * MODES / (num_samples - MODES), rtol=SAME_SUMS, atol=ROUNDING)
     assert np.all(curve.risk >= 0)
     assert curve.converged
 
@@ -60,7 +61,7 @@ def test_as_many_features_as_modes(num_samples, noise_var):
 def test_as_many_samples_as_modes(num_features):
     """P = M < N: nothing is left of the signal; with noise the risk is infinite, as at N = P."""
     clean, noisy = (static(rfm.white(MODES, noise_var), num_features, MODES) for noise_var in (0.0, 0.1))
-    np.testing.assert_allclose(clean.risk, 0.0, atol=1e-14)
+    np.testing.assert_allclose(clean.risk, 0.0, atol=ROUNDING)
     assert np.all(clean.risk >= 0)
     assert np.isposinf(noisy.risk[0])
     assert clean.converged
@@ -107,8 +108,8 @@ def test_units_do_not_matter(scale):
     one = theory.predict(rfm.Problem(k**-1.5, k**-0.15, 0.1), **sizes, times=TIMES)
     scaled = rfm.Problem(scale * k**-1.5, k**-0.15 / np.sqrt(scale), 0.1)
     other = theory.predict(scaled, **sizes, times=TIMES / scale)
-    np.testing.assert_allclose(other.risk, one.risk, rtol=1e-10)
-    np.testing.assert_allclose(other.train_loss, one.train_loss, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(other.risk, one.risk, rtol=FIXED_POINT)
+    np.testing.assert_allclose(other.train_loss, one.train_loss, rtol=FIXED_POINT, atol=ROUNDING)
 
 
 def test_eigenvalues_over_sixty_decades():
@@ -149,7 +150,7 @@ def test_steep_spectrum_from_its_formula_and_from_its_modes():
     k = np.arange(1.0, 10_001)
     by_formula = static(rfm.power_law(1.8, 6.0, 10_000, 0.1), 4000, 9000)
     by_modes = static(rfm.Problem(k**-6.0, k**2.1, 0.1), 4000, 9000)
-    np.testing.assert_allclose(by_formula.risk, by_modes.risk, rtol=1e-10)
+    np.testing.assert_allclose(by_formula.risk, by_modes.risk, rtol=FIXED_POINT)
     assert static(rfm.power_law(1.8, 16.0, 512), 100, INF).risk[0] > 1e-3
 
 

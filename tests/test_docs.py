@@ -23,7 +23,7 @@ from theory.filters import FILTERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md"]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -184,6 +184,11 @@ def test_every_erratum_has_a_check():
     for slip in test_errata.SLIPS:
         for number in re.findall(r"\d+", slip.split(",")[0]):
             assert re.search(rf"\b{number}\b", confirmed), slip
+
+
+def test_the_citation_has_the_version_of_the_package():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.*)$", citation, re.M).group(1) == rfm.__version__
 
 
 @pytest.mark.parametrize("package", [rfm, theory])

@@ -16,7 +16,7 @@ from rfm.engine.features import Setting, feature_chunk, member_keys
 
 PROBLEM = rfm.power_law(1.8, 1.5, 100, noise_var=0.1)
 SMALL = rfm.power_law(1.8, 1.5, 30, noise_var=0.1)
-STEPS = np.array([0, 1, 2, 5, 20, 100])
+STEPS = np.array([0, 1, 2, 5, 20, 100])  # six times wherever it does not matter, so that programs are shared
 SPECS = [rfm.SGD(0.2, 1), rfm.SGD(0.5, 8), rfm.SGD(0.04, 2, 0.8)]
 each_spec = pytest.mark.parametrize("spec", SPECS, ids=str)
 
@@ -211,7 +211,7 @@ def test_all_features(spec):
 
 @pytest.mark.parametrize("spec", SPECS[1:], ids=str)
 def test_times_together_equal_times_alone(spec):
-    together = predict(PROBLEM, spec, 40.0, np.array([7, 30, 50, 10**5]))
+    together = predict(PROBLEM, spec, 40.0, np.array([1, 7, 30, 50, 400, 10**5]))
     alone = [predict(PROBLEM, spec, 40.0, np.array([t])).risk[0] for t in together.times]
     np.testing.assert_allclose(together.risk, alone, rtol=1e-9)
 
@@ -219,7 +219,7 @@ def test_times_together_equal_times_alone(spec):
 @pytest.mark.parametrize(("spec", "steps"), [(SPECS[0], 0), (SPECS[2], 1)], ids=str)
 def test_few_steps_alone(spec, steps):
     """No later time beside them: the same as with one."""
-    alone, beside = (predict(PROBLEM, spec, 40.0, np.array(t)) for t in ([steps], [steps, 1000]))
+    alone, beside = (predict(PROBLEM, spec, 40.0, np.array(t)) for t in ([steps], [steps, 200, 400, 600, 800, 1000]))
     np.testing.assert_allclose(alone.risk[0], beside.risk[0], rtol=1e-9)
 
 
@@ -255,7 +255,7 @@ def test_largest_lr_of_theory(batch):
     _, largest = oracles.one_pass_edge(PROBLEM.eigenvalues, 40, batch)
     named = named_bound(lambda: predict(PROBLEM, rfm.SGD(1.0001 * largest, batch), 40.0))
     np.testing.assert_allclose(named, largest, rtol=1e-5)
-    curve = predict(PROBLEM, rfm.SGD(0.9999 * largest, batch), 40.0, np.array([0, 100, 10**8]))
+    curve = predict(PROBLEM, rfm.SGD(0.9999 * largest, batch), 40.0, np.array([0, 1, 100, 10**4, 10**6, 10**8]))
     assert curve.converged
     expected = oracles.one_pass_plateau(*numbers(PROBLEM), 40, 0.9999 * largest, batch)
     np.testing.assert_allclose(curve.risk[-1], expected, rtol=1e-6)

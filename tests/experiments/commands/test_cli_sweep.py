@@ -150,6 +150,7 @@ def test_the_example_of_the_help_is_a_sweep(tmp_path):
 def test_commands_compile_once_for_a_user(file, tmp_path):
     """The cache is a folder that nobody else may write; a second process adds nothing to it."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "RFM_CACHE": "on"}
+    del environment["JAX_COMPILATION_CACHE_DIR"]  # of the tests
     file.write_text(FILE.replace("[0.1, 0.5, 40.0]", "[0.1]").replace("[12, 20]", "[12]"))
 
     def run(out):
