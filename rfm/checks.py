@@ -1,7 +1,7 @@
 """Wrong input: ValueError at once, naming the argument, the value and what is allowed. Tracers pass unchecked."""
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,53 +20,52 @@ def fail(name: str, allowed: str, value: object) -> NoReturn:
     raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
 
 
-def number(name: str, value: object, above: float, allowed: str, inclusive: bool = False) -> None:
-    """A real scalar > above (>= if inclusive); NaN fails."""
+def number(name: str, value: object, above: float, allowed: str, *, inclusive: bool = False) -> None:
+    """Refuse what is no real scalar > above (>= if inclusive); NaN fails."""
     if is_traced(value):
         return
-    try:
-        x = float(value)
-    except (TypeError, ValueError):
-        fail(name, allowed, value)
+    x = _float(value)
     if not (x >= above if inclusive else x > above) or np.isinf(x):
         fail(name, allowed, value)
 
 
 def fraction(name: str, value: object) -> None:
-    """A real scalar in [0, 1)."""
+    """Refuse what is no real scalar in [0, 1)."""
     allowed = "a number >= 0 and < 1"
     number(name, value, 0.0, allowed, inclusive=True)
-    if not is_traced(value) and float(value) >= 1.0:
+    if not is_traced(value) and _float(value) >= 1.0:
         fail(name, allowed, value)
 
 
-def count(name: str, value: object, allowed: str) -> int:
-    """A whole number >= 1, returned as int."""
-    try:
-        if not isinstance(value, bool) and float(value) >= 1 and float(value) == int(value):
-            return int(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    fail(name, allowed, value)
+def count(name: str, value: Any, allowed: str) -> int:
+    """Return a whole number >= 1 as int."""
+    x = _float(value)
+    if isinstance(value, bool) or not (x >= 1 and np.isfinite(x)) or x != int(value):
+        fail(name, allowed, value)
+    return int(value)
 
 
-def size(name: str, value: object, integer: bool) -> None:
-    """A model or data size: at least 1, or infinite; whole where arrays of that size are drawn."""
-    allowed = "an integer >= 1 or jnp.inf" if integer else "a number >= 1 or jnp.inf"
+def size(name: str, value: object, *, integer: bool) -> None:
+    """Refuse what is no model or data size: at least 1, or infinite; whole where arrays of that size are drawn."""
     if is_traced(value):
         if integer:
             fail(name, "a concrete integer (sizes are static in the simulator)", value)
         return
-    try:
-        x = float(value)
-    except (TypeError, ValueError):
-        fail(name, allowed, value)
+    x = _float(value)
     if not x >= 1 or (integer and np.isfinite(x) and x != int(x)):
-        fail(name, allowed, value)
+        fail(name, "an integer >= 1 or jnp.inf" if integer else "a number >= 1 or jnp.inf", value)
 
 
-def time_grid(values: object, integer: bool) -> None:
-    """Times (T,): finite, >= 0, strictly increasing; whole numbers where the algorithm takes steps."""
+def _float(value: Any) -> float:
+    """The value as a float; NaN, which passes no check, where it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def time_grid(values: Any, *, integer: bool) -> None:
+    """Refuse times unless (T,), finite, >= 0 and strictly increasing; whole numbers where steps are taken."""
     if is_traced(values):
         return
     unit = "step counts" if integer else "times"
@@ -83,6 +82,6 @@ def time_grid(values: object, integer: bool) -> None:
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> None:
-    """A name out of a list."""
+    """Refuse what is not in a list of names."""
     if value not in choices:
         fail(name, "one of " + ", ".join(repr(c) for c in choices), value)

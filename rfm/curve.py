@@ -17,11 +17,19 @@ ASYMPTOTE = "asymptote"  # a pure power law
 class Curve:
     """Risk and training loss against time.
 
-    times: (T,), lr x steps for gradient flow and a number of steps for discrete algorithms. risk, train_loss:
-    (seeds, T) from the simulator, (T,) from the theory. kind: "Monte Carlo", "exact given the draw", "deterministic
-    equivalent" or "asymptote", never mixed.
-    converged, residual: the numerical state of the computation that made it; for theory an estimated relative error,
-    for the simulator whether every number is finite. message: why a run ended early, else empty.
+    Attributes:
+        times: (T,), lr x steps for gradient flow and a number of steps for discrete algorithms.
+        risk: (S, T) from the simulator, one row a seed; (T,) from the theory.
+        train_loss: of the shape of risk.
+        converged: the computation is sound: for the simulator, every number is finite and no run diverged.
+        residual: estimated relative error of the theory; 0 or inf from the simulator.
+        kind: "Monte Carlo", "exact given the draw", "deterministic equivalent" or "asymptote", never mixed.
+        message: why a run ended early, else empty.
+
+    Example:
+        >>> curve = Curve([1.0, 2.0], np.array([[3.0, 1.0], [5.0, 1.0]]), np.zeros((2, 2)), True, 0.0, "Monte Carlo")
+        >>> curve.num_seeds, curve.mean().tolist(), curve.stderr().tolist()
+        (2, [4.0, 1.0], [1.0, 0.0])
     """
 
     times: Any
@@ -34,16 +42,16 @@ class Curve:
 
     @property
     def num_seeds(self) -> int:
-        """Independent draws; 1 for theory."""
+        """Number of independent draws; 1 for theory."""
         return self.risk.shape[0] if self.risk.ndim == 2 else 1
 
     def mean(self, name: str = "risk") -> np.ndarray:
-        """Mean over seeds of "risk" or "train_loss", (T,)."""
+        """Average "risk" or "train_loss" over seeds, (T,)."""
         values = np.asarray(getattr(self, name))
         return values.mean(0) if values.ndim == 2 else values
 
     def stderr(self, name: str = "risk") -> np.ndarray:
-        """Standard error of that mean over seeds, (T,): zero for theory, NaN for a single seed."""
+        """Return the standard error of `mean`, (T,): zero for theory, NaN for a single seed."""
         values = np.asarray(getattr(self, name))
         if values.ndim == 1:
             return np.zeros_like(values)
@@ -53,9 +61,23 @@ class Curve:
 
 
 def log_times(start: float, stop: float, num: int, integer: bool = False) -> np.ndarray:
-    """`num` logarithmically spaced times from start to stop, (num,); integer=True: distinct whole steps, maybe fewer.
+    """Make a grid of logarithmically spaced times.
 
-    Raises ValueError unless 0 < start < stop and num >= 2.
+    Args:
+        start: the first time, > 0.
+        stop: the last time, > start.
+        num: number of times, >= 2.
+        integer: round to distinct whole steps >= 1, maybe fewer.
+
+    Returns:
+        (num,) times in increasing order.
+
+    Raises:
+        ValueError: for other values.
+
+    Example:
+        >>> log_times(1.0, 100.0, 3).tolist(), log_times(1.0, 4.0, 9, integer=True).tolist()
+        ([1.0, 10.0, 100.0], [1.0, 2.0, 3.0, 4.0])
     """
     checks.number("start", start, 0.0, "a number > 0")
     checks.number("stop", stop, start, f"a number > start = {start}")

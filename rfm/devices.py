@@ -1,13 +1,14 @@
 """Which devices share the work of a call, and how: by runs, or by modes."""
 
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import psutil
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from rfm import checks
+from rfm.precision import flags
 
 AXIS = "devices"
 RUNS, MODES = "runs", "modes"
@@ -45,7 +46,7 @@ def layout(split: str = RUNS) -> Layout:
     """All devices of this process, or the one that `jax.default_device` names."""
     checks.one_of("split", split, (RUNS, MODES))
     devices = jax.local_devices()
-    chosen = jax.config.jax_default_device
+    chosen = flags.jax_default_device
     if isinstance(chosen, str):
         devices = jax.local_devices(backend=chosen)
     elif chosen is not None:
@@ -64,9 +65,8 @@ def spread(function: Callable, layout: Layout, shared: Any, runs: Any) -> Any:
         return function(shared, runs)
     spec = PartitionSpec(AXIS) if layout.split == RUNS else PartitionSpec()
     # loops carry constants from their start, whose variation over the mesh would have to be declared one by one
-    return jax.shard_map(function, mesh=layout.mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False)(
-        shared, runs
-    )
+    specs = (PartitionSpec(), spec)
+    return jax.shard_map(function, mesh=layout.mesh, in_specs=specs, out_specs=spec, check_vma=False)(shared, runs)
 
 
 def free_memory(layout: Layout) -> int:
@@ -75,19 +75,9 @@ def free_memory(layout: Layout) -> int:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
-    available = available_memory()
-    return min(MOST_ON_CPU, int(SHARE * (2**31 if available is None else available))) // layout.ways
+    return min(MOST_ON_CPU, int(SHARE * available_memory())) // layout.ways
 
 
-def available_memory() -> int | None:
-    """Bytes of this machine's memory that a program may take without swapping, or None where that is not told."""
-    try:
-        with open("/proc/meminfo") as lines:  # what caches hold is available too, but not among free pages
-            told = dict(line.split(":") for line in lines)
-        return 1024 * int(told["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):  # not on every system
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+def available_memory() -> int:
+    """Bytes of this machine's memory that a program may take without swapping."""
+    return psutil.virtual_memory().available

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax import Array
+from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import SGD, Optax, Optimizer
@@ -132,7 +132,7 @@ def finite_or_none(num_modes: Any) -> Any:
     return None if math.isinf(num_modes) else int(num_modes)
 
 
-def place_problem(problem: Problem, numbers: Mapping[str, Array]) -> Problem:
+def place_problem(problem: Problem, numbers: Mapping[str, ArrayLike]) -> Problem:
     """The problem with `numbers` in place of its own; a and b come together and make it a new power law."""
     noise_var = numbers.get("noise_var", problem.noise_var)
     if "a" in numbers:
@@ -140,7 +140,7 @@ def place_problem(problem: Problem, numbers: Mapping[str, Array]) -> Problem:
     return dataclasses.replace(problem, noise_var=noise_var)
 
 
-def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, Array]) -> Optimizer:
+def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, ArrayLike]) -> Optimizer:
     """The optimizer with `numbers` in place of its own."""
     if isinstance(optimizer, Optax):
         own = {name: numbers.get(name, value) for name, value in optimizer.numbers.items()}

@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 Tree = TypeVar("Tree")
+flags: Any = jax.config  # whose flags JAX gives no types
 _NEEDS_X64 = (
     "Inside jax.jit, jax.vmap or jax.grad float64 must be on from the start, but jax_enable_x64 is False: "
     'call jax.config.update("jax_enable_x64", True) at the top of the program.'
@@ -27,7 +29,7 @@ def float64(*values: object) -> Iterator[None]:
     Raises ValueError when x64 is off and an input is a tracer (the call is inside jit, vmap or grad): the
     tracer is float32 already and a scope here could not bring its digits back.
     """
-    if jax.config.jax_enable_x64:
+    if flags.jax_enable_x64:
         yield
         return
     if is_traced(*values):
@@ -68,7 +70,7 @@ def _has_complex128(backend: str) -> bool:
 
 def is_traced(*values: object) -> bool:
     """Is any leaf of the inputs an abstract value of a JAX transformation?"""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 def settle(tree: Tree) -> Tree:
@@ -76,6 +78,6 @@ def settle(tree: Tree) -> Tree:
 
     A float64 jax array that leaves a scope silently becomes float32 at its next operation; numpy does not.
     """
-    if is_traced(tree) and not jax.config.jax_enable_x64:
+    if is_traced(tree) and not flags.jax_enable_x64:
         raise ValueError(_NEEDS_X64)
     return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x), tree)

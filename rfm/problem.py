@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.precision import is_traced
@@ -26,7 +27,15 @@ Array = Any  # a numpy or jax array; concrete problems hold numpy float64 and so
 
 @pytree
 class PowerLawTail:
-    """Modes m + 1 .. num_modes of eigenvalue_scale k^-b and eigenvalue * target^2 = power_scale k^-a."""
+    """Modes m + 1 .. num_modes by formula: eigenvalue_scale k^-b, eigenvalue x target^2 = power_scale k^-a.
+
+    Attributes:
+        a: task exponent.
+        b: spectral exponent.
+        eigenvalue_scale: factor of the eigenvalues.
+        power_scale: factor of eigenvalue x target^2.
+        num_modes: the last mode, None for infinitely many.
+    """
 
     a: Array
     b: Array
@@ -39,8 +48,17 @@ class PowerLawTail:
 class ScaleMixture:
     """Rows of unequal size: x = sqrt(size) z with z Gaussian, and label noise of variance noise_var * noise.
 
-    sizes, noise, weights: (J,) each, a row is of kind j with probability weights_j; both average to one. Raises
-    ValueError unless they do (to 1e-9), and for sizes or weights that are not positive, or noise below zero.
+    Attributes:
+        sizes: (J,) size of each kind of row, > 0, of weighted mean one.
+        noise: (J,) share of the label noise, >= 0, of weighted mean one.
+        weights: (J,) probability of each kind, which sum to one.
+
+    Raises:
+        ValueError: where these do not hold (to 1e-9).
+
+    Example:
+        >>> ScaleMixture([0.5, 1.5], [1.0, 1.0], [0.5, 0.5]).sizes.tolist()
+        [0.5, 1.5]
     """
 
     sizes: Array
@@ -67,11 +85,18 @@ class ScaleMixture:
 class Population:
     """Real rows to train and to test on, in the eigenbasis of their covariance.
 
-    rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl, and target (m,) or (m, K), the best linear
-    predictor on them: what these rows are, where the problem's own eigenvalues and target are an estimate of what they
-    come from. labels: (n,) or (n, K); unexplained: the label noise in them, estimated. A problem's noise_var beyond it
-    is fresh noise on every sample. inputs: (n, d) what neurons of `activation` see, and the factor `scale` that
-    normalizes them, where the rows are those of their kernel.
+    Eigenvalues and target say what these rows are, where those of the problem estimate what they come from. A problem's
+    noise_var beyond `unexplained` is fresh noise on every sample.
+
+    Attributes:
+        rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl.
+        labels: (n,) or (n, K).
+        eigenvalues: (m,) of the covariance of the rows.
+        target: (m,) or (m, K), the best linear predictor on them.
+        unexplained: () label noise in the labels, estimated.
+        inputs: (n, d) what neurons of `activation` see, where the rows are those of their kernel.
+        scale: () factor that normalizes these neurons.
+        activation: name of the neurons, if any.
     """
 
     rows: Array
@@ -88,12 +113,22 @@ class Population:
 class Problem:
     """A linear teacher on features with a given spectrum.
 
-    eigenvalues: (m,) positive, decreasing; target: (m,) coefficients w; noise_var: () label-noise variance.
-    tail: the modes beyond m, if any, by formula; population: real rows to train on in place of Gaussians, if any;
-    mixture: sizes of the Gaussian rows, where they are not equal.
+    Attributes:
+        eigenvalues: (m,) positive, decreasing.
+        target: (m,) coefficients w.
+        noise_var: () label-noise variance.
+        tail: the modes beyond m, if any, by formula.
+        population: real rows to train on in place of Gaussians, if any.
+        mixture: sizes of the Gaussian rows, where they are not equal.
 
-    Raises ValueError for eigenvalues that are not positive, decreasing and finite, a target of another shape or
-    not finite, or negative noise.
+    Raises:
+        ValueError: for eigenvalues that are not positive, decreasing and finite, a target of another shape or not
+            finite, or negative noise.
+
+    Example:
+        >>> problem = Problem([1.0, 0.5], [1.0, -1.0], noise_var=0.1)
+        >>> problem.num_modes, problem.eigenvalues.tolist()
+        (2, [1.0, 0.5])
     """
 
     eigenvalues: Array
@@ -140,8 +175,11 @@ class Problem:
         return 1 if self.population is None else math.prod(self.population.labels.shape[1:])
 
     def output(self, index: Array) -> "Problem":
-        """What is trained on for one output, its number perhaps traced: this problem, or its population's rows at their
-        own covariance, with the labels of that output and its share of the noise."""
+        """Return the problem of one output, its number perhaps traced.
+
+        It is the problem itself, or the rows of its population at their own covariance, with the labels of that output
+        and its share of the noise.
+        """
         if self.population is None:
             return self
         p, share = self.population, self.num_outputs
@@ -150,8 +188,8 @@ class Problem:
         population = dataclasses.replace(p, labels=y, target=w, unexplained=p.unexplained / share)
         return Problem(p.eigenvalues, w, self.noise_var / share, None, population)
 
-    def modes(self, start: int, length: int) -> tuple[Array, Array]:
-        """(eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.
+    def modes(self, start: ArrayLike, length: int) -> tuple[Array, Array]:
+        """Return (eigenvalues, target), each (length,), of modes start + 1 .. start + length; zero beyond M.
 
         `start` may be traced: this is how the simulator streams 10^6 modes through a fixed-size buffer.
         """
@@ -168,14 +206,28 @@ class Problem:
 
 
 def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0) -> Problem:
-    """lambda_k = k^-b, lambda_k w_k^2 = k^-a for k = 1 .. num_modes; None: infinitely many (theory only).
+    """State a problem by power laws: lambda_k = k^-b, lambda_k w_k^2 = k^-a for k = 1 .. num_modes.
 
-    a: task exponent, > 1. b: spectral exponent, > 0, and > 1 where num_modes is None so that the trace
-    converges. In the papers' symbols: a, b of Bordelon et al. 2024; b = 2 alpha, a = 2 alpha + 2 beta of
-    Paquette et al. 2024; a = b = 1 + alpha_K of Bahri et al. 2021.
+    In the papers' symbols: a, b of Bordelon et al. 2024; b = 2 alpha, a = 2 alpha + 2 beta of Paquette et al. 2024;
+    a = b = 1 + alpha_K of Bahri et al. 2021. All arguments may be traced; a traced num_modes may be, in theory, any
+    real number from 128 on.
 
-    Raises ValueError outside these ranges. a, b and noise_var may be traced, and so may num_modes: then, in theory,
-    it may be any real number from 128 on.
+    Args:
+        a: task exponent, > 1.
+        b: spectral exponent, > 0, and > 1 where num_modes is None so that the trace converges.
+        num_modes: M, or None for infinitely many (theory only).
+        noise_var: label-noise variance, >= 0.
+
+    Returns:
+        `Problem` with up to 512 modes as arrays, longer ones with a `PowerLawTail`.
+
+    Raises:
+        ValueError: outside these ranges.
+
+    Example:
+        >>> problem = power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> problem.num_modes, problem.eigenvalues[:2].round(4).tolist()
+        (100, [1.0, 0.3536])
     """
     checks.number("a", a, 1.0, "a number > 1")
     checks.number("b", b, 0.0, "a number > 0")
@@ -183,28 +235,41 @@ def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0)
         checks.number("b", b, 1.0, "a number > 1 for infinitely many modes (a trace that converges)")
     elif not is_traced(num_modes):
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
-    known = not (num_modes is None or is_traced(num_modes))
-    deepest = 600.0 / math.log(max(2, min(num_modes, WHOLE) if known else HEAD))
+    whole = num_modes is not None and not is_traced(num_modes) and num_modes <= WHOLE
+    kept = HEAD if num_modes is None or is_traced(num_modes) else min(num_modes, WHOLE)
+    deepest = 600.0 / math.log(max(2, kept))
     if not is_traced(b) and b > deepest:
         checks.fail("b", f"at most {deepest:.4g} for this number of modes (eigenvalues within float64)", b)
     xp = jnp if is_traced(a, b) else np
-    whole = known and num_modes <= WHOLE
-    k = np.arange(1.0, (num_modes if whole else HEAD) + 1.0)
+    k = np.arange(1.0, (kept if whole else HEAD) + 1.0)
     a, b = (x if is_traced(x) else np.float64(x) for x in (a, b))
     tail = None if whole else PowerLawTail(a, b, np.float64(1.0), np.float64(1.0), num_modes)
     return Problem(xp.power(k, -b), xp.power(k, (b - a) / 2), noise_var, tail)
 
 
 def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
-    """All eigenvalues one, |target|^2 = num_modes: the isotropic problem of the double-descent literature.
+    """State the isotropic problem of the double-descent literature: all eigenvalues one, |target|^2 = num_modes.
 
-    Raises ValueError unless num_modes is a whole number >= 1 and noise_var >= 0.
+    Args:
+        num_modes: M.
+        noise_var: label-noise variance.
+
+    Returns:
+        `Problem` with M equal modes.
+
+    Raises:
+        ValueError: unless num_modes is a whole number >= 1 and noise_var >= 0.
+
+    Example:
+        >>> white(3).eigenvalues.tolist()
+        [1.0, 1.0, 1.0]
     """
     ones = np.ones(checks.count("num_modes", num_modes, "an integer >= 1"))
     return Problem(ones, ones, noise_var)
 
 
 def _as_float64(name: str, value: object) -> Array:
+    """Return the value as numpy float64; tracers stay as they are."""
     if is_traced(value):
         return value
     try:

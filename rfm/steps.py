@@ -16,15 +16,15 @@ LARGEST = 1e100  # squared norm of the weights at which a run counts as diverged
 class Schedule(NamedTuple):
     """A learning rate of constant pieces: values (R,), and the step count at which each ends (R,)."""
 
-    values: Array
-    ends: Array
+    values: Array | np.ndarray
+    ends: Array | np.ndarray
 
     def at(self, count: Array) -> Array:
-        """The value for the step after `count` steps."""
+        """The value for the step after `done` steps."""
         return jnp.asarray(self.values)[jnp.searchsorted(jnp.asarray(self.ends), count, side="right")]
 
 
-def tabulate(schedule: Callable[[Array], Array], num_steps: int) -> Schedule:
+def tabulate(schedule: Callable[[Array], Any], num_steps: int) -> Schedule:
     """An optax schedule over the steps 0 .. num_steps - 1, equal neighbours joined; ValueError unless all >= 0."""
     counts = jnp.arange(max(num_steps, 1))
     try:
@@ -37,6 +37,15 @@ def tabulate(schedule: Callable[[Array], Array], num_steps: int) -> Schedule:
     return Schedule(values[last], last + 1.0)
 
 
+class Carry(NamedTuple):
+    """State of `take_steps`: weights and memory after `done` steps, and how many each run took before it diverged."""
+
+    v: Array
+    memory: Any
+    done: Array
+    taken: Array
+
+
 def take_steps(
     update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array
 ) -> tuple[Array, Array]:
@@ -47,18 +56,18 @@ def take_steps(
     """
     runs, axes = v.shape[:1], tuple(range(1, v.ndim))
 
-    def one(carry):
-        v, memory, count, taken = carry
-        v, memory = update(v, memory)
+    def step(carry: Carry) -> Carry:
+        v, memory = update(carry.v, carry.memory)
         # a run that diverged counts no further; its numbers may overflow beside those of the others
-        going = (taken == count) & (jnp.sum(v * v, axis=axes) < LARGEST)
-        return v, memory, count + 1, jnp.where(going, count + 1, taken)
+        going = (carry.taken == carry.done) & (jnp.sum(v * v, axis=axes) < LARGEST)
+        return Carry(v, memory, carry.done + 1, jnp.where(going, carry.done + 1, carry.taken))
 
-    def segment(carry, stop):  # one scan over recorded times; the steps between are a loop of traced length
-        going = lambda carry: (carry[2] < stop) & jnp.any(carry[3] == carry[2])  # noqa: E731
-        carry = lax.while_loop(going, one, carry)
-        return carry, carry[0]
+    # one scan over recorded times; the steps between are a loop of traced length
+    def segment(carry: Carry, stop: Array) -> tuple[Carry, Array]:
+        going = lambda carry: (carry.done < stop) & jnp.any(carry.taken == carry.done)  # noqa: E731
+        carry = lax.while_loop(going, step, carry)
+        return carry, carry.v
 
-    start = v, memory, jnp.zeros((), int), jnp.zeros(runs, int)
-    (_, _, _, taken), recorded = lax.scan(segment, start, times.astype(int))
-    return recorded, taken
+    start = Carry(v, memory, jnp.zeros((), int), jnp.zeros(runs, int))
+    end, recorded = lax.scan(segment, start, times.astype(int))
+    return recorded, end.taken

@@ -162,7 +162,7 @@ def test_batches_of_seeds_do_not_change_the_numbers(row, monkeypatch):
 
     whole = run(rfm.simulate, row, KEYS[:3])
     plan = batches.Plan(batches.Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
-    count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, KEYS[:3], False)))  # noqa: E731
+    count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, KEYS[:3])))  # noqa: E731
     memory = 2**30
     monkeypatch.setattr(host, "free_memory", lambda layout: memory)
     while count(plan) == 1:

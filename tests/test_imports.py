@@ -12,7 +12,8 @@ PACKAGES = ("rfm", "theory", "experiments")
 
 # the rooms of the house: a module is in the room with the longest matching name; packages are named by their folder
 GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices")
-STATEMENT = ("rfm.problem", "rfm.optimizers", "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments")
+STATEMENT = ("rfm.problem", "rfm.optimizers", "rfm.protocols", "rfm.responses", "rfm.transformations", "rfm.steps",
+             "rfm.curve", "rfm.grid", "rfm.arguments")  # fmt: skip
 FRONT = ("theory._predict", "theory._sweep", "theory.optimal", "theory.stopping")
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),

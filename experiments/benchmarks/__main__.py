@@ -9,7 +9,7 @@ import jax
 
 from experiments.benchmarks import growth, ratios
 from experiments.benchmarks.timing import busy, rates
-from experiments.output import files as reports
+from experiments.output import files
 from experiments.output.tables import align
 
 COLUMNS = ("numpy", "scikit-learn", "floor", "floor with random numbers")
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, for a first look")
     args = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    folder = reports.open_folder(args.out)
+    folder = files.open_folder(args.out)
     if note := busy():
         print(note)
     measured = rates()
@@ -30,17 +30,18 @@ def main() -> None:
         f"{measured.multiply_add * 1e12:.3g} ms a product of 1000 x 1000 matrices, {measured.eigen * 1e3:.0f} ms an "
         f"eigendecomposition, {measured.normal * 1e9:.3g} ms a million normals"
     )
-    lines = [("what", "bar", "ours", *(f"{name} / ours" for name in COLUMNS))]
+    lines: list[tuple[str, ...]] = [("what", "bar", "ours", *(f"{name} / ours" for name in COLUMNS))]
     table = []
-    for row in ratios.rows(measured, args.quick):
-        own = f"{row['ratio']:.3g}" if "ratio" in row else _seconds(row["seconds"])
-        lines.append((row["what"], row["bar"], own, *(f"{row[c]:.3g}" if c in row else "-" for c in COLUMNS)))
+    for row in ratios.rows(measured, quick=args.quick):
+        ours = f"{row['ratio']:.3g}" if "ratio" in row else _seconds(float(row["seconds"]))
+        cells = (f"{row[column]:.3g}" if column in row else "-" for column in COLUMNS)
+        lines.append((str(row["what"]), str(row["bar"]), ours, *cells))
         table.append(row)
-        print(f"measured: {row['what']}: {own}", flush=True)
+        print(f"measured: {row['what']}: {ours}", flush=True)
     print(align(lines))
     if not any("scikit-learn" in row for row in table):
         print("scikit-learn is not installed: pip install 'random-feature-theory[data]'")
-    costs = growth.measure(args.quick)
+    costs = growth.measure(quick=args.quick)
     for cost in costs:
         print(f"{cost.part} ~ {cost.argument}^{cost.exponent:.2f}")
         table += [
@@ -49,8 +50,7 @@ def main() -> None:
             for size, seconds in zip(cost.sizes, cost.seconds, strict=True)
         ]  # fmt: skip
     settings = {**vars(args), "rates": measured._asdict()}
-    written = reports.save(folder, "benchmarks", growth.draw(costs), table, settings)
-    print("wrote " + ", ".join(str(path) for path in written))
+    files.save_and_tell(folder, "benchmarks", growth.draw(costs), table, settings)
 
 
 def _seconds(value: float) -> str:

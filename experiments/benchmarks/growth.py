@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import rfm
@@ -27,20 +28,20 @@ class Cost(NamedTuple):
     exponent: float
 
 
-def full_batch(N=128, M=4096, T=60, S=2):
-    """Gradient flow on N = P, T times."""
+def full_batch(N: int = 128, M: int = 4096, T: int = 60, S: int = 2) -> np.ndarray:
+    """Solve gradient flow on N = P at T times."""
     return rfm.simulate(rfm.power_law(1.8, 1.5, M, 0.01), num_features=N, num_samples=N, optimizer=rfm.GradientFlow(),
                         times=rfm.log_times(0.1, 1e6, T), keys=KEYS[:S]).risk  # fmt: skip
 
 
-def one_pass(N=128, M=4096, T=1000, S=2):
-    """SGD with batches of one for T steps."""
+def one_pass(N: int = 128, M: int = 4096, T: int = 1000, S: int = 2) -> np.ndarray:
+    """Train with batches of one for T steps."""
     return rfm.simulate(rfm.power_law(1.8, 1.5, M, 0.01), num_features=N, num_samples=np.inf, optimizer=rfm.SGD(0.2, 1),
-                        times=[T], keys=KEYS[:S]).risk  # fmt: skip
+                        times=np.array([T]), keys=KEYS[:S]).risk  # fmt: skip
 
 
-def theory_curve(N=128, M=4096, T=60):
-    """The theory of gradient flow at T times."""
+def theory_curve(N: int = 128, M: int = 4096, T: int = 60) -> np.ndarray:
+    """Predict gradient flow at T times."""
     return theory.predict(rfm.power_law(1.8, 1.5, M, 0.01), num_features=N, num_samples=N, optimizer=rfm.GradientFlow(),
                           times=rfm.log_times(0.1, 1e6, T)).risk  # fmt: skip
 
@@ -62,10 +63,10 @@ RANGES: dict[Callable, dict[str, tuple[int, ...]]] = {
 }
 
 
-def measure(quick: bool) -> list[Cost]:
-    """All of `RANGES`, or the first three sizes of each."""
+def measure(*, quick: bool) -> list[Cost]:
+    """Measure all of `RANGES`, or the first three sizes of each."""
     jobs = [(part, name, sizes[:3] if quick else sizes) for part, r in RANGES.items() for name, sizes in r.items()]
-    found = []
+    costs = []
     with tqdm(total=sum(len(sizes) for *_, sizes in jobs), desc="growth", unit="size") as bar:
         for part, name, sizes in jobs:
             seconds = []
@@ -74,12 +75,12 @@ def measure(quick: bool) -> list[Cost]:
                 bar.update()
             upper = slice(-min(3, len(sizes)), None)
             exponent = log_slope(np.array(sizes, float)[upper], np.array(seconds)[upper])
-            found.append(Cost(part.__name__, name, np.array(sizes), np.array(seconds), float(exponent)))
-    return found
+            costs.append(Cost(part.__name__, name, np.array(sizes), np.array(seconds), float(exponent)))
+    return costs
 
 
-def draw(costs: list[Cost]):
-    """One panel an argument, one line a part."""
+def draw(costs: list[Cost]) -> Figure:
+    """Draw one panel an argument, one line a part."""
     figure, axes = plotting.new_figure(1, len(LABELS), caption="seconds, warm; slopes over the three largest sizes")
     for ax, (argument, label) in zip(axes[0], LABELS.items(), strict=True):
         for i, cost in enumerate(c for c in costs if c.argument == argument):

@@ -3,6 +3,7 @@
 import importlib.util
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -13,6 +14,8 @@ import rfm
 import theory
 from experiments.benchmarks import plain
 from experiments.benchmarks.timing import Rates, best_of, fresh
+from rfm.arguments import Sizes
+from rfm.optimizers import Optimizer
 from rfm.sweeps import groups
 from theory._predict import problem_modes
 from theory.contour import NODES
@@ -37,27 +40,27 @@ print((time.perf_counter() - start) / (middle - start))
 Row = dict[str, str | float]
 
 
-def rows(rates: Rates, quick: bool) -> Iterator[Row]:
-    """what, bar, seconds of ours, and times as long as ours that others take, the floor among them."""
-    yield from theory_rows(rates, quick)
-    yield from simulator_rows(rates, quick)
-    yield from sweep_rows(quick)
+def rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
+    """Measure every part: what, bar, seconds of ours, and times as long as ours that others take, the floor too."""
+    yield from theory_rows(rates, quick=quick)
+    yield from simulator_rows(rates, quick=quick)
+    yield from sweep_rows(quick=quick)
     yield {"what": "import rfm / import jax", "bar": "1.5", "ratio": min(float(fresh(IMPORTS)) for _ in range(3))}
     modes = 10**5 if quick else 10**6
     peak = float(fresh(PEAK.format(modes=modes, size=512, seeds=2)))
     yield {"what": f"peak memory, N = P = 512, M = {modes:.0e}, GiB", "bar": "4", "ratio": peak}
 
 
-def theory_rows(rates: Rates, quick: bool) -> Iterator[Row]:
-    """A curve, a static point, a cube."""
-    times, sizes = rfm.log_times(0.1, 1e8, 100), {"num_features": 256, "num_samples": 512}
+def theory_rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
+    """Measure a curve, a static point, a cube."""
+    times, sizes = rfm.log_times(0.1, 1e8, 100), Sizes(num_features=256, num_samples=512)
     problem = rfm.power_law(1.8, 1.5, 10**9, 0.01)
     curve = best_of(lambda: theory.predict(problem, **sizes, optimizer=rfm.GradientFlow(), times=times).risk, 20)
     kept = len(problem_modes(problem, 40.0).eigenvalues)
     # two real products over the modes, two of the filter with the nodes
     floor = rates.multiply_add * (2 * (2 * NODES) ** 2 * kept + 2 * len(times) * (2 * NODES) ** 2)
-    some = times[::10]
-    by_numpy_curve = best_of(lambda: plain.theory_curve(some, 256, 512, 1000), 2) * len(times) / len(some)
+    some, small = times[::10], plain.power_law(1000)
+    by_numpy_curve = best_of(lambda: plain.theory_curve(small, 256, 512, some), 2) * len(times) / len(some)
     yield {"what": "theory curve, 100 times to 1e8, M = 1e9 (numpy: M = 1e3)", "bar": "10 ms", "seconds": curve,
            "numpy": by_numpy_curve / curve, "floor": floor / curve}  # fmt: skip
 
@@ -66,14 +69,14 @@ def theory_rows(rates: Rates, quick: bool) -> Iterator[Row]:
     n, p = (jnp.asarray(rng.uniform(10, 1000, count)) for _ in range(2))
     ridge, problem = jnp.asarray(10 ** rng.uniform(-6, 0, count)), rfm.power_law(1.8, 1.5, modes, 0.01)
 
-    def static(n, p, ridge):
+    def static(n: jax.Array, p: jax.Array, ridge: jax.Array) -> jax.Array:
         return theory.predict(problem, num_features=n, num_samples=p, optimizer=rfm.Ridge(ridge)).risk[0]
 
     grid = best_of(jax.jit(jax.vmap(static)), 10, n, p, ridge) / count
     kept = len(problem_modes(problem, 40.0).eigenvalues)
     floor = rates.division * kept * (HALVINGS + NEWTON_STEPS + POLISH_STEPS + 2)
-    first = list(zip(n[:20], p[:20], ridge[:20], strict=True))
-    by_numpy = best_of(lambda: [plain.static_risk(*point, modes) for point in first], 2) / len(first)
+    law, first = plain.power_law(modes), list(zip(n[:20], p[:20], ridge[:20], strict=True))
+    by_numpy = best_of(lambda: [plain.static_risk(law, *point) for point in first], 2) / len(first)
     yield {"what": f"static risk, vmapped over {count} (N, P, ridge), M = 1e4, a point", "bar": "0.1 ms",
            "seconds": grid, "numpy": by_numpy / grid, "floor": floor / grid}  # fmt: skip
 
@@ -87,15 +90,16 @@ def theory_rows(rates: Rates, quick: bool) -> Iterator[Row]:
            "floor": len(axis) ** 2 * curve / spent}  # fmt: skip
 
 
-def simulator_rows(rates: Rates, quick: bool) -> Iterator[Row]:
-    """Full batch solved and stepped, one pass, ridge; and what more seeds cost."""
+def simulator_rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
+    """Measure full batches solved and stepped, one pass, ridge; and what more seeds cost."""
     n, m, seeds, times = (300 if quick else 1000), 10_000, (4 if quick else 16), rfm.log_times(0.1, 1e6, 60)
     rng, keys = np.random.default_rng(0), jax.random.split(jax.random.key(2), 32)
-    problem, sizes = rfm.power_law(1.8, 1.5, m, 0.01), {"num_features": n, "num_samples": n}
+    law, problem = plain.power_law(m), rfm.power_law(1.8, 1.5, m, 0.01)
 
-    def simulate(optimizer, times, seeds, **changes):
-        arguments = {**sizes, **changes, "optimizer": optimizer, "times": times, "keys": keys[:seeds]}
-        return best_of(lambda: rfm.simulate(problem, **arguments).risk, 2) / seeds
+    def simulate(optimizer: Optimizer, times: np.ndarray | None, seeds: int, *, n: int = n, p: float = n) -> float:
+        sizes = Sizes(num_features=n, num_samples=p)
+        train = partial(rfm.simulate, problem, optimizer=optimizer, times=times, keys=keys[:seeds], **sizes)
+        return best_of(lambda: train().risk, 2) / seeds
 
     # in units of an n x n x n product: Psi F^T over m modes, the gram matrix, weights, their outputs, and the risk
     products = m / n + 1 + len(times) / n * (2 + m / n)
@@ -103,32 +107,32 @@ def simulator_rows(rates: Rates, quick: bool) -> Iterator[Row]:
     random = 3 * m * n * rates.normal  # F twice, Psi once: told apart, no linear algebra
     ours = simulate(rfm.GradientFlow(), times, seeds)
     yield {"what": f"gradient flow, N = P = {n}, M = 1e4, a seed", "bar": "1.5 floors", "seconds": ours,
-           "numpy": best_of(lambda: plain.full_batch(rng, n, n, m, times), 1) / ours, "floor": floor / ours,
-           "floor with random numbers": (floor + random) / ours}  # fmt: skip
+           "numpy": best_of(lambda: plain.full_batch(law, plain.draw(rng, law, n, n), times), 1) / ours,
+           "floor": floor / ours, "floor with random numbers": (floor + random) / ours}  # fmt: skip
     steps = 1000
-    ours = simulate(rfm.GradientDescent(0.5), [1.0, steps], 4)
+    ours = simulate(rfm.GradientDescent(0.5), np.array([1.0, steps]), 4)
     moves = 2 * steps * n**2 * rates.multiply_add * 8  # a product with a vector moves what it multiplies
     yield {"what": f"gradient descent, {steps} steps, N = P = {n}, a seed", "bar": "", "seconds": ours,
-           "numpy": best_of(lambda: plain.descent(rng, n, n, m, steps, 0.5), 1) / ours,
+           "numpy": best_of(lambda: plain.descent(law, plain.draw(rng, law, n, n), steps, 0.5), 1) / ours,
            "floor": (m * n**2 * rates.multiply_add + random + moves) / ours}  # fmt: skip
     ours = simulate(rfm.Ridge(1e-3), None, 4)
     row = {"what": f"ridge regression, N = P = {n}, a seed", "bar": "", "seconds": ours}
     if importlib.util.find_spec("sklearn"):
-        row["scikit-learn"] = best_of(lambda: plain.sklearn_ridge(rng, n, n, m, 1e-3), 1) / ours
+        row["scikit-learn"] = best_of(lambda: plain.sklearn_ridge(law, plain.draw(rng, law, n, n), 1e-3), 1) / ours
     yield row
     size, steps = (200, 1000) if quick else (500, 10_000)
     optimizer, every = rfm.SGD(0.2, 1), rfm.log_times(1, steps, 50, integer=True)
-    ours = simulate(optimizer, every, 16, num_features=size, num_samples=np.inf)
-    by_numpy = best_of(lambda: plain.one_pass(rng, size, m, steps // 20, 0.2), 1) * 20
+    ours = simulate(optimizer, every, 16, n=size, p=np.inf)
+    by_numpy = best_of(lambda: plain.one_pass(law._replace(noise_var=0.1), rng, size, steps // 20, 0.2), 1) * 20
     floor = (steps * (size + 1) + size * m) * rates.normal + rates.eigen * (size / 1000) ** 3
     yield {"what": f"one-pass SGD, {steps} steps, N = {size}, M = 1e4, a seed", "bar": "", "seconds": ours,
            "numpy": by_numpy / ours, "floor": floor / ours}  # fmt: skip
-    one, many = (simulate(rfm.GradientFlow(), times, s, num_features=300, num_samples=300) for s in (1, 32))
+    one, many = (simulate(rfm.GradientFlow(), times, s, n=300, p=300) for s in (1, 32))
     yield {"what": "32 seeds over 32 times one seed", "bar": "1.1", "ratio": many / one}
 
 
-def sweep_rows(quick: bool) -> Iterator[Row]:
-    """What a sweep of 200 settings x 16 seeds over 4 shapes costs beyond its compiled calls, in memory and stored."""
+def sweep_rows(*, quick: bool) -> Iterator[Row]:
+    """Measure what a sweep costs beyond its compiled calls, in memory and stored."""
     steps = 4 if quick else 10
     grid = {"num_features": [32, 64], "num_samples": [48, 96], "lr": np.linspace(0.1, 0.5, steps),
             "noise_var": [0, 0.01, 0.02, 0.05, 0.1]}  # fmt: skip
@@ -141,11 +145,11 @@ def sweep_rows(quick: bool) -> Iterator[Row]:
     finally:
         groups.run_batch = run_batch
 
-    def bare():
+    def bare() -> list:
         with jax.enable_x64(True):
             return [jax.block_until_ready(run_batch(*args)) for args in calls]
 
-    def stored():
+    def stored() -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
             return rfm.sweep(problem, grid, keys, out=Path(folder) / "sweep.zarr", **arguments).risk
 

@@ -21,7 +21,7 @@ class Rates(NamedTuple):
     eigen: float
 
 
-def best_of(function: Callable, repeats: int, *args) -> float:
+def best_of(function: Callable, repeats: int, *args: object) -> float:
     """Shortest wall time in seconds of `repeats` calls, after one to compile."""
     jax.block_until_ready(function(*args))
     spent = []
@@ -33,7 +33,7 @@ def best_of(function: Callable, repeats: int, *args) -> float:
 
 
 def rates() -> Rates:
-    """Arrays go in as arguments: constants would be folded at compile time."""
+    """Measure this machine; arrays go in as arguments, since constants would be folded at compile time."""
     n = 1000
     a = jax.random.normal(jax.random.key(0), (n, n))
     gram = a @ a.T + n * np.eye(n)
@@ -46,12 +46,12 @@ def rates() -> Rates:
 
 
 def busy() -> str:
-    """A warning where something else uses the machine, else nothing."""
+    """Return a warning where something else uses the machine, else nothing."""
     if not hasattr(os, "getloadavg") or os.getloadavg()[0] < 0.5 * (os.cpu_count() or 1):
         return ""
     return f"the load is {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: ratios may be off"
 
 
 def fresh(script: str) -> str:
-    """What a script prints in a process of its own."""
+    """Return what a script prints in a process of its own."""
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

@@ -110,11 +110,48 @@ class Comparison:
         """Return the verdict of `agreement` on this comparison alone."""
         return agreement([self], quantity)
 
-    def rows(self) -> list[dict]:
-        """Return what tables say of every point: what is held, x, risk, its standard error, theory."""
+    def minus(self, baseline: float | np.ndarray) -> "Comparison":
+        """Return what simulation and theory exceed a baseline by: one number, or (X,) where there is no finer line."""
+        line = None if self.line is None else self.line - baseline
+        return dataclasses.replace(self, risks=self.risks - baseline, theory=self.theory - baseline, line=line)
+
+    def rows(self, *columns: str, **more: np.ndarray) -> list[dict]:
+        """Return what tables say of every point: what is held, x, risk, its standard error, theory.
+
+        Args:
+            *columns: These alone, in this order; all where there are none.
+            **more: Further columns by name, (X,) each, or others in place of those above.
+        """
         name = SYMBOLS.get(self.axis, self.axis)
-        columns = zip(self.x, self.mean, self.stderr, self.theory, strict=True)
-        return [{**self.fixed, name: x, "risk": m, "stderr": s, "theory": y} for x, m, s, y in columns]
+        each = {name: self.x, "risk": self.mean, "stderr": self.stderr, "theory": self.theory} | more
+        rows = [{**self.fixed, **dict(zip(each, values, strict=True))} for values in zip(*each.values(), strict=True)]
+        return [{column: row[column] for column in columns or row} for row in rows]
+
+
+def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Comparison:
+    """Return the comparison along what the given ones differ in, at the point of each that is nearest to `at`.
+
+    Args:
+        comparisons: With one x and as many seeds each.
+        axis: "features", "samples", or another symbol: its value is read from `fixed`.
+        at: On the axis of the given comparisons.
+    """
+    first = comparisons[0]
+    symbol, other = SYMBOLS.get(axis, axis), SYMBOLS.get(first.axis, first.axis)
+    index = int(np.argmin(np.abs(first.x - at)))
+    held = {
+        name: value
+        for name, value in first.fixed.items()
+        if name != symbol and all(c.fixed[name] == value for c in comparisons)
+    }
+    return Comparison(
+        axis,
+        np.array([c.fixed[symbol] for c in comparisons]),
+        np.stack([c.risks[:, index] for c in comparisons], axis=1),
+        np.array([c.theory[index] for c in comparisons]),
+        held | {other: float(first.x[index])},
+        f"${other}$ = {at:g}",
+    )
 
 
 def agreement(

@@ -15,8 +15,7 @@ from experiments.compare.algorithms import DESCENT, OWN, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys
 from rfm.arguments import Sizes
-from rfm.engine.driver import check as check_run
-from rfm.engine.features import Setting
+from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
 
 
@@ -89,9 +88,7 @@ def check(
     points: sizes of the smallest runs.
     """
     for sizes in points:
-        check_run(
-            problem, Setting(sizes["num_features"], sizes["num_samples"], "ntk", feature_law), optimizer, times, keys
-        )
+        check_run(problem, optimizer=optimizer, times=times, keys=keys, features=feature_law, **sizes)
         theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)
 
 

@@ -81,14 +81,21 @@ def draw_points(
     ax.errorbar(x, mean, spread, fmt=marker, ms=3.6, color=color, mfc=face, lw=0.9, label=label)
 
 
-def draw_slope(ax: Axes, exponent: Exponent, start: float, label: str | None = None) -> None:
+def draw_slope(
+    ax: Axes,
+    exponent: Exponent,
+    start: float,
+    label: str | None = None,
+    *,
+    line_style: Mapping[str, Any] | None = None,
+) -> None:
     """Shade the window of an exponent, and draw its slope as a black line from `start` at the first x of it."""
     if exponent.window is None or exponent.simulated is None:
         return
     x, slope = np.array(exponent.window), exponent.simulated
     ax.axvspan(x[0], x[-1], color="0.93", zorder=-1)
     label = f"slope $-${slope:.3f}" if label is None else label
-    ax.plot(x, start * (x / x[0]) ** -slope, "k", lw=1, label=label)
+    ax.plot(x, start * (x / x[0]) ** -slope, **({"color": "k", "lw": 1, "label": label} | dict(line_style or {})))
 
 
 def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -> None:

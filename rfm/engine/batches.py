@@ -1,4 +1,4 @@
-"""What is compiled: draws of a batch of runs, their solution, risk and training loss.
+"""Compiled programs: draws of a batch of runs, their solution, risk and training loss.
 
 A run is one seed of one problem and optimizer; ensembles make some models of each. The K outputs of a problem share
 features, rows and curvature: only labels, target and weights have an axis K, and risks are summed over it. The numbers
@@ -16,29 +16,44 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from rfm.devices import Layout, spread
-from rfm.engine.curvature import eigensystems
-from rfm.engine.features import BLOCK, Draw, Keys, Setting, chunk_length, draw, member_keys, neural
+from rfm.engine.curvature import Eigensystems, eigensystems
+from rfm.engine.features import Draw, Keys, Setting, draw, member_keys
 from rfm.engine.risk import population_risk
 from rfm.grid import place_optimizer, place_problem
 from rfm.optimizers import Optimizer
 from rfm.problem import Problem
 
 
+class Task(NamedTuple):
+    """Traced values that all runs of a call share: a problem, and an algorithm at times (T,)."""
+
+    problem: Problem
+    optimizer: Optimizer
+    times: Array
+
+
 class Batch(NamedTuple):
     """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
 
-    numbers: of problem and optimizer, (S,) each, always with "noise_var". eigensystems: curvatures (S, m) and
-    directions (S, m, m) of the training loss, where they are needed.
+    numbers: of problem and optimizer, (S,) each, always with "noise_var". spectra: eigensystems of the curvature of the
+    training loss, where the plan says that they are needed.
     """
 
     keys: Keys
     draws: Draw
     numbers: dict[str, Array]
-    eigensystems: tuple[Array, Array] | None
+    spectra: Eigensystems | None
+
+    @property
+    def eigensystems(self) -> Eigensystems:
+        """Eigenvalues (S, m) and eigenvectors (S, m, m); TypeError where the plan left them out."""
+        if self.spectra is None:
+            raise TypeError("This batch was drawn without eigensystems: its plan says `spectrum=False`.")
+        return self.spectra
 
 
 class Solution(NamedTuple):
-    """What a method makes of a batch of draws.
+    """Result of a method on a batch of draws.
 
     weights: (S, K, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps:
     (S,) how many were taken before a run was over or diverged, None for methods that cannot diverge.
@@ -49,16 +64,20 @@ class Solution(NamedTuple):
     risk: Array | None = None
 
 
-class Plan(NamedTuple):
-    """What is fixed at compile time: hashable.
+Method = Callable[[Task, Setting, Batch], Solution]
 
-    method: what solves a batch, (problem, setting, optimizer, times, batch) -> Solution; spectrum: does it, or the
-    check of stability, need eigensystems?
+
+class Plan(NamedTuple):
+    """Everything that is fixed at compile time: hashable.
+
+    method: solves a batch; kind: of the curve that it gives; spectrum: are
+    eigensystems needed, by the method or by the check of stability?
     """
 
     setting: Setting
     layout: Layout
-    method: Callable
+    method: Method
+    kind: str = ""
     ensemble: int = 1
     bags: int = 1
     spectrum: bool = True
@@ -69,37 +88,45 @@ class Plan(NamedTuple):
         return self.ensemble * self.bags
 
 
+class Runs(NamedTuple):
+    """Some runs of a sweep: which of its keys, words (S, 2) of their point to fold in, and numbers (S,) each."""
+
+    seeds: Array
+    words: Array
+    numbers: dict[str, Array]
+
+
+class Losses(NamedTuple):
+    """Risk and training loss (S, T) of runs, and the steps (S,) that they took; None where there are none."""
+
+    risk: Array
+    train_loss: Array
+    steps: Array | None
+
+
 @partial(jax.jit, static_argnums=0)
 def draw_batch(plan: Plan, problem: Problem, keys: Array, numbers: dict[str, Array]) -> Batch:
-    """Draws of runs with keys (S,) and numbers (S,) each."""
+    """Draw runs with keys (S,) and numbers (S,) each."""
     return spread(partial(_draw, plan), plan.layout, problem, (keys, numbers))
 
 
 @partial(jax.jit, static_argnums=0)
-def solve_batch(
-    plan: Plan, problem: Problem, optimizer: Optimizer, times: Array, batch: Batch
-) -> tuple[Array, Array, Array | None]:
-    """Risk and training loss (S, T) of runs, and the steps (S,) that they took."""
-    return spread(partial(_solve, plan), plan.layout, (problem, optimizer, times), batch)
+def solve_batch(plan: Plan, task: Task, batch: Batch) -> Losses:
+    """Train, or solve, every run of a batch and evaluate it."""
+    return spread(partial(_solve, plan), plan.layout, task, batch)
 
 
 @partial(jax.jit, static_argnums=0)
-def run_batch(
-    plan: Plan, problem: Problem, optimizer: Optimizer, times: Array, keys: Array, runs: tuple
-) -> tuple[Array, Array, Array | None]:
-    """`draw_batch` and `solve_batch` as one program, each run's key made of its seed and of its point.
+def run_batch(plan: Plan, task: Task, keys: Array, runs: Runs) -> Losses:
+    """`draw_batch` and `solve_batch` as one program, each run's key made of one of `keys` (seeds,) and of its point."""
 
-    runs: which of keys (seeds,), and the words of the point to fold in, (S,) and (S, 2); numbers (S,) each.
-    """
-
-    def function(shared, runs):
-        problem, optimizer, times, keys = shared
-        seeds, words, numbers = runs
+    def draw_and_solve(shared: tuple[Task, Array], runs: Runs) -> Losses:
+        task, keys = shared
         fold = jax.vmap(jax.random.fold_in)
-        own = fold(fold(keys[seeds], words[:, 0]), words[:, 1])
-        return _solve(plan, (problem, optimizer, times), _draw(plan, problem, (own, numbers)))
+        point_keys = fold(fold(keys[runs.seeds], runs.words[:, 0]), runs.words[:, 1])
+        return _solve(plan, task, _draw(plan, task.problem, (point_keys, runs.numbers)))
 
-    return spread(function, plan.layout, (problem, optimizer, times, keys), runs)
+    return spread(draw_and_solve, plan.layout, (task, keys), runs)
 
 
 def _draw(plan: Plan, problem: Problem, runs: tuple[Array, dict[str, Array]]) -> Batch:
@@ -107,71 +134,66 @@ def _draw(plan: Plan, problem: Problem, runs: tuple[Array, dict[str, Array]]) ->
     members = member_keys(keys, plan.ensemble, plan.bags)
     numbers = {name: jnp.repeat(x, plan.models) for name, x in numbers.items()}
 
-    def one(keys, numbers):
-        # what an output does not change is drawn once
-        own = place_problem(problem, numbers)
-        output = lambda index: draw(own.output(index), plan.setting, keys)  # noqa: E731
-        return jax.vmap(output, out_axes=Draw(None, None, 0))(jnp.arange(problem.num_outputs))
+    def draw_model(keys: Keys, numbers: dict[str, Array]) -> Draw:
+        placed = place_problem(problem, numbers)
 
-    draws = over_runs(one, members, numbers)
+        def draw_output(index: Array) -> tuple[tuple[Array | None, Array | None], Array]:
+            drawn = draw(placed.output(index), plan.setting, keys)
+            return (drawn.design, drawn.gram), drawn.labels
+
+        # what an output does not change is drawn once
+        (design, gram), labels = jax.vmap(draw_output, out_axes=(None, 0))(jnp.arange(problem.num_outputs))
+        return Draw(design, gram, labels)
+
+    draws = over_runs(draw_model, members, numbers)
     return Batch(members, draws, numbers, eigensystems(plan.setting, draws) if plan.spectrum else None)
 
 
-def _solve(plan: Plan, shared: tuple, batch: Batch) -> tuple[Array, Array, Array | None]:
-    problem, optimizer, times = shared
+def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
     setting, models = plan.setting, plan.models
-    found = plan.method(problem, setting, optimizer, times, batch)
-    grouped = lambda x: x.reshape(-1, models, *x.shape[1:])  # noqa: E731
-    risk, weights, steps = found.risk, found.weights, found.steps
-    steps = None if steps is None else grouped(steps).min(1)
+    solution = plan.method(task, setting, batch)
+    weights = solution.weights
 
-    def averaged(numbers, keys, weights):  # of some models of one run
-        own = place_problem(problem, {name: x[0] for name, x in numbers.items()})
-        output = lambda index, v: population_risk(own.output(index), setting, keys, v)  # noqa: E731
-        return jax.vmap(output, (0, 1))(jnp.arange(problem.num_outputs), weights).sum(0)
+    def grouped(x: Array) -> Array:
+        return x.reshape(-1, models, *x.shape[1:])
 
+    def risk_of_average(numbers: dict[str, Array], keys: Keys, weights: Array) -> Array:  # of some models of one run
+        placed = place_problem(task.problem, {name: x[0] for name, x in numbers.items()})
+        output = lambda index, v: population_risk(placed.output(index), setting, keys, v)  # noqa: E731
+        return jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), weights).sum(0)
+
+    risk, steps = solution.risk, None if solution.steps is None else grouped(solution.steps).min(1)
     if risk is None or models > 1:
-        risk = over_runs(averaged, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
+        risk = over_runs(risk_of_average, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
-        own = found.risk
-        if own is None:
-            alone = lambda *one: averaged(*jax.tree.map(lambda x: x[None], one))  # noqa: E731
-            own = risk if models == 1 else over_runs(alone, batch.numbers, batch.keys, weights)
+        each_risk = solution.risk
+        if each_risk is None and models > 1:
+            alone = lambda *model: risk_of_average(*jax.tree.map(lambda x: x[None], model))  # noqa: E731
+            each_risk = over_runs(alone, batch.numbers, batch.keys, weights)
         noise_var = grouped(batch.numbers["noise_var"])[:, :1]
-        return risk, grouped(own).mean(1) + noise_var, steps
+        return Losses(risk, grouped(risk if each_risk is None else each_risk).mean(1) + noise_var, steps)
 
-    def loss(draw, v):
-        outputs = v @ draw.gram * setting.num_samples if draw.design is None else v @ draw.design.T  # (K, T, P)
+    assert weights is not None  # left out only where data are infinite
+
+    def loss(draw: Draw, v: Array) -> Array:
+        outputs = v @ draw.matrix * setting.num_samples if draw.design is None else v @ draw.design.T  # (K, T, P)
         return jnp.mean((outputs - draw.labels[:, None]) ** 2, axis=2).sum(0)
 
-    return risk, grouped(jax.vmap(loss)(batch.draws, weights)).mean(1), steps
+    return Losses(risk, grouped(jax.vmap(loss)(batch.draws, weights)).mean(1), steps)
 
 
 def over_runs(function: Callable, *args: Any) -> Any:
-    """Map over the leading axis: at once on an accelerator, one run after another on CPU, where a single run
-    fills the cores already and the chunks of all of them fall out of the cache (1.5 times slower)."""
+    """Map over the leading axis: at once on an accelerator, one run after another on CPU.
+
+    There a single run fills the cores already, and the chunks of all of them fall out of the cache (1.5 times slower).
+    """
     if jax.default_backend() == "cpu":
         return lax.map(lambda xs: function(*xs), args)
     return jax.vmap(function)(*args)
 
 
 def each(optimizer: Optimizer, batch: Batch, function: Callable, *args: Any) -> Any:
-    """function(optimizer of the run, *args of the run) for every run at once."""
-    one = lambda numbers, *args: function(place_optimizer(optimizer, numbers), *args)  # noqa: E731
-    return jax.vmap(one)(batch.numbers, *args)
-
-
-def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:
-    """Numbers of 8 bytes that one run keeps in memory, roughly."""
-    setting, num_times, problem = plan.setting, num_times * problem.num_outputs, problem.output(0)
-    n, p = (x if math.isfinite(x) else 0 for x in setting[:2])
-    smaller = min(x for x in (n, p) if x)
-    floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
-    if setting.batch_size is not None:
-        floats += max(BLOCK, setting.batch_size * (n + 1))
-    if problem.population is not None:
-        floats += num_times * len(problem.population.rows)
-    if neural(setting):
-        floats += (len(problem.population.rows) + problem.population.inputs.shape[1]) * n
-    return floats * plan.models
+    """Map function(optimizer of the run, *args of the run) over all runs at once."""
+    placed = lambda numbers, *args: function(place_optimizer(optimizer, numbers), *args)  # noqa: E731
+    return jax.vmap(placed)(batch.numbers, *args)

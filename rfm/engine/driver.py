@@ -1,10 +1,10 @@
-"""What simulation and exact solution share: checks, and batches of seeds that fit in memory."""
+"""Simulation and exact solution in batches of seeds that fit in memory."""
 
 import contextlib
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -12,57 +12,30 @@ import numpy as np
 from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
 
-from rfm import checks
-from rfm.curve import EXACT, Curve
-from rfm.devices import AXIS, RUNS, free_memory, layout
-from rfm.engine.batches import Plan, draw_batch, run_floats, solve_batch
-from rfm.engine.features import FEATURES, MOST_MEMBERS, Setting, neural
-from rfm.optimizers import SGD, Optax, Optimizer, check_stability, check_times, resolve, stability_edge
-from rfm.precision import float64, is_traced
+from rfm.curve import Curve
+from rfm.devices import AXIS, RUNS, free_memory
+from rfm.engine.batches import Losses, Plan, Task, draw_batch, solve_batch
+from rfm.engine.costs import run_floats
+from rfm.engine.requests import Request, check_keys, refuse_tracers
+from rfm.optimizers import check_stability, resolve, stability_edge
+from rfm.precision import float64
 from rfm.problem import Problem
+from rfm.protocols import Bounded
 from rfm.steps import LARGEST
 
 
-def run(
-    problem: Problem,
-    setting: Setting,
-    optimizer: Optimizer,
-    times: Array | None,
-    keys: Array,
-    method: Callable,
-    kind: str,
-    ensemble: int,
-    bags: int,
-    split: str,
-    progress: bool,
-) -> Curve:
-    """Draw, solve with `method` and evaluate every seed, in batches that fit in memory; a sum over outputs."""
-    setting = check(problem, setting, optimizer, times, keys)
-    ensemble, bags = check_members(ensemble, bags)
-    check_rows(problem, setting, bags)
-    times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
-    risk, train_loss, steps = [], [], math.inf
+def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
+    """Draw, solve and evaluate every seed, in batches that fit in memory."""
+    keys = check_keys(request.keys)
+    times = np.array([np.inf]) if request.times is None else np.asarray(request.times, np.float64)
     with float64():
-        optimizer = resolve(optimizer, times)
-        devices = layout(split)
+        task = Task(request.problem, resolve(request.optimizer, times), jnp.asarray(times))
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
-        spectrum = hasattr(optimizer, "largest_stable_lr") or kind == EXACT
-        setting = setting._replace(mode_parts=devices.modes)
-        plan = Plan(setting, devices, method, ensemble, bags, spectrum)
-        for some, seeds in _batches(problem, plan, len(times), keys, progress):
-            drawing = plan, problem, some, {"noise_var": np.full(len(some), problem.noise_var)}
-            ahead = _compile_ahead(drawing, optimizer, times)
-            batch = draw_batch(*drawing)
-            _refuse_tracers(batch)  # arguments closed over by a transformation
-            if plan.spectrum:
-                edge = stability_edge(optimizer, np.asarray(batch.eigensystems[0]), setting.num_samples)
-                check_stability(optimizer, edge, *setting[:2])
-            ahead.join()
-            found = solve_batch(plan, problem, optimizer, times, batch)
-            risk.append(np.asarray(found[0])[:seeds])
-            train_loss.append(np.asarray(found[1])[:seeds])
-            steps = min(steps, math.inf if found[2] is None else int(np.min(found[2])))
-    risk, train_loss = np.concatenate(risk), np.concatenate(train_loss)
+        plan = plan._replace(spectrum=plan.spectrum or isinstance(task.optimizer, Bounded))
+        batches = _batches(request.problem, plan, len(times), keys)
+        losses = [_run_batch(plan, task, keys, seeds) for keys, seeds in (_bar(batches, plan) if progress else batches)]
+    risk, train_loss = (np.concatenate(x) for x in ([b.risk for b in losses], [b.train_loss for b in losses]))
+    steps = min((math.inf if batch.steps is None else int(np.min(batch.steps))) for batch in losses)
     message = ""
     if steps < times[-1]:
         message = (
@@ -73,105 +46,52 @@ def run(
         risk, train_loss, times = (x[..., times <= steps] for x in (risk, train_loss, times))
     finite = bool(np.isfinite(risk).all() and np.isfinite(train_loss).all())
     converged = finite and not message
-    return Curve(times, risk, train_loss, converged, 0.0 if converged else math.inf, kind, message)
+    return Curve(times, risk, train_loss, converged, 0.0 if converged else math.inf, plan.kind, message)
 
 
-def check(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array | None, keys: Array) -> Setting:
-    """Refuse what cannot be run; return the setting with whole sizes as int."""
-    _refuse_tracers(problem, optimizer, times, keys)
-    if math.isinf(problem.num_modes) and problem.population is None:
-        checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
-    n, p = setting.num_features, setting.num_samples
-    checks.size("num_features", n, integer=True)
-    checks.size("num_samples", p, integer=True)
-    checks.one_of("parametrization", setting.parametrization, checks.PARAMETRIZATIONS)
-    checks.one_of("features", setting.features, FEATURES)
-    population = problem.population
-    if neural(setting) and (population is None or population.activation != setting.features):
-        checks.fail(
-            "features",
-            f"a law that the problem can draw: neurons need from_inputs(inputs, labels, {setting.features!r})",
-            setting.features,
-        )
-    if math.isinf(n) and math.isinf(p):
-        checks.fail("num_samples", "finite where num_features is infinite (nothing random is left)", p)
-    if math.isinf(n) and setting.parametrization == "standard":
-        checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", n)
-    check_times(optimizer, times)
-    if math.isinf(n) and isinstance(optimizer, SGD | Optax):  # its weights are those of samples: another algorithm
-        checks.fail("num_features", f"finite for {type(optimizer).__name__}", n)
-    if isinstance(optimizer, SGD):
-        checks.size("batch_size", optimizer.batch_size, integer=True)
-        most = len(population.rows) if math.isinf(p) and population is not None else p
-        if math.isinf(optimizer.batch_size) or optimizer.batch_size > most:
-            checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", optimizer.batch_size)
-        if math.isinf(p) and population is not None and problem.noise_var > population.unexplained:
-            checks.fail("noise_var", "the noise in the labels, where SGD draws from a population for ever",
-                        problem.noise_var)  # fmt: skip
-    if isinstance(optimizer, SGD) and math.isinf(p) and problem.mixture is not None:
-        checks.fail("num_samples", "finite for SGD on rows of unequal size", p)
-    if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
-        checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)
-    batch_size = int(optimizer.batch_size) if isinstance(optimizer, SGD) else None
-    return Setting(*(x if math.isinf(x) else int(x) for x in (n, p)), *setting[2:4], batch_size)
+def _run_batch(plan: Plan, task: Task, keys: Array, seeds: int) -> Losses:
+    """Losses of the first `seeds` of keys; ValueError for a learning rate beyond the stability of a draw."""
+    numbers = {"noise_var": np.full(len(keys), task.problem.noise_var)}
+    ahead = _compile_ahead(plan, task, keys, numbers)
+    batch = draw_batch(plan, task.problem, keys, numbers)
+    refuse_tracers(batch)  # arguments closed over by a transformation
+    if plan.spectrum:
+        sizes = plan.setting.num_features, plan.setting.num_samples
+        edge = stability_edge(task.optimizer, np.asarray(batch.eigensystems.values), plan.setting.num_samples)
+        check_stability(task.optimizer, edge, *sizes)
+    ahead.join()
+    risk, train_loss, steps = jax.device_get(solve_batch(plan, task, batch))
+    return Losses(risk[:seeds], train_loss[:seeds], steps)
 
 
-def check_rows(problem: Problem, setting: Setting, bags: int) -> None:
-    """Refuse training sets of real rows that leave none to test on."""
-    if problem.population is None or math.isinf(setting.num_samples):
-        return
-    most = (len(problem.population.rows) - 1) // bags
-    if setting.num_samples > most:
-        sets = "" if bags == 1 else f" for {bags} bags"
-        allowed = f"at most {most}{sets}: of the {len(problem.population.rows)} rows some are left to test on"
-        checks.fail("num_samples", allowed, setting.num_samples)
-
-
-def _refuse_tracers(*values: object) -> None:
-    if is_traced(*values):
-        raise ValueError(
-            "The simulator runs its own jit and vmap over keys and cannot be called inside a JAX transformation; "
-            "theory.predict can."
-        )
-
-
-def check_members(ensemble: int, bags: int) -> tuple[int, int]:
-    """Both as int; ValueError unless 1 or more, and few enough for keys of their own."""
-    allowed = f"an integer >= 1 and < {MOST_MEMBERS}"
-    ensemble, bags = checks.count("ensemble", ensemble, allowed), checks.count("bags", bags, allowed)
-    if max(ensemble, bags) >= MOST_MEMBERS:
-        checks.fail("ensemble", f"{allowed}, and bags too", (ensemble, bags))
-    return ensemble, bags
-
-
-def _batches(problem: Problem, plan: Plan, num_times: int, keys: Array, progress: bool) -> Iterator[tuple[Array, int]]:
+def _batches(problem: Problem, plan: Plan, num_times: int, keys: Array) -> Iterator[tuple[Array, int]]:
     """Equal batches of keys (the last one padded, so that it compiles once) and how many of each count."""
     total, ways = len(keys), plan.layout.runs
     fitting = int(free_memory(plan.layout) // (8 * run_floats(problem, plan, num_times))) * ways
     most = max(ways, min(total, fitting))
     count = math.ceil(total / most)
     length = math.ceil(total / count / ways) * ways
-    starts = range(0, total, length)
-    if progress:
-        from tqdm import tqdm
-
-        starts = tqdm(starts, desc=f"N={plan.setting.num_features} P={plan.setting.num_samples}", leave=False)
-    for start in starts:
+    for start in range(0, total, length):
         index = np.minimum(np.arange(start, start + length), total - 1)
         yield keys if length == total else keys[index], min(length, total - start)
 
 
-def _compile_ahead(drawing: tuple, optimizer: Optimizer, times: np.ndarray) -> threading.Thread:
+def _bar(batches: Iterable[tuple[Array, int]], plan: Plan) -> Iterable[tuple[Array, int]]:
+    from tqdm import tqdm
+
+    return tqdm(list(batches), desc=f"N={plan.setting.num_features} P={plan.setting.num_samples}", leave=False)
+
+
+def _compile_ahead(plan: Plan, task: Task, keys: Array, numbers: dict[str, np.ndarray]) -> threading.Thread:
     """Compile `solve_batch` beside `draw_batch`: a fresh process waits longest for compilation."""
-    plan, problem = drawing[:2]
-    batch = draw_batch.eval_shape(*drawing)
+    batch = draw_batch.eval_shape(plan, task.problem, keys, numbers)
     if plan.layout.mesh is not None:
         spec = NamedSharding(plan.layout.mesh, PartitionSpec(AXIS) if plan.layout.split == RUNS else PartitionSpec())
         batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spec), batch)
 
-    def work():
+    def work() -> None:
         with float64(), contextlib.suppress(Exception):  # whatever is wrong is raised by the call itself
-            solve_batch.lower(plan, problem, optimizer, times, batch).compile()
+            solve_batch.lower(plan, task, batch).compile()
 
     thread = threading.Thread(target=work)
     thread.start()

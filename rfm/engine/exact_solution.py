@@ -1,19 +1,21 @@
 """One draw solved exactly, with no random steps: by eigensystem, or by the second moments of one-pass SGD."""
 
 import math
-from collections.abc import Callable
 
 from jax import Array
+from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import EXACT, Curve
 from rfm.devices import RUNS
-from rfm.engine.batches import Batch, Solution, each
+from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
-from rfm.engine.features import Setting
+from rfm.engine.features import Draw, Setting
 from rfm.engine.one_pass import expect_one_pass
+from rfm.engine.requests import Request, make_plan
 from rfm.optimizers import SGD, Optimizer
 from rfm.problem import Problem
+from rfm.protocols import Solvable
 
 
 def exact(
@@ -22,7 +24,7 @@ def exact(
     num_features: float,
     num_samples: float,
     optimizer: Optimizer,
-    times: Array | None = None,
+    times: ArrayLike | None = None,
     keys: Array,
     parametrization: str = "ntk",
     features: str = "gaussian",
@@ -37,31 +39,62 @@ def exact(
     H diagonalised in the smaller of its two dimensions. One-pass SGD (num_samples = jnp.inf, Gaussian data): the
     expected risk given the features, by recursion of the second moments; for one model, ensemble = bags = 1.
 
-    Raises ValueError as `simulate` does, and for an optimizer that has no exact solution.
+    Args:
+        problem: spectrum, target and label noise.
+        num_features: as in `simulate`, like all arguments below.
+        num_samples: P, or jnp.inf.
+        optimizer: an algorithm that is linear in the weights.
+        times: (T,), None for Ridge.
+        keys: (S,) typed keys, one a seed.
+        parametrization: "ntk" or "standard".
+        features: law of the features.
+        ensemble: feature draws whose models are averaged.
+        bags: data sets whose models are averaged.
+        split: "runs" or "modes", which the devices share.
+        progress: show a bar over the batches of seeds.
+
+    Returns:
+        `Curve` with risk and train_loss (S, T), of kind "exact given the draw".
+
+    Raises:
+        ValueError: as `simulate` does, and for an optimizer that has no exact solution.
+
+    Example:
+        >>> import jax, rfm
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> args = dict(num_features=16, num_samples=32, optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 100.0])
+        >>> curve = rfm.exact(problem, **args, keys=jax.random.split(jax.random.key(0), 2))
+        >>> curve.kind, curve.risk.shape
+        ('exact given the draw', (2, 3))
+        >>> curve.mean().round(3).tolist()
+        [0.706, 0.442, 0.476]
     """
-    setting = Setting(num_features, num_samples, parametrization, features)
-    method, kind, _ = method_of(problem, num_samples, optimizer)
-    if method is expect_one_pass and (ensemble, bags) != (1, 1):
-        checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", (ensemble, bags))
-    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
+    request = Request(
+        problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split
+    )
+    return run(request, plan_exact(request), progress=progress)
 
 
-def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tuple[Callable, str, bool]:
-    """What solves a batch of draws, the kind of curve that it gives, and whether it needs eigensystems."""
+def plan_exact(request: Request) -> Plan:
+    """Choose how a request is solved exactly; ValueError for wrong arguments, or where no solution is known."""
+    optimizer = request.optimizer
     if isinstance(optimizer, SGD):
-        if not (math.isinf(num_samples) and problem.population is None):
-            checks.fail("num_samples", "jnp.inf, with Gaussian data, for an exact solution of SGD", num_samples)
-        return expect_one_pass, EXACT, True
-    if isinstance(optimizer, Optimizer) and not hasattr(optimizer, "response"):
+        if not (math.isinf(request.num_samples) and request.problem.population is None):
+            checks.fail("num_samples", "jnp.inf, with Gaussian data, for an exact solution of SGD", request.num_samples)
+        members = request.ensemble, request.bags
+        if members != (1, 1):
+            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
+        return make_plan(request, expect_one_pass, EXACT)
+    if isinstance(optimizer, Optimizer) and not isinstance(optimizer, Solvable):
         checks.fail("optimizer", "linear in the weights to be solved exactly (`simulate` takes any)", optimizer)
-    return solve, EXACT, True
+    return make_plan(request, solve, EXACT)
 
 
-def solve(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
-    """Weights (S, K, T, n) at all times, from the eigensystems of a batch."""
+def solve(task: Task, setting: Setting, batch: Batch) -> Solution:
+    """Return weights (S, K, T, n) at all times, from the eigensystems of a batch."""
 
-    def one(optimizer, draw, z, basis):  # z (m,), basis (m, m)
-        response = optimizer.response(z, times[:, None])  # (T, m)
+    def solve_draw(optimizer: Solvable, draw: Draw, z: Array, basis: Array) -> Array:  # z (m,), basis (m, m)
+        response = optimizer.response(z, task.times[:, None])  # (T, m)
         if draw.design is None:
             moment, back = draw.moment(setting), basis.T
         elif setting.dual:
@@ -70,4 +103,4 @@ def solve(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array
             moment, back = draw.labels @ draw.design / setting.num_samples, basis.T
         return (response * (moment @ basis)[:, None]) @ back  # (K, T, n)
 
-    return Solution(each(optimizer, batch, one, batch.draws, *batch.eigensystems))
+    return Solution(each(task.optimizer, batch, solve_draw, batch.draws, *batch.eigensystems))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from rfm.engine.batches import Batch, Solution, each
+from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import BLOCK, Setting, chunk_length, normal, sum_chunks
 from rfm.grid import place_problem
 from rfm.optimizers import SGD
@@ -21,61 +21,61 @@ from rfm.problem import Problem
 from rfm.steps import take_steps
 
 
-def train_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
-    """Weights (S, 1, T, N) at all times, and the risk of each model by itself."""
+def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
+    """Return weights (S, 1, T, N) at all times, and the risk of each model by itself."""
     z, basis = batch.eigensystems  # (S, N), (S, N, N)
-    best, floor = _best_weights(problem, setting, batch)
+    best, floor = _best_weights(task.problem, setting, batch)
     size, width = setting.batch_size, z.shape[1] + 1
     scale = jnp.sqrt(jnp.concatenate([z, (floor + batch.numbers["noise_var"])[:, None]], axis=1))  # (S, N + 1)
     # samples of some steps at a time: random numbers come cheaper by the ten thousand
     block = max(1, BLOCK // (size * width))
 
-    def refill(count):
-        one = lambda key: normal(jax.random.fold_in(key, count // block), (block, size, width))  # noqa: E731
-        return jax.vmap(one)(batch.keys.steps) * scale[:, None, None]
+    def refill(count: Array) -> Array:
+        draw = lambda key: normal(jax.random.fold_in(key, count // block), (block, size, width))  # noqa: E731
+        return jax.vmap(draw)(batch.keys.steps) * scale[:, None, None]
 
-    def step(optimizer, sample, d, memory):
+    def step(optimizer: SGD, sample: Array, d: Array, memory: Array) -> tuple[Array, Array]:
         x, e = sample[:, :-1], sample[:, -1]
         return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
 
-    def update(d, memory):
-        memory, count, samples = memory
+    def update(d: Array, memory: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+        inner, count, samples = memory
         samples = lax.cond(count % block == 0, refill, lambda _: samples, count)
         sample = lax.dynamic_index_in_dim(samples, count % block, 1, keepdims=False)
-        d, memory = each(optimizer, batch, step, sample, d, memory)
-        return d, (memory, count + 1, samples)
+        d, inner = each(task.optimizer, batch, step, sample, d, inner)
+        return d, (inner, count + 1, samples)
 
     start = -best
     empty = jnp.zeros((len(start), block, size, width))
-    memory = each(optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
-    distance, count = take_steps(update, start, memory, times)  # (T, S, N)
+    memory = each(task.optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
+    distance, count = take_steps(update, start, memory, task.times)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
     return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis)[:, None], count, risk)
 
 
-def expect_one_pass(problem: Problem, setting: Setting, optimizer: SGD, times: Array, batch: Batch) -> Solution:
-    """Expected risk (S, T): second moments of d and of d before, along every direction, step by step.
+def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
+    """Return the expected risk (S, T): second moments of d and of d before, along every direction, step by step.
 
     With c = E d_t^2, m = E d_t d_{t-1}, p = E d_{t-1}^2, a = 1 + momentum - lr z and L = floor + noise_var + sum z c,
     E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) gives
     c <- a^2 c - 2 a momentum m + momentum^2 p + (lr^2/B) (z^2 c + z L),  m <- a c - momentum m,  p <- c.
     """
-    z, _ = batch.eigensystems
-    best, floor = _best_weights(problem, setting, batch)
-    size = optimizer.batch_size
-    lr, beta = (batch.numbers.get(name, getattr(optimizer, name)) for name in ("lr", "momentum"))  # (S,) or ()
-    lr, beta = (jnp.broadcast_to(x, floor.shape)[:, None] for x in (lr, beta))
+    optimizer, z = task.optimizer, batch.eigensystems.values
+    assert isinstance(optimizer, SGD)  # the only algorithm that this method is chosen for
+    best, floor = _best_weights(task.problem, setting, batch)
+    numbers = {"lr": optimizer.lr, "momentum": optimizer.momentum} | batch.numbers  # () or (S,)
+    lr, beta = (jnp.broadcast_to(numbers[name], floor.shape)[:, None] for name in ("lr", "momentum"))
     label_floor = floor + batch.numbers["noise_var"]
     a = 1.0 + beta - lr * z
 
-    def update(c, memory):
+    def update(c: Array, memory: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
         m, p = memory
         label_risk = label_floor + jnp.sum(z * c, axis=1)
-        noise = lr**2 / size * (z**2 * c + z * label_risk[:, None])
+        noise = lr**2 / optimizer.batch_size * (z**2 * c + z * label_risk[:, None])
         return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
 
     start = best**2
-    moments, count = take_steps(update, start, (start, start), times)  # (T, S, N)
+    moments, count = take_steps(update, start, (start, start), task.times)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", moments, z)
     return Solution(None, count, risk)
 
@@ -87,13 +87,14 @@ def _best_weights(problem: Problem, setting: Setting, batch: Batch) -> tuple[Arr
     cutoff = jnp.max(z, axis=1, keepdims=True) * z.shape[1] * jnp.finfo(z.dtype).eps  # N > M: directions of no weight
     best = jnp.where(z > cutoff, moment / jnp.where(z > cutoff, z, 1.0), 0.0)
 
-    def power(numbers):
-        own = place_problem(problem, numbers)
+    def power(numbers: dict[str, Array]) -> Array:
+        placed = place_problem(problem, numbers)
+        length = chunk_length(placed)
 
-        def add(i, total):
-            lam, w = own.modes(i * chunk_length(own), chunk_length(own))
+        def add(i: Array, total: Array) -> Array:
+            lam, w = placed.modes(i * length, length)
             return total + lam @ w**2
 
-        return sum_chunks(own, setting, add, jnp.zeros(()))
+        return sum_chunks(placed, setting, add, jnp.zeros(()))
 
     return best, jnp.maximum(jax.vmap(power)(batch.numbers) - jnp.sum(moment * best, axis=1), 0.0)

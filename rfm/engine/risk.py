@@ -14,24 +14,24 @@ from rfm.engine.features import (
     feature_chunk,
     neural,
     neurons,
-    num_chunks,
+    row_chunk,
     sampled_rows,
     sum_chunks,
 )
-from rfm.problem import Problem
+from rfm.problem import Population, Problem
 
 
 def population_risk(problem: Problem, setting: Setting, keys: Keys, weights: Array) -> Array:
-    """sum_k lambda_k (w_k - u_k)^2 of the average of some models, (T,); held out rows: see `_held_out_risk`.
+    """sum_k lambda_k (w_k - u_k)^2 of the average of some models, (T,); on real rows as `_held_out_risk` says.
 
     keys (K,), weights (K, T, n) of K models: v over features, u = F^T v; where N is infinite, dual weights over
     samples, u = Psi^T a. F or Psi is drawn again from the keys, chunk by chunk: cheaper than the n x n matrix
     F Lambda F^T.
     """
     if problem.population is not None:
-        return _held_out_risk(problem, setting, keys, weights)
+        return _held_out_risk(problem, problem.population, setting, keys, weights)
 
-    def add(i, risk):
+    def add(i: Array, risk: Array) -> Array:
         lam, w = problem.modes(i * chunk_length(problem), chunk_length(problem))
         total = _mode_weights(problem, setting, keys, weights, i)
         return risk + (w - total / len(weights)) ** 2 @ lam
@@ -42,7 +42,7 @@ def population_risk(problem: Problem, setting: Setting, keys: Keys, weights: Arr
 def _mode_weights(problem: Problem, setting: Setting, keys: Keys, weights: Array, index: Array) -> Array:
     """Sum of u over models in the chunk of modes `index`, (T, c)."""
 
-    def add(total, model):
+    def add(total: Array, model: tuple[Keys, Array]) -> tuple[Array, None]:
         keys, v = model
         if math.isinf(setting.num_features):
             return total + v @ data_chunk(problem, setting, keys.data, index)[0], None
@@ -52,32 +52,29 @@ def _mode_weights(problem: Problem, setting: Setting, keys: Keys, weights: Array
     return total
 
 
-def _held_out_risk(problem: Problem, setting: Setting, keys: Keys, weights: Array) -> Array:
+def _held_out_risk(problem: Problem, population: Population, setting: Setting, keys: Keys, weights: Array) -> Array:
     """Mean over the rows of the population that no model was trained on of (y - f)^2, less the noise in y, (T,).
 
     Infinitely many samples are all rows: then it is the mean over those trained on.
     """
-    population = problem.population
-    rows = jnp.asarray(population.rows)
+    start = jnp.zeros((weights.shape[1], len(population.rows)))
     if neural(setting):
 
-        def output(total, model):
+        def output(total: Array, model: tuple[Keys, Array]) -> tuple[Array, None]:
             keys, v = model
-            return total + v @ neurons(problem, setting, keys.features).T, None
+            return total + v @ neurons(population, setting, keys.features).T, None
 
-        total, _ = lax.scan(output, jnp.zeros((weights.shape[1], len(rows))), (keys, weights))
+        total, _ = lax.scan(output, start, (keys, weights))
     else:
-        length = chunk_length(problem)
-        padded = jnp.pad(rows, ((0, 0), (0, num_chunks(problem) * length - rows.shape[1])))
 
-        def add(i, total):
-            chunk = lax.dynamic_slice_in_dim(padded, i * length, length, 1)
+        def add(i: Array, total: Array) -> Array:
+            chunk = row_chunk(problem, population, i)
             return total + _mode_weights(problem, setting, keys, weights, i) @ chunk.T
 
-        total = sum_chunks(problem, setting, add, jnp.zeros((weights.shape[1], len(rows))))
-    held_out = jnp.ones(len(rows))
+        total = sum_chunks(problem, setting, add, start)
+    held_out = jnp.ones(len(population.rows))
     if math.isfinite(setting.num_samples):
-        trained = jax.vmap(lambda key: sampled_rows(problem, setting.num_samples, key))(keys.data)
+        trained = jax.vmap(lambda key: sampled_rows(population, int(setting.num_samples), key))(keys.data)
         held_out = held_out.at[trained.ravel()].set(0.0)
     errors = (total / len(weights) - jnp.asarray(population.labels)) ** 2
     return errors @ held_out / held_out.sum() - population.unexplained

@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.devices import RUNS
-from rfm.engine.batches import Batch, Solution, each
+from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
 from rfm.engine.features import Draw, Setting
 from rfm.engine.one_pass import train_one_pass
+from rfm.engine.requests import Request, make_plan
 from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.problem import Problem
+from rfm.protocols import Stepper
 from rfm.steps import take_steps
 
 
@@ -25,7 +29,7 @@ def simulate(
     num_features: float,
     num_samples: float,
     optimizer: Optimizer,
-    times: Array | None = None,
+    times: ArrayLike | None = None,
     keys: Array,
     parametrization: str = "ntk",
     features: str = "gaussian",
@@ -36,83 +40,103 @@ def simulate(
 ) -> Curve:
     """Train the random-feature model on fresh draws, one a key.
 
-    num_features: N, or jnp.inf for the kernel limit (the student sees every mode). num_samples: P, or jnp.inf
-    for fresh data at every step: one batch of SGD, an infinite batch of any other algorithm. times: (T,) increasing,
-    lr x steps for gradient flow, whole step counts where steps are taken; none for Ridge. keys: (S,) from
-    `jax.random.split`, one a seed. parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock
-    is N t. features: the law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on
-    a problem made by `from_inputs` with that activation.
+    Gradient flow has no steps and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24
+    random bits, arithmetic is float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and
+    learning rate are traced. A run that diverges stops there: the curve ends before, `converged` is False, `message`
+    tells the step, and a RuntimeWarning repeats it.
 
-    ensemble, bags: the risk is that of the average of ensemble x bags models, every feature draw trained on every data
-    set (SGD: each on batches of its own); train_loss is the average over the models.
+    Args:
+        problem: spectrum, target and label noise.
+        num_features: N, or jnp.inf for the kernel limit (the student sees every mode).
+        num_samples: P, or jnp.inf for fresh data at every step: one batch of SGD, an infinite batch of any other
+            algorithm.
+        optimizer: the training algorithm.
+        times: (T,) increasing, lr x steps for gradient flow, whole step counts where steps are taken; None for Ridge.
+        keys: (S,) from `jax.random.split`, one a seed.
+        parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock is N t.
+        features: law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on a
+            problem made by `from_inputs` with that activation.
+        ensemble: the risk is that of the average of ensemble x bags models; train_loss is the average over the models.
+        bags: data sets of a seed; every feature draw is trained on every one (SGD: each on batches of its own).
+        split: what the devices of this process share, "runs", each its own seeds, or "modes", each a part of the modes
+            of every F and data set, for a few large models; numbers differ by rounding.
+        progress: show a bar over the batches of seeds.
 
-    split: what the devices of this process share, "runs", each its own seeds, or "modes", each a part of the modes of
-    every F and data set, for a few large models; numbers differ by rounding.
+    Returns:
+        `Curve` with risk and train_loss (S, T), of kind "Monte Carlo" where steps are taken, else as that of `exact`.
 
-    Returns a `Curve` with risk and train_loss (S, T): kind "Monte Carlo" where steps are taken; gradient flow has none
-    and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24 random bits, arithmetic is
-    float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and learning rate are traced.
-    A run that diverges stops there: the curve ends before, `converged` is False, `message` tells the step, and a
-    RuntimeWarning repeats it.
+    Raises:
+        ValueError: for sizes below 1, an infinite number of modes, times that do not increase, an unknown
+            parametrization or law of features, or a learning rate at or beyond stability, with the largest stable one.
 
-    Raises ValueError for sizes below 1, an infinite number of modes, times that do not increase, an unknown
-    parametrization or law of features, or a learning rate at or beyond stability, naming the largest stable one.
+    Example:
+        >>> import jax, rfm
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> args = dict(num_features=16, num_samples=32, optimizer=rfm.GradientDescent(0.5), times=[1, 10, 100])
+        >>> curve = rfm.simulate(problem, **args, keys=jax.random.split(jax.random.key(0), 2))
+        >>> curve.kind, curve.risk.shape
+        ('Monte Carlo', (2, 3))
+        >>> curve.mean().round(3).tolist()
+        [0.865, 0.464, 0.424]
     """
-    setting = Setting(num_features, num_samples, parametrization, features)
-    method, kind, _ = method_of(problem, num_samples, optimizer)
-    return run(problem, setting, optimizer, times, keys, method, kind, ensemble, bags, split, progress)
+    request = Request(
+        problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split
+    )
+    return run(request, plan_simulation(request), progress=progress)
 
 
-def method_of(problem: Problem, num_samples: float, optimizer: Optimizer) -> tuple[Callable, str, bool]:
-    """What solves a batch of draws, the kind of curve that it gives, and whether it needs eigensystems."""
-    kind = MONTE_CARLO if hasattr(optimizer, "step") else EXACT
-    if isinstance(optimizer, SGD) and math.isinf(num_samples) and problem.population is None:
-        return train_one_pass, kind, True
-    by_steps = hasattr(optimizer, "step") or isinstance(optimizer, Ridge)
-    return (train, kind, False) if by_steps else (solve, kind, True)
+def plan_simulation(request: Request) -> Plan:
+    """Choose how a request is trained: by its steps, or solved where it has none; ValueError for wrong arguments."""
+    optimizer = request.optimizer
+    kind = MONTE_CARLO if isinstance(optimizer, Stepper) else EXACT
+    if isinstance(optimizer, SGD) and math.isinf(request.num_samples) and request.problem.population is None:
+        return make_plan(request, train_one_pass, kind)
+    if isinstance(optimizer, Stepper | Ridge):
+        return make_plan(request, train, kind, spectrum=False)
+    return make_plan(request, solve, kind)
 
 
-def train(problem: Problem, setting: Setting, optimizer: Optimizer, times: Array, batch: Batch) -> Solution:
-    """Weights (S, K, T, n) at all times, step by step; the eigensystems of `solve` are not used."""
-    draws = batch.draws
+def train(task: Task, setting: Setting, batch: Batch) -> Solution:
+    """Return weights (S, K, T, n) at all times, step by step; no eigensystems are used."""
+    draws, optimizer = batch.draws, task.optimizer
     if isinstance(optimizer, Ridge):
         return Solution(each(optimizer, batch, lambda ridge, draw: _solve_ridge(setting, ridge, draw)[:, None], draws))
 
-    def gradient(draw, key, count):
+    def gradient(draw: Draw, key: Array, count: Array) -> Callable[[Array], Array]:
         if draw.design is None:
-            return lambda v: v @ draw.gram - draw.moment(setting)
+            return lambda v: v @ draw.matrix - draw.moment(setting)
         phi, labels = draw.design, draw.labels
-        if setting.batch_size is not None and setting.batch_size < len(labels):
+        if 0 < setting.batch_size < len(labels):
             row = jax.random.choice(jax.random.fold_in(key, count), len(labels), (setting.batch_size,), False)
             phi, labels = phi[row], labels[row]
         # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
         return lambda v: (phi @ v - labels) @ phi / len(labels)
 
-    def update(v, memory):
+    def update(v: Array, memory: tuple[Any, Array]) -> tuple[Array, tuple[Any, Array]]:
         memory, count = memory
 
-        def one(optimizer, draw, key, *state):  # each output by itself, on the same samples
+        def step(optimizer: Stepper, draw: Draw, key: Array, *state: Any) -> tuple[Array, Any]:
+            # each output by itself, on the same samples
             output = lambda y, *state: optimizer.step(gradient(draw._replace(labels=y), key, count), *state)  # noqa: E731
             return jax.vmap(output)(draw.labels, *state)
 
-        v, memory = each(optimizer, batch, one, draws, batch.keys.steps, v, memory)
+        v, memory = each(optimizer, batch, step, draws, batch.keys.steps, v, memory)
         return v, (memory, count + 1)
 
-    n = (draws.gram if draws.design is None else draws.design).shape[-1]
-    start = jnp.zeros((*draws.labels.shape[:2], n))
+    start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
     memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start), jnp.zeros((), int)
-    weights, count = take_steps(update, start, memory, times)  # (T, S, K, n)
+    weights, count = take_steps(update, start, memory, task.times)  # (T, S, K, n)
     return Solution(jnp.moveaxis(weights, 0, 2), count)
 
 
 def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
-    """(K, n) weights of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
+    """Return weights (K, n) of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
 
     By least squares, so that without a ridge a singular system gives the weights of least norm.
     """
     p, phi = setting.num_samples, draw.design
     if phi is None:
-        gram, moment = draw.gram, draw.moment(setting)
+        gram, moment = draw.matrix, draw.moment(setting)
     elif setting.dual:
         gram, moment = phi @ phi.T / p, draw.labels / p
     else:

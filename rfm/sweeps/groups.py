@@ -10,11 +10,10 @@ import numpy as np
 from jax import Array
 
 from rfm import checks
-from rfm.devices import free_memory, layout
-from rfm.engine.batches import Plan, run_batch, run_floats
-from rfm.engine.driver import check, check_members, check_rows
-from rfm.engine.features import Setting
-from rfm.engine.one_pass import expect_one_pass
+from rfm.devices import free_memory
+from rfm.engine.batches import Plan, Runs, Task, run_batch
+from rfm.engine.costs import estimate
+from rfm.engine.requests import Request
 from rfm.grid import SIZES, Axes, exponents, finite_or_none, numbers_of, place_problem, words
 from rfm.optimizers import Optimizer, resolve
 from rfm.problem import Problem, power_law
@@ -62,12 +61,12 @@ def groups_of(
     times: Array | None,
     keys: Array,
     kinds: tuple[str, str],
-    choose: Callable,
+    choose: Callable[[Request], Plan],
 ) -> list[Group]:
     """The points of a grid by shape, every shape checked.
 
     sizes: those that the grid may leave out; kinds: parametrization and law of the features; choose: as
-    `simulate.method_of`, what solves a batch.
+    `plan_simulation`, how a request is solved.
     """
     by_shape: dict[tuple, list] = {}
     for index, point in grid.points():
@@ -83,23 +82,18 @@ def groups_of(
         # the noise that is hardest to serve
         noisiest = max(float(point.get("noise_var", here.noise_var)) for _, point in points)
         here = dataclasses.replace(here, noise_var=noisiest)
-        setting = check(here, Setting(own["num_features"], own["num_samples"], *kinds), algorithm, times, keys)
-        members = check_members(own["ensemble"], own["bags"])
-        check_rows(here, setting, members[1])
-        method, _, spectrum = choose(here, setting.num_samples, algorithm)
-        if method is expect_one_pass and members != (1, 1):
-            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
-        plan = Plan(setting, layout(), method, *members, spectrum)
+        request = Request(here, own["num_features"], own["num_samples"], algorithm, times, keys, *kinds)
+        plan = choose(request._replace(ensemble=own["ensemble"], bags=own["bags"]))
         found.append(
             Group(plan, here, algorithm if times is None else resolve(algorithm, times), exponents(problem), points)
         )
     return found
 
 
-def batch_length(group: Group, num_times: int, memory: float | None) -> int:
+def batch_length(group: Group, times: np.ndarray, memory: float | None) -> int:
     """Runs of a batch; ValueError where `memory`, or what is free, does not hold the least."""
     plan = group.plan
-    size, ways = 8 * run_floats(group.problem, plan, num_times), plan.layout.runs
+    size, ways = estimate(plan, group.problem, times).bytes, plan.layout.runs
     budget = free_memory(plan.layout) if memory is None else memory
     if memory is None and jax.default_backend() == "cpu":
         budget = min(budget, max(ON_CPU, LEAST * size))
@@ -160,14 +154,8 @@ def run_groups(
 
 
 def work(group: Group, times: np.ndarray) -> float:
-    """Operations of one run, roughly: for the estimate of the time left."""
-    plan, setting = group.plan, group.plan.setting
-    n, p = (x if math.isfinite(x) else 1.0 for x in setting[:2])
-    steps = times[-1] if plan.method.__name__ != "solve" and np.isfinite(times[-1]) else 0.0
-    modes = float(group.problem.output(0).num_modes)
-    random = 100.0 * modes * (2 * n + p)
-    stepping = steps * (n * p if setting.batch_size is None else 50.0 * n * setting.batch_size)
-    return plan.models * (random + modes * n * (p + len(times)) + 10.0 * plan.spectrum * min(n, p) ** 3 + 2 * stepping)
+    """Seconds of one run, roughly: for the estimate of the time left."""
+    return estimate(group.plan, group.problem, times).seconds
 
 
 def _in_flight(group, times, keys, point, seed, length) -> Iterator[tuple[int, tuple]]:
@@ -176,8 +164,8 @@ def _in_flight(group, times, keys, point, seed, length) -> Iterator[tuple[int, t
     numbers, waiting = group.numbers(), None
     for start in range(0, len(point), length):
         some = np.minimum(np.arange(start, start + length), len(point) - 1)  # the last batch is padded
-        runs = seed[some], names[point[some]], {name: x[point[some]] for name, x in numbers.items()}
-        found = run_batch(group.plan, group.problem, group.optimizer, times, keys, runs)
+        runs = Runs(seed[some], names[point[some]], {name: x[point[some]] for name, x in numbers.items()})
+        found = run_batch(group.plan, Task(group.problem, group.optimizer, times), keys, runs)
         if waiting is not None:
             yield waiting
         waiting = min(length, len(point) - start), found

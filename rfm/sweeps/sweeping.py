@@ -12,8 +12,9 @@ import numpy as np
 from jax import Array
 
 from rfm import checks
-from rfm.engine.exact_solution import method_of as method_of_exact
-from rfm.engine.simulation import method_of
+from rfm.engine.exact_solution import plan_exact
+from rfm.engine.requests import check_keys
+from rfm.engine.simulation import plan_simulation
 from rfm.grid import Axes, axes, check_sizes, exponents
 from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
@@ -24,7 +25,7 @@ from rfm.sweeps.groups import Group, batch_length, groups_of, run_groups, work
 from rfm.sweeps.processes import current_team
 from rfm.sweeps.result import Sweep
 
-CHUNK_WORK = 1e10  # operations that may be lost when a process is killed: half a second or so of a core
+CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 
 
 def sweep(
@@ -72,19 +73,19 @@ def sweep(
         checks.fail("out", "a folder that all processes see", None)
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
-    choose = method_of_exact if exact else method_of
+    check_keys(keys)
+    choose = plan_exact if exact else plan_simulation
     kinds = parametrization, features
     with float64():
         groups = groups_of(grid_axes, sizes, problem, optimizer, times, keys, kinds, choose)
         times = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
-        lengths = [batch_length(group, len(times), memory) for group in groups]
-        _, kind, _ = choose(problem, groups[0].plan.setting.num_samples, optimizer)
-        method = "exact" if exact else "simulate"
+        lengths = [batch_length(group, times, memory) for group in groups]
+        kind, method = groups[0].plan.kind, "exact" if exact else "simulate"
         place, results, block = None, store.empty((*grid_axes.shape, len(keys)), len(times)), len(keys)
         chunk_of = tuple
         if out is not None:
             settings = _settings(problem, groups[0].optimizer, keys, grid_axes, sizes, kinds, kind, method)
-            most = max(1, int(CHUNK_WORK / (len(keys) * max(work(group, times) for group in groups))))
+            most = max(1, int(CHUNK_SECONDS / (len(keys) * max(work(group, times) for group in groups))))
             with team.first_alone():
                 if team.index == 0:
                     store.prepare(Path(out), settings, grid_axes, times, keys, most)

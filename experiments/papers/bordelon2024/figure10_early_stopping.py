@@ -1,110 +1,113 @@
 """S1 Fig. 10: isotropic features against model size: the interpolation peak grows with time, and stopping avoids it."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, agreement
+from experiments.compare.comparison import AXES, Comparison, across, agreement
 from experiments.compare.statistics import log_slope
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, condition
+from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, Verdict, condition
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
+from rfm.arguments import Arguments
 
 ALPHA, NUM_MODES = 0.8, 200
 FLOW = rfm.GradientFlow()
 CURVE = rfm.log_times(0.1, 500.0, 41)
 NUS = np.linspace(0.1, 1.0, 181)
-LATE = (1e4, 1e5, 1e6)  # where theory alone follows the peak on its way to nu = alpha
+LATE = np.array([1e4, 1e5, 1e6])  # where theory alone follows the peak on its way to nu = alpha
 SHOWN = (0.2, 0.5, 0.8, 1.0)  # model sizes whose curves are drawn against time
 
 
 def show(seed: int, times: tuple[float, ...], ratios: tuple[float, ...], seeds: int) -> Shown:
-    """Risk over |w|^2 against nu = N/M at fixed times, against time, and at the best time to stop."""
-    problem = rfm.white(NUM_MODES)
-    every = np.unique(np.concatenate([CURVE, times]))
-    args = {"num_samples": round(ALPHA * NUM_MODES), "optimizer": FLOW, "times": every}
+    """Show the risk over |w|^2 against nu = N/M at fixed times, against time, and at the best time to stop."""
+    problem, data = rfm.white(NUM_MODES), round(ALPHA * NUM_MODES)
+    clock = np.unique(np.concatenate([CURVE, times]))
+    args = Arguments(num_samples=data, optimizer=FLOW, times=clock)
+    sizes = [round(nu * NUM_MODES) for nu in ratios]
     keys = jax.random.split(jax.random.key(seed), seeds)
-    grid = {"num_features": [round(nu * NUM_MODES) for nu in ratios]}
-    simulated = rfm.sweep(problem, grid, keys, **args, progress=True).risk / NUM_MODES  # (N, S, T)
+    trained = rfm.sweep(problem, {"num_features": sizes}, keys, **args, progress=True).risk / NUM_MODES
     lines = theory.sweep(problem, {"num_features": list(NUS * NUM_MODES)}, **args).risk / NUM_MODES  # (181, T)
-    predicted = lines[[np.argmin(np.abs(NUS - nu)) for nu in ratios]]  # (N, T)
-    nu = np.array(ratios)
-    figure, axes = plotting.new_figure(1, 3)
-    _against_size(axes[0, 0], nu, every, times, simulated, lines)
-    _against_time(axes[0, 1], nu, every, simulated, predicted)
-    _stopped(axes[0, 2], nu, every, simulated, predicted, lines)
-    table = [
-        {"nu": n, "t": t, "risk": s.mean(), "stderr": s.std(ddof=1) / np.sqrt(seeds), "theory": p}
-        for n, of_n, row in zip(ratios, simulated, predicted, strict=True)
-        for t, s, p in zip(every, of_n.T, row, strict=True)
+    curves = [
+        Comparison("time", clock, risks, lines[np.argmin(np.abs(NUS - nu))], {"nu": nu, "N": n, "P": data})
+        for nu, n, risks in zip(ratios, sizes, trained, strict=True)
     ]
-    return Shown(figure, table, tuple(_findings(nu, every, times, simulated, predicted, lines)))
+    by_time = {t: lines[:, np.searchsorted(clock, t)] for t in (*times, clock[-1])}
+    against_size = {t: replace(across(curves, "nu", t), line_x=NUS, line=line) for t, line in by_time.items()}
+
+    figure, axes = plotting.new_figure(1, 3)
+    _against_size(axes[0, 0], rf"$\alpha = P/M$ = {ALPHA:g} (grey)", [against_size[t] for t in times])
+    _against_time(axes[0, 1], curves)
+    _against_size(axes[0, 2], "early stopping", [_stopped(curves, lines), against_size[clock[-1]]])
+    table = [row for curve in curves for row in curve.rows("nu", "t", "risk", "stderr", "theory")]
+    agrees = agreement([curve.at(slice(None, None, 4)) for curve in curves])
+    return Shown(figure, table, (agrees, _late_peak(problem, by_time, len(clock)), *_stopping(clock, lines)))
 
 
-def late_peak(problem, time: float, count: int) -> float:
-    """nu of the largest risk at a late time: a parabola through the best of a grid in (1 - nu/alpha) t.
+def _stopped(curves: Sequence[Comparison], lines: np.ndarray) -> Comparison:
+    """Return the risk against nu at the best time of each, which theory chooses."""
+    best = [curve.at(np.array([np.argmin(curve.theory)])) for curve in curves]
+    risks, there = np.hstack([curve.risks for curve in best]), np.hstack([curve.theory for curve in best])
+    nus = np.array([curve.fixed["nu"] for curve in best])
+    return Comparison("nu", nus, risks, there, label="best stopping", line_x=NUS, line=lines.min(1))
 
-    The grid is where it was found: the distance to alpha falls as 1/t, faster than the t^-1/2 of the peak's width.
+
+def _against_size(ax: Axes, title: str, pairs: Sequence[Comparison]) -> None:
+    for index, pair in enumerate(pairs):
+        plotting.draw(ax, pair, index)
+    ax.axvline(ALPHA, color="0.8", lw=0.8, zorder=-1)
+    plotting.finish(ax, r"$\nu = N/M$", r"risk over $|w|^2$", title, log=False)
+
+
+def _against_time(ax: Axes, curves: Sequence[Comparison]) -> None:
+    for index, curve in enumerate(curve for curve in curves if curve.fixed["nu"] in SHOWN):
+        plotting.draw(ax, curve.at(slice(None, None, 4)), index, label=rf"$\nu$ = {curve.fixed['nu']:g}")
+    plotting.finish(ax, AXES["time"], r"risk over $|w|^2$", "no label noise", log=False)
+    ax.set_xscale("log")
+
+
+def late_peak(problem: rfm.Problem, time: float, count: int) -> float:
+    """Return nu of the largest risk at a late time: a parabola through the best of a grid in (1 - nu/alpha) t.
+
+    The grid is where the peak lies: its distance to alpha falls as 1/t, faster than the t^-1/2 of its width.
     """
     x = np.linspace(20.0, 100.0, len(NUS))  # as many points, and times, as above: one compilation
-    args = {"num_samples": ALPHA * problem.num_modes, "optimizer": FLOW, "times": np.linspace(0.5, 1.0, count) * time}
+    times = np.linspace(0.5, 1.0, count) * time
     sizes = ALPHA * (1.0 - x / time) * problem.num_modes
+    args = Arguments(num_samples=ALPHA * problem.num_modes, optimizer=FLOW, times=times)
     risk = theory.sweep(problem, {"num_features": list(sizes)}, **args).risk[:, -1]
     at = int(np.clip(np.argmax(risk), 1, len(x) - 2))
     bend, slope, _ = np.polyfit(x[at - 1 : at + 2] - x[at], risk[at - 1 : at + 2], 2)
     return ALPHA * (1.0 - (x[at] - slope / (2.0 * bend)) / time)
 
 
-def _against_size(ax, nu, every, times, simulated, lines):
-    for index, t in enumerate(times):
-        at = np.searchsorted(every, t)
-        plotting.draw_pair(ax, nu, simulated[..., at].T, NUS, lines[:, at], f"$t$ = {t:g}", index)
-    ax.axvline(ALPHA, color="0.8", lw=0.8, zorder=-1)
-    plotting.finish(ax, r"$\nu = N/M$", r"risk over $|w|^2$", rf"$\alpha = P/M$ = {ALPHA:g} (grey)", log=False)
-
-
-def _against_time(ax, nu, every, simulated, predicted):
-    for index, value in enumerate(value for value in SHOWN if value in nu):
-        (row,) = np.flatnonzero(nu == value)
-        plotting.draw_pair(ax, every[::4], simulated[row][:, ::4], every, predicted[row], rf"$\nu$ = {value:g}", index)
-    plotting.finish(ax, AXES["time"], r"risk over $|w|^2$", "no label noise", log=False)
-    ax.set_xscale("log")
-
-
-def _stopped(ax, nu, every, simulated, predicted, lines):
-    """The last time beside the best one, which theory chooses."""
-    best = simulated[np.arange(len(nu)), :, np.argmin(predicted, 1)]  # (N, S)
-    plotting.draw_pair(ax, nu, best.T, NUS, lines.min(1), "best stopping", 0)
-    plotting.draw_pair(ax, nu, simulated[..., -1].T, NUS, lines[:, -1], f"$t$ = {every[-1]:g}", 1)
-    ax.axvline(ALPHA, color="0.8", lw=0.8, zorder=-1)
-    plotting.finish(ax, r"$\nu = N/M$", r"risk over $|w|^2$", "early stopping", log=False)
-
-
 def _highest(risk: np.ndarray) -> float | None:
-    """nu of the highest local maximum of risk (181,), None where there is none."""
+    """Return nu of the highest local maximum of risk (181,), None where there is none."""
     at = 1 + np.flatnonzero((risk[1:-1] > risk[:-2]) & (risk[1:-1] > risk[2:]))
     return float(NUS[at[np.argmax(risk[at])]]) if len(at) else None
 
 
-def _findings(nu, every, times, simulated, predicted, lines) -> list:
-    risk = np.moveaxis(simulated, 1, 0)[..., ::4]  # (S, N, T)
-    sizes = np.repeat(NUM_MODES / (1.0 / nu + 1.0 / ALPHA), risk.shape[-1])
-    problem = rfm.white(NUM_MODES)
-    gaps = np.array([ALPHA - late_peak(problem, t, len(every)) for t in LATE])
-    highest = {t: at for t in times if (at := _highest(lines[:, np.searchsorted(every, t)])) is not None}
+def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray], count: int) -> Verdict:
+    peaks = {t: _highest(line) for t, line in by_time.items()}
+    path = ", ".join(f"{nu:.3f} (t = {t:g})" for t, nu in peaks.items() if nu is not None)
+    gaps = np.array([ALPHA - late_peak(problem, t, count) for t in LATE])
     rate = log_slope(LATE[1:], 1.0 / gaps[1:])
+    measured = (
+        f"tends to it: theory at {path}; alpha - nu is {gaps[0]:.1e} at t = {LATE[0]:g} and falls as t^-{rate:.2f}"
+    )
+    return condition("late peak", f"nu = alpha = {ALPHA:g}", measured, bool(np.all(gaps > 0) and rate > 0.5), REFINED)
+
+
+def _stopping(clock: np.ndarray, lines: np.ndarray) -> list[Verdict]:
     best = lines.min(1)
-    falling = np.all(np.diff(lines, axis=0) < 0, axis=0)
-    until = every[np.argmin(falling) - 1] if not falling.all() else every[-1]
+    falling = np.all(np.diff(lines, axis=0) < 0, axis=0)  # with nu, at each time
+    until = clock[np.argmin(falling) - 1] if not falling.all() else clock[-1]
     return [
-        agreement(risk.reshape(len(risk), -1), predicted[:, ::4].ravel(), sizes),
-        condition(
-            "late peak", f"nu = alpha = {ALPHA:g}",
-            "tends to it: theory at " + ", ".join(f"{at:.3f} (t = {t:g})" for t, at in highest.items())
-            + f"; alpha - nu is {gaps[0]:.1e} at t = {LATE[0]:g} and falls as t^-{rate:.2f}",
-            bool(np.all(gaps > 0) and rate > 0.5), REFINED,
-        ),
         condition("risk at the best time to stop", "falls with nu",
                   f"falls from {best[0]:.3f} to {best[-1]:.3f}, at all {len(NUS)} sizes",
                   bool(np.all(np.diff(best) < 0)), no=CONTRADICTED),

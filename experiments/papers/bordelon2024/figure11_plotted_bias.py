@@ -1,129 +1,133 @@
 """S1 Fig. 11: isotropic features on fresh data, what a finite model adds to the loss; the paper plots its bias."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, agreement
+from experiments.compare.comparison import AXES, Comparison, across, agreement
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 
-FLOW, INF = rfm.GradientFlow(), np.inf
 TIMES = np.linspace(0.25, 8.0, 32)
+FLOW = rfm.GradientFlow()
+PARTS = {"risk": "risk", "bias": "squared bias"}
 READ = (2.0, 5.0, 9.67e-3)  # nu, t and the value of S1's curve there
 RATIOS = (2.0, 5.0, 20.0, 200.0)  # nu of the curves against time
 NUS = np.geomspace(2.0, 200.0, 31)
 FIXED = (1.0, 2.0, 5.0)  # times of the correction against nu
 STEP = 0.1  # in log nu
 
+Parts = Mapping[str, Sequence[Comparison]]  # risk and bias over |w|^2 along time, one for each nu that is trained
+
 
 def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, seeds: int) -> Shown:
-    """Risk and squared bias over |w|^2 against time, and what nu = N/M adds to both, against nu."""
+    """Show risk and squared bias over |w|^2 against time, and what nu = N/M adds to both, against nu."""
     problem = rfm.white(num_modes)
-    args = {"num_samples": INF, "optimizer": FLOW, "times": TIMES}
     sizes = [round(nu * num_modes) for nu in trained]
     grid = {"num_features": sizes, "ensemble": [1, members]}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    simulated = rfm.sweep(problem, grid, keys, **args, progress=True).risk / num_modes  # (N, 2, S, T)
-    one, average = simulated[:, 0], simulated[:, 1]
+    swept = rfm.sweep(problem, grid, keys, num_samples=np.inf, optimizer=FLOW, times=TIMES, progress=True)
+    alone, average = np.moveaxis(swept.risk / num_modes, 1, 0)
     # the risk of an average of K is bias + (risk - bias)/K: two averages leave the bias, without error on the mean
-    bias = (members * average - one) / (members - 1)  # (N, S, T)
-    predicted = {nu: _theory(problem, nu) for nu in trained}
+    risks = {"risk": alone, "bias": (members * average - alone) / (members - 1)}  # (N, S, T) each
+    curves = {
+        part: [
+            Comparison("time", TIMES, of_size, _theory(problem, nu)[part], {"nu": nu, "N": n, "P": np.inf})
+            for nu, n, of_size in zip(trained, sizes, risks[part], strict=True)
+        ]
+        for part in PARTS
+    }
     figure, axes = plotting.new_figure(1, 3)
-    _against_time(axes[0, 0], axes[0, 1], problem, trained, one, bias)
-    _against_size(axes[0, 2], problem, trained, one, bias)
-    table = [
-        {"nu": nu, "t": t, "risk": one[i, :, j].mean(), "stderr": one[i, :, j].std(ddof=1) / np.sqrt(seeds),
-         "theory": predicted[nu][0][j], "bias": bias[i, :, j].mean(), "bias_theory": predicted[nu][1][j]}
-        for i, nu in enumerate(trained) for j, t in enumerate(TIMES)
-    ]  # fmt: skip
-    every = slice(3, None, 4)
+    _against_time(axes[0, 0], problem, "risk", curves, "our loss: the risk")
+    _against_time(axes[0, 1], problem, "bias", curves, "what S1 plots: the squared bias")
+    _against_size(axes[0, 2], problem, curves)
+    few = slice(3, None, 4)
     findings = [
-        agreement(
-            np.moveaxis(samples[..., every], 1, 0).reshape(seeds, -1),
-            np.concatenate([predicted[nu][which][every] for nu in trained]),
-            np.repeat(sizes, len(TIMES[every])), f"theory = simulation, {name}",
-        )
-        for which, name, samples in ((0, "risk", one), (1, "squared bias", bias))
-    ]  # fmt: skip
-    findings.append(_plotted(trained, one, bias, predicted))
-    return Shown(figure, table, (*findings, *_corrections(problem)))
+        *(agreement([c.at(few) for c in curves[part]], f"theory = simulation, {PARTS[part]}") for part in PARTS),
+        _plotted(curves),
+        *_corrections(problem),
+    ]
+    columns = ("nu", "t", "risk", "stderr", "theory", "bias", "bias_theory")
+    table = [
+        row
+        for risk, bias in zip(curves["risk"], curves["bias"], strict=True)
+        for row in risk.rows(*columns, bias=bias.mean, bias_theory=bias.theory)
+    ]
+    return Shown(figure, table, tuple(findings))
 
 
-def _theory(problem, nu: float) -> tuple[np.ndarray, np.ndarray]:
-    """Risk and squared bias over |w|^2 at TIMES, each (T,)."""
-    parts = theory.decompose(problem, num_features=nu * problem.num_modes, num_samples=INF, optimizer=FLOW, times=TIMES)
-    return parts.risk / problem.num_modes, parts.bias / problem.num_modes
+def _theory(problem: rfm.Problem, nu: float) -> dict[str, np.ndarray]:
+    """Return risk and squared bias over |w|^2 at TIMES, (T,) each."""
+    n = nu * problem.num_modes
+    parts = theory.decompose(problem, num_features=n, num_samples=np.inf, optimizer=FLOW, times=TIMES)
+    return {"risk": parts.risk / problem.num_modes, "bias": parts.bias / problem.num_modes}
 
 
-def _against_time(left, right, problem, trained, one, bias):
-    """The risk on the left, on the right what S1 plots, with the value that is read off it."""
+def _against_time(ax: Axes, problem: rfm.Problem, part: str, curves: Parts, title: str) -> None:
+    """Draw the risk, or the bias that S1 plots, with the value that is read off its figure."""
+    trained = {curve.fixed["nu"]: curve for curve in curves[part]}
     for index, nu in enumerate(RATIOS):
-        for ax, which, samples in ((left, 0, one), (right, 1, bias)):
-            line, label = _theory(problem, nu)[which], rf"$\nu$ = {nu:g}"
-            if nu in trained:
-                some = slice(3, None, 4)
-                points = samples[trained.index(nu)][:, some]
-                plotting.draw_pair(ax, TIMES[some], points, TIMES, line, label, index)
-            else:
-                ax.plot(TIMES, line, color=plotting.COLORS[index], lw=1.3, label=label + ", theory")
-    titles = ("our loss: the risk", "what S1 plots: the squared bias")
-    for ax, title in zip((left, right), titles, strict=True):
-        ax.plot(TIMES, np.exp(-2.0 * TIMES), "k:", lw=1, label=r"$N = \infty$, $e^{-2t}$")
-        ax.plot(*READ[1:], "k*", ms=9, mfc="none", label=rf"S1 at $\nu$ = {READ[0]:g}: {READ[2]:.2e}")
-        plotting.finish(ax, AXES["time"], r"loss over $|w|^2$", title)
-        ax.set_xscale("linear")
-        ax.set_ylim(3e-8, 1.5)
+        if nu in trained:
+            plotting.draw(ax, trained[nu].at(slice(3, None, 4)), index, label=rf"$\nu$ = {nu:g}")
+        else:
+            line = _theory(problem, nu)[part]
+            ax.plot(TIMES, line, color=plotting.COLORS[index], lw=1.3, label=rf"$\nu$ = {nu:g}, theory")
+    ax.plot(TIMES, np.exp(-2.0 * TIMES), "k:", lw=1, label=r"$N = \infty$, $e^{-2t}$")
+    ax.plot(*READ[1:], "k*", ms=9, mfc="none", label=rf"S1 at $\nu$ = {READ[0]:g}: {READ[2]:.2e}")
+    plotting.finish(ax, AXES["time"], r"loss over $|w|^2$", title)
+    ax.set_xscale("linear")
+    ax.set_ylim(3e-8, 1.5)
 
 
-def _against_size(ax, problem, trained, one, bias):
-    """What a finite size adds at a fixed time: both as 1/nu, but the risk twice as much."""
-    fixed = [int(np.argmin(np.abs(TIMES - t))) for t in FIXED]
-    lines = np.array([_theory(problem, nu) for nu in NUS])[..., fixed]  # (nu, 2, times)
-    limit = np.exp(-2.0 * np.array(FIXED))
-    for index, (at, t) in enumerate(zip(fixed, FIXED, strict=True)):
-        for which, samples, name in ((0, one, "risk"), (1, bias, "bias")):
-            points = samples[:, :, at].T - limit[index]
-            label = f"{name}, $t$ = {t:g}"
-            plotting.draw_pair(
-                ax, trained, points, NUS, lines[:, which, index] - limit[index], label, index, which == 1
-            )
+def _against_size(ax: Axes, problem: rfm.Problem, curves: Parts) -> None:
+    """Draw what a finite size adds at fixed times: both as 1/nu, but the risk twice as much."""
+    lines = [_theory(problem, nu) for nu in NUS]
+    last = 0.0
+    for index, t in enumerate(FIXED):
+        at, limit = int(np.argmin(np.abs(TIMES - t))), np.exp(-2.0 * t)
+        for part in PARTS:
+            line = np.array([parts[part][at] for parts in lines])
+            pair = dataclasses.replace(across(curves[part], "nu", t), line_x=NUS, line=line).minus(limit)
+            plotting.draw(ax, pair, index, label=f"{part}, $t$ = {t:g}", hollow=part == "bias")
+            last = line[-1] - limit
     guide = NUS[NUS > 20.0]
-    ax.plot(guide, 0.4 * (lines[-1, 1, -1] - limit[-1]) * guide[-1] / guide, "k", lw=1, label="slope $-1$")
+    ax.plot(guide, 0.4 * last * guide[-1] / guide, "k", lw=1, label="slope $-1$")
     plotting.finish(ax, r"$\nu = N/M$", r"loss $-$ loss at $N = \infty$", "what a finite model adds")
 
 
-def _plotted(trained, one, bias, predicted) -> Verdict:
-    """The value that S1's figure shows where it says loss."""
+def _plotted(curves: Parts) -> Verdict:
+    """Return the verdict on the value that S1's figure shows where it says loss."""
     nu, t, claim = READ
-    row, at = trained.index(nu), int(np.argmin(np.abs(TIMES - t)))
-    risk, squared = predicted[nu][0][at], predicted[nu][1][at]
-    errors = [x[row, :, at].std(ddof=1) / np.sqrt(x.shape[1]) for x in (one, bias)]
+    risk, bias = (next(c for c in curves[part] if c.fixed["nu"] == nu) for part in PARTS)
+    at = int(np.argmin(np.abs(TIMES - t)))
     measured = (
-        f"{risk:.2e} (trained {one[row, :, at].mean():.2e} ± {errors[0]:.0e}); {claim:.2e} is the squared bias: theory "
-        f"{squared:.2e}, trained {bias[row, :, at].mean():.2e} ± {errors[1]:.0e}"
+        f"{risk.theory[at]:.2e} (trained {risk.mean[at]:.2e} ± {risk.stderr[at]:.0e}); {claim:.2e} is the squared "
+        f"bias: theory {bias.theory[at]:.2e}, trained {bias.mean[at]:.2e} ± {bias.stderr[at]:.0e}"
     )
-    if abs(risk / claim - 1.0) < 0.01:
-        verdict = CONFIRMED
-    else:
-        verdict = CONTRADICTED if abs(squared / claim - 1.0) < 0.01 else OPEN
-    return Verdict(f"loss at nu = {nu:g}, t = {t:g}", f"{claim:.2e}", measured, verdict)
+    otherwise = CONTRADICTED if abs(bias.theory[at] / claim - 1.0) < 0.01 else OPEN
+    holds = bool(abs(risk.theory[at] / claim - 1.0) < 0.01)
+    return condition(f"loss at nu = {nu:g}, t = {t:g}", f"{claim:.2e}", measured, holds, CONFIRMED, otherwise)
 
 
-def _corrections(problem) -> list[Verdict]:
-    """Against nu at large nu, theory alone; the bias H_k(t)^2 against the risk H_k(2t), H_k = e^-t (1 + t^2/(2 nu))."""
+def _corrections(problem: rfm.Problem) -> list[Verdict]:
+    """Judge theory at large nu: the bias H_k(t)^2 against the risk H_k(2t), H_k = e^-t (1 + t^2/(2 nu))."""
     large, at = 1e4, int(np.argmin(np.abs(TIMES - FIXED[1])))
-    low, high = (np.array(_theory(problem, large * np.exp(x)))[:, at] - np.exp(-2.0 * TIMES[at]) for x in (-STEP, STEP))
-    slopes, ratio = -np.log(high / low) / (2.0 * STEP), np.sqrt(low[0] * high[0] / (low[1] * high[1]))
-    return [
-        judge(f"correction of the {name}, theory at nu = {large:g}", slope, claimed=1.0)
-        for name, slope in zip(("risk", "squared bias"), slopes, strict=True)
-    ] + [
-        condition("correction of the risk over that of the bias", "-",
-                  f"{ratio:.3f} (closed form 2): the plotted curves understate it by half", abs(ratio - 2.0) < 0.01),
-    ]  # fmt: skip
+    low, high = (_theory(problem, large * np.exp(x)) for x in (-STEP, STEP))
+    findings, product = [], {}
+    for part, name in PARTS.items():
+        below, above = (float(parts[part][at] - np.exp(-2.0 * TIMES[at])) for parts in (low, high))
+        slope, product[part] = -np.log(above / below) / (2.0 * STEP), below * above
+        findings.append(judge(f"correction of the {name}, theory at nu = {large:g}", slope, claimed=1.0))
+    ratio = np.sqrt(product["risk"] / product["bias"])
+    measured = f"{ratio:.3f} (closed form 2): the plotted curves understate it by half"
+    near = bool(abs(ratio - 2.0) < 0.01)
+    return [*findings, condition("correction of the risk over that of the bias", "-", measured, near)]
 
 
 main = Script(

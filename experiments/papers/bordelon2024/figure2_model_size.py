@@ -1,16 +1,20 @@
 """S1 Fig. 2a-c: the risk against model size at fixed times, and against time, at fixed data."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, agreement
+from experiments.compare.comparison import AXES, SYMBOLS, Comparison, across, agreement
 from experiments.compare.scans import whole
-from experiments.compare.statistics import bootstrap_slope, log_derivative, log_slope
-from experiments.compare.verdicts import REFINED, condition, judge
+from experiments.compare.statistics import log_derivative
+from experiments.compare.verdicts import REFINED, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
+from rfm.arguments import Arguments
 from theory import exponents
 
 A, B = 1.5, 1.25
@@ -20,128 +24,114 @@ FIXED, END = 1000, 1e6  # the size that is held; the time that stands for the en
 FLOW, INF = rfm.GradientFlow(), np.inf
 EARLY, LARGE = 1e4, 1e6  # sizes where theory alone measures the early correction, and the last exponent
 LATE = 1e8  # and the time where it measures the one in time
-OTHER = {"features": "samples", "samples": "features"}
-SYMBOL = {"features": "N", "samples": "P"}
-LAST = {"features": (exponents.model_exponent, "model size"), "samples": (exponents.data_exponent, "data")}
 PLATEAU = 0.56  # of the start, where S1 draws the curve of the smallest size
 
 
+OTHER = {"features": "samples", "samples": "features"}
+LAST = {"features": (exponents.model_exponent, "model size"), "samples": (exponents.data_exponent, "data")}
+
+
 def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -> Shown:
-    """Risk against one size and against time, trained and in closed form, with its three exponents."""
-    problem = rfm.power_law(A, B, modes)
+    """Show the risk against one size and against time, trained and in closed form, with its three exponents."""
+    problem, symbol = rfm.power_law(A, B, modes), SYMBOLS[axis]
     times = np.unique(np.concatenate([CURVE, TIMES]))
-    grid = {f"num_{axis}": list(sizes)}
-    held = {f"num_{OTHER[axis]}": FIXED, "optimizer": FLOW, "times": times}
+    args, grid = _size(OTHER[axis], FIXED) | Arguments(optimizer=FLOW, times=times), {f"num_{axis}": list(sizes)}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    simulated = rfm.sweep(problem, grid, keys, **held, progress=True)
-    predicted = theory.sweep(problem, grid, **held)
-    unlimited = theory.predict(problem, **{f"num_{axis}": INF}, **held).risk
-    x = np.array(sizes, float)
+    trained, predicted = rfm.sweep(problem, grid, keys, **args, progress=True), theory.sweep(problem, grid, **args)
+    curves = [
+        Comparison("time", times, risks, line, {symbol: size, SYMBOLS[OTHER[axis]]: FIXED})
+        for size, risks, line in zip(sizes, trained.risk, predicted.risk, strict=True)
+    ]
+    unlimited = theory.predict(problem, **(args | _size(axis, INF))).risk
 
     figure, axes = plotting.new_figure(1, 3)
-    findings = [_agreement(simulated, predicted, x)]
-    findings += _against_size(axes[0, 0], axis, x, times, simulated, predicted, unlimited)
-    findings += _early(axes[0, 1], axis, x, times, simulated, predicted, unlimited)
-    findings += _against_time(axes[0, 2], axis, x, times, simulated, predicted)
+    findings = [
+        agreement([curve.at(slice(None, None, 4)) for curve in curves]),
+        *_against_size(axes[0, 0], axis, curves, unlimited),
+        *_added(axes[0, 1], axis, curves, unlimited),
+        *_against_time(axes[0, 2], axis, curves),
+    ]
     if axis == "features":
-        level = predicted.risk[0, -1] / np.sum(problem.eigenvalues * problem.target**2)
+        level = curves[0].theory[-1] / np.sum(problem.eigenvalues * problem.target**2)
         findings.append(condition(
             f"plateau of N = {sizes[0]} over the start", f"{PLATEAU:g}",
             f"{level:.2f}: M, lr and normalization are not stated in S1, so slopes are compared, not levels",
             abs(level - PLATEAU) > 0.02, REFINED,
         ))  # fmt: skip
-    table = [
-        {SYMBOL[axis]: n, "t": t, "risk": m, "stderr": s, "theory": p}
-        for n, mean, error, line in zip(sizes, simulated.mean(), simulated.stderr(), predicted.risk, strict=True)
-        for t, m, s, p in zip(times, mean, error, line, strict=True)
-    ]
+    table = [row for curve in curves for row in curve.rows(symbol, "t", "risk", "stderr", "theory")]
     return Shown(figure, table, tuple(findings))
 
 
-def _agreement(simulated, predicted, x):
-    """Over all sizes, at every fourth time."""
-    risk = np.moveaxis(simulated.risk, 1, 0)[..., ::4]  # (S, X, T)
-    sizes = np.broadcast_to(1.0 / (1.0 / x + 1.0 / FIXED), risk.shape[:0:-1]).T  # (X, T)
-    return agreement(risk.reshape(len(risk), -1), predicted.risk[:, ::4].ravel(), sizes.ravel())
+def _size(axis: str, size: float) -> Arguments:
+    return Arguments(num_features=size) if axis == "features" else Arguments(num_samples=size)
 
 
-def _against_size(ax, axis, x, times, simulated, predicted, unlimited):
-    """One curve a time, tending to the risk at infinite size; the last one falls as the floor of its size."""
+def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
+    """Draw a curve for each time, tending to the risk at infinite size; the last one falls as the floor of its size."""
     for index, t in enumerate((*TIMES, END)):
-        at = np.searchsorted(times, t)
-        plotting.draw_pair(ax, x, simulated.risk[..., at].T, x, predicted.risk[:, at], f"$t$ = {t:g}", index)
+        plotting.draw(ax, across(curves, axis, t), index)
         if t < END:
-            ax.axhline(unlimited[at], color=plotting.COLORS[index], lw=0.6, ls=":")
-    use = x <= FIXED / 4  # beyond it the size that is held limits the risk too
-    known, name = LAST[axis]
-    slope, error = bootstrap_slope(x[use], simulated.risk[use, :, -1].T)
-    ax.axvspan(x[use][0], x[use][-1], color="0.93", zorder=-1)
-    ax.plot(x[use], 0.7 * predicted.risk[0, -1] * (x[use] / x[0]) ** slope, "k", lw=1, label=f"slope $-${-slope:.3f}")
-    plotting.finish(ax, AXES[axis], "risk", f"{SYMBOL[OTHER[axis]]} = {FIXED}; dots: {SYMBOL[axis]} = $\\infty$")
-    finite = -log_slope(x[use], predicted.risk[use, -1])
-    clean, other = rfm.power_law(A, B, None), {f"num_{OTHER[axis]}": INF, "optimizer": rfm.Ridge(0.0)}
+            ax.axhline(np.interp(t, curves[0].x, unlimited), color=plotting.COLORS[index], lw=0.6, ls=":")
+    ends = across(curves, axis, END)
+    ends = ends.at(ends.x <= FIXED / 4)  # beyond it the size that is held limits the risk too
+    exponent, name = LAST[axis]
+    late = ends.slope(quantity=f"{name}, late, trained at {ends.x[0]:g} to {ends.x[-1]:g}")
+    plotting.draw_slope(ax, late, 0.7 * ends.theory[0])
+    plotting.finish(ax, AXES[axis], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
+    ridge = _size(OTHER[axis], INF) | Arguments(optimizer=rfm.Ridge(0.0))
 
-    def ends(many):
-        return np.array([theory.predict(clean, **{f"num_{axis}": n}, **other).risk[0] for n in many])
+    def floor(sizes: np.ndarray) -> np.ndarray:
+        clean = rfm.power_law(A, B, None)
+        return np.array([theory.predict(clean, **(ridge | _size(axis, n))).risk[0] for n in sizes])
 
-    window = f"{x[use][0]:g} to {x[use][-1]:g}"
+    far = -log_derivative(floor, LARGE)
     return [
-        judge(f"{name}, late, theory at {LARGE:g}", -log_derivative(ends, LARGE), claimed=A - 1.0,
-                 closed=known(A, B)),
-        judge(f"{name}, late, trained at {window}", -slope, closed=finite, error=error, known="theory there"),
-    ]  # fmt: skip
-
-
-def _early(ax, axis, x, times, simulated, predicted, unlimited):
-    """What a finite size adds to the risk, at early times."""
-    for index, t in enumerate(TIMES):
-        at = np.searchsorted(times, t)
-        samples = simulated.risk[..., at].T - unlimited[at]
-        plotting.draw_pair(ax, x, samples, x, predicted.risk[:, at] - unlimited[at], f"$t$ = {t:g}", index)
-    plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
-    clean = whole(rfm.power_law(A, B, 1000))
-    args = {"optimizer": FLOW, "times": np.array(TIMES), f"num_{OTHER[axis]}": INF}
-    limit = theory.predict(clean, **{f"num_{axis}": INF}, **args).risk
-
-    def added(many):  # (sizes, times)
-        return np.array([theory.predict(clean, **{f"num_{axis}": n}, **args).risk - limit for n in many])
-
-    at = np.searchsorted(times, TIMES[0])
-    anchor = 0.6 * (predicted.risk[-1, at] - unlimited[at])
-    ax.plot(x[-3:], anchor * x[-1] / x[-3:], "k", lw=1, label="slope $-1$")
-    ax.legend(fontsize=6.5, frameon=False)
-    return [
-        judge(
-            f"correction, t = {TIMES[i]:g}, theory at {EARLY:g}",
-            -log_derivative(lambda many, i=i: added(many)[:, i], EARLY),
-            claimed=1.0,
-        )
-        for i in (0, -1)
+        judge(f"{name}, late, theory at {LARGE:g}", far, claimed=A - 1.0, closed=exponent(A, B)),
+        late.verdict(known="theory there"),
     ]
 
 
-def _against_time(ax, axis, x, times, simulated, predicted):
-    """One curve a size, down to its floor."""
-    use = times >= CURVE[0]
-    for index, i in enumerate(range(len(x) - 1, -1, -2)):
-        some = np.flatnonzero(use)[:: max(1, len(times) // 20)]
-        plotting.draw_pair(ax, times[some], simulated.risk[i][:, some], times[use], predicted.risk[i, use],
-                           f"{SYMBOL[axis]} = {x[i]:g}", index)  # fmt: skip
-    window = (times >= 1.0) & (times <= 30.0)
-    slope, error = bootstrap_slope(times[window], simulated.risk[-1][:, window])
-    at = times[window]
-    ax.axvspan(at[0], at[-1], color="0.93", zorder=-1)
-    ax.plot(at, 0.7 * predicted.risk[-1, window][0] * (at / at[0]) ** slope, "k", lw=1, label=f"slope $-${-slope:.3f}")
-    plotting.finish(ax, AXES["time"], "risk", f"{SYMBOL[OTHER[axis]]} = {FIXED}")
-    finite = -log_slope(at, predicted.risk[-1, window])
-    clean, infinite = rfm.power_law(A, B, None), {"num_features": INF, "num_samples": INF, "optimizer": FLOW}
-    late = log_derivative(lambda many: theory.predict(clean, **infinite, times=many).risk, LATE)
+def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
+    """Draw what a finite size adds to the risk, at early times."""
+    added = [curve.minus(unlimited) for curve in curves]
+    for index, t in enumerate(TIMES):
+        plotting.draw(ax, across(added, axis, t), index)
+    plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
+    first = across(added, axis, TIMES[0])
+    x = first.x[-3:]
+    ax.plot(x, 0.6 * first.theory[-1] * x[-1] / x, "k", lw=1, label="slope $-1$")
+    ax.legend(fontsize=6.5, frameon=False)
+    clean = whole(rfm.power_law(A, B, 1000))
+
+    args = _size(OTHER[axis], INF) | Arguments(optimizer=FLOW, times=np.array(TIMES))
+
+    def correction(sizes: np.ndarray) -> np.ndarray:  # (sizes, times)
+        *risks, limit = (theory.predict(clean, **(args | _size(axis, size))).risk for size in (*sizes, INF))
+        return np.array(risks) - limit
+
+    slopes = {TIMES[i]: -log_derivative(lambda sizes, i=i: correction(sizes)[:, i], EARLY) for i in (0, -1)}
+    return [judge(f"correction, t = {t:g}, theory at {EARLY:g}", slope, claimed=1.0) for t, slope in slopes.items()]
+
+
+def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Verdict]:
+    """Draw a curve for every other size, down to its floor."""
+    for index, curve in enumerate(curves[::-2]):
+        points = slice(None, None, max(1, len(curve.x) // 20))
+        plotting.draw(ax, curve.at(points), index, label=f"{SYMBOLS[axis]} = {curve.fixed[SYMBOLS[axis]]:g}")
+    largest = curves[-1]
+    window = (largest.x >= 1.0) & (largest.x <= 30.0)
+    quantity = f"time, trained at 1 to 30, {SYMBOLS[axis]} = {largest.fixed[SYMBOLS[axis]]:g}"
+    slope = largest.slope(window, quantity)
+    plotting.draw_slope(ax, slope, 0.7 * largest.theory[window][0])
+    plotting.finish(ax, AXES["time"], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}")
+    infinite = Arguments(num_features=INF, num_samples=INF, optimizer=FLOW)
+    clean = rfm.power_law(A, B, None)
+    late = -log_derivative(lambda times: theory.predict(clean, **(infinite | Arguments(times=times))).risk, LATE)
+    closed = exponents.time_exponent(A, B)
     return [
-        judge(f"time, theory at {LATE:g}, all sizes infinite", -late, claimed=0.4,
-                 closed=exponents.time_exponent(A, B)),
-        judge(f"time, trained at 1 to 30, {SYMBOL[axis]} = {x[-1]:g}", -slope, closed=finite, error=error,
-                 known="theory there"),
-    ]  # fmt: skip
+        judge(f"time, theory at {LATE:g}, all sizes infinite", late, claimed=0.4, closed=closed),
+        slope.verdict(known="theory there"),
+    ]
 
 
 main = Script(

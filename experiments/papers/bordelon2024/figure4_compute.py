@@ -5,150 +5,129 @@ modes: at M fixed the largest models would come to see all modes, and every expo
 proportion to N, kappa N is one number for all N and the laws are those of infinitely many modes where b > 1.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 from tqdm import tqdm
 
 import rfm
 import theory
-from experiments.compare.comparison import agreement
+from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.keys import fold_keys
-from experiments.compare.statistics import bootstrap_slope, log_slope, standard_error
-from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
+from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting
+from experiments.papers.bordelon2024.formulas import best_risk, claimed_size, limit
 from experiments.papers.row import Script, Shown
+from rfm.arguments import Arguments
 from theory import exponents
+from theory.optimal import Frontier
 
 PER_FEATURE = 20
 TIMES = 2.0 ** np.arange(-1.0, 16.5, 0.5)  # sizes are powers of two: all models meet at the same budgets
 LINE = np.geomspace(1e2, 1e6, 7)
-FAR = (1e10, 1e14, 1e18)  # where theory alone measures exponents: the first, or the limit of all three
+FAR = np.array([1e10, 1e14, 1e18])  # where theory alone measures exponents: the first, or the limit of all three
 NODES = 64  # of the contour of the frontier: exponents to 1e-4
 FLOW, INF = rfm.GradientFlow(), np.inf
 
 
 def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ...], seeds: int) -> Shown:
-    """Risk against compute of models of every size, the envelope of the trained ones, and the frontier of theory."""
+    """Show the risk against compute of models of every size, the envelope of the trained ones, and the frontier."""
     keys = jax.random.split(jax.random.key(seed), seeds)
     figure, axes = plotting.new_figure(len(tasks) // 2, 2, width=4.4)
-    found, table = [], []
-    bar = tqdm(total=len(tasks) * len(sizes), unit="size")
-    for task, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
-        own = fold_keys(keys, task)  # draws of their own, or all tasks would be lucky at the same size
-        bar.set_description(f"a = {a:g}, b = {b:g}")
-        risks, predicted = [], []
-        for n in sizes:
+    findings, table = [], []
+    for index, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
+        curves = []
+        apart = fold_keys(keys, index)  # or all tasks would be lucky at the same size
+        for n in tqdm(sizes, desc=f"a = {a:g}, b = {b:g}", unit="size"):
             problem = rfm.power_law(a, b, PER_FEATURE * n)
-            args = dict(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
-            risks.append(rfm.simulate(problem, **args, keys=fold_keys(own, n)).risk)
-            predicted.append(theory.predict(problem, **args).risk)
-            bar.update()
-        risks, predicted = np.stack(risks, axis=1), np.array(predicted)  # (S, N, T), (N, T)
-        line = theory.frontier(
-            rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE, *FAR]), optimizer=FLOW,
-            modes_per_feature=PER_FEATURE, nodes=NODES,
-        )  # fmt: skip
-        compute, best, index = envelope(sizes, predicted)
-        trained = risks[:, best, index]  # (S, C)
-        found += _findings(a, b, sizes, risks, predicted, compute, trained, predicted[best, index], line)
-        _draw(ax, a, b, sizes, risks, predicted, compute, trained, line)
-        table += [
-            {"a": a, "b": b, "N": n, "t": t, "compute": n * t, "risk": m, "stderr": s, "theory": p}
-            for i, n in enumerate(sizes)
-            for t, m, s, p in zip(TIMES, risks[:, i].mean(0), standard_error(risks[:, i]), predicted[i], strict=True)
-        ]
-    bar.close()
-    return Shown(figure, table, tuple(found))
+            args = Arguments(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
+            risks = rfm.simulate(problem, **args, keys=fold_keys(apart, n)).risk
+            held = {"a": a, "b": b, "N": n, "P": INF}
+            curves.append(Comparison("time", TIMES, risks, theory.predict(problem, **args).risk, held))
+        compute, size, time = envelope(sizes, np.array([curve.theory for curve in curves]))
+        chosen = [curves[i].at(np.array([j])) for i, j in zip(size, time, strict=True)]
+        risks, line = np.hstack([c.risks for c in chosen]), np.hstack([c.theory for c in chosen])
+        best = Comparison("compute", compute, risks, line, {"a": a, "b": b})
+        largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE, *FAR])
+        frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=NODES)
+        _draw(ax, curves, best, frontier)
+        task, (claimed, closed) = f"a = {a:g}, b = {b:g}", best_risk(a, b)
+        window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
+        slope = best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there")
+        if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
+            slope = replace(slope, claimed=claimed)
+        few = [curve.at(slice(2, None, 5)) for curve in curves]
+        findings += [agreement(few, f"{task}: theory = simulation"), slope.verdict(), *_far(a, b, frontier)]
+        columns = ("a", "b", "N", "t", "compute", "risk", "stderr", "theory")
+        table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * TIMES)]
+    return Shown(figure, table, tuple(findings))
 
 
-def envelope(sizes: tuple[int, ...], predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Budgets (C,) at which one of the inner sizes is best in theory, and which size and time it is: indices (C,).
+def envelope(sizes: Sequence[int], predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return budgets at which one of the inner sizes is best in theory, and which size and time it is: indices, (C,).
 
-    Theory chooses, so that no draw is picked for being lucky; where the smallest or the largest of sizes is best, one
-    that is not here would be better still.
+    Theory, predicted (N, T), chooses, so that no draw is picked for being lucky; where the smallest or the largest of
+    sizes is best, one that is not here would be better still.
     """
     compute = np.multiply.outer(np.array(sizes, float), TIMES)  # (N, T)
-    found = []
+    best = []
     for c in np.unique(compute[0]):
         size, time = np.nonzero(np.isclose(compute, c))
-        if len(size) == len(sizes):
-            i = int(np.argmin(predicted[size, time]))
-            if 0 < size[i] < len(sizes) - 1:
-                found.append((c, size[i], time[i]))
-    compute, best, index = zip(*found, strict=True)
-    return np.array(compute), np.array(best), np.array(index)
+        i = int(np.argmin(predicted[size, time]))
+        if len(size) == len(sizes) and 0 < size[i] < len(sizes) - 1:
+            best.append((c, size[i], time[i]))
+    budgets, size, time = map(np.array, zip(*best, strict=True))
+    return budgets, size, time
 
 
-def claimed_size(a: float, b: float) -> float:
-    """N* ~ C^x of S1: the limits t^-((a-1)/b) and N^-min(a-1, 2b) balance, r_t/(r_t + r_N)."""
-    time, model = exponents.CLAIMS["time"].exponent(a, b), exponents.CLAIMS["model"].exponent(a, b)
-    return time / (time + model)
+def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Frontier) -> None:
+    for index, curve in enumerate(curves):
+        n, color = curve.fixed["N"], plotting.COLORS[index]
+        against = replace(curve, axis="compute", x=n * TIMES, label="_")
+        plotting.draw(ax, against.at(slice(1, None, 4)), index, line_style={"lw": 0.9})
+        text = f"{n}" if index else f"N = {n}"
+        ax.text(1.3 * n * TIMES[-1], curve.theory[-1], text, color=color, fontsize=6.5, va="center")
+    risk, start = frontier.risk[: len(LINE)], np.searchsorted(LINE, best.x[0])
+    ax.plot(LINE, risk, "k", lw=1.6, label="frontier of theory")
+    slope = best.slope()
+    label = f"best of those trained: $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
+    plotting.draw_slope(ax, slope, 0.5 * best.mean[0], label, line_style={"lw": 0.9, "ls": "-."})
+    a, b = best.fixed["a"], best.fixed["b"]
+    claimed, closed = best_risk(a, b)
+    for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, and fails:")):
+        if style == "--" or abs(claimed - closed) > CLOSE:
+            line, name = risk[start] * (LINE[start:] / LINE[start]) ** -value, f"{label} {value:.3f}"
+            ax.plot(LINE[start:], line, color=plotting.COLORS[1], lw=1.4, ls=style, label=name, zorder=5)
+    lines = np.array([curve.theory for curve in curves])
+    ax.set_ylim(0.3 * min(risk[-1], lines[-1, -1]), 2.0 * lines[:, 0].max())
+    title = f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N; {best.seeds} seeds"
+    plotting.finish(ax, "compute $C = N t$", "risk", title)
+    ax.legend(fontsize=6.5, frameon=False, loc="lower left")
 
 
-def limit(values: np.ndarray, compute: np.ndarray) -> float:
-    """Of an exponent that is approached as 1/log C: a straight line in 1/log C, at zero."""
-    return float(np.polyfit(1.0 / np.log(compute), values, 1)[1])
-
-
-def _findings(a, b, sizes, risks, predicted, compute, trained, best, line):
-    task = f"a = {a:g}, b = {b:g}"
-    claim = exponents.CLAIMS["compute"].exponent(a, b)
-    size, risk = exponents.frontier_exponents(a, b)
-    some = slice(2, None, 5)
-    found = [agreement(
-        risks[..., some].reshape(len(risks), -1), predicted[:, some].ravel(),
-        np.repeat(np.array(sizes, float), predicted[:, some].shape[1]), f"{task}: theory = simulation",
-    )]  # fmt: skip
-    slope, error = bootstrap_slope(compute, trained)
-    window = f"trained, best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
-    known = {} if abs(claim - risk) < CLOSE else {"claimed": claim}  # slopes at finite sizes are nobody's claim
-    found.append(judge(f"{task}: compute, {window}, beside theory there", -slope, closed=-log_slope(compute, best),
-                          error=error, **known))  # fmt: skip
-    far = np.array(FAR)
-    risk_slopes, size_slopes = line.risk_exponent[-len(far) :], line.size_exponent[-len(far) :]
-    edge = abs(a - 1.0 - b) < 1e-9
-    where = f"theory at C = {FAR[0]:g}"
-    measured, measured_size = risk_slopes[0], size_slopes[0]
-    if edge:
-        where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C"
-        measured, measured_size = limit(risk_slopes, far), limit(size_slopes, far)
-    found += [
-        judge(f"{task}: compute, {where}", measured, claimed=claim, closed=risk),
-        judge(f"{task}: best size in compute, {where}", measured_size, claimed=claimed_size(a, b), closed=size),
+def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
+    """Judge the exponents of the frontier where C is large, or their limit where they come near it as 1/log C."""
+    task, (claimed, closed), edge = f"a = {a:g}, b = {b:g}", best_risk(a, b), abs(a - 1.0 - b) < 1e-9
+    closed_size, _ = exponents.frontier_exponents(a, b)
+    where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C" if edge else f"theory at C = {FAR[0]:g}"
+    slopes = frontier.risk_exponent
+    risk, size = (
+        limit(values[-len(FAR) :], FAR) if edge else values[-len(FAR)] for values in (slopes, frontier.size_exponent)
+    )
+    findings = [
+        judge(f"{task}: compute, {where}", risk, claimed=claimed, closed=closed),
+        judge(f"{task}: best size in compute, {where}", size, claimed=claimed_size(a, b), closed=closed_size),
     ]
     if edge:
-        slopes = np.array([line.risk_exponent[0], line.risk_exponent[len(LINE) - 1], *risk_slopes])
-        at = (LINE[0], LINE[-1], *FAR)
-        told = ", ".join(f"{s:.3f} at C = {c:g}" for s, c in zip(slopes, at, strict=True))
-        holds = bool(np.all(np.diff(slopes) > 0) and risk_slopes[0] < claim - CLOSE)
-        told = f"a - 1 = b, where the model law carries a logarithm: {told}"
-        found.append(condition(f"{task}: compute, at finite C", f"{claim:.3f}", told, holds, REFINED))
-    return found
-
-
-def _draw(ax, a, b, sizes, risks, predicted, compute, trained, line):
-    every = slice(1, None, 4)
-    for i, n in enumerate(sizes):
-        plotting.draw_pair(ax, n * TIMES[every], risks[:, i, every], n * TIMES, predicted[i], "_", i,
-                           style={"lw": 0.9})  # fmt: skip
-        text = f"N = {n}" if i == 0 else f"{n}"
-        ax.text(1.3 * n * TIMES[-1], predicted[i, -1], text, color=plotting.COLORS[i], fontsize=6.5, va="center")
-    on_line = slice(len(LINE))
-    c, risk = line.compute[on_line], line.risk[on_line]
-    ax.plot(c, risk, "k", lw=1.6, label="frontier of theory")
-    slope, error = bootstrap_slope(compute, trained)
-    ax.axvspan(compute[0], compute[-1], color="0.93", zorder=-1)
-    ax.plot(compute, 0.5 * trained.mean(0)[0] * (compute / compute[0]) ** slope, "k", lw=0.9, ls="-.",
-            label=f"best of those trained: $-${-slope:.3f} $\\pm$ {error:.3f}")  # fmt: skip
-    claim, closed = exponents.CLAIMS["compute"].exponent(a, b), exponents.frontier_exponents(a, b)[1]
-    start = np.searchsorted(c, compute[0])
-    for value, style, label in ((closed, "--", "closed form"), (claim, ":", "claimed, and fails:")):
-        if label == "closed form" or abs(claim - closed) > CLOSE:
-            ax.plot(c[start:], risk[start] * (c[start:] / c[start]) ** -value, color=plotting.COLORS[1], lw=1.4,
-                    ls=style, label=f"{label} {value:.3f}", zorder=5)  # fmt: skip
-    ax.set_ylim(0.3 * min(risk[-1], predicted[-1, -1]), 2.0 * predicted[:, 0].max())
-    plotting.finish(ax, "compute $C = N t$", "risk", f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N; {len(risks)} seeds")
-    ax.legend(fontsize=6.5, frameon=False, loc="lower left")
+        at = [0, len(LINE) - 1, *range(len(LINE), len(slopes))]
+        path = ", ".join(f"{slopes[i]:.3f} at C = {frontier.compute[i]:g}" for i in at)
+        holds = bool(np.all(np.diff(slopes[at]) > 0) and slopes[-len(FAR)] < claimed - CLOSE)
+        measured = f"a - 1 = b, where the model law carries a logarithm: {path}"
+        findings.append(condition(f"{task}: compute, at finite C", f"{claimed:.3f}", measured, holds, REFINED))
+    return findings
 
 
 main = Script(

@@ -16,29 +16,30 @@ from experiments.compare.statistics import standard_error
 
 ROOT = Path(__file__).parents[3]
 SIZES = {"num_features": 100, "num_samples": 150}
+LAW = plain.power_law(200)
 PROBLEM = rfm.power_law(1.8, 1.5, 1000, 0.01)
 
 
 def test_plain_theory_is_the_theory():
     times = np.geomspace(0.1, 1e5, 6)
     curve = theory.predict(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), times=times)
-    np.testing.assert_allclose(plain.theory_curve(times, 100, 150, 1000), curve.risk, rtol=1e-10)
+    np.testing.assert_allclose(plain.theory_curve(plain.power_law(1000), 100, 150, times), curve.risk, rtol=1e-10)
     ridge = theory.predict(PROBLEM, **SIZES, optimizer=rfm.Ridge(1e-3))
-    np.testing.assert_allclose(plain.static_risk(100, 150, 1e-3, 1000), ridge.risk[0], rtol=1e-10)
+    np.testing.assert_allclose(plain.static_risk(plain.power_law(1000), 100, 150, 1e-3), ridge.risk[0], rtol=1e-10)
 
 
 @pytest.mark.parametrize(
-    ("draw", "optimizer", "times"),
+    ("risk", "optimizer", "times"),
     [
-        (lambda rng: plain.full_batch(rng, 30, 40, 200, np.array([50.0]))[0], rfm.GradientFlow(), [50.0]),
-        (lambda rng: plain.descent(rng, 30, 40, 200, 100, 0.5), rfm.GradientDescent(0.5), [100]),
-        (lambda rng: plain.sklearn_ridge(rng, 30, 40, 200, 1e-2), rfm.Ridge(1e-2), None),
+        (lambda drawn: plain.full_batch(LAW, drawn, np.array([50.0]))[0], rfm.GradientFlow(), [50.0]),
+        (lambda drawn: plain.descent(LAW, drawn, 100, 0.5), rfm.GradientDescent(0.5), [100]),
+        (lambda drawn: plain.sklearn_ridge(LAW, drawn, 1e-2), rfm.Ridge(1e-2), None),
     ],
 )
-def test_plain_simulation_is_the_simulation(draw, optimizer, times):
+def test_plain_simulation_is_the_simulation(risk, optimizer, times):
     """Means over 100 draws each, within four standard errors of their difference."""
     rng = np.random.default_rng(0)
-    plainly = np.array([[draw(rng)] for _ in range(100)])
+    plainly = np.array([[risk(plain.draw(rng, LAW, 30, 40))] for _ in range(100)])
     args = {"num_features": 30, "num_samples": 40, "optimizer": optimizer, "times": times}
     ours = rfm.simulate(rfm.power_law(1.8, 1.5, 200, 0.01), **args, keys=jax.random.split(jax.random.key(0), 100)).risk
     gap = plainly.mean() - ours.mean()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.papers.bordelon2024.figure4_compute import TIMES, claimed_size, envelope, limit
+from experiments.papers.bordelon2024.figure4_compute import TIMES, envelope
+from experiments.papers.bordelon2024.formulas import claimed_size, limit
 from theory import exponents
 
 SIZES = (32, 64, 128, 256, 512)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import rfm
-from experiments.papers.bordelon2024.figure6_ensembles import one_mode, response
+from experiments.papers.bordelon2024.formulas import one_mode, response
 
 PROBLEM = rfm.power_law(1.5, 1.25, 600)
 

@@ -5,7 +5,7 @@ import pytest
 
 import rfm
 import theory
-from experiments.papers.bordelon2024.figure3_online import plateau_factor
+from experiments.papers.bordelon2024.formulas import plateau_factor
 
 
 @pytest.mark.parametrize(("lr", "batch"), [(0.5, 1), (0.5, 4), (0.5, 2), (0.1, 32)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import rfm
-from experiments.compare.verdicts import CONFIRMED, OPEN, REFINED
 from experiments.compare.statistics import over_draws
+from experiments.compare.verdicts import CONFIRMED, OPEN, REFINED
 from experiments.papers.boopathy2024 import clock, noise
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.paquette2024 import phase_map as phases

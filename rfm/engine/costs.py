@@ -1,0 +1,62 @@
+"""Memory and time of a run, estimated from its sizes."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from rfm.curve import MONTE_CARLO
+from rfm.engine.batches import Plan
+from rfm.engine.features import BLOCK, chunk_length, neural
+from rfm.problem import Problem
+
+# seconds of a core each: a normal number, a number of a product of matrices, of a step along one, of an eigensystem
+NORMAL, PRODUCT, STEP, EIGEN = 1.2e-8, 6e-11, 6e-10, 3e-10
+LOOP = 2e-6  # seconds of a step that is empty
+
+
+class Cost(NamedTuple):
+    """Rough cost of one run (one seed, all models of an ensemble).
+
+    Attributes:
+        bytes: memory that it keeps.
+        seconds: time on one core, without compilation.
+    """
+
+    bytes: int
+    seconds: float
+
+
+def estimate(plan: Plan, problem: Problem, times: ArrayLike | None) -> Cost:
+    """Estimate the cost of one run of a plan at times (T,), None for Ridge."""
+    times = np.array([np.inf]) if times is None else np.asarray(times, float)
+    return Cost(8 * run_floats(problem, plan, len(times)), _seconds(plan, problem, times))
+
+
+def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:
+    """Count the numbers of 8 bytes that one run keeps in memory, roughly."""
+    setting, num_times, problem = plan.setting, num_times * problem.num_outputs, problem.output(0)
+    n, p = (int(x) if math.isfinite(x) else 0 for x in (setting.num_features, setting.num_samples))
+    smaller = min(x for x in (n, p) if x)
+    floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
+    if setting.batch_size:
+        floats += max(BLOCK, setting.batch_size * (n + 1))
+    population = problem.population
+    if population is not None:
+        floats += num_times * len(population.rows)
+        if neural(setting):
+            floats += (len(population.rows) + np.asarray(population.inputs).shape[1]) * n
+    return floats * plan.models
+
+
+def _seconds(plan: Plan, problem: Problem, times: np.ndarray) -> float:
+    setting, modes = plan.setting, float(problem.output(0).num_modes)
+    n, p = (x if math.isfinite(x) else 0.0 for x in (setting.num_features, setting.num_samples))
+    small, large = sorted(x if x else y for x, y in ((n, p), (p, n)))
+    stepped = plan.kind == MONTE_CARLO or setting.batch_size > 0
+    steps = float(times[-1]) if stepped and np.isfinite(times[-1]) else 0.0
+    # features are drawn twice, for training and for the risk
+    seconds = NORMAL * (2 * n + p) * modes + PRODUCT * (small * large + len(times) * n) * modes + EIGEN * small**3
+    along = setting.batch_size * n * (2.0 + NORMAL / STEP) if setting.batch_size else (2.0 * n * p or small**2)
+    return plan.models * (seconds + steps * (STEP * along + LOOP))

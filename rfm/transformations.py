@@ -1,0 +1,56 @@
+"""Training algorithms of optax, wrapped: the spec `Optax`."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from jax import Array
+
+from rfm import checks
+from rfm.protocols import Gradient
+from rfm.pytrees import pytree, static
+
+
+@pytree
+class Optax:
+    """Any optax transformation, in simulation only: Optax(optax.adam(1e-2)).
+
+    It sees half the gradient of the training loss of one model, so that optax.sgd(lr) is GradientDescent(lr). No closed
+    form is known; nothing is checked beforehand, a run that diverges stops and says so.
+
+    Args:
+        transformation: an optax.GradientTransformation, or a function that makes one from `numbers`, as in
+            Optax(optax.adam, {"learning_rate": 1e-2}): then a sweep over the numbers compiles once.
+        numbers: arguments of that function, by name.
+
+    Raises:
+        ValueError: for a transformation that is neither, and for numbers beside a finished one.
+
+    Example:
+        >>> import optax
+        >>> Optax(optax.adam, {"learning_rate": 0.01}).numbers
+        {'learning_rate': 0.01}
+    """
+
+    transformation: Any = static()
+    numbers: Any = dataclasses.field(default_factory=dict)
+    discrete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        finished = isinstance(self.transformation, tuple)
+        if not finished and not callable(self.transformation):
+            checks.fail("transformation", "an optax transformation or a function that makes one", self.transformation)
+        if finished and self.numbers:
+            checks.fail("numbers", "empty beside a finished transformation", self.numbers)
+
+    def _build(self) -> Any:
+        make = self.transformation
+        return make(**self.numbers) if callable(make) else make
+
+    def init(self, v: Array) -> Any:
+        """Return the state of the transformation."""
+        return self._build().init(v)
+
+    def step(self, gradient: Gradient, v: Array, memory: Any) -> tuple[Array, Any]:
+        """Take one step."""
+        updates, memory = self._build().update(gradient(v), memory, v)
+        return v + updates, memory
