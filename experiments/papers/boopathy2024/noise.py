@@ -169,7 +169,7 @@ def _problem(setting: st.Setting) -> rfm.Problem:
 
 
 def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
-    """What noise adds to the risk, in parts of it, against (N t)^(1/b)/P: the same draws with it and without."""
+    """Risk that unit noise adds, against (N t)^(1/b)/P: the same draws with noise and without."""
     keys, problem = fold_keys(fold_keys(setting.keys, n), p), _problem(setting)
     args = Arguments(num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, parametrization="standard")
     noisy, clean = (rfm.simulate(_noisy(problem, noise_var), **args, keys=keys).risk for noise_var in (LOUD, 0.0))
