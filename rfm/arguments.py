@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm.optimizers import Optimizer
 
@@ -25,5 +25,5 @@ class Arguments(TypedDict, total=False):
     optimizer: Optimizer
     times: ArrayLike | None
     parametrization: str
-    ensemble: int
-    bags: int
+    ensemble: float
+    bags: float

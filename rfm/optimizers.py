@@ -11,7 +11,7 @@ from typing import Any, ClassVar, get_args
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm import checks, responses
 from rfm.precision import is_traced

@@ -69,5 +69,5 @@ def take_steps(
         return carry, carry.v
 
     start = Carry(v, memory, jnp.zeros((), int), jnp.zeros(runs, int))
-    end, recorded = lax.scan(segment, start, times.astype(int))
+    end, recorded = lax.scan(segment, start, jnp.asarray(times).astype(int))
     return recorded, end.taken

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve

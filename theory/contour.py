@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 NODES = 160  # in the upper half plane, plus the vertex; at t = 10^8 a step of 0.15
 STEP = 0.16  # with more nodes, a step that is short enough: the error is about exp(-4.2/step)
@@ -26,9 +27,9 @@ class Contour(NamedTuple):
     weights: Array
 
 
-def length(horizon: Array, w_max: Array) -> Array:
+def length(horizon: ArrayLike, w_max: ArrayLike) -> Array:
     """Return the length of `hyperbola` in its parameter, in which the nodes are equidistant."""
-    excess = (CLOSURE * BEYOND * jnp.maximum(horizon * w_max, 1.0) + 1.0) / jnp.sin(ANGLE)
+    excess = (CLOSURE * BEYOND * jnp.maximum(jnp.multiply(horizon, w_max), 1.0) + 1.0) / jnp.sin(ANGLE)
     return jnp.arccosh(1.0 + excess)
 
 

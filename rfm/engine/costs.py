@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm.curve import MONTE_CARLO
 from rfm.engine.batches import Plan

@@ -2,8 +2,9 @@
 
 import math
 
+import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import EXACT, Curve
@@ -28,8 +29,8 @@ def exact(
     keys: Array,
     parametrization: str = "ntk",
     features: str = "gaussian",
-    ensemble: int = 1,
-    bags: int = 1,
+    ensemble: float = 1,
+    bags: float = 1,
     split: str = RUNS,
     progress: bool = False,
 ) -> Curve:
@@ -94,7 +95,7 @@ def solve(task: Task, setting: Setting, batch: Batch) -> Solution:
     """Return weights (S, K, T, n) at all times, from the eigensystems of a batch."""
 
     def solve_draw(optimizer: Solvable, draw: Draw, z: Array, basis: Array) -> Array:  # z (m,), basis (m, m)
-        response = optimizer.response(z, task.times[:, None])  # (T, m)
+        response = optimizer.response(z, jnp.asarray(task.times)[:, None])  # (T, m)
         if draw.design is None:
             moment, back = draw.moment(setting), basis.T
         elif setting.dual:

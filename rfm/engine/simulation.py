@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.devices import RUNS
@@ -33,8 +33,8 @@ def simulate(
     keys: Array,
     parametrization: str = "ntk",
     features: str = "gaussian",
-    ensemble: int = 1,
-    bags: int = 1,
+    ensemble: float = 1,
+    bags: float = 1,
     split: str = RUNS,
     progress: bool = False,
 ) -> Curve:

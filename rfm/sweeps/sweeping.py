@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.engine.exact_solution import plan_exact
@@ -42,8 +42,8 @@ def sweep(
     num_samples: float | None = None,
     parametrization: str = "ntk",
     features: str = "gaussian",
-    ensemble: int = 1,
-    bags: int = 1,
+    ensemble: float = 1,
+    bags: float = 1,
     out: str | Path | None = None,
     exact: bool = False,
     memory: float | None = None,

@@ -1,7 +1,6 @@
 """S3 on teacher-student networks: the exponent of the resolution-limited loss against the dimension of the inputs."""
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 from jax import Array
 
 from experiments.compare.comparison import Comparison
+from experiments.compare.exponent import Exponent
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict
 from experiments.output import plotting, progress
@@ -20,15 +20,6 @@ TEACHER = 64  # width of the teachers, of two hidden layers as the students
 TEACHERS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 LR = 5e-3  # of Adam, falling to zero as a cosine
 RESOLVED = 0.1  # data limit the loss where the training loss is below this part of it, else training time does
-
-
-class Fit(NamedTuple):
-    """Losses against data with the power law fitted to them, alpha_D, its error over teachers, and the sizes used."""
-
-    pair: Comparison
-    alpha: float
-    stderr: float
-    window: str
 
 
 def show(
@@ -57,17 +48,17 @@ def show(
             # (size, test or training, dimension, seed)
             tested, trained = np.moveaxis(np.reshape(np.array(losses, float), (-1, 2, len(dims), seeds)), 0, -1)
             for j, dim in enumerate(dims):
-                fit = _fit(dim, np.array(samples), tested[j], trained[j].mean(0))
-                plotting.draw(ax, fit.pair, j)
+                pair, fit = _fit(f"alpha_D, {teacher} teacher", dim, np.array(samples), tested[j], trained[j].mean(0))
+                plotting.draw(ax, pair, j)
                 fits.append(fit)
-                verdicts.append(_verdict(f"alpha_D, {teacher} teacher, d = {dim}, P = {fit.window}", fit, dim))
+                verdicts.append(_verdict(fit, dim))
                 table += records({
-                    "teacher": teacher, "d": dim, "P": samples, "loss": fit.pair.mean, "stderr": fit.pair.stderr,
+                    "teacher": teacher, "d": dim, "P": samples, "loss": pair.mean, "stderr": pair.stderr,
                     "training_loss": trained[j].mean(0),
                 })  # fmt: skip
             plotting.finish(ax, "data $P$", "test loss, labels of variance one", f"{teacher} teacher")
             ax.set_ylim(bottom=ax.get_ylim()[0] / 30)
-            alphas, stderrs = (np.array([getattr(fit, name) for fit in fits]) for name in ("alpha", "stderr"))
+            alphas, stderrs = (np.array([getattr(fit, name) for fit in fits]) for name in ("simulated", "stderr"))
             plotting.draw_points(last, dims, alphas, stderrs, index, label=f"{teacher} teacher")
     span = np.linspace(min(dims), max(dims), 50)
     last.plot(span, 4 / span, "k:", label="S3: $4/d$")
@@ -77,27 +68,28 @@ def show(
     return Shown(figure, table, tuple(verdicts))
 
 
-def _fit(dim: int, x: np.ndarray, tested: np.ndarray, trained: np.ndarray) -> Fit:
-    """Fit alpha_D to test losses (S, X) at the sizes that are resolved, by training losses (X,)."""
+def _fit(
+    quantity: str, dim: int, x: np.ndarray, tested: np.ndarray, trained: np.ndarray
+) -> tuple[Comparison, Exponent]:
+    """Test losses (S, X) with the power law of the sizes that training losses (X,) resolve, and its exponent."""
     use = trained < RESOLVED * tested.mean(0)
     use = use if use.sum() > 2 else np.ones(len(x), bool)
-    each = -slopes_of_draws(x[use], tested[:, use])
+    each, at = -slopes_of_draws(x[use], tested[:, use]), x[use]
     alpha, error = float(each.mean()), float(standard_error(each))
     label = f"$d$ = {dim}: {alpha:.2f} $\\pm$ {error:.2f}, $4/d$ = {4 / dim:.2f}"
-    line = power_line(x[use], tested[:, use], -alpha)
-    pair = Comparison("samples", x, tested, tested.mean(0), {}, label, x[use], line)
-    return Fit(pair, alpha, error, f"{x[use][0]:g} to {x[use][-1]:g}")
+    pair = Comparison("samples", x, tested, tested.mean(0), {}, label, at, power_line(at, tested[:, use], -alpha))
+    return pair, Exponent(f"{quantity}, d = {dim}, P = {at[0]:g} to {at[-1]:g}", simulated=alpha, stderr=error)
 
 
-def _verdict(quantity: str, fit: Fit, dim: int) -> Verdict:
+def _verdict(fit: Exponent, dim: int) -> Verdict:
     """4/d is met, or exceeded (S3: a bound, met by generic targets), or missed at sizes that may be too small."""
-    if abs(fit.alpha - 4 / dim) <= max(CLOSE, 2.0 * fit.stderr):
+    if abs(fit.simulated - 4 / dim) <= max(CLOSE, 2.0 * fit.stderr):
         verdict, text = CONFIRMED, ""
-    elif fit.alpha > 4 / dim:
+    elif fit.simulated > 4 / dim:
         verdict, text = REFINED, ": above, 4/d is a bound"
     else:
         verdict, text = OPEN, f": below, at P that may be too small; 3/d = {3 / dim:.3f}"
-    return Verdict(quantity, f"{4 / dim:.3f}", f"{fit.alpha:.3f} ± {fit.stderr:.3f}{text}", verdict)
+    return Verdict(fit.quantity, f"{4 / dim:.3f}", f"{fit.simulated:.3f} ± {fit.stderr:.3f}{text}", verdict)
 
 
 @partial(jax.jit, static_argnames=("most", "count", "teacher"))

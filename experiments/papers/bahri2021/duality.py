@@ -1,14 +1,13 @@
 """S3's duality of data and model size: exponents and amplitudes against the kernel spectrum and the task."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived, agreement
+from experiments.compare.comparison import AXES, INFINITE, Comparison, agreement
 from experiments.compare.laws import all_laws
 from experiments.compare.scans import scan_size
 from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
@@ -22,19 +21,12 @@ TASKS = 1.25 + 0.1 * np.arange(38)  # a of the lines, off 1 + B and 1 + 2 B, whe
 HARD, EASY = 2.0, 3.5  # of the verdicts: a - 1 < b, and between b and 2b
 
 
-class Exponents(NamedTuple):
-    """The exponent along one axis: the name of its law in `all_laws`, its symbol, its closed form."""
-
-    law: str
-    symbol: str
-    closed: Callable[[float, float], float]
-
-
+# along an axis: the name of its law in `all_laws`, the symbol of its exponent, the closed form
 LAW = {
-    "samples": Exponents("data", r"\alpha_D", exponents.data_exponent),
-    "features": Exponents("model", r"\alpha_P", exponents.model_exponent),
+    "samples": ("data", r"\alpha_D", exponents.data_exponent),
+    "features": ("model", r"\alpha_P", exponents.model_exponent),
 }
-Runs = Mapping[tuple[float, float], Mapping[str, Comparison]]  # comparisons by axis, for every (a, b)
+Run = dict[str, Comparison]  # by axis, of one (a, b)
 
 
 def show(
@@ -48,19 +40,20 @@ def show(
     figure, axes = plotting.new_figure(1, 3)
     _flat_panel(axes[0, 0], kernels, [runs[law] for law in flat])
     _task_panel(axes[0, 1], tasks, [runs[a, B] for a in tasks])
-    _ratio_panel(axes[0, 2], [a for a in tasks if a - 1.0 < B], runs)
-    table = []
-    for (a, b), run in runs.items():
-        for axis, pair in run.items():
-            table += records({
-                "a": a, "b": b, "axis": AXES[axis], "size": sizes, "risk": pair.mean, "stderr": pair.stderr,
-                "theory": pair.theory,
-            })  # fmt: skip
-    verdicts = [agreement([pair for run in runs.values() for pair in run.values()])]
-    return Shown(figure, table, (*verdicts, *_flat_verdicts(kernels), *_task_verdicts(runs)))
+    _ratio_panel(axes[0, 2], {a: runs[a, B] for a in tasks if a - 1.0 < B})
+    table = [
+        record
+        for (a, b), run in runs.items() for axis, pair in run.items()
+        for record in records({
+            "a": a, "b": b, "axis": AXES[axis], "size": sizes, "risk": pair.mean, "stderr": pair.stderr,
+            "theory": pair.theory,
+        })
+    ]  # fmt: skip
+    verdict = agreement([pair for run in runs.values() for pair in run.values()])
+    return Shown(figure, table, (verdict, *_flat_verdicts(kernels), *_task_verdicts(runs[HARD, B], runs[EASY, B])))
 
 
-def _train(problem: rfm.Problem, sizes: Sequence[int], keys: jax.Array) -> dict[str, Comparison]:
+def _train(problem: rfm.Problem, sizes: Sequence[int], keys: jax.Array) -> Run:
     """Risk at the end of training where data, or model size, alone limit it."""
     end = rfm.Ridge(0.0)
     return {axis: scan_size(problem, axis, sizes, **INFINITE, optimizer=end, time=None, keys=keys).risk for axis in LAW}
@@ -72,93 +65,93 @@ def _large(a: float, b: float) -> dict[str, float]:
     return {name: laws[name].measured() for name in ("data", "model", "duality") if name in laws}
 
 
-def _flat_panel(ax: Axes, kernels: Sequence[float], runs: Sequence[Mapping[str, Comparison]]) -> None:
+def _flat_panel(ax: Axes, kernels: Sequence[float], runs: Sequence[Run]) -> None:
     line_x = np.linspace(kernels[0], kernels[-1], 7)
     large = [_large(1.0 + alpha, 1.0 + alpha) for alpha in line_x]
     ax.plot(line_x, line_x, "k:", lw=1, label=r"claimed: $\alpha_D = \alpha_P = \alpha_K$")
-    for index, (axis, exponent) in enumerate(LAW.items()):
+    for index, (axis, (name, symbol, _)) in enumerate(LAW.items()):
         color, line_style = plotting.COLORS[index], "--" if index else "-"
-        ax.plot(line_x, [laws[exponent.law] for laws in large], color=color, lw=1.3, ls=line_style)
-        _draw_slopes(ax, np.array(kernels) + (0.012 if index else -0.012), [run[axis] for run in runs], index)
+        ax.plot(line_x, [laws[name] for laws in large], color=color, lw=1.3, ls=line_style)
+        shifted = np.array(kernels) + (0.012 if index else -0.012)
+        _draw_slopes(ax, shifted, [run[axis] for run in runs], symbol, index)
     plotting.finish(ax, r"$\alpha_K = b - 1$", "exponent", "flat teacher, $a = b$", log=False)
 
 
-def _task_panel(ax: Axes, tasks: Sequence[float], runs: Sequence[Mapping[str, Comparison]]) -> None:
+def _task_panel(ax: Axes, tasks: Sequence[float], runs: Sequence[Run]) -> None:
     large, exact = [_large(a, B) for a in TASKS], np.linspace(TASKS[0], TASKS[-1], 101)
-    for index, (axis, exponent) in enumerate(LAW.items()):
+    for index, (axis, (name, symbol, closed)) in enumerate(LAW.items()):
         color = plotting.COLORS[index]
-        ax.plot(TASKS - 1.0, [laws[exponent.law] for laws in large], color=color, lw=1.3)
-        ax.plot(exact - 1.0, [exponent.closed(a, B) for a in exact], color=color, lw=0.9, ls="--")
-        _draw_slopes(ax, np.array(tasks) - 1.0, [run[axis] for run in runs], index)
+        ax.plot(TASKS - 1.0, [laws[name] for laws in large], color=color, lw=1.3)
+        ax.plot(exact - 1.0, [closed(a, B) for a in exact], color=color, lw=0.9, ls="--")
+        _draw_slopes(ax, np.array(tasks) - 1.0, [run[axis] for run in runs], symbol, index)
     equal = np.linspace(1.0 + B, TASKS[-1], 21)
     claim = [exponents.data_exponent(a, B) for a in equal]
     ax.plot(equal - 1.0, claim, "k:", lw=1.6, label=r"claimed: $\alpha_P = \alpha_D$")
     plotting.finish(ax, "$a - 1$", "exponent", f"$b$ = {B:g}; dashes: closed form", log=False)
 
 
-def _draw_slopes(ax: Axes, x: np.ndarray, pairs: Sequence[Comparison], index: int) -> None:
+def _draw_slopes(ax: Axes, x: np.ndarray, pairs: Sequence[Comparison], symbol: str, index: int) -> None:
     """Exponents of trained models with two standard errors, and of theory over the same sizes as a short bar."""
-    slopes, symbol = [pair.slope() for pair in pairs], list(LAW.values())[index].symbol
+    slopes, sizes = [pair.slope() for pair in pairs], pairs[0].x
     trained, errors = np.array([slope.simulated for slope in slopes]), np.array([slope.stderr for slope in slopes])
-    label = f"${symbol}$, trained at {pairs[0].x[0]:g} to {pairs[0].x[-1]:g}"
+    label = f"${symbol}$, trained at {sizes[0]:g} to {sizes[-1]:g}"
     plotting.draw_points(ax, x, trained, errors, index, label=label, hollow=index > 0)
-    color, label = plotting.COLORS[index], f"${symbol}$, theory there"
-    ax.plot(x, [slope.theory for slope in slopes], "_", color=color, ms=11, label=label)
+    known = [slope.theory for slope in slopes]
+    ax.plot(x, known, "_", color=plotting.COLORS[index], ms=11, label=f"${symbol}$, theory there")
 
 
-def _ratio_panel(ax: Axes, tasks: Sequence[float], runs: Runs) -> None:
+def _ratio_panel(ax: Axes, runs: dict[float, Run]) -> None:
     """risk(P)/risk(N) at P = N: equal only for the flat teacher."""
-    line_x = np.array([a for a in TASKS if a - 1.0 < B])
+    line_x, tasks = [a for a in TASKS if a - 1.0 < B], list(runs)
     ax.plot(line_x, [_large(a, B)["duality"] for a in line_x], "k", lw=1.3, label="theory at large sizes")
     closed, label = [exponents.duality_ratio(a, B) for a in line_x], "closed form $b - (a - 1)$"
     ax.plot(line_x, closed, color="0.5", lw=2.5, ls="--", zorder=0, label=label)
-    ratios = [_ratio(runs[a, B]) for a in tasks]
-    sizes = runs[tasks[0], B]["samples"].x
+    sizes = next(iter(runs.values()))["samples"].x
     for index, end in enumerate((0, -1)):
-        mean, error, there = (np.array(values)[:, end] for values in zip(*ratios, strict=True))
+        mean, error, known = np.transpose([_ratio(run, end) for run in runs.values()])
         plotting.draw_points(ax, tasks, mean, error, index, label=f"trained, $N = P$ = {sizes[end]:g}")
-        ax.plot(tasks, there, "_", color=plotting.COLORS[index], ms=11, label="theory there")
+        ax.plot(tasks, known, "_", color=plotting.COLORS[index], ms=11, label="theory there")
     ax.axhline(1.0, color="k", ls=":", lw=1, label="claimed: equal")
     ax.axvline(B, color="0.8", lw=0.8, zorder=-1)
     ax.set_ylim(0.2, 1.9)
     plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {B:g}; grey: flat teacher", log=False)
 
 
-def _ratio(run: Mapping[str, Comparison]) -> Derived:
-    """risk(P)/risk(N) at every P = N, (X,), of draws that are independent."""
+def _ratio(run: Run, end: int) -> tuple[float, float, float]:
+    """risk(P)/risk(N) at one P = N: trained, its standard error, and of theory."""
     data, model = run["samples"], run["features"]
     ratio = data.mean / model.mean
     error = ratio * np.hypot(data.stderr / data.mean, model.stderr / model.mean)
-    return Derived(ratio, error, data.theory / model.theory)
+    return ratio[end], error[end], data.theory[end] / model.theory[end]
 
 
 def _flat_verdicts(kernels: Sequence[float]) -> list[Verdict]:
     """Exponents of the flat teacher are alpha_K, and its risks are equal, in theory at large sizes."""
     verdicts = []
     for alpha in kernels:
-        large, law = _large(1.0 + alpha, 1.0 + alpha), (1.0 + alpha, 1.0 + alpha)
-        for exponent in LAW.values():
-            quantity = f"{exponent.symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory"
-            verdicts.append(judge(quantity, large[exponent.law], claimed=alpha, closed=exponent.closed(*law)))
+        a = 1.0 + alpha
+        for name, symbol, closed in LAW.values():
+            quantity = f"{symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory"
+            verdicts.append(judge(quantity, _large(a, a)[name], claimed=alpha, closed=closed(a, a)))
     return [*verdicts, judge("risk(P)/risk(N), flat teacher, theory", _large(B, B)["duality"], claimed=1.0)]
 
 
-def _task_verdicts(runs: Runs) -> list[Verdict]:
+def _task_verdicts(hard: Run, easy: Run) -> list[Verdict]:
     """Other teachers: a ratio that is not one, and exponents that differ."""
-    hard, easy, sizes = _large(HARD, B), _large(EASY, B), runs[HARD, B]["samples"].x
-    mean, error, there = (values[-1] for values in _ratio(runs[HARD, B]))
-    closed, name = exponents.duality_ratio(HARD, B), f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory"
-    split = judge(name, hard["duality"], claimed=1.0, closed=closed)
-    text = f"{split.measured} (trained at {sizes[-1]:g}: {mean:.2f} ± {error:.2f}, theory there {there:.2f})"
+    mean, error, known = _ratio(hard, -1)
+    sizes, large, closed = hard["samples"].x, _large(EASY, B), exponents.duality_ratio(HARD, B)
+    quantity = f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory"
+    split = judge(quantity, _large(HARD, B)["duality"], claimed=1.0, closed=closed)
+    text = f"{split.measured} (trained at {sizes[-1]:g}: {mean:.2f} ± {error:.2f}, theory there {known:.2f})"
     fails = split.verdict == CONTRADICTED
-    name = f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {easy['data']:.3f}"
-    claimed, closed = (exponent.closed(EASY, B) for exponent in LAW.values())
-    trained = f"a = {EASY:g}, trained at {sizes[0]:g} to {sizes[-1]:g}, beside theory there"
-    return [
-        condition(split.quantity, split.claimed, text, fails, CONTRADICTED, OPEN),
-        judge(name, easy["model"], claimed=claimed, closed=closed),
-        *(runs[EASY, B][axis].slope(quantity=f"{LAW[axis].symbol[1:]}, {trained}").verdict() for axis in LAW),
-    ]
+    verdicts = [condition(quantity, split.claimed, text, fails, CONTRADICTED, OPEN)]
+    claimed, closed = exponents.data_exponent(EASY, B), exponents.model_exponent(EASY, B)
+    quantity = f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {large['data']:.3f}"
+    verdicts.append(judge(quantity, large["model"], claimed=claimed, closed=closed))
+    for axis, (_, symbol, _) in LAW.items():
+        quantity = f"{symbol[1:]}, a = {EASY:g}, trained at {sizes[0]:g} to {sizes[-1]:g}, beside theory there"
+        verdicts.append(easy[axis].slope(quantity=quantity).verdict())
+    return verdicts
 
 
 main = Script(

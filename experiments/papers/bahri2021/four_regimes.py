@@ -84,7 +84,7 @@ def _compare(problem: rfm.Problem, axis: str, x: np.ndarray, fixed: float, keys:
 
 
 def _predict(problem: rfm.Problem, axis: str, x: np.ndarray, fixed: float) -> np.ndarray:
-    """The same in closed form, (X,)."""
+    """Risk of `_compare` in closed form, (X,)."""
 
     def risk(size: float) -> float:
         return theory.predict(problem, **with_size(axis, size, with_size(OTHER[axis], fixed)), optimizer=END).risk[0]

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import bootstrap_means
@@ -23,8 +22,8 @@ class Rule(NamedTuple):
     """An algorithm, its learning rate, and how many steps it takes."""
 
     name: str
-    lr: ArrayLike
-    steps: ArrayLike
+    lr: float
+    steps: int
 
 
 GD = Rule("gd", 0.05, 100)  # a fiftieth of the largest stable rate on digits
@@ -71,7 +70,7 @@ class Task:
         """Outputs (S, n, k) after training by each rule, less those at the start if `centred`."""
         (rows, labels), train = self.rows, self.train
 
-        def run(key: Array, lr: Array, steps: Array) -> Array:
+        def run(key: Array, lr: float, steps: int) -> Array:  # traced, so that rules share one program
             params = networks.init(network, key)
             start = networks.apply(network, params, rows) if centred else jnp.zeros_like(labels)
             batch = rows[:train], (labels + start)[:train], jnp.full(train, 1.0 / train, jnp.float32)

@@ -1,7 +1,6 @@
 """S3 on real images: noise on the inputs changes the exponent in data of a network, merging classes does not."""
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,41 +18,6 @@ from rfm.networks import networks
 
 LR = 3e-3  # of Adam, full batches
 RECORDS = 12  # times at which training could stop
-
-
-class Rows(NamedTuple):
-    """Inputs x (S, n, d) and outputs y (S, n, k) of every seed: those to train on first, then those of the test."""
-
-    x: Array
-    y: Array
-
-
-class Change(NamedTuple):
-    """Exponents (S,) of a curve beside those of a reference, of the same rows in both."""
-
-    exponents: np.ndarray
-    reference: np.ndarray
-
-    @property
-    def difference(self) -> float:
-        """Mean over seeds of the difference."""
-        return float(np.mean(self.exponents - self.reference))
-
-    @property
-    def stderr(self) -> float:
-        """Its standard error."""
-        return float(standard_error(self.exponents - self.reference))
-
-    @property
-    def same(self) -> bool:
-        """Is it within two standard errors, or CLOSE?"""
-        return abs(self.difference) <= max(2.0 * self.stderr, CLOSE)
-
-    @property
-    def text(self) -> str:
-        """Both exponents and their difference."""
-        both = f"{self.exponents.mean():.3f} against {self.reference.mean():.3f}"
-        return f"{both}, difference {self.difference:+.3f} ± {self.stderr:.3f}"
 
 
 def show(
@@ -74,13 +38,13 @@ def show(
     }
     figure, axes = plotting.new_figure(1, 2, caption="points: networks, two standard errors over seeds; lines: fits")
     verdicts, table, size = [], [], np.array(samples, float)
-    least = None  # of what noise does
+    least = 0.0  # change by the least noise
     with progress.bar(len(samples) * (len(noises) + len(groups) + 1), "run") as bar:
         for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
             first = None
             for index, (name, (s, g)) in enumerate(curves.items()):
                 z, y = (x[rows] + s * noise) / np.sqrt(1.0 + s**2), images.outputs(classes, g)[rows]
-                drawn = Rows(jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32))
+                drawn = jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32)
                 network = networks.build((z.shape[-1], width, y.shape[-1]), "standard", "adam")
                 columns = []
                 for count in samples:
@@ -99,20 +63,23 @@ def show(
                 if first is None:
                     first = each
                     continue
-                change = Change(each, first)
+                change, error = float(np.mean(each - first)), float(standard_error(each - first))
+                same = abs(change) <= max(2.0 * error, CLOSE)  # by seeds, of the same rows in both
+                text = f"{alpha:.3f} against {first.mean():.3f}, difference {change:+.3f} ± {error:.3f}"
                 if g == whole:
-                    least = least or change
-                    verdicts.append(condition(f"alpha_D with {name}", "another", change.text, not change.same))
-                elif least is not None:
-                    part = abs(change.difference) / abs(least.difference)
-                    text = f"{change.text}, {part:.0%} of what the least noise does"
-                    verdicts.append(condition(f"alpha_D with {name}", "the same", text, change.same))
+                    least = least or abs(change)
+                    verdicts.append(condition(f"alpha_D with {name}", "another", text, not same))
+                else:
+                    text += f", {abs(change) / least:.0%} of what the least noise does"
+                    verdicts.append(condition(f"alpha_D with {name}", "the same", text, same))
             plotting.finish(ax, "data $P$", "test loss over that of the mean label", title)
     return Shown(figure, table, tuple(verdicts))
 
 
 @partial(jax.jit, static_argnames=("most",))
-def _losses(network: networks.Network, rows: Rows, size: int, keys: Array, *, most: int, times: Array) -> Array:
+def _losses(
+    network: networks.Network, rows: tuple[Array, Array], size: int, keys: Array, *, most: int, times: Array
+) -> Array:
     """Test loss (S, T), relative to that of the mean label, after training on the first `size` of `most` rows.
 
     The output counts less that at the start. Sizes share one program.

@@ -1,4 +1,4 @@
-"""S2, T6: algorithms that are not linear in the gradient have another clock, and an end of their own."""
+"""S2, T6: algorithms that are not linear in the gradient have another clock, and another end."""
 
 from functools import lru_cache
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
-from experiments.compare.verdicts import Verdict, approaching, condition, judge
+from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting, progress
 from experiments.output.tables import records
 from experiments.papers import images
@@ -82,7 +82,10 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
                     continue
                 each = -slopes_of_draws(n[LAST], steps[:, LAST])
                 g, error = float(each.mean()), float(standard_error(each))
-                verdicts.append(_verdict(judge(quantity, g, claimed=1.0, closed=closed, error=error), n, steps, closed))
+                verdict = judge(quantity, g, claimed=1.0, closed=closed, error=error)
+                # in "standard" 1 is reached from below: the first layer, whose share falls as d/n (gradient descent) or
+                # sqrt(d/n) (signs), is the faster learner of a narrow network
+                verdicts.append(approaching(verdict, n, steps.mean(0), 1.0) if closed == 1.0 else verdict)
                 line = power_line(n[LAST], steps.mean(0)[LAST], -g)
                 label += f": slope ${-g:+.3f} \\pm {error:.3f}$"
                 pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST], line)
@@ -131,15 +134,6 @@ def _steps(task: Task, trainer: Trainer, keys: Array) -> np.ndarray:
         if np.all(losses.min(1) <= level) or horizon >= LONGEST:
             return np.array([time_to_risk(times, loss, level) for loss in losses])
         horizon *= 4
-
-
-def _verdict(verdict: Verdict, widths: np.ndarray, steps: np.ndarray, closed: float) -> Verdict:
-    """Refine the verdict on S2's exponent of 1 where both layers learn in "standard".
-
-    There it is reached from below: the first layer, whose share falls as d/n (gradient descent) or sqrt(d/n) (signs),
-    is the faster learner of a narrow network.
-    """
-    return approaching(verdict, widths.astype(float), steps.mean(0), 1.0) if closed == 1.0 else verdict
 
 
 main = Script(

@@ -1,6 +1,7 @@
 """S2, T5: label noise enters by the clock too; and the whole law, risk against N, t and P, with its double descent."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from itertools import product
 
 import jax
@@ -60,12 +61,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     late = [point["ratio"] for point in points if point["clock"] > 50]
     spread = max(late) / min(late) - 1.0
     text = f"added risk P/(N t)^(1/b) within {spread:.0%} over {len(late)} points, 2 sizes, 3 P"
-
-    def infinite(noise_var: float) -> rfm.Problem:
-        return rfm.power_law(setting.a, b, None, noise_var)
-
-    growth = log_slope(FAR_CLOCK, noise_added(infinite, FAR, FAR, FAR_CLOCK))
-    small, large = (noise_added(infinite, n, FAR, FAR_CLOCK) for n in FAR * FAR_CLOCK / 1e4)
+    growth = log_slope(FAR_CLOCK, noise_added(setting.infinite, FAR, FAR, FAR_CLOCK))
+    small, large = (noise_added(setting.infinite, n, FAR, FAR_CLOCK) for n in FAR * FAR_CLOCK / 1e4)
     # at one time: the clock of the larger model is further by its size, or is the same
     standard, ntk = (log_slope(FAR_CLOCK, np.array([small[0], end])) for end in (large[1], large[0]))
     more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
@@ -81,7 +78,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
 
 def surface(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw the unified law: risk over model size and clock at fixed data, with its double descent at N = P."""
-    problem = rfm.power_law(setting.a, setting.b, None, setting.noise)
+    problem = _noisy(setting.infinite, setting.noise)
     risk = np.array([st.risk_by_clock(problem, n, SURFACE_SAMPLES, clock=SURFACE_CLOCK) for n in SURFACE_SIZES])
     picture = ax.pcolormesh(SURFACE_CLOCK, SURFACE_SIZES, np.log10(risk), cmap="cividis", shading="nearest", vmax=1.0)
     ax.axhline(SURFACE_SAMPLES, color="w", lw=0.8, ls=":", label="$N = P$")
@@ -107,9 +104,10 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     args = Arguments(
         num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=np.array(CUT_TIMES), parametrization="standard"
     )
-    trained = rfm.sweep(_problem(setting, setting.noise), {"num_features": n}, keys, **args).risk  # (N, S, T)
+    problem = _noisy(_problem(setting), setting.noise)
+    trained = rfm.sweep(problem, {"num_features": n}, keys, **args).risk  # (N, S, T)
     line_x = np.unique([*n, *SURFACE_SIZES])
-    line = theory.sweep(_problem(setting, setting.noise), {"num_features": line_x}, **args).risk  # (N, T)
+    line = theory.sweep(problem, {"num_features": line_x}, **args).risk  # (N, T)
     known = line[np.searchsorted(line_x, n)]
     pairs = [
         Comparison(
@@ -135,9 +133,9 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     return st.Part(verdicts, [{"row": "T5 cut"} | record for record in table])
 
 
-def noise_added(problem_of: Callable[[float], rfm.Problem], n: float, p: float, clock: np.ndarray) -> np.ndarray:
-    """Return what label noise of variance one adds to the predicted risk (T,); problem_of: its variance -> problem."""
-    noisy, clean = (st.risk_by_clock(problem_of(noise_var), n, p, clock=clock) for noise_var in (1.0, 0.0))
+def noise_added(problem: rfm.Problem, n: float, p: float, clock: np.ndarray) -> np.ndarray:
+    """Return what label noise of variance one adds to the predicted risk (T,)."""
+    noisy, clean = (st.risk_by_clock(_noisy(problem, noise_var), n, p, clock=clock) for noise_var in (1.0, 0.0))
     return noisy - clean
 
 
@@ -146,7 +144,7 @@ def noise_collapse(a: float, b: float) -> list[dict]:
     points = []
     for n, p in product(NOISE_SIZES, NOISE_SAMPLES):
         clock = np.geomspace(10.0, (NOISE_EARLY * min(n, p)) ** b, 7)
-        added = noise_added(lambda noise_var: rfm.power_law(a, b, None, noise_var), n, p, clock)
+        added = noise_added(rfm.power_law(a, b, None), n, p, clock)
         x = clock ** (1 / b) / p
         points += records({"N": n, "P": p, "clock": clock, "x": x, "added": added, "ratio": added / x})
     return points
@@ -162,21 +160,20 @@ def _hump(n: Sequence[int] | np.ndarray, mean: np.ndarray, error: np.ndarray, t:
     return f"t = {t:g}: " + ", then ".join(f"{mean[i]:.2f} at N = {n[i]}" for i in (valley, peak, -1))
 
 
-def _problem(setting: st.Setting, noise_var: float) -> rfm.Problem:
-    return rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES), noise_var)
+def _noisy(problem: rfm.Problem, noise_var: float) -> rfm.Problem:
+    return dataclasses.replace(problem, noise_var=noise_var)
+
+
+def _problem(setting: st.Setting) -> rfm.Problem:
+    return rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES))
 
 
 def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
-    """What noise adds to the risk, in parts of it, against (N t)^(1/b)/P: the same draws with it and without."""
-    keys = fold_keys(fold_keys(setting.keys, n), p)
-    noisy, clean = (
-        rfm.simulate(
-            _problem(setting, noise_var), num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, keys=keys,
-            parametrization="standard",
-        ).risk for noise_var in (LOUD, 0.0)
-    )  # fmt: skip
-    predicted = noise_added(lambda noise_var: _problem(setting, noise_var), n, p, clock)
-    x = clock ** (1 / setting.b) / p
+    """Risk that unit noise adds, against (N t)^(1/b)/P: the same draws with noise and without."""
+    keys, problem = fold_keys(fold_keys(setting.keys, n), p), _problem(setting)
+    args = Arguments(num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, parametrization="standard")
+    noisy, clean = (rfm.simulate(_noisy(problem, noise_var), **args, keys=keys).risk for noise_var in (LOUD, 0.0))
+    x, predicted = clock ** (1 / setting.b) / p, noise_added(problem, n, p, clock)
     return Comparison("x", x, (noisy - clean) / LOUD, predicted, {"N": n, "P": p}, f"N = {n}, P = {p}")
 
 

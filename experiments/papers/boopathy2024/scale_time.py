@@ -88,7 +88,7 @@ class Setting:
 
 
 class Part(NamedTuple):
-    """What a panel adds to its row, beside what it draws."""
+    """Verdicts and records that a panel adds to its row."""
 
     verdicts: Sequence[Verdict]
     table: Sequence[dict] = ()
