@@ -65,7 +65,7 @@ class ScaleMixture:
     noise: Array
     weights: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("sizes", "noise", "weights"):
             object.__setattr__(self, name, _as_float64(name, getattr(self, name)))
         sizes, noise, weights = self.sizes, self.noise, self.weights
@@ -138,7 +138,7 @@ class Problem:
     population: Population | None = None
     mixture: ScaleMixture | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("eigenvalues", "target", "noise_var"):
             object.__setattr__(self, name, _as_float64(name, getattr(self, name)))
         if is_traced(self.eigenvalues, self.target, self.noise_var):

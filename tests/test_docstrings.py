@@ -4,6 +4,7 @@ Each rule lists its offenders; nothing is exempt but what a rule says itself.
 """
 
 import ast
+import dataclasses
 import doctest
 import importlib
 import inspect
@@ -103,12 +104,12 @@ def raises(thing):
 
 
 def missing_sections(thing, method=False):
-    """Sections of a Google docstring that are not there and should be; a method is shown where its record is."""
+    """Sections of a Google docstring that are not there and should be; methods are explained where their record is."""
     text, wanted = inspect.cleandoc(thing.__doc__ or ""), [] if method else ["Example"]
     if inspect.isclass(thing):
-        fields = getattr(thing, "__dataclass_fields__", None) or getattr(thing, "_fields", ())
+        fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else getattr(thing, "_fields", ())
         wanted += ["Args|Attributes"] if fields else []
-    else:
+    elif not method:
         signature = inspect.signature(thing)
         wanted += ["Args"] if set(signature.parameters) - {"self", "cls"} else []
         wanted += [] if signature.return_annotation in (None, "None") else ["Returns"]

@@ -86,6 +86,15 @@ class Decomposition:
         noise: Everything proportional to the label noise; the others are those of clean labels.
         converged: Whether residual is below 1e-8.
         residual: Estimated relative error of the worst value.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100, noise_var=0.01)
+        >>> args = dict(num_features=16, num_samples=32, optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 100.0])
+        >>> split = theory.decompose(problem, **args)
+        >>> total = split.bias + split.features + split.data + split.interaction + split.noise
+        >>> bool(abs(total / split.risk - 1.0).max() < 1e-12)
+        True
     """
 
     times: Any

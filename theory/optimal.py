@@ -92,6 +92,13 @@ class Frontier(NamedTuple):
         risk_exponent: -d log risk*/d log C.
         residual: The largest slope of log risk in log N, and in log lr where it is tuned, which vanish inside.
         converged: Whether residual is below 1e-6 and the optimum is a minimum.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100)
+        >>> best = theory.frontier(problem, [100.0, 1000.0], optimizer=rfm.GradientFlow())
+        >>> (best.num_features * best.times).round(6)
+        array([ 100., 1000.])
     """
 
     compute: Any

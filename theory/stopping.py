@@ -31,6 +31,10 @@ class Stopping(NamedTuple):
         time: The best time, in the unit of `Curve.times`.
         risk: The risk there.
         gains: Whether that beats both t = 0 and training for the longest time.
+
+    Example:
+        >>> Stopping(time=5.8, risk=0.66, gains=True).time
+        5.8
     """
 
     time: float
@@ -45,6 +49,10 @@ class BestRidge(NamedTuple):
         ridge: The best ridge, in the unit of a curvature.
         risk: The risk there.
         gains: Whether that beats both no ridge and the largest one.
+
+    Example:
+        >>> BestRidge(ridge=0.2, risk=0.66, gains=True).ridge
+        0.2
     """
 
     ridge: float
@@ -66,7 +74,7 @@ def best_stopping(
     num_features: ArrayLike,
     num_samples: ArrayLike,
     optimizer: Optimizer,
-    longest: float,
+    longest: float = 1e8,
     parametrization: str = "ntk",
 ) -> Stopping:
     """Find the time at which the risk of `predict` is least: a grid in log t, then finer ones about its best point.

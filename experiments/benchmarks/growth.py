@@ -1,4 +1,4 @@
-"""How each cost grows with each size: measured, fitted by a power law over the upper half, drawn."""
+"""Growth of each cost with each size: measured, fitted by a power law over the upper half, drawn."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The same results in plain numpy, as one would write them down, and with scikit-learn: what the package is beside."""
+"""Plain numpy, as one would write it down, and scikit-learn: what the package is measured beside."""
 
 from typing import NamedTuple
 

@@ -176,7 +176,7 @@ def _best_at(a: float, b: float, compute: float, *, sgd: bool) -> tuple[np.ndarr
 
 
 def _noise(a: float, b: float, times: np.ndarray) -> np.ndarray:
-    """What label noise of variance one adds at P = HUGE."""
+    """Risk that label noise of variance one adds at P = HUGE."""
     noisy, clean = (_times(rfm.power_law(a, b, None, noise), times, num_samples=HUGE) for noise in (1.0, 0.0))
     return noisy - clean
 
@@ -188,6 +188,6 @@ def _stopped(a: float, b: float, sizes: np.ndarray) -> np.ndarray:
 
 
 def _batch_noise(b: float, steps: np.ndarray) -> np.ndarray:
-    """What batches of one add to gradient descent, on a task so easy that nothing else is left at late times."""
+    """Risk that batches of one add to gradient descent, on a task so easy that nothing else is left at late times."""
     problem, sgd, steps = rfm.power_law(2.0 * b + 2.0, b, None), _sgd(b), np.round(steps)
     return _times(problem, steps, optimizer=sgd) - _times(problem, steps, optimizer=rfm.GradientDescent(sgd.lr))

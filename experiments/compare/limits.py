@@ -1,4 +1,4 @@
-"""What limits the risk: what it would be with everything else infinite; and the closed-form laws of the frontier."""
+"""Limits of the risk: what it would be with everything else infinite; and the closed-form laws of the frontier."""
 
 import dataclasses
 import math

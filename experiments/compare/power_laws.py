@@ -9,6 +9,7 @@ until the fit is good to TOLERANCE or to the scatter over draws; what then remai
 
 import dataclasses
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares, nnls
@@ -24,7 +25,7 @@ SEPARATE = 0.05  # two exponents closer than this are one
 
 @dataclasses.dataclass(frozen=True)
 class PowerLaws:
-    """exponents increasing and amplitudes, (K,); floor; window: (first, last) x used.
+    """Power laws as fitted: exponents increasing and amplitudes, (K,); floor; window: (first, last) x used.
 
     intervals: (K, 2), 95 % over draws, equal to the exponents for a curve without draws. window_error: (K,) the most an
     exponent moves where a quarter of the window is left out at either end. residual: root mean square, relative.
@@ -42,63 +43,85 @@ class PowerLaws:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The fitted curve at x."""
-        return _columns(np.asarray(x, float), self.exponents, False) @ self.amplitudes + self.floor
+        return _columns(np.asarray(x, float), self.exponents, floor=False) @ self.amplitudes + self.floor
+
+
+class Projection(NamedTuple):
+    """Best amplitudes (K,) and floor for given exponents, and the relative residuals (X,) that they leave."""
+
+    residuals: np.ndarray
+    amplitudes: np.ndarray
+    floor: float
+
+
+class Solution(NamedTuple):
+    """Exponents (K,) from one start, and the relative residual that they leave."""
+
+    exponents: np.ndarray
+    residual: float
 
 
 def fit_power_laws(x: np.ndarray, samples: np.ndarray, terms: int = 1, floor: bool = True) -> PowerLaws:
     """Fit `terms` power laws, and a floor if asked for, to the mean of samples (S, X), or to one curve (X,).
 
-    Raises ValueError for x or a mean that is not positive and finite, x that does not increase, terms < 1, or fewer
-    points or decades than such a fit needs.
+    Args:
+        x: Where the curve is known, (X,), increasing.
+        samples: Draws (S, X), or one curve (X,).
+        terms: How many power laws are added.
+        floor: Is a constant added?
+
+    Raises:
+        ValueError: x or a mean is not positive and finite, x does not increase, terms < 1, or there are fewer points
+            or decades than such a fit needs.
+
+    Example:
+        >>> x = np.geomspace(1.0, 1e4, 41)
+        >>> fit_power_laws(x, 2.0 * x**-0.5 + 0.01).exponents.round(3)
+        array([0.5])
     """
     x, samples = np.asarray(x, float), np.atleast_2d(np.asarray(samples, float))
-    mean = samples.mean(0)
-    _check(x, mean, samples, terms, floor)
-    scatter = 0.0
-    if len(samples) > 1:
-        scatter = np.sqrt(np.mean((samples.std(0, ddof=1) / mean) ** 2) / len(samples))
-    least = 2 * terms + 2  # points
-    first, found = 0, None
-    while found is None or (found[1] > max(TOLERANCE, 1.5 * scatter) and _fits(x[first + 1 :], least)):
-        first += found is not None
-        found = _solve(x[first:], mean[first:], terms, floor)
-    exponents, residual = found
+    _check(x, samples, terms, floor=floor)
+    mean, draws, scatter = samples.mean(0), len(samples), 0.0
+    if draws > 1:
+        scatter = float(np.sqrt(np.mean((samples.std(0, ddof=1) / mean) ** 2) / draws))
+    least, tolerance = 2 * terms + 2, max(TOLERANCE, 1.5 * scatter)  # points, and the residual allowed
+    first = 0
+    best = _solve(x, mean, terms, floor=floor)
+    while best.residual > tolerance and _fits(x[first + 1 :], least):
+        first += 1
+        best = _solve(x[first:], mean[first:], terms, floor=floor)
     x, samples, mean = x[first:], samples[:, first:], mean[first:]
-    amplitudes, level = _project(x, mean, exponents, floor)[1:]
-    order = np.argsort(exponents)
-    exponents, amplitudes = exponents[order], amplitudes[order]
+    level = _project(x, mean, best.exponents, floor=floor)
+    order = np.argsort(best.exponents)
+    exponents, amplitudes = best.exponents[order], level.amplitudes[order]
 
-    share = (_columns(x, exponents, False) * amplitudes / mean[:, None]).max(0)
-    status = _status(exponents, share, residual, max(TOLERANCE, 1.5 * scatter))
+    def refined(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.sort(_refine(x, y, exponents, floor=floor).exponents)
+
+    share = (_columns(x, exponents, floor=False) * amplitudes / mean[:, None]).max(0)
+    status = _status(exponents, share, best.residual, tolerance)
     half = np.zeros(terms)
-    if len(samples) > 1:
-        again = [np.sort(_refine(x, y, exponents, floor)[0]) for y in bootstrap_means(samples)]
-        half = quantile(len(samples)) * np.std(again, axis=0)
+    if draws > 1:
+        half = quantile(draws) * np.std([refined(x, y) for y in bootstrap_means(samples)], axis=0)
         if status == "identified" and np.any(half > 0.5 * exponents):
             status = "not identified: the draws leave an exponent open by more than half of itself"
     cut = SHORTER * np.log(x[-1] / x[0])
     shorter = [mask for mask in (x >= x[0] * np.exp(cut), x <= x[-1] * np.exp(-cut)) if mask.sum() >= least]
-    moved = [np.abs(np.sort(_refine(x[use], mean[use], exponents, floor)[0]) - exponents) for use in shorter]
-    return PowerLaws(
-        exponents,
-        amplitudes,
-        level,
-        np.stack([exponents - half, exponents + half], axis=1),
-        np.max(moved, axis=0) if moved else np.full(terms, np.nan),
-        (float(x[0]), float(x[-1])),
-        residual,
-        status,
-    )
+    moved = [np.abs(refined(x[use], mean[use]) - exponents) for use in shorter]
+    intervals = np.stack([exponents - half, exponents + half], axis=1)
+    window_error = np.max(moved, axis=0) if moved else np.full(terms, np.nan)
+    window = float(x[0]), float(x[-1])
+    return PowerLaws(exponents, amplitudes, level.floor, intervals, window_error, window, best.residual, status)
 
 
-def _check(x, mean, samples, terms, floor) -> None:
+def _check(x: np.ndarray, samples: np.ndarray, terms: int, *, floor: bool) -> None:
     if terms < 1 or int(terms) != terms:
         raise ValueError(f"Argument `terms` must be an integer >= 1, but is {terms!r}.")
     if x.ndim != 1 or samples.shape[1:] != x.shape:
         raise ValueError(f"Argument `samples` must be of shape (S, X) or (X,) with x (X,), but is {samples.shape}.")
     if not (np.all(np.isfinite(x)) and np.all(x > 0) and np.all(np.diff(x) > 0)):
         raise ValueError("Argument `x` must be positive, finite and increasing, but is not.")
-    if not (np.all(np.isfinite(samples)) and np.all(mean > 0)):
+    if not (np.all(np.isfinite(samples)) and np.all(samples.mean(0) > 0)):
         raise ValueError("Argument `samples` must be finite with a positive mean, but is not: a loss has no logarithm.")
     if not _fits(x, 2 * terms + 2):
         raise ValueError(
@@ -108,10 +131,10 @@ def _check(x, mean, samples, terms, floor) -> None:
 
 
 def _fits(x: np.ndarray, least: int) -> bool:
-    return len(x) >= least and np.log10(x[-1] / x[0]) >= MIN_DECADES - 1e-9
+    return len(x) >= least and bool(np.log10(x[-1] / x[0]) >= MIN_DECADES - 1e-9)
 
 
-def _status(exponents, share, residual, tolerance) -> str:
+def _status(exponents: np.ndarray, share: np.ndarray, residual: float, tolerance: float) -> str:
     """share: (K,) of the curve that each term makes up, where it makes up most."""
     if np.any(np.isclose(exponents, BOUNDS[0], rtol=2e-3) | np.isclose(exponents, BOUNDS[1], rtol=2e-3)):
         return f"not identified: an exponent at its bound, {BOUNDS[0]} or {BOUNDS[1]}"
@@ -124,33 +147,30 @@ def _status(exponents, share, residual, tolerance) -> str:
     return "identified"
 
 
-def _columns(x: np.ndarray, exponents: np.ndarray, floor: bool) -> np.ndarray:
+def _columns(x: np.ndarray, exponents: np.ndarray, *, floor: bool) -> np.ndarray:
     columns = x[:, None] ** -exponents
     return np.concatenate([columns, np.ones((len(x), 1))], axis=1) if floor else columns
 
 
-def _project(x, y, exponents, floor) -> tuple[np.ndarray, np.ndarray, float]:
-    """Relative residuals (X,) at the best amplitudes and floor, and these."""
-    columns = _columns(x, exponents, floor) / y[:, None]
+def _project(x: np.ndarray, y: np.ndarray, exponents: np.ndarray, *, floor: bool) -> Projection:
+    columns = _columns(x, exponents, floor=floor) / y[:, None]
     size = np.sqrt(np.mean(columns**2, axis=0))
-    found, _ = nnls(columns / size, np.ones(len(x)))
-    found /= size
-    return columns @ found - 1.0, found[: len(exponents)], float(found[-1]) if floor else 0.0
+    amplitudes = nnls(columns / size, np.ones(len(x)))[0] / size
+    level = float(amplitudes[-1]) if floor else 0.0
+    return Projection(columns @ amplitudes - 1.0, amplitudes[: len(exponents)], level)
 
 
-def _refine(x, y, start, floor) -> tuple[np.ndarray, float]:
-    """Exponents from one start, and the relative residual they leave."""
-    found = least_squares(
-        lambda alpha: _project(x, y, alpha, floor)[0], np.clip(start, *np.multiply(BOUNDS, (1.001, 0.999))),
-        bounds=BOUNDS, xtol=1e-10, ftol=1e-12,
-    )  # fmt: skip
-    return found.x, float(np.sqrt(2 * found.cost / len(x)))
+def _refine(x: np.ndarray, y: np.ndarray, start: np.ndarray, *, floor: bool) -> Solution:
+    inside = np.clip(start, *np.multiply(BOUNDS, (1.001, 0.999)))
+    residuals = lambda alpha: _project(x, y, alpha, floor=floor).residuals  # noqa: E731
+    least = least_squares(residuals, inside, bounds=BOUNDS, xtol=1e-10, ftol=1e-12)
+    return Solution(least.x, float(np.sqrt(2 * least.cost / len(x))))
 
 
-def _solve(x, y, terms, floor) -> tuple[np.ndarray, float]:
-    """The best of all starts: every choice of different exponents among STARTS."""
-    runs = [_refine(x, y, np.array(start), floor) for start in itertools.combinations(STARTS, terms)]
-    return min(runs, key=lambda run: run[1])
+def _solve(x: np.ndarray, y: np.ndarray, terms: int, *, floor: bool) -> Solution:
+    """Return the best of all starts: every choice of different exponents among STARTS."""
+    starts = itertools.combinations(STARTS, terms)
+    return min((_refine(x, y, np.array(start), floor=floor) for start in starts), key=lambda one: one.residual)
 
 
 def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[float, float]:

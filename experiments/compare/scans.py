@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import jax
 import numpy as np
@@ -205,7 +205,7 @@ def whole(problem: rfm.Problem) -> rfm.Problem:
     return dataclasses.replace(problem, tail=dataclasses.replace(tail, num_modes=None))
 
 
-def _simulate(problem: rfm.Problem, **arguments) -> rfm.Curve:
+def _simulate(problem: rfm.Problem, **arguments: Any) -> rfm.Curve:
     """Simulate; whoever reads a scan tells of runs that diverged, from its messages."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)

@@ -14,7 +14,7 @@ FINITE_SIZE = 4.0  # stated relative gap of simulation to theory, in units of 1/
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a paper says of one quantity, and what is measured here.
+    """A quantity as a paper states it, and as it is measured here.
 
     Attributes:
         quantity: In words.
@@ -83,7 +83,9 @@ def approaching(verdict: Verdict, x: np.ndarray, y: np.ndarray, claimed: float) 
     return dataclasses.replace(verdict, measured=f"{verdict.measured}, rising with size: {path}", verdict=REFINED)
 
 
-def condition(quantity: str, claimed: str, measured: str, holds: bool, yes: str = CONFIRMED, no: str = OPEN) -> Verdict:
+def condition(
+    quantity: str, claimed: str, measured: str, holds: bool, *, yes: str = CONFIRMED, no: str = OPEN
+) -> Verdict:
     """Return the verdict on a claim in words: `yes` where the condition holds, else `no`."""
     return Verdict(quantity, claimed, measured, yes if holds else no)
 

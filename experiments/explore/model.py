@@ -54,7 +54,7 @@ class Point(NamedTuple):
 
 
 class Details(NamedTuple):
-    """What the risk of a point is made of.
+    """Everything that the risk of a point is made of.
 
     Attributes:
         limits: What limits it, as `experiments.compare.limits` says, (T,) each.

@@ -1,4 +1,4 @@
-"""What can be set on the page of `rfm explore`: names, ranges, addresses, and the Python call that says the same."""
+"""Settings on the page of `rfm explore`: names, ranges, addresses, and the Python call that says the same."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""What all open pages of one server share: threads, finished training runs, and what has been compiled."""
+"""State that all open pages of one server share: threads, finished training runs, and what has been compiled."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple

@@ -24,7 +24,7 @@ class Chinchilla:
 
     Example:
         >>> model = Chinchilla(Design.grid([16.0, 64.0], [np.inf], [np.inf]), ("features",))
-        >>> model.names, model.loss(np.array([1.0, np.log(8.0), 0.5])).tolist()
+        >>> model.names, model.loss(np.array([1.0, np.log(8.0), 0.5])).round(9).tolist()
         (('E', 'A', 'alpha'), [3.0, 2.0])
     """
 

@@ -64,7 +64,7 @@ class Solvable:
         >>> [model.names[i] for i in model.free]
         ['a', 'b', 'noise', 'scale']
         >>> model.loss(np.array([1.8, 1.5, 0.01, 0.0, 0.0, 0.0, 0.0, 0.0])).round(2).tolist()
-        [0.81, 0.27, 0.13]
+        [0.87, 0.46, 0.48]
     """
 
     design: Design

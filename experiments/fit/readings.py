@@ -1,4 +1,4 @@
-"""What a fit says: parameters that the data determine, the regime, the compute-optimal rule.
+"""Readings of a fit: parameters that the data determine, the regime, the compute-optimal rule.
 
 Intervals of what is not linear in the parameters are quantiles over `Fit.draws`.
 """

@@ -50,7 +50,7 @@ class Half:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """How the trainings of a check are run: the same at every (N, P).
+    """Settings of the trainings of a check: the same at every (N, P).
 
     Attributes:
         optimizer, times: The algorithm and its times (T,).

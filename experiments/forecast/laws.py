@@ -1,4 +1,4 @@
-"""What follows from an estimated spectrum beside its curves: exponents, and the best use of a budget, with bands."""
+"""Consequences of an estimated spectrum beside its curves: exponents, and the best use of a budget, with bands."""
 
 import dataclasses
 import math

@@ -36,7 +36,7 @@ def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
 
 
 def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
-    """What the sample tells of spectrum, target and noise."""
+    """Say what the sample tells of spectrum, target and noise."""
     outputs = 1 if source.labels.ndim == 1 else source.labels.shape[1]
     what = "kernel" if source.kernel else f"{source.data.shape[1]} features"
     noise = interval(estimate, "noise_var")

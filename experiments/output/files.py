@@ -1,4 +1,4 @@
-"""What every command leaves behind: a figure, a table, and the settings, versions and seeds that made them."""
+"""Files that every command leaves behind: a figure, a table, and the settings, versions and seeds that made them."""
 
 import csv
 import importlib.metadata
@@ -72,7 +72,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def versions() -> dict[str, str | None]:
-    """Of the packages that results depend on, and the machine."""
+    """Return versions of the packages that results depend on, and the machine."""
     machine = {"python": sys.version.split()[0], "platform": platform.platform(), "dtype": "float64"}
     return {package: _version(package) for package in PACKAGES} | machine
 

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -110,7 +111,7 @@ def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -
     ax.legend(fontsize=6.5, frameon=False)
 
 
-def label_digits(axis) -> None:
+def label_digits(axis: Axis) -> None:
     """Label 2 and 5 alone on a logarithmic axis with a single power of ten, where all digits would be too wide."""
     low, high = np.log10(axis.get_view_interval())
     if np.floor(high) - np.ceil(low) < 1:

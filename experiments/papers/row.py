@@ -21,7 +21,7 @@ DECIDING = 2  # verdicts that a line has room for
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a row computes.
+    """Results of a row.
 
     Attributes:
         figure: Theory and simulation.

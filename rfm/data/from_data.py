@@ -244,7 +244,7 @@ def estimate_kernel(
         >>> from rfm.data.from_data import estimate_kernel
         >>> x = np.random.default_rng(0).standard_normal((40, 3))
         >>> estimate_kernel(np.exp(-np.sum((x[:, None] - x) ** 2, axis=-1)), x[:, 0]).trusted
-        20
+        19
     """
     kernel = check_kernel(kernel)
     pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center)

@@ -1,4 +1,4 @@
-"""How unequal rows are in size, from their leverages, and how their label noise goes with it.
+"""Sizes of unequal rows, from their leverages, and the label noise that goes with them.
 
 A row x = sqrt(tau) z in the span of m leading modes has the leverage h of z.z tau/(n + z.z tau), so h/(1 - h) is tau
 times chi^2_m/n. The scatter of log chi^2 is known, what the logarithm scatters beyond it is that of tau. Label noise:

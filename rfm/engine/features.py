@@ -40,7 +40,7 @@ class Setting(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """What one model draws from: features, data with its label noise, and the batches of SGD."""
+    """Keys that one model draws from: features, data with its label noise, and the batches of SGD."""
 
     features: Array
     data: Array

@@ -139,7 +139,7 @@ def _train(
         return x[rows], y[rows], jnp.full(batch_size, 1.0 / (batch_size * y.shape[1]), x.dtype)
 
     rule = networks.rule(network, "adam", lr)
-    return networks.train(network, params, rule, sample, (x, y, every), jnp.array([0, 1]) * steps)
+    return networks.train(network, params, rule, sample, (x, y, every), times=jnp.array([0, 1]) * steps)
 
 
 def last_layer(trained: Trained, inputs: np.ndarray) -> np.ndarray:

@@ -114,6 +114,7 @@ def train(
     steps: "optax.GradientTransformation",
     sample: Callable[[Array], tuple[Array, Array, Array]],
     test: tuple[Array, Array, Array],
+    *,
     times: Array,
 ) -> tuple[list[Array], Array]:
     """Train, and return weights and the loss (T,) on `test` = (x, y, weight) after every number of steps in `times`.

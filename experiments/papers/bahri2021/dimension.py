@@ -127,7 +127,7 @@ def _train(
         rest = len(x) - most
         test = x[most:], y[most:], jnp.full(rest, 1.0 / rest, jnp.float32)
         trained = x[:most], y[:most], ((jnp.arange(most) < size) / size).astype(jnp.float32)
-        params, losses = networks.train(network, params, rule, sample, test, jnp.array([steps]))
+        params, losses = networks.train(network, params, rule, sample, test, times=jnp.array([steps]))
         return jnp.array([losses[0], networks.loss(network, params, *trained)])
 
     return jax.vmap(run, out_axes=1)(*rows, keys)

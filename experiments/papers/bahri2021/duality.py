@@ -144,7 +144,7 @@ def _task_verdicts(hard: Run, easy: Run) -> list[Verdict]:
     split = judge(quantity, _large(HARD, B)["duality"], claimed=1.0, closed=closed)
     text = f"{split.measured} (trained at {sizes[-1]:g}: {mean:.2f} ± {error:.2f}, theory there {known:.2f})"
     fails = split.verdict == CONTRADICTED
-    verdicts = [condition(quantity, split.claimed, text, fails, CONTRADICTED, OPEN)]
+    verdicts = [condition(quantity, split.claimed, text, fails, yes=CONTRADICTED, no=OPEN)]
     claimed, closed = exponents.data_exponent(EASY, B), exponents.model_exponent(EASY, B)
     quantity = f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {large['data']:.3f}"
     verdicts.append(judge(quantity, large["model"], claimed=claimed, closed=closed))

@@ -176,7 +176,7 @@ def _data(task: Task, samples: tuple[int, ...], bar: progress.Bar) -> Curves:
 def _train(network: networks.Network, params: list[Array], rule: Rule, batch: Batch, test: Batch) -> list[Array]:
     """Weights after all steps of a rule on one batch."""
     algorithm = networks.rule(network, rule.name, jnp.asarray(rule.lr, jnp.float32))
-    trained, _ = networks.train(network, params, algorithm, lambda _: batch, test, jnp.array([rule.steps]))
+    trained, _ = networks.train(network, params, algorithm, lambda _: batch, test, times=jnp.array([rule.steps]))
     return trained
 
 

@@ -93,7 +93,7 @@ def _losses(
         weight = ((jnp.arange(most) < size) / size).astype(jnp.float32)
         test = x[most:], labels[most:], jnp.full(count, 1.0 / count, jnp.float32) / level
         rule = networks.rule(network, "adam", jnp.float32(LR))
-        return networks.train(network, params, rule, lambda _: (x[:most], labels[:most], weight), test, times)[1]
+        return networks.train(network, params, rule, lambda _: (x[:most], labels[:most], weight), test, times=times)[1]
 
     return jax.vmap(run)(*rows, keys)
 

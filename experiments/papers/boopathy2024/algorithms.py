@@ -92,7 +92,7 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
             text = ", ".join(f"{m:.1%} at N = {n}" for m, n in zip(mean, setting.stepped, strict=True))
             quantity, claim = f"T6 {name}, end of training", "the same learning rate for all N"
             text = f"ends above the floor by {text}"
-            verdicts.append(condition(quantity, claim, text, not grows, CONFIRMED, CONTRADICTED))
+            verdicts.append(condition(quantity, claim, text, not grows, yes=CONFIRMED, no=CONTRADICTED))
     title = "features of variance 1; Adam, sign-SGD: trained, no theory"
     plotting.finish(ax, "clock $N t$, $t$ in steps", "risk", title)
     return st.Part(verdicts, table)

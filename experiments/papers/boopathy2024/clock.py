@@ -45,7 +45,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
             verdicts.append(judge(name, slope, claimed=1.0))
         else:
             text = f"time to risk {st.LEVELS[0]:g} ~ N^{-slope:.3f}: larger is no faster with variance 1/N"
-            verdicts.append(condition(name, "time ~ N^-1", text, abs(slope) < CLOSE, REFINED, OPEN))
+            verdicts.append(condition(name, "time ~ N^-1", text, abs(slope) < CLOSE, yes=REFINED, no=OPEN))
         trained = derive(curves[-st.LAST :], partial(_slope, sizes=last, standard=standard))
         verdicts.append(trained.verdict(f"{name}, trained at {last[0]:g} to {last[-1]:g}, beside theory there"))
     ends = sizes[[0, -1]]
@@ -78,7 +78,7 @@ def _table(setting: st.Setting) -> Verdict:
     )
     levels = " / ".join(f"{level:g}" for level in st.LEVELS)
     quantity = f"T1 table, variance 1/N, {TABLE_MODES:.0e} modes: time to risk {levels}"
-    return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])), CONFIRMED, OPEN)
+    return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])), yes=CONFIRMED, no=OPEN)
 
 
 main = Script(

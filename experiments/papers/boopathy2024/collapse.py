@@ -62,7 +62,7 @@ def _gammas(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
         largest = judge(f"{name}, theory at {PAIRS[-1]:g}", far[-1], claimed=1.0)
     else:
         text = f"g = {far[-1]:.3f} at {PAIRS[-1]:g}: t is the clock, S2 needs features of variance 1"
-        largest = condition(name, "risk(N^g t), g = 1", text, abs(far[-1]) < CLOSE, REFINED, OPEN)
+        largest = condition(name, "risk(N^g t), g = 1", text, abs(far[-1]) < CLOSE, yes=REFINED, no=OPEN)
     spread = collapse(sizes, np.array([pair.mean for pair in pairs])).spread
     trained = f"trained at {sizes[0]:g} to {sizes[-1]:g} (leaves {spread:.1%} of the time), beside theory there"
     together = derive(pairs, lambda risks: collapse(sizes, risks).gamma)

@@ -31,7 +31,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     closed = exponents.model_exponent(setting.a, setting.b)
     verdicts = [
         judge("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
-        condition("T2 longer training replaces size", "every risk", text, not never, CONFIRMED, CONTRADICTED),
+        condition("T2 longer training replaces size", "every risk", text, not never, yes=CONFIRMED, no=CONTRADICTED),
         agreement(some, "T2 theory = simulation"),
     ]
     return st.Part(verdicts, [{"row": "T2"} | record for pair in curves for record in pair.rows()])

@@ -118,7 +118,7 @@ def _losses(task: Task, trainer: Trainer, times: Array, params: list[Array]) -> 
             for part, count in ((slice(task.train), task.train), (slice(task.train, None), len(task.x) - task.train))
         )
         rule = networks.rule(trainer.network, trainer.name, trainer.lr.astype(jnp.float32))
-        return networks.train(trainer.network, params, rule, lambda _: batch, test, times)[1]
+        return networks.train(trainer.network, params, rule, lambda _: batch, test, times=times)[1]
 
     return jax.vmap(run)(params)
 

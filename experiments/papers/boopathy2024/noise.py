@@ -68,8 +68,10 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
     alone = abs(standard - 1.0 / b) < CLOSE and abs(ntk) < CLOSE
     verdicts = [
-        condition("T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, REFINED, OPEN),
-        condition("T5 noise", "one function of the clock and P", text, spread < SPREAD, CONFIRMED, OPEN),
+        condition(
+            "T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, yes=REFINED, no=OPEN
+        ),
+        condition("T5 noise", "one function of the clock and P", text, spread < SPREAD, yes=CONFIRMED, no=OPEN),
         judge("T5 noise added against N t, theory", growth, closed=1.0 / b),
         agreement(pairs, "T5 theory = simulation"),
     ]
@@ -94,7 +96,7 @@ def surface(ax: Axes, setting: st.Setting) -> st.Part:
     text = f"late peak at N = {where} for P = {SURFACE_SAMPLES}, N t = 1e4 to 1e8: "
     text += "the peak does not move with N t" if stays else "the peak moves with N t"
     table = records({"row": "surface", "N": SURFACE_SIZES[:, None], "clock": SURFACE_CLOCK, "risk": risk})
-    return st.Part([condition("surface", "one law in N t", text, stays, REFINED, OPEN)], table)
+    return st.Part([condition("surface", "one law in N t", text, stays, yes=REFINED, no=OPEN)], table)
 
 
 def cuts(ax: Axes, setting: st.Setting) -> st.Part:
@@ -126,7 +128,7 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     text = "; ".join(humps) if humps else "falls with N at every time"
     claim = "U-shaped, then a second descent"
     verdicts = [
-        condition("T5 risk against N at fixed t, with noise", claim, text, bool(humps), CONFIRMED, OPEN),
+        condition("T5 risk against N at fixed t, with noise", claim, text, bool(humps), yes=CONFIRMED, no=OPEN),
         agreement(pairs, "T5 cuts, theory = simulation"),
     ]
     table = sorted((record for pair in pairs for record in pair.rows()), key=lambda record: record["N"])

@@ -48,7 +48,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     text += f", off by up to {by_rule.max():.0%} later; theory by at most {by_theory.max():.1%}"
     claim = f"N = {larger} from N = {n}"
     verdicts = [
-        condition("T4 prediction", claim, text, bool(len(good)), REFINED, CONTRADICTED),
+        condition("T4 prediction", claim, text, bool(len(good)), yes=REFINED, no=CONTRADICTED),
         judge("T4 error of the rule against N t, theory", measured, closed=growth),
         judge(f"T4 error of the rule against N at N = {low:g}, theory", fall, closed=1.0),
         agreement([small, big], "T4 theory = simulation"),

@@ -100,7 +100,9 @@ def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray], count:
     measured = (
         f"tends to it: theory at {path}; alpha - nu is {gaps[0]:.1e} at t = {LATE[0]:g} and falls as t^-{rate:.2f}"
     )
-    return condition("late peak", f"nu = alpha = {ALPHA:g}", measured, bool(np.all(gaps > 0) and rate > 0.5), REFINED)
+    return condition(
+        "late peak", f"nu = alpha = {ALPHA:g}", measured, bool(np.all(gaps > 0) and rate > 0.5), yes=REFINED
+    )
 
 
 def _stopping(clock: np.ndarray, lines: np.ndarray) -> list[Verdict]:
@@ -113,7 +115,7 @@ def _stopping(clock: np.ndarray, lines: np.ndarray) -> list[Verdict]:
                   bool(np.all(np.diff(best) < 0)), no=CONTRADICTED),
         condition("one early time for all sizes", "falls with nu",
                   f"only up to t = {until:.2g}; from then on smaller models have their peak already",
-                  not falling.all(), REFINED, CONFIRMED),
+                  not falling.all(), yes=REFINED, no=CONFIRMED),
     ]  # fmt: skip
 
 

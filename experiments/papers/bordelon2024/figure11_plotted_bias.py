@@ -111,7 +111,9 @@ def _plotted(curves: Parts) -> Verdict:
     )
     otherwise = CONTRADICTED if abs(bias.theory[at] / claim - 1.0) < 0.01 else OPEN
     holds = bool(abs(risk.theory[at] / claim - 1.0) < 0.01)
-    return condition(f"loss at nu = {NU_READ:g}, t = {T_READ:g}", f"{claim:.2e}", measured, holds, CONFIRMED, otherwise)
+    return condition(
+        f"loss at nu = {NU_READ:g}, t = {T_READ:g}", f"{claim:.2e}", measured, holds, yes=CONFIRMED, no=otherwise
+    )
 
 
 def _corrections(problem: rfm.Problem) -> list[Verdict]:

@@ -58,7 +58,7 @@ def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -
         findings.append(condition(
             f"plateau of N = {sizes[0]} over the start", f"{PLATEAU:g}",
             f"{level:.2f}: M, lr and normalization are not stated in S1, so slopes are compared, not levels",
-            abs(level - PLATEAU) > 0.02, REFINED,
+            abs(level - PLATEAU) > 0.02, yes=REFINED,
         ))  # fmt: skip
     table = [row for curve in curves for row in curve.rows(symbol, "t", "risk", "stderr", "theory")]
     return Shown(figure, table, tuple(findings))

@@ -116,7 +116,7 @@ def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batc
         slope.verdict(),
         condition(f"plateau over that of full batches, N = {sizes[-1]:g}", "moves with N only",
                   f"times a factor of lr and B that N does not change and that is 1 for small lr/B: {each}",
-                  bool(right and ratio[least] > NEAR), REFINED),
+                  bool(right and ratio[least] > NEAR), yes=REFINED),
     ]  # fmt: skip
 
 

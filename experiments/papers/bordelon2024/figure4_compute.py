@@ -127,7 +127,7 @@ def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
         path = ", ".join(f"{slopes[i]:.3f} at C = {frontier.compute[i]:g}" for i in at)
         holds = bool(np.all(np.diff(slopes[at]) > 0) and slopes[-len(FAR)] < claimed - CLOSE)
         measured = f"a - 1 = b, where the model law carries a logarithm: {path}"
-        findings.append(condition(f"{task}: compute, at finite C", f"{claimed:.3f}", measured, holds, REFINED))
+        findings.append(condition(f"{task}: compute, at finite C", f"{claimed:.3f}", measured, holds, yes=REFINED))
     return findings
 
 

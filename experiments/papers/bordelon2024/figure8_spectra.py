@@ -23,7 +23,7 @@ BINS = np.linspace(np.log(1e-4), np.log(4.0), 43)  # of log z
 MIDDLE = np.exp(0.5 * (BINS[1:] + BINS[:-1]))  # z of the bins
 
 
-def show(seed: int, shown: tuple[int, ...], late: tuple[int, ...], seeds: int, modes: int, points: int) -> Shown:
+def show(seed: int, *, shown: tuple[int, ...], late: tuple[int, ...], seeds: int, modes: int, points: int) -> Shown:
     """Show eigenvalues of A = F^T F Psi^T Psi/P, and the spectral measure of single modes, k of `shown` and `late`."""
     problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
     drawn = draw_spectra(problem, SMALL, keys, jnp.array(shown) - 1)

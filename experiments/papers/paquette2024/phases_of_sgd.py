@@ -83,7 +83,7 @@ def _tends(name: str, point: tuple[float, float], line: Sequence[phases.Best]) -
     everywhere = bool(len(gap) and gap.max() < CLOSE)
     closer = len(gap) > 1 and bool(np.all(np.diff(gap) < 0))
     quantity, yes = f"{name}: best risk in C, theory", CONFIRMED if everywhere else REFINED
-    return condition(quantity, f"{formula:.3f}", text, everywhere or closer, yes, OPEN)
+    return condition(quantity, f"{formula:.3f}", text, everywhere or closer, yes=yes, no=OPEN)
 
 
 def _compare(ax: Axes, name: str, point: tuple[float, float], curves: Sequence[Comparison]) -> list[Verdict]:

@@ -97,7 +97,7 @@ def test_agreement_is_right_in_99_of_100():
 
 
 def test_the_worst_decides():
-    parts = {verdict: condition("q", "c", "m", True, verdict) for verdict in findings.VERDICTS}
+    parts = {verdict: condition("q", "c", "m", True, yes=verdict) for verdict in findings.VERDICTS}
     assert overall((parts[CONFIRMED], parts[REFINED])) == REFINED
     assert overall((parts[REFINED], parts[CONTRADICTED], parts[CONFIRMED])) == CONTRADICTED
     assert overall(tuple(parts.values())) == OPEN

@@ -19,7 +19,7 @@ def show(seed, verdicts):
     figure, axes = new_figure(1, 3)
     for ax in axes[0]:
         ax.plot([1, 2], [2, seed])
-    found = tuple(condition(f"a < b & {v}", "<script>alert(1)</script>", "1.0", True, v) for v in verdicts)
+    found = tuple(condition(f"a < b & {v}", "<script>alert(1)</script>", "1.0", True, yes=v) for v in verdicts)
     return Shown(figure, [{"x": 1}, {"x": 2}], found)
 
 

@@ -31,7 +31,7 @@ def growing(i):
 @partial(jax.jit, static_argnames=("optimizer", "sample"))  # parametrizations share one program
 def trained(network, params, optimizer, lr, times, sample=same):
     steps = networks.rule(network, optimizer, lr)
-    return networks.train(network, params, steps, sample, (X, Y, WEIGHT), times)
+    return networks.train(network, params, steps, sample, (X, Y, WEIGHT), times=times)
 
 
 # ---- plain numpy
@@ -138,7 +138,7 @@ def first_change(network, optimizer):
         start = networks.apply(network, params, X)
         batch = (X, start + Y, WEIGHT)
         steps = networks.rule(network, optimizer, 1e-6)
-        after, _ = networks.train(network, params, steps, lambda _: batch, batch, jnp.array([1]))
+        after, _ = networks.train(network, params, steps, lambda _: batch, batch, times=jnp.array([1]))
         return jnp.sqrt(jnp.mean((networks.apply(network, after, X) - start) ** 2))
 
     return jnp.mean(jax.lax.map(change, jax.random.split(KEY, 8)))
@@ -196,7 +196,7 @@ def test_wide_networks_approach_the_kernel_as_one_over_width():
             start = networks.apply(network, params, X)
             batch = (X, Y + start, WEIGHT)
             steps = networks.rule(network, "gd", 0.1)
-            params, _ = networks.train(network, params, steps, lambda _: batch, batch, jnp.array([20]))
+            params, _ = networks.train(network, params, steps, lambda _: batch, batch, times=jnp.array([20]))
             return jnp.mean((networks.apply(network, params, X) - start - limit) ** 2)
 
         return float(jnp.mean(jax.jit(jax.vmap(one))(jax.random.split(KEY, 64))))
