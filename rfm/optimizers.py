@@ -14,11 +14,11 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks, responses
+from rfm.optax_steps import Optax
 from rfm.precision import is_traced
 from rfm.protocols import Bounded, Gradient
 from rfm.pytrees import pytree
 from rfm.steps import Schedule, tabulate
-from rfm.transformations import Optax
 
 
 @pytree

@@ -6,7 +6,7 @@ import time
 from experiments.commands.figures import Settings, add_choice, choose, run_rows, tell
 from experiments.commands.settings import settings_of
 from experiments.output import files
-from experiments.papers import page
+from experiments.papers import claims_page
 
 ARGUMENTS = ("seed", "out")
 
@@ -28,6 +28,6 @@ def run(args: argparse.Namespace) -> None:
     for row in kept:
         rows.append(row or next(made))
         tell(rows[-1])
-    text = page.render(rows, time.strftime("%Y-%m-%d %H:%M"))
+    text = claims_page.render(rows, time.strftime("%Y-%m-%d %H:%M"))
     files.replace(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
     print(f"wrote {folder / 'report.html'}")

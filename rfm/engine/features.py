@@ -108,7 +108,7 @@ def _draw_moments(problem: Problem, setting: Setting, keys: Keys) -> Draw:
     def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
         gram, moment = total
         f, lam, w = feature_chunk(problem, setting, keys.features, i)
-        return gram + (f * lam) @ f.T, moment + f @ (lam * w)
+        return gram + (f * lam[None]) @ f.T, moment + f @ (lam * w)
 
     n = int(setting.num_features)
     gram, moment = sum_chunks(problem, setting, add, (jnp.zeros((n, n)), jnp.zeros(n)))
@@ -182,7 +182,7 @@ def neurons(population: Population, setting: Setting, key: Array) -> Array:
     """activation(X W^T)/sqrt(N) of all rows of the population, (n, N), with W_ij ~ N(0, 1), centred like its kernel."""
     n, inputs = int(setting.num_features), jnp.asarray(population.inputs)
     phi = ACTIVATIONS[setting.features](inputs @ normal(key, (n, inputs.shape[1])).T)
-    phi = (phi - phi.mean(0)) * population.scale
+    phi = (phi - phi.mean(0, keepdims=True)) * population.scale
     return phi if setting.parametrization == "standard" else phi / math.sqrt(n)
 
 
@@ -194,7 +194,7 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike)
         return row_chunk(problem, problem.population, index)[sampled_rows(problem.population, p, key)], w
     root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
-    return normal(key, (p, length)) * jnp.sqrt(lam) * root, w
+    return normal(key, (p, length)) * jnp.sqrt(lam)[None] * root, w
 
 
 def row_chunk(problem: Problem, population: Population, index: ArrayLike) -> Array:

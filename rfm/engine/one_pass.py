@@ -50,7 +50,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     memory = each(task.optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
     distance, count = take_steps(update, start, memory, task.times)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
-    return Solution(jnp.einsum("tsm,snm->stn", distance + best, basis)[:, None], count, risk)
+    return Solution(jnp.einsum("tsm,snm->stn", distance + best[None], basis)[:, None], count, risk)
 
 
 def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:

@@ -34,7 +34,7 @@ def population_risk(problem: Problem, setting: Setting, keys: Keys, weights: Arr
     def add(i: Array, risk: Array) -> Array:
         lam, w = problem.modes(i * chunk_length(problem), chunk_length(problem))
         total = _mode_weights(problem, setting, keys, weights, i)
-        return risk + (w - total / len(weights)) ** 2 @ lam
+        return risk + (w[None] - total / len(weights)) ** 2 @ lam
 
     return sum_chunks(problem, setting, add, jnp.zeros(weights.shape[1]))
 
@@ -76,5 +76,5 @@ def _held_out_risk(problem: Problem, population: Population, setting: Setting, k
     if math.isfinite(setting.num_samples):
         trained = jax.vmap(lambda key: sampled_rows(population, int(setting.num_samples), key))(keys.data)
         held_out = held_out.at[trained.ravel()].set(0.0)
-    errors = (total / len(weights) - jnp.asarray(population.labels)) ** 2
+    errors = (total / len(weights) - jnp.asarray(population.labels)[None]) ** 2
     return errors @ held_out / held_out.sum() - population.unexplained

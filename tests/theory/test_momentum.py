@@ -82,10 +82,10 @@ def test_filter_step_by_step(name, momentum):
     near = critical / LR * (1 + np.array([0, 1e-15, -1e-12, 1e-9, -1e-6, 1e-3])) + 0j
     z = np.concatenate([z, near if momentum else near[1:]])  # at momentum 0 the critical curvature leaves nothing
     expected = oracles.momentum_residual(z, LR, momentum, 1000, name == "Nesterov")
-    found = np.asarray(flt.response(jnp.asarray(z), jnp.arange(1001.0)[:, None]))
+    found = np.asarray(flt.response(jnp.asarray(z)[None], jnp.arange(1001.0)[:, None]))
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-11)
     spec = TWO_TERM[name](LR, momentum)
-    real = z[40:].real
+    real = z[None, 40:].real
     left = 1 - real * np.asarray(spec.response(jnp.asarray(real), jnp.arange(1001)[:, None]))
     np.testing.assert_allclose(left, expected[:, 40:].real, rtol=0, atol=1e-9)  # powers of a matrix: double roots
 

@@ -11,7 +11,7 @@ from experiments.commands import figures as figures_command
 from experiments.compare.verdicts import CONFIRMED, VERDICTS, condition
 from experiments.output import pages
 from experiments.output.plotting import new_figure
-from experiments.papers import page
+from experiments.papers import claims_page
 from experiments.papers.row import Script, Shown
 
 
@@ -110,7 +110,7 @@ def test_full_size_has_no_notice(scripts, tmp_path):
 
 
 def test_every_verdict_has_a_mark_and_a_style():
-    assert set(page.MARKS) == set(VERDICTS)
+    assert set(claims_page.MARKS) == set(VERDICTS)
     style = pages.render("report.css")
     assert all(f".{verdict} {{" in style for verdict in VERDICTS)
 
