@@ -11,7 +11,7 @@ from experiments.commands.settings import settings_of
 from experiments.output import children, progress, tables
 from experiments.papers import images
 from experiments.papers import row as rows
-from experiments.papers.index import ROWS, load
+from experiments.papers.index import ROW_MODULES, load
 from experiments.papers.row import Row, Script
 from rfm import checks
 
@@ -26,7 +26,7 @@ class Settings:
     Attributes:
         names: Rows, or the beginnings of their names.
         all: Every row.
-        size: One of `rows.SIZES`.
+        size: One of `rows.SCALES`.
         data: Real data in place of that of the rows.
         seed: Of the first key.
         out: Folder of the files.
@@ -51,7 +51,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows, or the beginnings of their names (S1, S2-T)")
     parser.add_argument("--all", action="store_true", help="every row")
     parser.add_argument(
-        "--size", choices=rows.SIZES, default="full", help="full: minutes a row; smoke: seconds, too small to judge by"
+        "--size", choices=rows.SCALES, default="full", help="full: minutes a row; smoke: seconds, too small to judge by"
     )
     parser.add_argument(
         "--quick", dest="size", action="store_const", const="smoke", default=argparse.SUPPRESS,
@@ -75,18 +75,18 @@ def run(args: argparse.Namespace) -> None:
 
 
 def choose(settings: Settings) -> list[Script]:
-    """Return the rows that are named, in the order of ROWS.
+    """Return the rows that are named, in the order of ROW_MODULES.
 
     Raises:
         ValueError: None are named, or data is given where a row takes none; errors of `images.load` for data that a
             row needs and that cannot be had. All before any work.
     """
-    unknown = [part for part in settings.names if not any(name.startswith(part) for name in ROWS)]
+    unknown = [part for part in settings.names if not any(name.startswith(part) for name in ROW_MODULES)]
     if unknown or not (settings.names or settings.all):
-        allowed = f"--all, or of {', '.join(ROWS)}, or how some of them begin"
+        allowed = f"--all, or of {', '.join(ROW_MODULES)}, or how some of them begin"
         checks.fail("NAME", allowed, unknown[0] if unknown else None)
     parts = ("",) if settings.all else tuple(settings.names)
-    scripts = [load(name) for name in ROWS if name.startswith(parts)]
+    scripts = [load(name) for name in ROW_MODULES if name.startswith(parts)]
     sources = {script.parameters(settings.size, settings.data).get("data") for script in scripts}
     for source in sources - {None}:
         images.load(str(source), settings.seed)
@@ -132,5 +132,5 @@ def tell(row: Row) -> None:
 
 def listing() -> str:
     """Return a table of the name, source and claim of every row."""
-    scripts = map(load, ROWS)
+    scripts = map(load, ROW_MODULES)
     return tables.align([("row", "shows", "source", "claim"), *((s.name, s.title, s.source, s.claim) for s in scripts)])

@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> None:
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
     setting = settings_of(
-        st.Setting, args, sizes=st.SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.TRAINED,
-        steps=st.STEPS, samples=st.SAMPLES[: 1 if args.quick else None], algorithms=st.ALGORITHMS,
+        st.Setting, args, sizes=st.RUN_SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.T6_SIZES,
+        steps=st.T6_STEPS, samples=st.T5_SAMPLES[: 1 if args.quick else None], algorithms=st.T6_ALGORITHMS,
     )  # fmt: skip
     figure, axes = plotting.new_figure(2, 4)
     verdicts, table = [], []

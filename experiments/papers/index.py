@@ -6,7 +6,7 @@ from experiments.papers.row import Script
 from rfm import checks
 
 # the module that shows a row, by the name of the row
-ROWS = {
+ROW_MODULES = {
     "S1-2a-c": "bordelon2024.figure2_model_size",
     "S1-2d-f": "bordelon2024.figure2_data",
     "S1-3": "bordelon2024.figure3_online",
@@ -40,5 +40,5 @@ def load(name: str) -> Script:
     Raises:
         ValueError: The name is unknown.
     """
-    checks.one_of("name", name, tuple(ROWS))
-    return importlib.import_module(f"experiments.papers.{ROWS[name]}").main
+    checks.one_of("name", name, tuple(ROW_MODULES))
+    return importlib.import_module(f"experiments.papers.{ROW_MODULES[name]}").main

@@ -15,7 +15,7 @@ from experiments.compare.verdicts import CONFIRMED, Verdict, overall
 from experiments.output import files
 from rfm import checks
 
-SIZES = ("full", "smoke")
+SCALES = ("full", "smoke")
 DECIDING = 2  # verdicts that a line has room for
 
 
@@ -107,13 +107,13 @@ class Script:
         """Return the parameters of a size.
 
         Args:
-            size: One of SIZES.
+            size: One of SCALES.
             data: FILE.npz or the name of a data set, in place of the real data of a row.
 
         Raises:
             ValueError: The size is unknown, or the row takes no data.
         """
-        checks.one_of("size", size, SIZES)
+        checks.one_of("size", size, SCALES)
         chosen = self.full if size == "full" else self.smoke
         if data is None:
             return chosen

@@ -18,8 +18,8 @@ from rfm.networks import networks
 
 TEACHER = 64  # width of the teachers, of two hidden layers as the students
 TEACHERS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
-LR = 5e-3  # of Adam, falling to zero as a cosine
-RESOLVED = 0.1  # data limit the loss where the training loss is below this part of it, else training time does
+COSINE_LR = 5e-3  # of Adam, falling to zero as a cosine
+RESOLVED_PART = 0.1  # data limit the loss where the training loss is below this part of it, else training time does
 
 
 def show(
@@ -72,7 +72,7 @@ def _fit(
     quantity: str, dim: int, x: np.ndarray, tested: np.ndarray, trained: np.ndarray
 ) -> tuple[Comparison, Exponent]:
     """Test losses (S, X) with the power law of the sizes that training losses (X,) resolve, and its exponent."""
-    use = trained < RESOLVED * tested.mean(0)
+    use = trained < RESOLVED_PART * tested.mean(0)
     use = use if use.sum() > 2 else np.ones(len(x), bool)
     each, at = -slopes_of_draws(x[use], tested[:, use]), x[use]
     alpha, error = float(each.mean()), float(standard_error(each))
@@ -122,7 +122,7 @@ def _train(
             drawn = (i * batch + jnp.arange(batch)) % size
             return x[drawn], y[drawn], weight
 
-        rule = networks.rule(network, "adam", optax.cosine_decay_schedule(jnp.float32(LR), steps))
+        rule = networks.rule(network, "adam", optax.cosine_decay_schedule(jnp.float32(COSINE_LR), steps))
         params = networks.init(network, jax.random.fold_in(key, 1))
         rest = len(x) - most
         test = x[most:], y[most:], jnp.full(rest, 1.0 / rest, jnp.float32)

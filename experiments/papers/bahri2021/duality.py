@@ -1,6 +1,7 @@
 """S3's duality of data and model size: exponents and amplitudes against the kernel spectrum and the task."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 
 import rfm
 from experiments.compare.comparison import AXES, INFINITE, Comparison, agreement
-from experiments.compare.laws import all_laws
+from experiments.compare.laws import END, all_laws
 from experiments.compare.scans import scan_size
 from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
@@ -16,13 +17,13 @@ from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
 from theory import exponents
 
-B = 1.5  # spectral exponent where the task varies
-TASKS = 1.25 + 0.1 * np.arange(38)  # a of the lines, off 1 + B and 1 + 2 B, where laws carry logarithms
+FIXED_B = 1.5  # spectral exponent where the task varies
+TASK_LINE = 1.25 + 0.1 * np.arange(38)  # a of the lines, off 1 + b and 1 + 2b, where laws carry logarithms
 HARD, EASY = 2.0, 3.5  # of the verdicts: a - 1 < b, and between b and 2b
 
 
 # along an axis: the name of its law in `all_laws`, the symbol of its exponent, the closed form
-LAW = {
+DUAL_LAWS = {
     "samples": ("data", r"\alpha_D", exponents.data_exponent),
     "features": ("model", r"\alpha_P", exponents.model_exponent),
 }
@@ -35,12 +36,12 @@ def show(
     """Draw alpha_D and alpha_P against alpha_K for the flat teacher, and against the task; the ratio of amplitudes."""
     keys = jax.random.split(jax.random.key(seed), seeds)
     flat = [(1.0 + alpha, 1.0 + alpha) for alpha in kernels]
-    laws = dict.fromkeys(flat + [(a, B) for a in tasks])
+    laws = dict.fromkeys(flat + [(a, FIXED_B) for a in tasks])
     runs = {law: _train(rfm.power_law(*law, modes), sizes, keys) for law in laws}
     figure, axes = plotting.new_figure(1, 3)
     _flat_panel(axes[0, 0], kernels, [runs[law] for law in flat])
-    _task_panel(axes[0, 1], tasks, [runs[a, B] for a in tasks])
-    _ratio_panel(axes[0, 2], {a: runs[a, B] for a in tasks if a - 1.0 < B})
+    _task_panel(axes[0, 1], tasks, [runs[a, FIXED_B] for a in tasks])
+    _ratio_panel(axes[0, 2], {a: runs[a, FIXED_B] for a in tasks if a - 1.0 < FIXED_B})
     table = [
         record
         for (a, b), run in runs.items() for axis, pair in run.items()
@@ -49,14 +50,14 @@ def show(
             "theory": pair.theory,
         })
     ]  # fmt: skip
-    verdict = agreement([pair for run in runs.values() for pair in run.values()])
-    return Shown(figure, table, (verdict, *_flat_verdicts(kernels), *_task_verdicts(runs[HARD, B], runs[EASY, B])))
+    verdicts = [agreement([pair for run in runs.values() for pair in run.values()]), *_flat_verdicts(kernels)]
+    return Shown(figure, table, (*verdicts, *_task_verdicts(runs[HARD, FIXED_B], runs[EASY, FIXED_B])))
 
 
 def _train(problem: rfm.Problem, sizes: Sequence[int], keys: jax.Array) -> Run:
     """Risk at the end of training where data, or model size, alone limit it."""
-    end = rfm.Ridge(0.0)
-    return {axis: scan_size(problem, axis, sizes, **INFINITE, optimizer=end, time=None, keys=keys).risk for axis in LAW}
+    scan = partial(scan_size, problem, sizes=sizes, **INFINITE, optimizer=END, time=None, keys=keys)
+    return {axis: scan(axis).risk for axis in DUAL_LAWS}
 
 
 def _large(a: float, b: float) -> dict[str, float]:
@@ -69,7 +70,7 @@ def _flat_panel(ax: Axes, kernels: Sequence[float], runs: Sequence[Run]) -> None
     line_x = np.linspace(kernels[0], kernels[-1], 7)
     large = [_large(1.0 + alpha, 1.0 + alpha) for alpha in line_x]
     ax.plot(line_x, line_x, "k:", lw=1, label=r"claimed: $\alpha_D = \alpha_P = \alpha_K$")
-    for index, (axis, (name, symbol, _)) in enumerate(LAW.items()):
+    for index, (axis, (name, symbol, _)) in enumerate(DUAL_LAWS.items()):
         color, line_style = plotting.COLORS[index], "--" if index else "-"
         ax.plot(line_x, [laws[name] for laws in large], color=color, lw=1.3, ls=line_style)
         shifted = np.array(kernels) + (0.012 if index else -0.012)
@@ -78,16 +79,16 @@ def _flat_panel(ax: Axes, kernels: Sequence[float], runs: Sequence[Run]) -> None
 
 
 def _task_panel(ax: Axes, tasks: Sequence[float], runs: Sequence[Run]) -> None:
-    large, exact = [_large(a, B) for a in TASKS], np.linspace(TASKS[0], TASKS[-1], 101)
-    for index, (axis, (name, symbol, closed)) in enumerate(LAW.items()):
+    large, exact = [_large(a, FIXED_B) for a in TASK_LINE], np.linspace(TASK_LINE[0], TASK_LINE[-1], 101)
+    for index, (axis, (name, symbol, closed)) in enumerate(DUAL_LAWS.items()):
         color = plotting.COLORS[index]
-        ax.plot(TASKS - 1.0, [laws[name] for laws in large], color=color, lw=1.3)
-        ax.plot(exact - 1.0, [closed(a, B) for a in exact], color=color, lw=0.9, ls="--")
+        ax.plot(TASK_LINE - 1.0, [laws[name] for laws in large], color=color, lw=1.3)
+        ax.plot(exact - 1.0, [closed(a, FIXED_B) for a in exact], color=color, lw=0.9, ls="--")
         _draw_slopes(ax, np.array(tasks) - 1.0, [run[axis] for run in runs], symbol, index)
-    equal = np.linspace(1.0 + B, TASKS[-1], 21)
-    claim = [exponents.data_exponent(a, B) for a in equal]
+    equal = np.linspace(1.0 + FIXED_B, TASK_LINE[-1], 21)
+    claim = [exponents.data_exponent(a, FIXED_B) for a in equal]
     ax.plot(equal - 1.0, claim, "k:", lw=1.6, label=r"claimed: $\alpha_P = \alpha_D$")
-    plotting.finish(ax, "$a - 1$", "exponent", f"$b$ = {B:g}; dashes: closed form", log=False)
+    plotting.finish(ax, "$a - 1$", "exponent", f"$b$ = {FIXED_B:g}; dashes: closed form", log=False)
 
 
 def _draw_slopes(ax: Axes, x: np.ndarray, pairs: Sequence[Comparison], symbol: str, index: int) -> None:
@@ -102,9 +103,9 @@ def _draw_slopes(ax: Axes, x: np.ndarray, pairs: Sequence[Comparison], symbol: s
 
 def _ratio_panel(ax: Axes, runs: dict[float, Run]) -> None:
     """risk(P)/risk(N) at P = N: equal only for the flat teacher."""
-    line_x, tasks = [a for a in TASKS if a - 1.0 < B], list(runs)
-    ax.plot(line_x, [_large(a, B)["duality"] for a in line_x], "k", lw=1.3, label="theory at large sizes")
-    closed, label = [exponents.duality_ratio(a, B) for a in line_x], "closed form $b - (a - 1)$"
+    line_x, tasks = [a for a in TASK_LINE if a - 1.0 < FIXED_B], list(runs)
+    ax.plot(line_x, [_large(a, FIXED_B)["duality"] for a in line_x], "k", lw=1.3, label="theory at large sizes")
+    closed, label = [exponents.duality_ratio(a, FIXED_B) for a in line_x], "closed form $b - (a - 1)$"
     ax.plot(line_x, closed, color="0.5", lw=2.5, ls="--", zorder=0, label=label)
     sizes = next(iter(runs.values()))["samples"].x
     for index, end in enumerate((0, -1)):
@@ -112,9 +113,9 @@ def _ratio_panel(ax: Axes, runs: dict[float, Run]) -> None:
         plotting.draw_points(ax, tasks, mean, error, index, label=f"trained, $N = P$ = {sizes[end]:g}")
         ax.plot(tasks, known, "_", color=plotting.COLORS[index], ms=11, label="theory there")
     ax.axhline(1.0, color="k", ls=":", lw=1, label="claimed: equal")
-    ax.axvline(B, color="0.8", lw=0.8, zorder=-1)
+    ax.axvline(FIXED_B, color="0.8", lw=0.8, zorder=-1)
     ax.set_ylim(0.2, 1.9)
-    plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {B:g}; grey: flat teacher", log=False)
+    plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {FIXED_B:g}; grey: flat teacher", log=False)
 
 
 def _ratio(run: Run, end: int) -> tuple[float, float, float]:
@@ -130,25 +131,25 @@ def _flat_verdicts(kernels: Sequence[float]) -> list[Verdict]:
     verdicts = []
     for alpha in kernels:
         a = 1.0 + alpha
-        for name, symbol, closed in LAW.values():
+        for name, symbol, closed in DUAL_LAWS.values():
             quantity = f"{symbol[1:]}, flat teacher of alpha_K = {alpha:g}, theory"
             verdicts.append(judge(quantity, _large(a, a)[name], claimed=alpha, closed=closed(a, a)))
-    return [*verdicts, judge("risk(P)/risk(N), flat teacher, theory", _large(B, B)["duality"], claimed=1.0)]
+    return [*verdicts, judge("risk(P)/risk(N), flat teacher, theory", _large(FIXED_B, FIXED_B)["duality"], claimed=1.0)]
 
 
 def _task_verdicts(hard: Run, easy: Run) -> list[Verdict]:
     """Other teachers: a ratio that is not one, and exponents that differ."""
     mean, error, known = _ratio(hard, -1)
-    sizes, large, closed = hard["samples"].x, _large(EASY, B), exponents.duality_ratio(HARD, B)
-    quantity = f"risk(P)/risk(N), a = {HARD:g}, b = {B:g}, theory"
-    split = judge(quantity, _large(HARD, B)["duality"], claimed=1.0, closed=closed)
+    sizes, large, closed = hard["samples"].x, _large(EASY, FIXED_B), exponents.duality_ratio(HARD, FIXED_B)
+    quantity = f"risk(P)/risk(N), a = {HARD:g}, b = {FIXED_B:g}, theory"
+    split = judge(quantity, _large(HARD, FIXED_B)["duality"], claimed=1.0, closed=closed)
     text = f"{split.measured} (trained at {sizes[-1]:g}: {mean:.2f} ± {error:.2f}, theory there {known:.2f})"
     fails = split.verdict == CONTRADICTED
     verdicts = [condition(quantity, split.claimed, text, fails, yes=CONTRADICTED, no=OPEN)]
-    claimed, closed = exponents.data_exponent(EASY, B), exponents.model_exponent(EASY, B)
-    quantity = f"alpha_P, a = {EASY:g}, b = {B:g}, theory; alpha_D = {large['data']:.3f}"
+    claimed, closed = exponents.data_exponent(EASY, FIXED_B), exponents.model_exponent(EASY, FIXED_B)
+    quantity = f"alpha_P, a = {EASY:g}, b = {FIXED_B:g}, theory; alpha_D = {large['data']:.3f}"
     verdicts.append(judge(quantity, large["model"], claimed=claimed, closed=closed))
-    for axis, (_, symbol, _) in LAW.items():
+    for axis, (_, symbol, _) in DUAL_LAWS.items():
         quantity = f"{symbol[1:]}, a = {EASY:g}, trained at {sizes[0]:g} to {sizes[-1]:g}, beside theory there"
         verdicts.append(easy[axis].slope(quantity=quantity).verdict())
     return verdicts

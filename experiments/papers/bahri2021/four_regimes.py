@@ -11,6 +11,7 @@ import rfm
 import theory
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, agreement, with_size
 from experiments.compare.exponent import Exponent
+from experiments.compare.laws import END
 from experiments.compare.statistics import log_derivative, log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
@@ -18,9 +19,8 @@ from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
 from theory import exponents
 
-END = rfm.Ridge(0.0)
 REACH = 16  # times the largest size trained, to where a theory that tends to its slope is drawn
-LARGE = 1e6  # size at which theory alone measures an exponent
+THEORY_SIZE = 1e6  # size at which theory alone measures an exponent
 OTHER = {"samples": "features", "features": "samples"}
 EXPONENT = {"samples": exponents.data_exponent, "features": exponents.model_exponent}
 REGIMES = ("variance", "resolution")
@@ -46,9 +46,9 @@ def show(
             slope = _slope(pair, f"{name}, trained at {here}, beside theory there")
             label = rf"$\alpha_K$ = {alpha:g}: trained $-${slope.simulated:.3f} (theory there $-${slope.theory:.3f})"
             _draw(ax, pair, claim, label, index)
-            large = -log_derivative(partial(_predict, rfm.power_law(*law, None), axis, fixed=fixed), LARGE)
+            large = -log_derivative(partial(_predict, rfm.power_law(*law, None), axis, fixed=fixed), THEORY_SIZE)
             closed = None if regime == "variance" else EXPONENT[axis](*law)
-            verdicts.append(judge(f"{name}, theory at {LARGE:g}", large, claimed=claim, closed=closed))
+            verdicts.append(judge(f"{name}, theory at {THEORY_SIZE:g}", large, claimed=claim, closed=closed))
             verdicts.append(judge(slope.quantity, slope.simulated, closed=slope.theory, error=slope.stderr))
             table += records({
                 "alpha_K": alpha, "regime": regime, "axis": symbol, "size": pair.x, "held": fixed, "loss": pair.mean,

@@ -28,11 +28,11 @@ class Rule(NamedTuple):
 
 GD = Rule("gd", 0.05, 100)  # a fiftieth of the largest stable rate on digits
 ADAM = Rule("adam", 5e-4, 40)
-LATE = Rule("adam", 3e-3, 100)  # all training labels are learned: 1/width begins at larger widths
+LATE_ADAM = Rule("adam", 3e-3, 100)  # all training labels are learned: 1/width begins at larger widths
 # S3 expands the trained network in what the data change; a step of Adam is nearly a sign, which flips with a chance of
 # the order P^(-1/2): the outputs may approach their limit more slowly than 1/P, up to P^(-1/2)
-SMALL = 32  # width of the networks whose data vary
-LAST = slice(-3, None)  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
+DATA_WIDTH = 32  # width of the networks whose data vary
+LAST_THREE = slice(-3, None)  # sizes at the end that slopes are fitted to: corrections to 1/n are of relative size 1/n
 Curves = dict[str, np.ndarray]  # positive numbers (S, X) by name
 Batch = tuple[Array, Array, Array]
 
@@ -101,11 +101,11 @@ def show(
     for ax, (title, x_name, sizes, curves) in zip(axes[0], panels, strict=True):
         x = np.array(sizes, float)
         for index, (name, points) in enumerate(curves.items()):
-            mean, label, last = points.mean(0), name, points[:, LAST]
-            quantity = f"{title}: {name}, {x[LAST][0]:g} to {x[-1]:g}".replace("$", "").replace("\\infty", "inf")
+            mean, label, last = points.mean(0), name, points[:, LAST_THREE]
+            quantity = f"{title}: {name}, {x[LAST_THREE][0]:g} to {x[-1]:g}".replace("$", "").replace("\\infty", "inf")
             pair = Comparison("size", x, points, mean[-1] * x[-1] / x)
             if np.all(bootstrap_means(last) > 0):
-                slope = pair.slope(LAST)
+                slope = pair.slope(LAST_THREE)
                 label += f": slope $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
                 verdict = judge(quantity, slope.simulated, claimed=1.0, error=slope.stderr)
                 verdicts.append(approaching(verdict, x, mean, 1.0))
@@ -137,7 +137,7 @@ def _mup(task: Task, widths: tuple[int, ...], bar: progress.Bar) -> Curves:
     spread = []
     for n in widths:
         network = networks.build((task.x.shape[1], n, n, task.y.shape[1]), "mup", "adam")
-        spread.append([task.variance(outputs) for outputs in task.trained(network, ADAM, LATE)])
+        spread.append([task.variance(outputs) for outputs in task.trained(network, ADAM, LATE_ADAM)])
         bar.update(2)
     early, late = np.moveaxis(np.array(spread), 0, -1)
     return {"early: variance over draws": early, "late: variance over draws": late}
@@ -148,7 +148,7 @@ def _data(task: Task, samples: tuple[int, ...], bar: progress.Bar) -> Curves:
     curves, (rows, labels), most = {}, task.rows, max(samples)
     whole, keys = jnp.full(len(rows), 1.0 / len(rows), jnp.float32), jax.random.split(task.key, task.seeds)
     for name, rule, depth, parametrization in (("gd", GD, 1, "ntk"), ("Adam", ADAM, 2, "standard")):
-        network = networks.build((rows.shape[1], *[SMALL] * depth, labels.shape[1]), parametrization, rule.name)
+        network = networks.build((rows.shape[1], *[DATA_WIDTH] * depth, labels.shape[1]), parametrization, rule.name)
 
         def run(key: Array, size: int, network: networks.Network = network, rule: Rule = rule) -> Array:
             """Return the outputs after training on a draw of `size` rows, of all where it is 0."""

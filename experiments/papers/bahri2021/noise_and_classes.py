@@ -16,8 +16,8 @@ from experiments.papers import images
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
 
-LR = 3e-3  # of Adam, full batches
-RECORDS = 12  # times at which training could stop
+FULL_BATCH_LR = 3e-3  # of Adam, full batches
+NUM_STOPS = 12  # times at which training could stop
 
 
 def show(
@@ -29,7 +29,7 @@ def show(
     x, rng, most = images.flatten(inputs), np.random.default_rng(seed), max(samples)
     rows = np.array([rng.permutation(len(x))[: most + test] for _ in range(seeds)])
     noise = rng.standard_normal((*rows.shape, x.shape[1]))
-    times = jnp.asarray(np.unique(np.round(np.geomspace(5, steps, RECORDS))), int)
+    times = jnp.asarray(np.unique(np.round(np.geomspace(5, steps, NUM_STOPS))), int)
     keys = jax.random.split(jax.random.key(seed), seeds)
     whole = int(classes.max()) + 1
     panels = {
@@ -92,7 +92,7 @@ def _losses(
         level = jnp.mean(jnp.sum(y[most:] ** 2, axis=1))
         weight = ((jnp.arange(most) < size) / size).astype(jnp.float32)
         test = x[most:], labels[most:], jnp.full(count, 1.0 / count, jnp.float32) / level
-        rule = networks.rule(network, "adam", jnp.float32(LR))
+        rule = networks.rule(network, "adam", jnp.float32(FULL_BATCH_LR))
         return networks.train(network, params, rule, lambda _: (x[:most], labels[:most], weight), test, times=times)[1]
 
     return jax.vmap(run)(*rows, keys)

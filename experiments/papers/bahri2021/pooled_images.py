@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import INFINITE, agreement
+from experiments.compare.comparison import AXES, INFINITE, agreement
 from experiments.compare.scans import scan_size
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import OPEN, REFINED
@@ -18,7 +18,7 @@ from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 
-AXES = {"samples": ("alpha_D", r"$\alpha_D$", "data $P$"), "features": ("alpha_P", r"$\alpha_P$", "model size $N$")}
+SLOPE_NAMES = {"samples": "alpha_D", "features": "alpha_P"}
 
 
 def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[int, ...], seeds: int) -> Shown:
@@ -33,7 +33,7 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
             problem, color = _problem(images.flatten(images.pool(inputs, pool)), classes, seed), plotting.COLORS[index]
             name = f"pooled {pool} x {pool}"
             alpha, error = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
-            for ax, (axis, (symbol, tex, label)) in zip(axes[0, 1:], AXES.items(), strict=True):
+            for ax, (axis, symbol) in zip(axes[0, 1:], SLOPE_NAMES.items(), strict=True):
                 scan = partial(
                     scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=rfm.Ridge(0.0), time=None, keys=keys
                 )
@@ -44,10 +44,10 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
                 rows_and_neurons.append(real)
                 gaussians.append(gaussian)
                 slope = real.slope(quantity=f"{name}: {symbol}, trained, against alpha_K")
-                text = f"{name}: {tex} = {slope.simulated:.2f}, $\\alpha_K$ = {alpha:.2f}"
+                text = f"{name}: $\\{symbol}$ = {slope.simulated:.2f}, $\\alpha_K$ = {alpha:.2f}"
                 plotting.draw(ax, real, index, label=text)
                 ax.plot(real.x, gaussian.mean, ls="none", marker="o", ms=7, mfc="none", color=color)
-                plotting.finish(ax, label, "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
+                plotting.finish(ax, AXES[axis], "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
                 ax.plot(real.x, 0.6 * real.theory[0] * (real.x / real.x[0]) ** -alpha, ":", lw=1, color=color)
                 unsure = float(np.hypot(error, slope.stderr))
                 verdicts.append(dataclasses.replace(slope, claimed=alpha, stderr=unsure).verdict())

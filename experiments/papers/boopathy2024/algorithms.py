@@ -18,10 +18,10 @@ from experiments.papers.row import Script
 from rfm.arguments import Arguments
 from rfm.optimizers import Optimizer
 
-MODES = 2000  # at most: every step is taken
-REACH = 0.6  # part of the risk at the start that is to be reached
+STEPPED_MODES = 2000  # at most: every step is taken
+REACHED_PART = 0.6  # part of the risk at the start that is to be reached
 CLOCK_OF_SIGNS = {"standard": 0.0, "ntk": 0.5}  # see `panel_of`
-DESCENT, SIGNS = st.ALGORITHMS[0], st.ALGORITHMS[-1]
+GRADIENT_DESCENT, SIGNS = st.T6_ALGORITHMS[0], st.T6_ALGORITHMS[-1]
 EXCESS = 3.0  # standard errors by which an end lies above the floor
 SOME = slice(None, None, 4)  # of the steps that are recorded
 
@@ -33,7 +33,7 @@ def panel_of(parametrization: str) -> st.Panel:
     both N with features of variance one, 1 and N^(1/2) with 1/N. So the clock is N^gamma t with a gamma that is larger
     by CLOCK_OF_SIGNS for signs, and for Adam, whose first steps are signs.
     """
-    unit = st.UNITS[parametrization]
+    unit = st.FEATURE_UNITS[parametrization]
 
     def panel(ax: Axes, setting: st.Setting) -> st.Part:
         n, verdicts, table, gammas = np.array(setting.stepped, float), [], [], {}
@@ -47,7 +47,7 @@ def panel_of(parametrization: str) -> st.Panel:
             gamma = gammas[name] = -slopes_of_draws(n, steps)  # (S,)
             mean, stderr, color = steps.mean(0), standard_error(steps), plotting.COLORS[index]
             plotting.draw_points(ax, n, mean, stderr, index, label=f"{name}: slope {-gamma.mean():.2f}")
-            if name == DESCENT:
+            if name == GRADIENT_DESCENT:
                 line = steps_to_risk(setting, np.array([pair.theory for pair in pairs]))
                 ax.plot(n, line, color=color, lw=1.3)
                 title += f", trained at {n[0]:g} to {n[-1]:g}, beside theory"
@@ -57,12 +57,12 @@ def panel_of(parametrization: str) -> st.Panel:
                 verdicts.append(agreement([pair.at(SOME) for pair in pairs], text))
             else:
                 ax.plot(n, mean, color=color, ls=":", lw=1.0)
-                more, title = gamma - gammas[DESCENT], f"{title}: clock N^g t, g beyond gradient descent's"
+                more, title = gamma - gammas[GRADIENT_DESCENT], f"{title}: clock N^g t, g beyond gradient descent's"
                 closed, error = CLOCK_OF_SIGNS[parametrization], float(standard_error(more))
                 verdicts.append(judge(title, float(more.mean()), claimed=0.0, closed=closed, error=error))
             held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
             table += records(held | {"N": n, "steps": mean, "stderr": stderr})
-        plotting.finish(ax, AXES["features"], f"steps to {REACH:g} of the risk at the start", f"T6: {unit}")
+        plotting.finish(ax, AXES["features"], f"steps to {REACHED_PART:g} of the risk at the start", f"T6: {unit}")
         low, high = ax.get_ylim()
         ax.set_ylim(0.5 * low, 4 * high)
         return st.Part(verdicts, table)
@@ -76,7 +76,7 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
     for index, name in enumerate(setting.algorithms):
         pairs = train(setting, "standard", name)
         for pair, line_style in ((pairs[0], "--"), (pairs[-1], "-")):
-            if name == DESCENT:
+            if name == GRADIENT_DESCENT:
                 plotting.draw(ax, pair.at(SOME), hollow=pair is pairs[0])
             else:
                 ax.plot(pair.x, pair.mean, color=plotting.COLORS[index], ls=line_style, lw=1.2, label=pair.label)
@@ -107,38 +107,38 @@ def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Compari
     import optax
 
     problem, largest = _problem(setting), setting.stepped[-1]
-    z_max = theory.largest_curvature(problem, num_features=largest, num_samples=st.INF, parametrization=parametrization)
+    z_max = theory.largest_curvature(problem, num_features=largest, num_samples=np.inf, parametrization=parametrization)
     rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
     descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
     algorithms: dict[str, Optimizer] = dict(
-        zip(st.ALGORITHMS, (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate)), strict=True)
+        zip(st.T6_ALGORITHMS, (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate)), strict=True)
     )
     times, pairs = _times(setting), []
     for n in setting.stepped:
         args = Arguments(
-            num_features=n, num_samples=st.INF, optimizer=algorithms[name], times=times, parametrization=parametrization
+            num_features=n, num_samples=np.inf, optimizer=algorithms[name], times=times, parametrization=parametrization
         )
         risks = rfm.simulate(problem, **args, keys=fold_keys(setting.keys, n)).risk
-        known = theory.predict(problem, **args).risk if name == DESCENT else np.full(len(times), np.nan)
+        known = theory.predict(problem, **args).risk if name == GRADIENT_DESCENT else np.full(len(times), np.nan)
         pairs.append(Comparison("clock", n * times, risks, known, {"N": n}, f"{name}, N = {n}"))
     return tuple(pairs)
 
 
 def steps_to_risk(setting: st.Setting, risks: np.ndarray) -> np.ndarray:
-    """Return steps until risks (S, T) fall to REACH of the start of all models, (S,)."""
-    lam, w = _problem(setting).modes(0, min(setting.modes, MODES))
-    level = REACH * float(np.sum(lam * w**2))
+    """Return steps until risks (S, T) fall to REACHED_PART of the start of all models, (S,)."""
+    lam, w = _problem(setting).modes(0, min(setting.modes, STEPPED_MODES))
+    level = REACHED_PART * float(np.sum(lam * w**2))
     return np.array([st.time_to_risk(_times(setting), risk, level) for risk in risks])
 
 
 def _floor(setting: st.Setting, n: int) -> np.ndarray:
     """Risk (S,) at the end of training by gradient flow."""
-    args = Arguments(num_features=n, num_samples=st.INF, optimizer=rfm.Ridge(0.0))
+    args = Arguments(num_features=n, num_samples=np.inf, optimizer=rfm.Ridge(0.0))
     return rfm.simulate(_problem(setting), **args, keys=fold_keys(setting.keys, n)).risk[:, 0]
 
 
 def _problem(setting: st.Setting) -> rfm.Problem:
-    return rfm.power_law(setting.a, setting.b, min(setting.modes, MODES))
+    return rfm.power_law(setting.a, setting.b, min(setting.modes, STEPPED_MODES))
 
 
 def _times(setting: st.Setting) -> np.ndarray:
@@ -152,7 +152,7 @@ main = Script(
     source=st.SOURCE + "scale-time equivalence",
     claim="one clock N t for all training algorithms",
     show=st.shower(curves, panel_of("standard"), panel_of("ntk")),
-    full=dict(modes=2000, seeds=16, stepped=st.TRAINED, steps=st.STEPS, algorithms=st.ALGORITHMS),
-    smoke=dict(modes=300, seeds=4, stepped=(16, 32), steps=1000, algorithms=(DESCENT, "sign-SGD")),
+    full=dict(modes=2000, seeds=16, stepped=st.T6_SIZES, steps=st.T6_STEPS, algorithms=st.T6_ALGORITHMS),
+    smoke=dict(modes=300, seeds=4, stepped=(16, 32), steps=1000, algorithms=(GRADIENT_DESCENT, "sign-SGD")),
     limits="theory knows no Adam and no sign-SGD: those are training runs alone",
 )

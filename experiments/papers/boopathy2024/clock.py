@@ -21,32 +21,32 @@ TABLE_MODES = 10**7
 def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Times to three risks, theory and trained, in both parametrizations."""
     sizes, verdicts, table = np.array(setting.sizes), [_table(setting)], []
-    last = sizes[-st.LAST :]
-    slowest = _times(np.array([c.theory for c in st.curves(setting)[-st.LAST :]]), 1.0)[:, 0]
+    last = sizes[-st.SLOPE_SIZES :]
+    slowest = _times(np.array([c.theory for c in st.curves(setting)[-st.SLOPE_SIZES :]]), 1.0)[:, 0]
     if not np.isfinite(slowest).all():
-        checks.fail("a", f"such that models of {last[0]:g} features reach risk {st.LEVELS[0]:g}", setting.a)
-    far = np.array([st.time_to_risk(st.CLOCK, st.risk_by_clock(setting.infinite, n), st.LEVELS[0]) for n in st.LARGE])
-    for parametrization, unit in st.UNITS.items():
+        checks.fail("a", f"such that models of {last[0]:g} features reach risk {st.RISKS[0]:g}", setting.a)
+    far = np.array([st.time_to_risk(st.CLOCK, st.risk_by_clock(setting.infinite, n), st.RISKS[0]) for n in st.LARGE_N])
+    for parametrization, unit in st.FEATURE_UNITS.items():
         standard = parametrization == "standard"
         curves, clock = st.curves(setting, parametrization), sizes[:, None] if standard else 1.0
         times = derive(curves, partial(_times, clock=clock))  # (sizes, levels)
-        for index, level in enumerate(st.LEVELS):
+        for index, level in enumerate(st.RISKS):
             ax.plot(sizes, times.theory[:, index], color=plotting.COLORS[index], lw=1.3, ls="-" if standard else "--")
             mean, stderr = times.simulated[:, index], times.stderr[:, index]
             use = np.isfinite(mean) & np.isfinite(stderr)
             label = f"risk {level:g}, {unit}"
             plotting.draw_points(ax, sizes[use], mean[use], stderr[use], index, label=label, hollow=not standard)
         table += records({
-            "row": "T1", "parametrization": parametrization, "N": sizes[:, None], "level": st.LEVELS,
+            "row": "T1", "parametrization": parametrization, "N": sizes[:, None], "level": st.RISKS,
             "time": times.simulated, "stderr": times.stderr, "theory": times.theory,
         })  # fmt: skip
-        name, slope = f"T1 {unit}", -log_slope(st.LARGE, far / (st.LARGE if standard else 1.0))
+        name, slope = f"T1 {unit}", -log_slope(st.LARGE_N, far / (st.LARGE_N if standard else 1.0))
         if standard:
             verdicts.append(judge(name, slope, claimed=1.0))
         else:
-            text = f"time to risk {st.LEVELS[0]:g} ~ N^{-slope:.3f}: larger is no faster with variance 1/N"
+            text = f"time to risk {st.RISKS[0]:g} ~ N^{-slope:.3f}: larger is no faster with variance 1/N"
             verdicts.append(condition(name, "time ~ N^-1", text, abs(slope) < CLOSE, yes=REFINED, no=OPEN))
-        trained = derive(curves[-st.LAST :], partial(_slope, sizes=last, standard=standard))
+        trained = derive(curves[-st.SLOPE_SIZES :], partial(_slope, sizes=last, standard=standard))
         verdicts.append(trained.verdict(f"{name}, trained at {last[0]:g} to {last[-1]:g}, beside theory there"))
     ends = sizes[[0, -1]]
     ax.plot(ends, 0.25 * slowest[-1] / ends, "k", lw=1, label="slope $-1$")
@@ -54,7 +54,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     low, high = ax.get_ylim()
     ax.set_ylim(low, high * 300)
     ax.legend(fontsize=6, frameon=False, ncols=2, loc="upper right")
-    some = [c.at(slice(None, None, 3)) for name in st.UNITS for c in st.curves(setting, name)]
+    some = [c.at(slice(None, None, 3)) for name in st.FEATURE_UNITS for c in st.curves(setting, name)]
     return st.Part([*verdicts, agreement(some, "T1 theory = simulation")], table)
 
 
@@ -76,7 +76,7 @@ def _table(setting: st.Setting) -> Verdict:
         f"N = {n}: " + "/".join(f"{t:.1f}" if np.isfinite(t) else "never" for t in line)
         for n, line in zip(setting.sizes, times, strict=True)
     )
-    levels = " / ".join(f"{level:g}" for level in st.LEVELS)
+    levels = " / ".join(f"{level:g}" for level in st.RISKS)
     quantity = f"T1 table, variance 1/N, {TABLE_MODES:.0e} modes: time to risk {levels}"
     return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])), yes=CONFIRMED, no=OPEN)
 

@@ -12,13 +12,13 @@ from experiments.output.tables import records
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 
-EARLY = np.geomspace(1.0, 0.6, 15)[1:]  # risks that are compared, in parts of the start
+EARLY_RISKS = np.geomspace(1.0, 0.6, 15)[1:]  # risks that are compared, in parts of the start
 PAIRS = np.geomspace(32, 2**16, 12)  # sizes N of pairs N, 2N
 
 
 def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw gamma of neighbouring sizes: training of two at a time, theory up to large ones."""
-    parts = [_gammas(ax, setting, parametrization) for parametrization in st.UNITS]
+    parts = [_gammas(ax, setting, parametrization) for parametrization in st.FEATURE_UNITS]
     title = r"T3: risk($N^\gamma t$) on one curve"
     plotting.finish(ax, AXES["features"], r"$\gamma$ between $N$ and $2N$", title, log=False)
     ax.set_xscale("log")
@@ -31,10 +31,10 @@ def _gammas(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
     pairs, standard, unit = (
         st.curves(setting, parametrization),
         parametrization == "standard",
-        st.UNITS[parametrization],
+        st.FEATURE_UNITS[parametrization],
     )
-    sizes, index = np.array(setting.sizes, float), list(st.UNITS).index(parametrization)
-    levels = EARLY * float(np.mean([pair.theory[0] for pair in pairs]))
+    sizes, index = np.array(setting.sizes, float), list(st.FEATURE_UNITS).index(parametrization)
+    levels = EARLY_RISKS * float(np.mean([pair.theory[0] for pair in pairs]))
 
     def collapse(n: np.ndarray, risks: np.ndarray, clock=st.FEW_CLOCK, levels=levels) -> st.Collapse:
         times = clock / n[:, None] if standard else np.tile(clock, (len(n), 1))
@@ -45,7 +45,7 @@ def _gammas(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
 
     def large(n: float) -> float:
         risks = np.array([st.risk_by_clock(setting.infinite, size) for size in (n, 2 * n)])
-        return collapse(np.array([n, 2 * n]), risks, st.CLOCK, risks[0, 0] * EARLY).gamma
+        return collapse(np.array([n, 2 * n]), risks, st.CLOCK, risks[0, 0] * EARLY_RISKS).gamma
 
     two, far = derive(pairs, neighbours), [large(n) for n in PAIRS]
     color, label = plotting.COLORS[index], "theory, infinitely many modes" if standard else None
@@ -77,9 +77,9 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
     for index, pair in enumerate(pairs):
         shown = pair.at(late & (st.FEW_CLOCK <= 1e3))
         plotting.draw(ax, dataclasses.replace(shown, line_x=None, line=None), index)
-    ax.axhspan(EARLY[-1] * start, EARLY[0] * start, color="0.93", zorder=-1)
+    ax.axhspan(EARLY_RISKS[-1] * start, EARLY_RISKS[0] * start, color="0.93", zorder=-1)
     plotting.finish(ax, "$N t$", "risk", "shaded: risks that are compared")
-    compared = [pair.at(late & (lowest > 0.9 * EARLY[-1] * start)) for pair in pairs]
+    compared = [pair.at(late & (lowest > 0.9 * EARLY_RISKS[-1] * start)) for pair in pairs]
     return st.Part([agreement(compared, "T3 theory = simulation")])
 
 

@@ -19,15 +19,15 @@ PART = 1.1  # a curve has parted where it is so many times that of infinite size
 
 def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw risk against the clock, one curve a size."""
-    curves, lowest = st.curves(setting), st.LEVELS[-1]
+    curves, lowest = st.curves(setting), st.RISKS[-1]
     some = [pair.at(slice(None, None, 2)) for pair in curves]
     for index, pair in enumerate(some):
         plotting.draw(ax, pair, index)
     plotting.finish(ax, "clock $N t$", "risk", "T2: one curve, until each size meets its floor")
     never = [n for n in setting.sizes if _floor(setting.infinite, n) > lowest]
     trained = [n for n, pair in zip(setting.sizes, curves, strict=True) if pair.mean[-1] > lowest]
-    text = f"risk {lowest:g} never at N in {never}; trained to N t = {st.LONGEST:g}: not at N in {trained}"
-    far = -log_slope(st.LARGE, np.array([_floor(setting.infinite, n) for n in st.LARGE]))
+    text = f"risk {lowest:g} never at N in {never}; trained to N t = {st.LONGEST_CLOCK:g}: not at N in {trained}"
+    far = -log_slope(st.LARGE_N, np.array([_floor(setting.infinite, n) for n in st.LARGE_N]))
     closed = exponents.model_exponent(setting.a, setting.b)
     verdicts = [
         judge("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
@@ -41,10 +41,10 @@ def floors(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw the risk at the end of training of every size."""
     ends, n = [pair.at(slice(-1, None)) for pair in st.curves(setting)], np.array(setting.sizes, float)
     risks, predicted = np.concatenate([end.risks for end in ends], 1), np.concatenate([end.theory for end in ends])
-    pair = Comparison("features", n, risks, predicted, label=f"$N t$ = {st.LONGEST:g}")
+    pair = Comparison("features", n, risks, predicted, label=f"$N t$ = {st.LONGEST_CLOCK:g}")
     plotting.draw(ax, pair)
     ax.axhline(pair.theory[0], color="k", lw=1, ls=":", label="if training time replaced size")
-    last = pair.at(slice(-st.LAST, None))
+    last = pair.at(slice(-st.SLOPE_SIZES, None))
     here = f"trained at {last.x[0]:g} to {n[-1]:g}, beside theory there"
     slope = last.slope(quantity=f"T2 floor, {here}")
     line = 0.85 * last.theory[0] * (last.x / last.x[0]) ** -slope.simulated
@@ -67,11 +67,11 @@ def partings(ax: Axes, setting: st.Setting) -> st.Part:
     ax.plot(n, line, "k--", lw=1, label=f"closed form: slope {closed:g}")
     plotting.finish(ax, AXES["features"], "clock $N t$", "where the equivalence ends")
     ends = []
-    for size in st.LARGE:
+    for size in st.LARGE_N:
         clock = np.geomspace(1e-2, 10.0, len(st.CLOCK)) * size**closed
         risk = st.risk_by_clock(setting.infinite, size, clock=clock)
         ends.append(st.time_to_risk(clock, _limit(setting.infinite, clock) / risk, 1 / PART))
-    slope = log_slope(st.LARGE, np.array(ends))
+    slope = log_slope(st.LARGE_N, np.array(ends))
     return st.Part(
         [judge("T2 clock where a size parts, theory at 1e6", slope, closed=closed)],
         records({
@@ -83,12 +83,12 @@ def partings(ax: Axes, setting: st.Setting) -> st.Part:
 
 def _limit(problem: rfm.Problem, clock: np.ndarray) -> np.ndarray:
     """Predicted risk (T,) of infinite size, whose kernel has no factor N."""
-    return theory.predict(problem, num_features=st.INF, num_samples=st.INF, optimizer=st.FLOW, times=clock).risk
+    return theory.predict(problem, num_features=np.inf, num_samples=np.inf, optimizer=st.FLOW, times=clock).risk
 
 
 def _floor(problem: rfm.Problem, size: float) -> float:
     """Predicted risk at the end of training on fresh data."""
-    return theory.predict(problem, num_features=size, num_samples=st.INF, optimizer=rfm.Ridge(0.0)).risk[0]
+    return theory.predict(problem, num_features=size, num_samples=np.inf, optimizer=rfm.Ridge(0.0)).risk[0]
 
 
 main = Script(

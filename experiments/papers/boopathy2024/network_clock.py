@@ -21,19 +21,19 @@ from experiments.papers.row import Script, Shown
 from rfm.networks import networks
 from rfm.pytrees import pytree, static
 
-POOL = 2  # images are pooled so that the first layer's share of the kernel, d/n of it in "standard", is small
-LAST = slice(-2, None)  # widths at the end that slopes are fitted to
+POOLED_SIDE = 2  # images are pooled so that the first layer's share of the kernel, d/n of it in "standard", is small
+LAST_TWO = slice(-2, None)  # widths at the end that slopes are fitted to
 RECORDS = 40
-LEVEL = 0.6  # part of the test loss at the start that is to be reached
-LONGEST = 20_480  # steps: 80, times four until all are there
+LOSS_LEVEL = 0.6  # part of the test loss at the start that is to be reached
+STEPS_AT_MOST = 20_480  # steps: 80, times four until all are there
 # parametrization, algorithm: learning rate, small enough for several steps at the largest width; g in time ~ n^-g
-RUNS = {
+NETWORK_RUNS = {
     ("standard", "gd"): (1e-4, 1.0), ("standard", "adam"): (1e-5, 1.0), ("standard", "sign-sgd"): (1e-5, 1.0),
     ("ntk", "gd"): (1e-1, 0.0), ("ntk", "adam"): (1e-3, 0.5), ("ntk", "sign-sgd"): (1e-3, 0.5),
     ("mup", "gd"): (4e-3, 0.0), ("mup", "adam"): (1e-3, 0.0), ("mup", "sign-sgd"): (1e-3, 0.0),
 }  # fmt: skip
 LAST_ONLY = "standard"  # where the last layer is trained alone too: random features, the model that S2 solves
-NAMES = {"gd": "gradient descent", "adam": "Adam", "sign-sgd": "sign-SGD"}
+ALGORITHM_NAMES = {"gd": "gradient descent", "adam": "Adam", "sign-sgd": "sign-SGD"}
 
 
 @pytree
@@ -55,9 +55,9 @@ class Trainer:
 
 
 def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...], seeds: int, rate: float) -> Shown:
-    """Draw steps to LEVEL of the loss at the start against width; learning rates are those of RUNS times `rate`."""
+    """Draw steps to LOSS_LEVEL of the loss at the start against width, at `rate` times the rates of NETWORK_RUNS."""
     inputs, classes = images.load(data, seed)
-    x = images.flatten(images.pool(inputs, POOL) if inputs.ndim == 3 else inputs)
+    x = images.flatten(images.pool(inputs, POOLED_SIDE) if inputs.ndim == 3 else inputs)
     x, y = (jnp.asarray(array[: train + test], jnp.float32) for array in (x, images.outputs(classes)))
     task = Task(x, y, train)
     keys = jax.random.split(jax.random.key(seed), seeds)
@@ -65,8 +65,8 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
     figure, axes = plotting.new_figure(1, len(networks.PARAMETRIZATIONS), caption=caption)
     panels: dict[str, Axes] = dict(zip(networks.PARAMETRIZATIONS, axes[0], strict=True))
     verdicts, table = [], []
-    with progress.bar((len(RUNS) + len(networks.OPTIMIZERS)) * len(widths), "width") as bar:
-        for (parametrization, name), (lr, closed) in RUNS.items():
+    with progress.bar((len(NETWORK_RUNS) + len(networks.OPTIMIZERS)) * len(widths), "width") as bar:
+        for (parametrization, name), (lr, closed) in NETWORK_RUNS.items():
             for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
                 columns = []
                 for width in widths:
@@ -75,29 +75,29 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
                         network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
                     columns.append(_steps(task, Trainer(network, jnp.asarray(rate * lr), name), fold_keys(keys, width)))
                     bar.update()
-                steps, label = np.array(columns).T, f"{NAMES[name]}{', last layer' * last_only}"  # (S, X)
-                quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST][0]} to {n[-1]}"
+                steps, label = np.array(columns).T, f"{ALGORITHM_NAMES[name]}{', last layer' * last_only}"  # (S, X)
+                quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST_TWO][0]} to {n[-1]}"
                 if not np.all(np.isfinite(steps)):
-                    verdicts.append(condition(quantity, "1.000", f"not reached in {LONGEST} steps", False))
+                    verdicts.append(condition(quantity, "1.000", f"not reached in {STEPS_AT_MOST} steps", False))
                     continue
-                each = -slopes_of_draws(n[LAST], steps[:, LAST])
+                each = -slopes_of_draws(n[LAST_TWO], steps[:, LAST_TWO])
                 g, error = float(each.mean()), float(standard_error(each))
                 verdict = judge(quantity, g, claimed=1.0, closed=closed, error=error)
                 # in "standard" 1 is reached from below: the first layer, whose share falls as d/n (gradient descent) or
                 # sqrt(d/n) (signs), is the faster learner of a narrow network
                 verdicts.append(approaching(verdict, n, steps.mean(0), 1.0) if closed == 1.0 else verdict)
-                line = power_line(n[LAST], steps.mean(0)[LAST], -g)
+                line = power_line(n[LAST_TWO], steps.mean(0)[LAST_TWO], -g)
                 label += f": slope ${-g:+.3f} \\pm {error:.3f}$"
-                pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST], line)
-                plotting.draw(panels[parametrization], pair, list(NAMES).index(name), hollow=last_only)
+                pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST_TWO], line)
+                plotting.draw(panels[parametrization], pair, list(ALGORITHM_NAMES).index(name), hollow=last_only)
                 table += records({
                     "parametrization": parametrization, "optimizer": label.split(":")[0], "lr": rate * lr, "width": n,
                     "steps": pair.mean, "stderr": pair.stderr,
                 })  # fmt: skip
     for parametrization, ax in panels.items():
         lowest = min((np.min(np.asarray(line.get_ydata())) for line in ax.lines), default=1.0)
-        ax.plot(n[LAST], 0.6 * lowest * n[-1] / n[LAST], "k:", lw=1.2, label="S2: slope $-1$")
-        plotting.finish(ax, "width $n$", f"steps to {LEVEL:g} of the test loss", parametrization)
+        ax.plot(n[LAST_TWO], 0.6 * lowest * n[-1] / n[LAST_TWO], "k:", lw=1.2, label="S2: slope $-1$")
+        plotting.finish(ax, "width $n$", f"steps to {LOSS_LEVEL:g} of the test loss", parametrization)
         ax.set_ylim(bottom=0.3 * lowest, top=ax.get_ylim()[1] * 12)
     return Shown(figure, table, tuple(verdicts))
 
@@ -126,12 +126,12 @@ def _losses(task: Task, trainer: Trainer, times: Array, params: list[Array]) -> 
 def _steps(task: Task, trainer: Trainer, keys: Array) -> np.ndarray:
     """Steps (S,) to the level, between records by a power law; the horizon grows until all are there."""
     horizon, params = 2 * RECORDS, _init(trainer.network, keys)
-    level = LEVEL * float(jnp.mean(jnp.sum(task.y[task.train :] ** 2, axis=1)))
+    level = LOSS_LEVEL * float(jnp.mean(jnp.sum(task.y[task.train :] ** 2, axis=1)))
     while True:
         times = np.unique(np.round(np.geomspace(1, horizon, RECORDS)))
         times = np.concatenate([times, horizon + np.arange(1.0, 1 + RECORDS - len(times))])  # one length, one program
         losses = np.asarray(_losses(task, trainer, jnp.asarray(times, int), params), float)
-        if np.all(losses.min(1) <= level) or horizon >= LONGEST:
+        if np.all(losses.min(1) <= level) or horizon >= STEPS_AT_MOST:
             return np.array([time_to_risk(times, loss, level) for loss in losses])
         horizon *= 4
 

@@ -21,9 +21,9 @@ from experiments.papers.row import Script
 from rfm.arguments import Arguments
 
 LOUD = 100.0  # noise that is trained on: what it adds is divided by it, the rest matters less the louder it is
-EARLY = (0.05, 0.2)  # of (N t)^(1/b) over the smaller of N and P
+EARLY_SPAN = (0.05, 0.2)  # of (N t)^(1/b) over the smaller of N and P
 SHORT = 12  # points of a curve that is trained
-FAR_CLOCK, FAR = 1e4 * np.exp([-0.1, 0.1]), 1e9  # clock and size where theory alone measures the exponent
+FAR_CLOCK, FAR_SIZE = 1e4 * np.exp([-0.1, 0.1]), 1e9  # clock and size where theory alone measures the exponent
 NOISE_SIZES, NOISE_SAMPLES, NOISE_EARLY = (1e5, 1e6), (1e4, 1e5, 1e6), 0.01
 SPREAD = 0.3  # of the collapsed points
 
@@ -49,7 +49,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     # the smallest size that is trained, and the second largest
     ends = setting.sizes[0], setting.sizes[-2 if len(setting.sizes) > 2 else -1]
     for index, (n, p) in enumerate(product(ends, setting.samples)):
-        start, stop = (np.array(EARLY) * min(n, p)) ** b
+        start, stop = (np.array(EARLY_SPAN) * min(n, p)) ** b
         clock = np.geomspace(start, stop, SHORT)
         pairs.append(_train(setting, n, p, clock))
         plotting.draw(ax, pairs[-1], index)
@@ -61,8 +61,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     late = [point["ratio"] for point in points if point["clock"] > 50]
     spread = max(late) / min(late) - 1.0
     text = f"added risk P/(N t)^(1/b) within {spread:.0%} over {len(late)} points, 2 sizes, 3 P"
-    growth = log_slope(FAR_CLOCK, noise_added(setting.infinite, FAR, FAR, FAR_CLOCK))
-    small, large = (noise_added(setting.infinite, n, FAR, FAR_CLOCK) for n in FAR * FAR_CLOCK / 1e4)
+    growth = log_slope(FAR_CLOCK, noise_added(setting.infinite, FAR_SIZE, FAR_SIZE, FAR_CLOCK))
+    small, large = (noise_added(setting.infinite, n, FAR_SIZE, FAR_CLOCK) for n in FAR_SIZE * FAR_CLOCK / 1e4)
     # at one time: the clock of the larger model is further by its size, or is the same
     standard, ntk = (log_slope(FAR_CLOCK, np.array([small[0], end])) for end in (large[1], large[0]))
     more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
@@ -185,7 +185,7 @@ main = Script(
     source=st.SOURCE + "unified scaling laws",
     claim="size and time act as N t: so does the sensitivity to noise, and double descent",
     show=st.shower(panel, surface, cuts),
-    full=dict(modes=2000, seeds=16, noise=0.1, sizes=(64, 128, 256, 512), samples=st.SAMPLES),
+    full=dict(modes=2000, seeds=16, noise=0.1, sizes=(64, 128, 256, 512), samples=st.T5_SAMPLES),
     smoke=dict(modes=500, seeds=4, noise=0.1, sizes=(32, 64), samples=(64,)),
     limits=st.NO_IMAGES,
 )

@@ -17,7 +17,7 @@ from rfm.arguments import Arguments
 
 GOOD = 0.1  # relative error of a prediction that counts as good
 LATER = 6  # points of the large sizes where the error is a power law
-CLOCK, TRAINED = np.geomspace(1.0, 1e5, 41), np.geomspace(1.0, 1e5, 11)  # of theory, and of trained models
+THEORY_CLOCK, TRAINED_CLOCK = np.geomspace(1.0, 1e5, 41), np.geomspace(1.0, 1e5, 11)  # of theory, and of trained models
 
 
 def panel(ax: Axes, setting: st.Setting) -> st.Part:
@@ -33,17 +33,17 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     by_rule, by_theory = np.abs(ratio - 1.0), np.abs(big.theory / big.mean - 1.0)
     unsure = ratio * np.hypot(big.stderr / big.mean, small.stderr / small.mean)  # of the ratio of two means
     exact, rule, large = plotting.COLORS[:3]
-    ax.plot(CLOCK, st.rule_error(setting.finite, n, larger, CLOCK), color=rule, lw=1.3)
+    ax.plot(THEORY_CLOCK, st.rule_error(setting.finite, n, larger, THEORY_CLOCK), color=rule, lw=1.3)
     label = f"rule, N = {n} to {larger}"
-    plotting.draw_points(ax, TRAINED, by_rule, unsure, 1, label=label)
+    plotting.draw_points(ax, TRAINED_CLOCK, by_rule, unsure, 1, label=label)
     ax.plot(clock, error, color=large, lw=1.2, label=f"rule, {low} to {high}: slope {measured:.2f}")
-    ax.plot(TRAINED, by_theory, "o", ms=4, color=exact, label="theory, no training")
+    ax.plot(TRAINED_CLOCK, by_theory, "o", ms=4, color=exact, label="theory, no training")
     label = "two standard errors of the large model"
-    ax.plot(TRAINED, 2 * big.stderr / big.mean, color="0.5", lw=1.0, ls=":", label=label)
+    ax.plot(TRAINED_CLOCK, 2 * big.stderr / big.mean, color="0.5", lw=1.0, ls=":", label=label)
     plotting.finish(ax, "clock $N t$", "relative error of the risk", "T4: a large model from a small one")
     ax.set_ylim(bottom=1e-5)
     late = by_rule - 2 * unsure > GOOD  # where it fails for sure
-    good = TRAINED[: int(np.argmax(late)) if late.any() else len(late)]
+    good = TRAINED_CLOCK[: int(np.argmax(late)) if late.any() else len(late)]
     text = f"to {GOOD:.0%} " + (f"until N t = {good[-1]:.3g}" if len(good) else "nowhere")
     text += f", off by up to {by_rule.max():.0%} later; theory by at most {by_theory.max():.1%}"
     claim = f"N = {larger} from N = {n}"
@@ -54,7 +54,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
         agreement([small, big], "T4 theory = simulation"),
     ]
     table = records({
-        "row": "T4", "clock": TRAINED, "risk": big.mean, "stderr": big.stderr, "rule_error": by_rule,
+        "row": "T4", "clock": TRAINED_CLOCK, "risk": big.mean, "stderr": big.stderr, "rule_error": by_rule,
         "rule_stderr": unsure, "theory_error": by_theory,
     })  # fmt: skip
     return st.Part(verdicts, table)
@@ -63,10 +63,10 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
 def _train(setting: st.Setting, n: int) -> Comparison:
     """One size against the clock; by S2's rule all sizes are the same."""
     args = Arguments(
-        num_features=n, num_samples=st.INF, optimizer=st.FLOW, parametrization="standard", times=TRAINED / n
+        num_features=n, num_samples=np.inf, optimizer=st.FLOW, parametrization="standard", times=TRAINED_CLOCK / n
     )
     risks = rfm.simulate(setting.finite, keys=fold_keys(setting.keys, n), **args).risk
-    return Comparison("clock", TRAINED, risks, theory.predict(setting.finite, **args).risk, {"N": n})
+    return Comparison("clock", TRAINED_CLOCK, risks, theory.predict(setting.finite, **args).risk, {"N": n})
 
 
 main = Script(

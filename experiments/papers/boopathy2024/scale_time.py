@@ -18,29 +18,29 @@ import rfm
 import theory
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
+from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import Verdict
 from experiments.output import plotting
 from experiments.papers.row import Shown
 
 SOURCE = "Boopathy and Fiete 2024 (arXiv 2409.05782), "
 NO_IMAGES = "S2's networks on images are not trained here: random features only"
-FLOW, INF = rfm.GradientFlow(), np.inf
-SIZES = (64, 128, 256, 512, 1024)
-LEVELS = (0.8, 0.5, 0.3)  # risks to be reached
-LONGEST = 1e7  # clock at which a level counts as never reached
-CLOCK = rfm.log_times(1e-2, LONGEST, 271)  # N t where features have variance one
-FEW_CLOCK = rfm.log_times(1e-2, LONGEST, 46)  # where models are trained
+RUN_SIZES = (64, 128, 256, 512, 1024)  # trained by gradient flow
+RISKS = (0.8, 0.5, 0.3)  # risks to be reached
+LONGEST_CLOCK = 1e7  # clock at which a level counts as never reached
+CLOCK = rfm.log_times(1e-2, LONGEST_CLOCK, 271)  # N t where features have variance one
+FEW_CLOCK = rfm.log_times(1e-2, LONGEST_CLOCK, 46)  # where models are trained
 SMALL, BIG = 128, 1024  # sizes of the cross-prediction
-STEPS = 3000
-TRAINED = (32, 64, 128, 256)  # sizes that other algorithms train
-SAMPLES = (256, 1024)  # training samples with noisy labels
-ALGORITHMS = ("gradient descent", "Adam", "sign-SGD")
+T6_STEPS = 3000
+T6_SIZES = (32, 64, 128, 256)  # sizes that other algorithms train
+T5_SAMPLES = (256, 1024)  # training samples with noisy labels
+T6_ALGORITHMS = ("gradient descent", "Adam", "sign-SGD")
 LAW = (2**14, 2**17)  # sizes where the error of S2's rule is a power law over decades
-LARGE = 1e6 * np.exp([-0.1, 0.1])  # sizes where theory alone measures exponents
-LAST = 3  # sizes over which training measures a slope: the largest ones
+LARGE_N = 1e6 * np.exp([-0.1, 0.1])  # sizes where theory alone measures exponents
+SLOPE_SIZES = 3  # sizes over which training measures a slope: the largest ones
 # of the rows that gradient flow trains for, which share their runs
-FULL, SMOKE = dict(modes=10_000, seeds=16, sizes=SIZES), dict(modes=500, seeds=4, sizes=(32, 64))
-UNITS = {"standard": "variance 1", "ntk": "variance 1/N"}  # of features, by parametrization
+FULL, SMOKE = dict(modes=10_000, seeds=16, sizes=RUN_SIZES), dict(modes=500, seeds=4, sizes=(32, 64))
+FEATURE_UNITS = {"standard": "variance 1", "ntk": "variance 1/N"}  # of features, by parametrization
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Setting:
     noise: float = 0.1
     modes: int = 10_000
     seeds: int = 16
-    sizes: tuple[int, ...] = SIZES
+    sizes: tuple[int, ...] = RUN_SIZES
     pair: tuple[int, int] = (SMALL, BIG)
-    stepped: tuple[int, ...] = TRAINED
-    steps: int = STEPS
-    samples: tuple[int, ...] = SAMPLES
-    algorithms: tuple[str, ...] = ALGORITHMS
+    stepped: tuple[int, ...] = T6_SIZES
+    steps: int = T6_STEPS
+    samples: tuple[int, ...] = T5_SAMPLES
+    algorithms: tuple[str, ...] = T6_ALGORITHMS
 
     @property
     def infinite(self) -> rfm.Problem:
@@ -109,7 +109,7 @@ def shower(*panels: Panel) -> Callable[..., Shown]:
     return show
 
 
-def risk_by_clock(problem: rfm.Problem, size: float, samples: float = INF, *, clock: np.ndarray = CLOCK) -> np.ndarray:
+def risk_by_clock(problem: rfm.Problem, size: float, samples: float = np.inf, clock: np.ndarray = CLOCK) -> np.ndarray:
     """Return the predicted risk (T,) at clock N t = `clock` (T,), from the standard parametrization at t = clock/N."""
     return theory.predict(
         problem, num_features=size, num_samples=samples, optimizer=FLOW, times=clock / size, parametrization="standard"
@@ -122,11 +122,11 @@ def curves(setting: Setting, parametrization: str = "standard") -> tuple[Compari
 
     Draws of the two parametrizations are independent; theory is the same for both.
     """
-    keys = fold_keys(setting.keys, list(UNITS).index(parametrization))
+    keys = fold_keys(setting.keys, list(FEATURE_UNITS).index(parametrization))
     pairs = []
     for n in setting.sizes:
         trained = rfm.simulate(
-            setting.finite, num_features=n, num_samples=INF, optimizer=FLOW, keys=fold_keys(keys, n),
+            setting.finite, num_features=n, num_samples=np.inf, optimizer=FLOW, keys=fold_keys(keys, n),
             times=FEW_CLOCK / (n if parametrization == "standard" else 1), parametrization=parametrization,
         )  # fmt: skip
         predicted = risk_by_clock(setting.finite, n, clock=FEW_CLOCK)
@@ -143,13 +143,13 @@ def time_to_risk(x: np.ndarray, risk: np.ndarray, level: float) -> float:
     """
     below = np.flatnonzero(risk <= level)
     if not len(below) or below[0] == 0:
-        return float(x[0]) if len(below) else INF
+        return float(x[0]) if len(below) else np.inf
     i = below[0]
     part = np.log(level / risk[i - 1]) / np.log(risk[i] / risk[i - 1])
     return float(x[i - 1] * (x[i] / x[i - 1]) ** part)
 
 
-def times_to_risk(x: np.ndarray, risk: np.ndarray, levels: Sequence[float] | np.ndarray = LEVELS) -> np.ndarray:
+def times_to_risk(x: np.ndarray, risk: np.ndarray, levels: Sequence[float] | np.ndarray = RISKS) -> np.ndarray:
     """Return `time_to_risk` of every level, (L,)."""
     return np.array([time_to_risk(x, risk, level) for level in levels])
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 import rfm
 import theory
 from experiments.compare.comparison import AXES, Comparison, across, agreement
+from experiments.compare.laws import FLOW
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, Verdict, condition
 from experiments.output import plotting
@@ -17,17 +18,16 @@ from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
 ALPHA, NUM_MODES = 0.8, 200
-FLOW = rfm.GradientFlow()
-CURVE = rfm.log_times(0.1, 500.0, 41)
+CURVE_TIMES = rfm.log_times(0.1, 500.0, 41)
 NUS = np.linspace(0.1, 1.0, 181)
-LATE = np.array([1e4, 1e5, 1e6])  # where theory alone follows the peak on its way to nu = alpha
-SHOWN = (0.2, 0.5, 0.8, 1.0)  # model sizes whose curves are drawn against time
+FOLLOWED = np.array([1e4, 1e5, 1e6])  # where theory alone follows the peak on its way to nu = alpha
+SHOWN_NUS = (0.2, 0.5, 0.8, 1.0)  # model sizes whose curves are drawn against time
 
 
 def show(seed: int, times: tuple[float, ...], ratios: tuple[float, ...], seeds: int) -> Shown:
     """Show the risk over |w|^2 against nu = N/M at fixed times, against time, and at the best time to stop."""
     problem, data = rfm.white(NUM_MODES), round(ALPHA * NUM_MODES)
-    clock = np.unique(np.concatenate([CURVE, times]))
+    clock = np.unique(np.concatenate([CURVE_TIMES, times]))
     args = Arguments(num_samples=data, optimizer=FLOW, times=clock)
     sizes = [round(nu * NUM_MODES) for nu in ratios]
     keys = jax.random.split(jax.random.key(seed), seeds)
@@ -65,7 +65,7 @@ def _against_size(ax: Axes, title: str, pairs: Sequence[Comparison]) -> None:
 
 
 def _against_time(ax: Axes, curves: Sequence[Comparison]) -> None:
-    for index, curve in enumerate(curve for curve in curves if curve.fixed["nu"] in SHOWN):
+    for index, curve in enumerate(curve for curve in curves if curve.fixed["nu"] in SHOWN_NUS):
         plotting.draw(ax, curve.at(slice(None, None, 4)), index, label=rf"$\nu$ = {curve.fixed['nu']:g}")
     plotting.finish(ax, AXES["time"], r"risk over $|w|^2$", "no label noise", log=False)
     ax.set_xscale("log")
@@ -95,10 +95,10 @@ def _highest(risk: np.ndarray) -> float | None:
 def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray], count: int) -> Verdict:
     peaks = {t: _highest(line) for t, line in by_time.items()}
     path = ", ".join(f"{nu:.3f} (t = {t:g})" for t, nu in peaks.items() if nu is not None)
-    gaps = np.array([ALPHA - late_peak(problem, t, count) for t in LATE])
-    rate = log_slope(LATE[1:], 1.0 / gaps[1:])
+    gaps = np.array([ALPHA - late_peak(problem, t, count) for t in FOLLOWED])
+    rate = log_slope(FOLLOWED[1:], 1.0 / gaps[1:])
     measured = (
-        f"tends to it: theory at {path}; alpha - nu is {gaps[0]:.1e} at t = {LATE[0]:g} and falls as t^-{rate:.2f}"
+        f"tends to it: theory at {path}; alpha - nu is {gaps[0]:.1e} at t = {FOLLOWED[0]:g} and falls as t^-{rate:.2f}"
     )
     return condition(
         "late peak", f"nu = alpha = {ALPHA:g}", measured, bool(np.all(gaps > 0) and rate > 0.5), yes=REFINED

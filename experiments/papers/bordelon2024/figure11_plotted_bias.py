@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 import rfm
 import theory
 from experiments.compare.comparison import AXES, Comparison, across, agreement
+from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 
-TIMES = np.linspace(0.25, 8.0, 32)
-FLOW = rfm.GradientFlow()
-PARTS = {"risk": "risk", "bias": "squared bias"}
+BIAS_TIMES = np.linspace(0.25, 8.0, 32)
+NAMED = {"risk": "risk", "bias": "squared bias"}
 NU_READ, T_READ, READ = 2.0, 5.0, 9.67e-3  # nu, t and the value of S1's curve there
-RATIOS = (2.0, 5.0, 20.0, 200.0)  # nu of the curves against time
-NUS = np.geomspace(2.0, 200.0, 31)
-FIXED = (1.0, 2.0, 5.0)  # times of the correction against nu
-STEP = 0.1  # in log nu
+DRAWN_NUS = (2.0, 5.0, 20.0, 200.0)  # nu of the curves against time
+LARGE_NUS = np.geomspace(2.0, 200.0, 31)
+FIXED_TIMES = (1.0, 2.0, 5.0)  # times of the correction against nu
+STEP_IN_LOG_NU = 0.1  # in log nu
 
 Parts = Mapping[str, Sequence[Comparison]]  # risk and bias over |w|^2 along time, one for each nu that is trained
 
@@ -32,16 +32,16 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
     sizes = [round(nu * num_modes) for nu in trained]
     grid = {"num_features": sizes, "ensemble": [1, members]}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    swept = rfm.sweep(problem, grid, keys, num_samples=np.inf, optimizer=FLOW, times=TIMES, progress=True)
+    swept = rfm.sweep(problem, grid, keys, num_samples=np.inf, optimizer=FLOW, times=BIAS_TIMES, progress=True)
     alone, average = np.moveaxis(swept.risk / num_modes, 1, 0)
     # the risk of an average of K is bias + (risk - bias)/K: two averages leave the bias, without error on the mean
     risks = {"risk": alone, "bias": (members * average - alone) / (members - 1)}  # (N, S, T) each
     curves = {
         part: [
-            Comparison("time", TIMES, of_size, _theory(problem, nu)[part], {"nu": nu, "N": n, "P": np.inf})
+            Comparison("time", BIAS_TIMES, of_size, _theory(problem, nu)[part], {"nu": nu, "N": n, "P": np.inf})
             for nu, n, of_size in zip(trained, sizes, risks[part], strict=True)
         ]
-        for part in PARTS
+        for part in NAMED
     }
     figure, axes = plotting.new_figure(1, 3)
     _against_time(axes[0, 0], problem, "risk", curves, "our loss: the risk")
@@ -49,7 +49,7 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
     _against_size(axes[0, 2], problem, curves)
     few = slice(3, None, 4)
     findings = [
-        *(agreement([c.at(few) for c in curves[part]], f"theory = simulation, {PARTS[part]}") for part in PARTS),
+        *(agreement([c.at(few) for c in curves[part]], f"theory = simulation, {NAMED[part]}") for part in NAMED),
         _plotted(curves),
         *_corrections(problem),
     ]
@@ -63,22 +63,22 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
 
 
 def _theory(problem: rfm.Problem, nu: float) -> dict[str, np.ndarray]:
-    """Return risk and squared bias over |w|^2 at TIMES, (T,) each."""
+    """Return risk and squared bias over |w|^2 at BIAS_TIMES, (T,) each."""
     n = nu * problem.num_modes
-    parts = theory.decompose(problem, num_features=n, num_samples=np.inf, optimizer=FLOW, times=TIMES)
+    parts = theory.decompose(problem, num_features=n, num_samples=np.inf, optimizer=FLOW, times=BIAS_TIMES)
     return {"risk": parts.risk / problem.num_modes, "bias": parts.bias / problem.num_modes}
 
 
 def _against_time(ax: Axes, problem: rfm.Problem, part: str, curves: Parts, title: str) -> None:
     """Draw the risk, or the bias that S1 plots, with the value that is read off its figure."""
     trained = {curve.fixed["nu"]: curve for curve in curves[part]}
-    for index, nu in enumerate(RATIOS):
+    for index, nu in enumerate(DRAWN_NUS):
         if nu in trained:
             plotting.draw(ax, trained[nu].at(slice(3, None, 4)), index, label=rf"$\nu$ = {nu:g}")
         else:
             line = _theory(problem, nu)[part]
-            ax.plot(TIMES, line, color=plotting.COLORS[index], lw=1.3, label=rf"$\nu$ = {nu:g}, theory")
-    ax.plot(TIMES, np.exp(-2.0 * TIMES), "k:", lw=1, label=r"$N = \infty$, $e^{-2t}$")
+            ax.plot(BIAS_TIMES, line, color=plotting.COLORS[index], lw=1.3, label=rf"$\nu$ = {nu:g}, theory")
+    ax.plot(BIAS_TIMES, np.exp(-2.0 * BIAS_TIMES), "k:", lw=1, label=r"$N = \infty$, $e^{-2t}$")
     ax.plot(T_READ, READ, "k*", ms=9, mfc="none", label=rf"S1 at $\nu$ = {NU_READ:g}: {READ:.2e}")
     plotting.finish(ax, AXES["time"], r"loss over $|w|^2$", title)
     ax.set_xscale("linear")
@@ -87,24 +87,24 @@ def _against_time(ax: Axes, problem: rfm.Problem, part: str, curves: Parts, titl
 
 def _against_size(ax: Axes, problem: rfm.Problem, curves: Parts) -> None:
     """Draw what a finite size adds at fixed times: both as 1/nu, but the risk twice as much."""
-    lines = [_theory(problem, nu) for nu in NUS]
+    lines = [_theory(problem, nu) for nu in LARGE_NUS]
     last = 0.0
-    for index, t in enumerate(FIXED):
-        at, limit = int(np.argmin(np.abs(TIMES - t))), np.exp(-2.0 * t)
-        for part in PARTS:
+    for index, t in enumerate(FIXED_TIMES):
+        at, limit = int(np.argmin(np.abs(BIAS_TIMES - t))), np.exp(-2.0 * t)
+        for part in NAMED:
             line = np.array([parts[part][at] for parts in lines])
-            pair = dataclasses.replace(across(curves[part], "nu", t), line_x=NUS, line=line).minus(limit)
+            pair = dataclasses.replace(across(curves[part], "nu", t), line_x=LARGE_NUS, line=line).minus(limit)
             plotting.draw(ax, pair, index, label=f"{part}, $t$ = {t:g}", hollow=part == "bias")
             last = line[-1] - limit
-    guide = NUS[NUS > 20.0]
+    guide = LARGE_NUS[LARGE_NUS > 20.0]
     ax.plot(guide, 0.4 * last * guide[-1] / guide, "k", lw=1, label="slope $-1$")
     plotting.finish(ax, r"$\nu = N/M$", r"loss $-$ loss at $N = \infty$", "what a finite model adds")
 
 
 def _plotted(curves: Parts) -> Verdict:
     """Return the verdict on the value that S1's figure shows where it says loss."""
-    claim, at = READ, int(np.argmin(np.abs(TIMES - T_READ)))
-    risk, bias = (next(c for c in curves[part] if c.fixed["nu"] == NU_READ) for part in PARTS)
+    claim, at = READ, int(np.argmin(np.abs(BIAS_TIMES - T_READ)))
+    risk, bias = (next(c for c in curves[part] if c.fixed["nu"] == NU_READ) for part in NAMED)
     measured = (
         f"{risk.theory[at]:.2e} (trained {risk.mean[at]:.2e} ± {risk.stderr[at]:.0e}); {claim:.2e} is the squared "
         f"bias: theory {bias.theory[at]:.2e}, trained {bias.mean[at]:.2e} ± {bias.stderr[at]:.0e}"
@@ -118,12 +118,12 @@ def _plotted(curves: Parts) -> Verdict:
 
 def _corrections(problem: rfm.Problem) -> list[Verdict]:
     """Judge theory at large nu: the bias H_k(t)^2 against the risk H_k(2t), H_k = e^-t (1 + t^2/(2 nu))."""
-    large, at = 1e4, int(np.argmin(np.abs(TIMES - FIXED[1])))
-    low, high = (_theory(problem, large * np.exp(x)) for x in (-STEP, STEP))
+    large, at = 1e4, int(np.argmin(np.abs(BIAS_TIMES - FIXED_TIMES[1])))
+    low, high = (_theory(problem, large * np.exp(x)) for x in (-STEP_IN_LOG_NU, STEP_IN_LOG_NU))
     findings, product = [], {}
-    for part, name in PARTS.items():
-        below, above = (float(parts[part][at] - np.exp(-2.0 * TIMES[at])) for parts in (low, high))
-        slope, product[part] = -np.log(above / below) / (2.0 * STEP), below * above
+    for part, name in NAMED.items():
+        below, above = (float(parts[part][at] - np.exp(-2.0 * BIAS_TIMES[at])) for parts in (low, high))
+        slope, product[part] = -np.log(above / below) / (2.0 * STEP_IN_LOG_NU), below * above
         findings.append(judge(f"correction of the {name}, theory at nu = {large:g}", slope, claimed=1.0))
     ratio = np.sqrt(product["risk"] / product["bias"])
     measured = f"{ratio:.3f} (closed form 2): the plotted curves understate it by half"

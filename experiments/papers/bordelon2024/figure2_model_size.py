@@ -8,32 +8,31 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, SYMBOLS, Comparison, across, agreement, with_size
-from experiments.compare.laws import all_laws
+from experiments.compare.comparison import AXES, INFINITE, SYMBOLS, Comparison, across, agreement, with_size
+from experiments.compare.laws import FLOW, all_laws
 from experiments.compare.scans import whole
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge
 from experiments.output import plotting
+from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, A, B
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
-A, B = 1.5, 1.25
-TIMES = (10.0, 20.0, 50.0, 100.0)
-CURVE = rfm.log_times(1e-1, 1e6, 57)
-FIXED, END = 1000, 1e6  # the size that is held; the time that stands for the end of training
-FLOW = rfm.GradientFlow()
-EARLY, LATE = 1e4, 1e8  # size where theory alone measures the early correction, and time where the one in time
+EARLY_TIMES = (10.0, 20.0, 50.0, 100.0)
+LINE_TIMES = rfm.log_times(1e-1, 1e6, 57)
+FIXED = 1000  # the size that is held
+EARLY_AT, LATE_AT = 1e4, 1e8  # size where theory alone measures the early correction, and time where the one in time
 PLATEAU = 0.56  # of the start, where S1 draws the curve of the smallest size
 
-OTHER = {"features": "samples", "samples": "features"}
-NAMES, LAST = {"features": "model size", "samples": "data"}, {"features": "model", "samples": "data"}
+HELD_SYMBOL = {"features": "P", "samples": "N"}
+SIZE_NAMES, LATE_LAWS = {"features": "model size", "samples": "data"}, {"features": "model", "samples": "data"}
 LAWS = {law.name: law for law in all_laws(A, B)}
 
 
 def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -> Shown:
     """Show the risk against one size and against time, trained and in closed form, with its three exponents."""
     problem, symbol = rfm.power_law(A, B, modes), SYMBOLS[axis]
-    times = np.unique(np.concatenate([CURVE, TIMES]))
+    times = np.unique(np.concatenate([LINE_TIMES, EARLY_TIMES]))
     held = Arguments(num_samples=FIXED) if axis == "features" else Arguments(num_features=FIXED)
     args = held | Arguments(optimizer=FLOW, times=times)
     grid = {f"num_{axis}": list(sizes)}
@@ -41,10 +40,10 @@ def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -
     trained = rfm.sweep(problem, grid, keys, **args, progress=True)
     predicted = theory.sweep(problem, grid, **args)
     curves = [
-        Comparison("time", times, risks, line, {symbol: size, SYMBOLS[OTHER[axis]]: FIXED})
+        Comparison("time", times, risks, line, {symbol: size, HELD_SYMBOL[axis]: FIXED})
         for size, risks, line in zip(sizes, trained.risk, predicted.risk, strict=True)
     ]
-    unlimited = theory.predict(problem, **with_size(OTHER[axis], FIXED), optimizer=FLOW, times=times).risk
+    unlimited = theory.predict(problem, **(Arguments(**INFINITE) | args)).risk
 
     figure, axes = plotting.new_figure(1, 3)
     findings = [
@@ -66,17 +65,17 @@ def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -
 
 def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw a curve for each time, tending to the risk at infinite size; the last one falls as the floor of its size."""
-    for index, t in enumerate((*TIMES, END)):
+    for index, t in enumerate((*EARLY_TIMES, END_OF_TRAINING)):
         plotting.draw(ax, across(curves, axis, t), index)
-        if t < END:
+        if t < END_OF_TRAINING:
             ax.axhline(np.interp(t, curves[0].x, unlimited), color=plotting.COLORS[index], lw=0.6, ls=":")
-    ends = across(curves, axis, END)
+    ends = across(curves, axis, END_OF_TRAINING)
     ends = ends.at(ends.x <= FIXED / 4)  # beyond it the size that is held limits the risk too
-    name = NAMES[axis]
+    name = SIZE_NAMES[axis]
     late = ends.slope(quantity=f"{name}, late, trained at {ends.x[0]:g} to {ends.x[-1]:g}")
     plotting.draw_slope(ax, late, 0.7 * ends.theory[0])
-    plotting.finish(ax, AXES[axis], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
-    law = LAWS[LAST[axis]]
+    plotting.finish(ax, AXES[axis], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
+    law = LAWS[LATE_LAWS[axis]]
     return [
         judge(f"{name}, late, theory at {law.at:g}", law.measured(), claimed=A - 1.0, closed=law.closed),
         late.verdict(known="theory there"),
@@ -86,23 +85,23 @@ def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: 
 def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw what a finite size adds to the risk, at early times."""
     added = [curve.minus(unlimited) for curve in curves]
-    for index, t in enumerate(TIMES):
+    for index, t in enumerate(EARLY_TIMES):
         plotting.draw(ax, across(added, axis, t), index)
     plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
-    first = across(added, axis, TIMES[0])
+    first = across(added, axis, EARLY_TIMES[0])
     x = first.x[-3:]
     ax.plot(x, 0.6 * first.theory[-1] * x[-1] / x, "k", lw=1, label="slope $-1$")
     ax.legend(fontsize=6.5, frameon=False)
     clean = whole(rfm.power_law(A, B, 1000))
 
     def risk(size: float) -> np.ndarray:
-        return theory.predict(clean, **with_size(axis, size), optimizer=FLOW, times=np.array(TIMES)).risk
+        return theory.predict(clean, **with_size(axis, size), optimizer=FLOW, times=np.array(EARLY_TIMES)).risk
 
     def correction(sizes: np.ndarray) -> np.ndarray:  # (sizes, times)
         return np.array([risk(size) for size in sizes]) - risk(np.inf)
 
-    slopes = {TIMES[i]: -log_derivative(lambda sizes, i=i: correction(sizes)[:, i], EARLY) for i in (0, -1)}
-    return [judge(f"correction, t = {t:g}, theory at {EARLY:g}", slope, claimed=1.0) for t, slope in slopes.items()]
+    slopes = {EARLY_TIMES[i]: -log_derivative(lambda sizes, i=i: correction(sizes)[:, i], EARLY_AT) for i in (0, -1)}
+    return [judge(f"correction, t = {t:g}, theory at {EARLY_AT:g}", slope, claimed=1.0) for t, slope in slopes.items()]
 
 
 def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Verdict]:
@@ -115,11 +114,11 @@ def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Ver
     quantity = f"time, trained at 1 to 30, {SYMBOLS[axis]} = {largest.fixed[SYMBOLS[axis]]:g}"
     slope = largest.slope(window, quantity)
     plotting.draw_slope(ax, slope, 0.7 * largest.theory[window][0])
-    plotting.finish(ax, AXES["time"], "risk", f"{SYMBOLS[OTHER[axis]]} = {FIXED}")
+    plotting.finish(ax, AXES["time"], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}")
     law = LAWS["time"]
-    late = -log_derivative(law.curve, LATE)
+    late = -log_derivative(law.curve, LATE_AT)
     return [
-        judge(f"time, theory at {LATE:g}, all sizes infinite", late, claimed=0.4, closed=law.closed),
+        judge(f"time, theory at {LATE_AT:g}, all sizes infinite", late, claimed=0.4, closed=law.closed),
         slope.verdict(known="theory there"),
     ]
 

@@ -13,17 +13,15 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.bordelon2024.formulas import INF, LR, OnePass
+from experiments.papers.bordelon2024.formulas import ENDLESS, ONE_PASS_LR, A, B, OnePass
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
 
-A, B = 1.5, 1.25
-LINE = rfm.log_times(1, 1e6, 61, integer=True)  # steps of the theory, to every plateau
-LARGE, LATE = 1e6, 1e12  # size where theory alone measures the plateau, and steps that are enough to be there
-ENDLESS = 10**18  # modes that stand for infinitely many
+THEORY_STEPS = rfm.log_times(1, 1e6, 61, integer=True)  # steps of the theory, to every plateau
+FAR_N, FAR_STEPS = 1e6, 1e12  # size where theory alone measures the plateau, and steps enough to be there
 MANY = 1e4  # batch size where theory alone measures how the excess falls
-NEAR = 1.02  # times its plateau: a risk below it has ended
+NEAR_PLATEAU = 1.02  # times its plateau: a risk below it has ended
 
 Pair = tuple[int, int]  # N and B
 
@@ -38,28 +36,28 @@ def show(
     """
     problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
     times = rfm.log_times(1, steps, 25, integer=True)
-    predicted = OnePass(problem, np.unique(np.concatenate([LINE, times, [LATE]])))
+    predicted = OnePass(problem, np.unique(np.concatenate([THEORY_STEPS, times, [FAR_STEPS]])))
     there, line_x = np.searchsorted(predicted.clock, times), predicted.clock[:-1]
-    args = Arguments(num_samples=INF, times=times)
+    args = Arguments(num_samples=np.inf, times=times)
     runs: dict[Pair, Comparison] = {}
     pairs = [(n, batch) for n in sizes if n <= trained] + [(size, b) for b in batches if b != batch]
     for n, b in progress.over(pairs, "run", "one-pass SGD"):
-        sgd, line = rfm.SGD(LR, b), predicted.risk(n, b)
+        sgd, line = rfm.SGD(ONE_PASS_LR, b), predicted.risk(n, b)
         run = args | Arguments(num_features=n, optimizer=sgd)
         risks = rfm.simulate(problem, **run, keys=fold_keys(keys, n)).risk
-        held = {"N": n, "B": b, "P": INF}
+        held = {"N": n, "B": b, "P": np.inf}
         runs[n, b] = Comparison("steps", times, risks, line[there], held, line_x=line_x, line=line[:-1])
     # the same features with and without batches, in expectation: one run's own noise would hide their small effect
     args |= Arguments(num_features=size)
     still, *noisy = (
         rfm.exact(problem, **(args | Arguments(optimizer=optimizer)), keys=fold_keys(keys, size)).risk
-        for optimizer in (rfm.GradientDescent(LR), *(rfm.SGD(LR, b) for b in batches))
+        for optimizer in (rfm.GradientDescent(ONE_PASS_LR), *(rfm.SGD(ONE_PASS_LR, b) for b in batches))
     )
     added = (np.stack(noisy, axis=1) - still[:, None]) / still.mean(0)  # (S, B, T): not the mean of ratios
     fine = np.geomspace(batches[0], batches[-1], 9)
     here, line = (predicted.excess(size, some)[:, there] for some in (batches, fine))  # (B, T)
     picked = [int(np.searchsorted(times, times[-1] ** power)) for power in (0.3, 0.6, 1.0)]
-    x, held = np.array(batches, float), {"N": size, "P": INF}
+    x, held = np.array(batches, float), {"N": size, "P": np.inf}
     excess = [
         Comparison("B", x, added[..., i], here[:, i], held, f"{times[i]:g} steps", fine, line[:, i]) for i in picked
     ]
@@ -71,7 +69,7 @@ def show(
     ended = [
         replace(runs[n, batch], theory=np.full(len(times), end))
         for n, end in zip(sizes, ends, strict=True)
-        if n <= trained and runs[n, batch].theory[-1] < NEAR * end
+        if n <= trained and runs[n, batch].theory[-1] < NEAR_PLATEAU * end
     ]
     plateau = replace(across(ended, "features", times[-1]), line_x=np.array(sizes, float), line=ends)
     findings = [
@@ -98,7 +96,7 @@ def _against_steps(
 def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batches: tuple[int, ...]) -> list[Verdict]:
     """Draw where training ends, against N: at the floor of the model, times a factor of lr and B alone."""
     (sizes, _), least = plateau.theory_line, min(batches)
-    floors = predicted.ends(sizes, INF)
+    floors = predicted.ends(sizes, np.inf)
     plotting.draw(ax, plateau, label=f"B = {batch}")
     ax.plot(sizes, predicted.ends(sizes, least), color=plotting.COLORS[1], lw=1.3, label=f"B = {least}")
     ax.plot(sizes, floors, color="k", lw=0.9, ls="--", label="full batches: the floor of the model")
@@ -107,16 +105,16 @@ def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batc
     plotting.draw_slope(ax, slope, 0.8 * plateau.theory[0])
     plotting.finish(ax, AXES["features"], "risk at the plateau", "")
     endless = OnePass(rfm.power_law(A, B, ENDLESS), predicted.clock)
-    far = -log_derivative(lambda sizes: endless.ends(sizes, batch), LARGE)
+    far = -log_derivative(lambda sizes: endless.ends(sizes, batch), FAR_N)
     ratio = {b: predicted.risk(sizes[-1], b)[-1] / floors[-1] for b in batches}
     each = ", ".join(f"{ratio[b]:.3f} at B = {b} (closed form {predicted.factor(b):.3f})" for b in batches)
     right = all(abs((ratio[b] - 1.0) / (predicted.factor(b) - 1.0) - 1.0) < CLOSE for b in batches)
     return [
-        judge(f"plateau against N, theory at {LARGE:g}", far, claimed=A - 1.0, closed=exponents.model_exponent(A, B)),
+        judge(f"plateau against N, theory at {FAR_N:g}", far, claimed=A - 1.0, closed=exponents.model_exponent(A, B)),
         slope.verdict(),
         condition(f"plateau over that of full batches, N = {sizes[-1]:g}", "moves with N only",
                   f"times a factor of lr and B that N does not change and that is 1 for small lr/B: {each}",
-                  bool(right and ratio[least] > NEAR), yes=REFINED),
+                  bool(right and ratio[least] > NEAR_PLATEAU), yes=REFINED),
     ]  # fmt: skip
 
 

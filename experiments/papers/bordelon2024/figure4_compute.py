@@ -16,6 +16,7 @@ import rfm
 import theory
 from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.keys import fold_keys
+from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import best_risk, claimed_size, limit
@@ -25,11 +26,10 @@ from theory import exponents
 from theory.optimal import Frontier
 
 PER_FEATURE = 20
-TIMES = 2.0 ** np.arange(-1.0, 16.5, 0.5)  # sizes are powers of two: all models meet at the same budgets
-LINE = np.geomspace(1e2, 1e6, 7)
+COMPUTE_TIMES = 2.0 ** np.arange(-1.0, 16.5, 0.5)  # sizes are powers of two: all models meet at the same budgets
+LINE_BUDGETS = np.geomspace(1e2, 1e6, 7)
 FAR = np.array([1e10, 1e14, 1e18])  # where theory alone measures exponents: the first, or the limit of all three
-NODES = 64  # of the contour of the frontier: exponents to 1e-4
-FLOW, INF = rfm.GradientFlow(), np.inf
+CONTOUR_NODES = 64  # of the contour of the frontier: exponents to 1e-4
 
 
 def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ...], seeds: int) -> Shown:
@@ -42,16 +42,16 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
         apart = fold_keys(keys, index)  # or all tasks would be lucky at the same size
         for n in progress.over(sizes, "size", f"a = {a:g}, b = {b:g}"):
             problem = rfm.power_law(a, b, PER_FEATURE * n)
-            args = Arguments(num_features=n, num_samples=INF, optimizer=FLOW, times=TIMES)
+            args = Arguments(num_features=n, num_samples=np.inf, optimizer=FLOW, times=COMPUTE_TIMES)
             risks = rfm.simulate(problem, **args, keys=fold_keys(apart, n)).risk
-            held = {"a": a, "b": b, "N": n, "P": INF}
-            curves.append(Comparison("time", TIMES, risks, theory.predict(problem, **args).risk, held))
+            held = {"a": a, "b": b, "N": n, "P": np.inf}
+            curves.append(Comparison("time", COMPUTE_TIMES, risks, theory.predict(problem, **args).risk, held))
         compute, size, time = envelope(sizes, np.array([curve.theory for curve in curves]))
         chosen = [curves[i].at(np.array([j])) for i, j in zip(size, time, strict=True)]
         risks, line = np.hstack([c.risks for c in chosen]), np.hstack([c.theory for c in chosen])
         best = Comparison("compute", compute, risks, line, {"a": a, "b": b})
-        largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE, *FAR])
-        frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=NODES)
+        largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE_BUDGETS, *FAR])
+        frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=CONTOUR_NODES)
         _draw(ax, curves, best, frontier)
         claimed, closed = best_risk(a, b)
         task = f"a = {a:g}, b = {b:g}"
@@ -62,7 +62,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
         few = [curve.at(slice(2, None, 5)) for curve in curves]
         findings += [agreement(few, f"{task}: theory = simulation"), slope.verdict(), *_far(a, b, frontier)]
         columns = ("a", "b", "N", "t", "compute", "risk", "stderr", "theory")
-        table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * TIMES)]
+        table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * COMPUTE_TIMES)]
     return Shown(figure, table, tuple(findings))
 
 
@@ -72,7 +72,7 @@ def envelope(sizes: Sequence[int], predicted: np.ndarray) -> tuple[np.ndarray, n
     Theory, predicted (N, T), chooses, so that no draw is picked for being lucky; where the smallest or the largest of
     sizes is best, one that is not here would be better still.
     """
-    compute = np.multiply.outer(np.array(sizes, float), TIMES)  # (N, T)
+    compute = np.multiply.outer(np.array(sizes, float), COMPUTE_TIMES)  # (N, T)
     best = []
     for c in np.unique(compute[0]):
         size, time = np.nonzero(np.isclose(compute, c))
@@ -86,12 +86,12 @@ def envelope(sizes: Sequence[int], predicted: np.ndarray) -> tuple[np.ndarray, n
 def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Frontier) -> None:
     for index, curve in enumerate(curves):
         n, color = curve.fixed["N"], plotting.COLORS[index]
-        against = replace(curve, axis="compute", x=n * TIMES, label="_")
+        against = replace(curve, axis="compute", x=n * COMPUTE_TIMES, label="_")
         plotting.draw(ax, against.at(slice(1, None, 4)), index, line_style={"lw": 0.9})
         text = f"{n}" if index else f"N = {n}"
-        ax.text(1.3 * n * TIMES[-1], curve.theory[-1], text, color=color, fontsize=6.5, va="center")
-    risk, start = frontier.risk[: len(LINE)], np.searchsorted(LINE, best.x[0])
-    ax.plot(LINE, risk, "k", lw=1.6, label="frontier of theory")
+        ax.text(1.3 * n * COMPUTE_TIMES[-1], curve.theory[-1], text, color=color, fontsize=6.5, va="center")
+    risk, start = frontier.risk[: len(LINE_BUDGETS)], np.searchsorted(LINE_BUDGETS, best.x[0])
+    ax.plot(LINE_BUDGETS, risk, "k", lw=1.6, label="frontier of theory")
     slope = best.slope()
     label = f"best of those trained: $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
     plotting.draw_slope(ax, slope, 0.5 * best.mean[0], label, line_style={"lw": 0.9, "ls": "-."})
@@ -99,8 +99,8 @@ def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Fr
     claimed, closed = best_risk(a, b)
     for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, and fails:")):
         if style == "--" or abs(claimed - closed) > CLOSE:
-            line, name = risk[start] * (LINE[start:] / LINE[start]) ** -value, f"{label} {value:.3f}"
-            ax.plot(LINE[start:], line, color=plotting.COLORS[1], lw=1.4, ls=style, label=name, zorder=5)
+            line, name = risk[start] * (LINE_BUDGETS[start:] / LINE_BUDGETS[start]) ** -value, f"{label} {value:.3f}"
+            ax.plot(LINE_BUDGETS[start:], line, color=plotting.COLORS[1], lw=1.4, ls=style, label=name, zorder=5)
     lines = np.array([curve.theory for curve in curves])
     ax.set_ylim(0.3 * min(risk[-1], lines[-1, -1]), 2.0 * lines[:, 0].max())
     title = f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N; {best.seeds} seeds"
@@ -123,7 +123,7 @@ def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
         judge(f"{task}: best size in compute, {where}", size, claimed=claimed_size(a, b), closed=closed_size),
     ]
     if edge:
-        at = [0, len(LINE) - 1, *range(len(LINE), len(slopes))]
+        at = [0, len(LINE_BUDGETS) - 1, *range(len(LINE_BUDGETS), len(slopes))]
         path = ", ".join(f"{slopes[i]:.3f} at C = {frontier.compute[i]:g}" for i in at)
         holds = bool(np.all(np.diff(slopes[at]) > 0) and slopes[-len(FAR)] < claimed - CLOSE)
         measured = f"a - 1 = b, where the model law carries a logarithm: {path}"

@@ -13,18 +13,15 @@ from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting, progress
-from experiments.papers.bordelon2024.formulas import one_mode, response
+from experiments.papers.bordelon2024.formulas import ENDLESS, SAME_NUMBER, A, B, one_mode, response
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
-A, B = 1.5, 1.25
 MEMBERS = 4
-TIMES = rfm.log_times(1e-1, 1e6, 29)
-FRESH = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=TIMES)
+ENSEMBLE_TIMES = rfm.log_times(1e-1, 1e6, 29)
+FRESH_DATA = Arguments(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=ENSEMBLE_TIMES)
 LADDER = (16, 64, 256, 1024, 4096, 16384)  # sizes of the theory: each is MEMBERS of the one before
 TASKS = ((A, B), (3.0, 1.25), (2.0, 2.0))  # for theory alone: an easy one too, and a spectrum that falls faster
-ENDLESS = 10**18  # modes that stand for infinitely many
-EXACT = 1e-6  # relative gap of two routes through the theory to one number
 
 Runs = Mapping[tuple[int, int], Comparison]  # risk along time, by (N, members)
 
@@ -39,12 +36,12 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
     runs, alone = {}, []
     for n, k in progress.over([(n, k) for n in sizes for k in (1, MEMBERS)], "run", "training"):
         apart = fold_keys(fold_keys(keys, n), k)  # so that a model and an ensemble of one compute are independent
-        risks = rfm.simulate(problem, **(FRESH | Arguments(num_features=n, ensemble=k)), keys=apart).risk
-        runs[n, k] = Comparison("time", TIMES, risks, ladder[n, k], {"N": n, "members": k, "P": np.inf})
+        risks = rfm.simulate(problem, **(FRESH_DATA | Arguments(num_features=n, ensemble=k)), keys=apart).risk
+        runs[n, k] = Comparison("time", ENSEMBLE_TIMES, risks, ladder[n, k], {"N": n, "members": k, "P": np.inf})
     for k in progress.over(followed, "run", "single modes"):
         apart, single = fold_keys(fold_keys(keys, sizes[0]), MEMBERS + k), one_mode(problem, k)
-        risks = rfm.simulate(single, **(FRESH | Arguments(num_features=sizes[0])), keys=apart).risk
-        alone.append(Comparison("time", TIMES, risks, _ladder(single)[sizes[0], 1], {"k": k, "N": sizes[0]}))
+        risks = rfm.simulate(single, **(FRESH_DATA | Arguments(num_features=sizes[0])), keys=apart).risk
+        alone.append(Comparison("time", ENSEMBLE_TIMES, risks, _ladder(single)[sizes[0], 1], {"k": k, "N": sizes[0]}))
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)
     _against_compute(axes[0, 0], runs)
@@ -54,13 +51,13 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
         *_modes(axes[0, 2], problem, alone),
     ]
     columns = ("N", "members", "t", "compute", "risk", "stderr", "theory")
-    table = [row for (n, k), run in runs.items() for row in run.rows(*columns, compute=k * n * TIMES)]
+    table = [row for (n, k), run in runs.items() for row in run.rows(*columns, compute=k * n * ENSEMBLE_TIMES)]
     return Shown(figure, table, tuple(findings))
 
 
 def _ladder(problem: rfm.Problem) -> dict[tuple[int, int], np.ndarray]:
     """Return theory (T,) of every (N, members)."""
-    risk = theory.sweep(problem, {"num_features": LADDER, "ensemble": (1, MEMBERS)}, **FRESH).risk
+    risk = theory.sweep(problem, {"num_features": LADDER, "ensemble": (1, MEMBERS)}, **FRESH_DATA).risk
     return {(n, k): risk[i, j] for i, n in enumerate(LADDER) for j, k in enumerate((1, MEMBERS))}
 
 
@@ -69,7 +66,7 @@ def _against_compute(ax: Axes, runs: Runs) -> None:
     sizes = list(dict.fromkeys(n for n, _ in runs))
     for (n, k), run in runs.items():
         label = f"N = {n}" + (f", {k} models" if k > 1 else "")
-        against = replace(run, axis="compute", x=k * n * TIMES)
+        against = replace(run, axis="compute", x=k * n * ENSEMBLE_TIMES)
         plotting.draw(ax, against, sizes.index(n), label=label, hollow=k > 1)
     seeds = runs[sizes[0], 1].seeds
     plotting.finish(ax, "compute $C = K N t$", "risk", f"a = {A:g}, b = {B:g}; {seeds} seeds")
@@ -84,7 +81,7 @@ def _wider(ax: Axes, runs: Runs, ladder: Mapping[tuple[int, int], np.ndarray]) -
         if (MEMBERS * n, 1) not in runs:
             # it is not held to the modes of those that are trained: it would see nearly all of them
             line = ladders[A, B][MEMBERS * n, 1] / ladders[A, B][n, MEMBERS]
-            ax.plot(TIMES, line, color=plotting.COLORS[index], lw=1.3, label=f"{label}, M = $\\infty$")
+            ax.plot(ENSEMBLE_TIMES, line, color=plotting.COLORS[index], lw=1.3, label=f"{label}, M = $\\infty$")
             continue
         wide, many = runs[MEMBERS * n, 1], runs[n, MEMBERS]
         # to first order in the errors of both; their draws are independent
@@ -102,7 +99,7 @@ def _wider(ax: Axes, runs: Runs, ladder: Mapping[tuple[int, int], np.ndarray]) -
         for task, risk in ladders.items()
     }
     gaps = ", ".join(f"1 - {gap:.1g} at a = {a:g}, b = {b:g}" for (a, b), gap in closest.items())
-    where = f"all times from {TIMES[0]:g} to {TIMES[-1]:g} and N = {LADDER[0]} to {LADDER[-2]}"
+    where = f"all times from {ENSEMBLE_TIMES[0]:g} to {ENSEMBLE_TIMES[-1]:g} and N = {LADDER[0]} to {LADDER[-2]}"
     return [
         condition(f"one model of {MEMBERS} N over {MEMBERS} models of N, trained, at the end", "below one",
                   "; ".join(each), below),
@@ -118,7 +115,7 @@ def _modes(ax: Axes, problem: rfm.Problem, alone: Sequence[Comparison]) -> list[
     for index, run in enumerate(alone):
         k = int(run.fixed["k"])
         plateau = 1.0 / (1.0 + eigenvalues[k - 1] * r)
-        plotting.draw(ax, replace(run, x=2.0 * TIMES), index, label=f"k = {k}")
+        plotting.draw(ax, replace(run, x=2.0 * ENSEMBLE_TIMES), index, label=f"k = {k}")
         ax.axhline(plateau, color=plotting.COLORS[index], lw=0.8, ls=":")
         gap = max(gap, float(abs(run.theory[-1] / plateau - 1.0)))
         ends.append(f"{run.mean[-1]:.3f} ± {run.stderr[-1]:.3f} ({plateau:.3f}) at k = {k}")
@@ -128,7 +125,7 @@ def _modes(ax: Axes, problem: rfm.Problem, alone: Sequence[Comparison]) -> list[
     measured, every = f"{rule}; trained {', '.join(ends)}", slice(None, None, 3)
     return [
         agreement([run.at(every) for run in alone], f"error of single modes, N = {n}: theory = simulation"),
-        condition(f"plateau of mode k, N = {n}", "1/(1 + lambda_k r)", measured, gap < EXACT),
+        condition(f"plateau of mode k, N = {n}", "1/(1 + lambda_k r)", measured, gap < SAME_NUMBER),
     ]
 
 

@@ -12,26 +12,26 @@ from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.statistics import standard_error
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
-from experiments.papers.bordelon2024.mode_rates import A, B, Rates, draw_spectra, predict_rates, resolved
+from experiments.papers.bordelon2024.mode_rates import A_RATES, B_RATES, Rates, draw_spectra, predict_rates, resolved
 from experiments.papers.row import Script, Shown
 
-SMALL, LARGE = (50, 100), (10_000, 10_000)  # N, P
-HELD = dict(zip("NP", SMALL, strict=True))
-TIMES = np.array([1.0, 10.0, 100.0, 1000.0])
-LEVELS = np.geomspace(3e-3, 1.0, 7)  # above which eigenvalues are counted
+SMALL_PAIR, LARGE_PAIR = (50, 100), (10_000, 10_000)  # N, P
+HELD = dict(zip("NP", SMALL_PAIR, strict=True))
+DECAY_TIMES = np.array([1.0, 10.0, 100.0, 1000.0])
+Z_LEVELS = np.geomspace(3e-3, 1.0, 7)  # above which eigenvalues are counted
 BINS = np.linspace(np.log(1e-4), np.log(4.0), 43)  # of log z
-MIDDLE = np.exp(0.5 * (BINS[1:] + BINS[:-1]))  # z of the bins
+BIN_Z = np.exp(0.5 * (BINS[1:] + BINS[:-1]))  # z of the bins
 
 
 def show(seed: int, *, shown: tuple[int, ...], late: tuple[int, ...], seeds: int, modes: int, points: int) -> Shown:
     """Show eigenvalues of A = F^T F Psi^T Psi/P, and the spectral measure of single modes, k of `shown` and `late`."""
-    problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
-    drawn = draw_spectra(problem, SMALL, keys, jnp.array(shown) - 1)
+    problem, keys = rfm.power_law(A_RATES, B_RATES, modes), jax.random.split(jax.random.key(seed), seeds)
+    drawn = draw_spectra(problem, SMALL_PAIR, keys, jnp.array(shown) - 1)
     values, weights = (np.asarray(x) for x in drawn)  # (S, N), (S, K, N)
-    few = predict_rates(problem, SMALL, np.geomspace(1e-6, 6.0, points), shown)
+    few = predict_rates(problem, SMALL_PAIR, np.geomspace(1e-6, 6.0, points), shown)
     # the largest eigenvalues stand alone, 4 (1/N + 1/P)^(1/2) = 0.06 wide in log z
     z = np.unique(np.concatenate([np.geomspace(1e-9, 4.0, points), np.geomspace(0.01, 1.2, 2 * points)]))
-    many = predict_rates(resolved(), LARGE, z, late)
+    many = predict_rates(resolved(), LARGE_PAIR, z, late)
     number = _binned(values, np.ones_like(values), few.z, few.total)
     each = zip(np.moveaxis(weights, 1, 0), few.measures, strict=True)
     measures = [_binned(values, weight, few.z, line) for weight, line in each]
@@ -44,7 +44,7 @@ def show(seed: int, *, shown: tuple[int, ...], late: tuple[int, ...], seeds: int
     table = [
         row
         for k, pair in zip(("all", *shown), (number, *measures), strict=True)
-        for row in pair.rows(*columns, k=np.full(len(MIDDLE), k), density=pair.mean, stderr=standard_error(pair.risks))
+        for row in pair.rows(*columns, k=np.full(len(BIN_Z), k), density=pair.mean, stderr=standard_error(pair.risks))
     ]
     return Shown(figure, table, (*_agreements(values, weights, few), *_claims(few, many)))
 
@@ -53,17 +53,17 @@ def _binned(values: np.ndarray, weights: np.ndarray, z: np.ndarray, line: np.nda
     """Return the weight per unit of log z, of values (S, N) with weights (S, N), beside theory over z."""
     draws = [np.histogram(np.log(v), BINS, weights=w) for v, w in zip(values, weights, strict=True)]
     density = np.array([counts for counts, _ in draws]) / np.diff(BINS)  # (S, bins)
-    there = np.interp(np.log(MIDDLE), np.log(z), line)
-    return Comparison("z", MIDDLE, density, there, HELD, line_x=z, line=line)
+    there = np.interp(np.log(BIN_Z), np.log(z), line)
+    return Comparison("z", BIN_Z, density, there, HELD, line_x=z, line=line)
 
 
 def _all(ax: Axes, number: Comparison, many: Rates) -> None:
     """Draw numbers of eigenvalues."""
     plotting.draw(ax, number, label=f"$N$ = {HELD['N']}, $P$ = {HELD['P']}")
     ax.plot(many.z, many.total, color=plotting.COLORS[1], lw=1.0, label="$N = P = 10^4$, theory")
-    ax.plot(many.z, many.z ** (-1 / B) / B, "k:", lw=1, label=r"of $\Lambda$ itself, smoothed")
+    ax.plot(many.z, many.z ** (-1 / B_RATES) / B_RATES, "k:", lw=1, label=r"of $\Lambda$ itself, smoothed")
     ax.set_ylim(0.3, 3e4)
-    plotting.finish(ax, "eigenvalue $z$", r"eigenvalues per unit of $\log z$", rf"$b$ = {B:g}: all of $A$")
+    plotting.finish(ax, "eigenvalue $z$", r"eigenvalues per unit of $\log z$", rf"$b$ = {B_RATES:g}: all of $A$")
     ax.set_xlim(1e-7, 6.0)
 
 
@@ -71,7 +71,7 @@ def _each(ax: Axes, measures: Sequence[Comparison], few: Rates) -> None:
     """Draw weights of single modes; bars at lambda_k."""
     for index, measure in enumerate(measures):
         plotting.draw(ax, measure, index, label=few.label(index))
-        ax.axvline(few.modes[index] ** -B, ymax=0.7, color=plotting.COLORS[index], lw=0.8, ls=":")
+        ax.axvline(few.modes[index] ** -B_RATES, ymax=0.7, color=plotting.COLORS[index], lw=0.8, ls=":")
     ax.set_ylim(1e-3, 30.0)
     title = rf"$N$ = {HELD['N']}, $P$ = {HELD['P']}; dots: $\lambda_k$"
     plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", title)
@@ -82,7 +82,7 @@ def _each_late(ax: Axes, many: Rates) -> None:
     for index, k in enumerate(many.modes):
         line, color = many.measures[index], plotting.COLORS[index]
         ax.plot(many.z, line, color=color, lw=1.1, label=many.label(index))
-        ax.axvline(k**-B, ymax=0.68, color=color, lw=0.8, ls=":")
+        ax.axvline(k**-B_RATES, ymax=0.68, color=color, lw=0.8, ls=":")
     ax.set_ylim(1e-3, 3e3)
     title = r"$N = P = 10^4$, theory alone; dots: $\lambda_k$"
     plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", title)
@@ -91,16 +91,16 @@ def _each_late(ax: Axes, many: Rates) -> None:
 
 def _agreements(values: np.ndarray, weights: np.ndarray, few: Rates) -> list[Verdict]:
     """Judge theory of the eigenvalues above levels, of how modes decay, and of the part never learned."""
-    counts = np.sum(values[..., None] > LEVELS, axis=1)  # (S, levels)
-    above = np.array([few.integral(np.where(few.z > level, few.total, 0.0)) for level in LEVELS])
-    lost = 1.0 - np.exp(-values[:, None, :] * TIMES[:, None])  # (S, T, N)
+    counts = np.sum(values[..., None] > Z_LEVELS, axis=1)  # (S, levels)
+    above = np.array([few.integral(np.where(few.z > level, few.total, 0.0)) for level in Z_LEVELS])
+    lost = 1.0 - np.exp(-values[:, None, :] * DECAY_TIMES[:, None])  # (S, T, N)
     decays = 1.0 - np.einsum("skn,stn->kst", weights, lost)  # (K, S, T)
     measures, never = few.measures, few.never
-    kept = few.integral(measures[:, None] * np.exp(-few.z * TIMES[:, None])) + never[:, None]  # (K, T)
+    kept = few.integral(measures[:, None] * np.exp(-few.z * DECAY_TIMES[:, None])) + never[:, None]  # (K, T)
     unlearned = Comparison("k", np.array(few.modes), 1.0 - weights.sum(-1), never, HELD)
-    modes = [Comparison("time", TIMES, risks, line, HELD) for risks, line in zip(decays, kept, strict=True)]
+    modes = [Comparison("time", DECAY_TIMES, risks, line, HELD) for risks, line in zip(decays, kept, strict=True)]
     return [
-        agreement([Comparison("z", LEVELS, counts, above, HELD)], "theory = simulation, eigenvalues above z"),
+        agreement([Comparison("z", Z_LEVELS, counts, above, HELD)], "theory = simulation, eigenvalues above z"),
         agreement(modes, "theory = simulation, [exp(-A t)]_kk"),
         agreement([unlearned], "theory = simulation, part never learned"),
     ]
@@ -114,8 +114,8 @@ def _claims(few: Rates, many: Rates) -> list[Verdict]:
     return [
         condition(
             "spread of rates, 10 to 90 % of what is learned", "narrow for large lambda_k, broad for small ones",
-            f"a factor {narrow:.2g} at k = {low}, {wide:.2g} at k = {high} for N, P = {SMALL}; "
-            f"{late_narrow:.3f} at k = {late_low}, {late_wide:.2g} at k = {late_high} for {LARGE}",
+            f"a factor {narrow:.2g} at k = {low}, {wide:.2g} at k = {high} for N, P = {SMALL_PAIR}; "
+            f"{late_narrow:.3f} at k = {late_low}, {late_wide:.2g} at k = {late_high} for {LARGE_PAIR}",
             narrow < wide and late_narrow < min(late_wide, narrow),
         ),
         condition(

@@ -12,13 +12,11 @@ import theory
 from experiments.compare.comparison import Comparison, across, agreement
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
-from experiments.papers.bordelon2024.formulas import end_of_training
+from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, SAME_NUMBER, end_of_training
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
-END = 1e6  # a time that stands for the end of training: the least curvatures here are 1e-3
 PLOTTED = {1: 0.857, 50: 0.586}  # S1 at nu = 1/4, alpha = 2: one model, and the average of 50
-ROUNDING = 1e-6
 
 
 def show(
@@ -34,7 +32,7 @@ def show(
     for ax, nu in zip(axes[0], ratios, strict=True):
         apart = [alpha for alpha in alphas if abs(alpha / nu - 1.0) > 0.19]  # the mean exists, and soon
         samples, n = [round(alpha * num_modes) for alpha in apart], round(nu * num_modes)
-        end = Arguments(num_features=n, optimizer=rfm.GradientFlow(), times=np.array([END]))
+        end = Arguments(num_features=n, optimizer=rfm.GradientFlow(), times=np.array([END_OF_TRAINING]))
         grid = {"num_samples": samples, "ensemble": list(members)}
         trained = rfm.sweep(problem, grid, keys, **end, progress=True).risk[..., 0] / num_modes  # (P, K, S)
         # one call for the points and the lines: a sweep compiles for its number of points
@@ -86,7 +84,7 @@ def _verdicts(nu: float, one: Comparison, endless: np.ndarray) -> list[Verdict]:
                   f"theory at {peak:.3f} of steps of {step:.3f}; largest trained risk at {highest:g}, beside {nu:g} "
                   "among the points", bool(abs(peak - nu) <= step and highest in nearest)),
         condition(f"closed forms of 1 and infinitely many, nu = {nu:g}", "-",
-                  f"theory within {gap:.0e} at {len(alpha)} alpha", bool(gap < ROUNDING)),
+                  f"theory within {gap:.0e} at {len(alpha)} alpha", bool(gap < SAME_NUMBER)),
         condition(f"infinitely many models, nu = {nu:g}", "-",
                   f"no peak: the risk falls with alpha from {endless[0]:.3f} to {endless[-1]:.3f}",
                   bool(np.all(np.diff(endless) < 0))),

@@ -10,8 +10,11 @@ import rfm
 import theory
 from theory import exponents
 
-LR = 0.5  # of one-pass SGD
-INF = np.inf
+A, B = 1.5, 1.25  # of the task, and of the spectrum, where a figure has one of both
+ONE_PASS_LR = 0.5  # of one-pass SGD
+ENDLESS = 10**18  # modes that stand for infinitely many
+END_OF_TRAINING = 1e6  # stands for the end of training: in Fig. 9 the least curvatures are 1e-3
+SAME_NUMBER = 1e-6  # relative gap of two routes through the theory to one number
 
 
 def claimed_size(a: float, b: float) -> float:
@@ -42,15 +45,15 @@ def plateau_factor(lr: float, batch_size: float, eigenvalues: np.ndarray) -> flo
 
 
 class OnePass(NamedTuple):
-    """Theory of one-pass SGD on `clock`, which ends at LATE: one compiled program for all N and B."""
+    """Theory of one-pass SGD on `clock`, which ends at FAR_STEPS: one compiled program for all N and B."""
 
     problem: rfm.Problem
     clock: np.ndarray
 
     def risk(self, n: float, b: float) -> np.ndarray:
         """Return the risk on the clock; b = inf: full batches."""
-        sgd = rfm.SGD(LR, b)
-        return theory.predict(self.problem, num_features=n, num_samples=INF, optimizer=sgd, times=self.clock).risk
+        sgd = rfm.SGD(ONE_PASS_LR, b)
+        return theory.predict(self.problem, num_features=n, num_samples=np.inf, optimizer=sgd, times=self.clock).risk
 
     def ends(self, sizes: Sequence[float] | np.ndarray, b: float) -> np.ndarray:
         """Return the risk at the end against N."""
@@ -58,13 +61,13 @@ class OnePass(NamedTuple):
 
     def excess(self, n: float, batches: Sequence[float] | np.ndarray) -> np.ndarray:
         """Return what batches add to the risk, in parts of that of full batches, (B, T)."""
-        full = self.risk(n, INF)
+        full = self.risk(n, np.inf)
         return np.stack([self.risk(n, b) / full - 1.0 for b in batches])
 
     def factor(self, b: float) -> float:
         """Return the factor of the plateau in closed form."""
         eigenvalues, _ = self.problem.modes(0, int(self.problem.num_modes))
-        return plateau_factor(LR, b, np.asarray(eigenvalues))
+        return plateau_factor(ONE_PASS_LR, b, np.asarray(eigenvalues))
 
 
 def one_mode(problem: rfm.Problem, k: int) -> rfm.Problem:

@@ -15,8 +15,8 @@ from theory.densities import density
 from theory.evaluation import MARGIN, problem_modes
 from theory.fixed_point import Model
 
-A, B = 1.5, 1.2  # the task, A, changes no density
-HEAD = 512  # modes kept one by one: good to 1e-13, where the 128 of `power_law` leave 1e-3
+A_RATES, B_RATES = 1.5, 1.2  # the task, the first, changes no density
+KEPT_MODES = 512  # modes kept one by one: good to 1e-13, where the 128 of `power_law` leave 1e-3
 QUARTILES = np.array([0.1, 0.9])
 
 
@@ -50,17 +50,17 @@ class Rates(NamedTuple):
 
 
 def resolved() -> rfm.Problem:
-    """Return infinitely many modes, HEAD of them one by one: what N = P = 10^4 needs, see `theory.density`."""
-    k = np.arange(1.0, HEAD + 1.0)
-    tail = PowerLawTail(np.float64(A), np.float64(B), np.float64(1.0), np.float64(1.0), None)
-    return rfm.Problem(k**-B, k ** ((B - A) / 2), 0.0, tail)
+    """Return infinitely many modes, KEPT_MODES of them one by one: what N = P = 10^4 needs, see `theory.density`."""
+    k = np.arange(1.0, KEPT_MODES + 1.0)
+    tail = PowerLawTail(np.float64(A_RATES), np.float64(B_RATES), np.float64(1.0), np.float64(1.0), None)
+    return rfm.Problem(k**-B_RATES, k ** ((B_RATES - A_RATES) / 2), 0.0, tail)
 
 
 def predict_rates(problem: rfm.Problem, sizes: tuple[int, int], z: np.ndarray, modes: tuple[int, ...]) -> Rates:
     """Return the density over z (Z,) of all rates, and of those of some modes k, at sizes N and P."""
     inv_n, inv_p = (1.0 / size for size in sizes)
     model = Model(problem_modes(problem, MARGIN - np.log(z.min())), inv_n, inv_p)
-    rho = density(model, jnp.asarray(z), jnp.asarray(np.array(modes) ** -B))
+    rho = density(model, jnp.asarray(z), jnp.asarray(np.array(modes) ** -B_RATES))
     total, never = np.asarray(rho.total), np.asarray(rho.never)
     return Rates(modes, z, total, np.asarray(rho.modes).T, never, float(rho.residual))
 

@@ -17,11 +17,11 @@ from theory import exponents
 ALPHAS, BETAS = (0.14, 1.6), (0.05, 1.6)  # of the map
 MODES_PER_FEATURE = 2.0
 LR = 0.5  # of what the trace of the spectrum allows
-NODES = 80
+MAP_NODES = 80
 TREND = np.geomspace(1e6, 1e14, 5)  # compute at which a point is followed
 REACHED = 0.01  # exponents that differ by less are the same
 FINE = 200  # pixels of the map
-LABELS = {
+PHASE_LABELS = {
     "Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.17, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2), "IVa": (0.4, 1.0),
     "IVb": (0.27, 1.4),
 }  # fmt: skip
@@ -71,7 +71,7 @@ def measure(point: Point, compute: float) -> Best:
     lr, shrinks = learning_rate(b)
     frontier = theory.frontier(
         rfm.power_law(a, b, 1000), np.array([compute]), optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
-        modes_per_feature=MODES_PER_FEATURE, nodes=NODES,
+        modes_per_feature=MODES_PER_FEATURE, nodes=MAP_NODES,
     )  # fmt: skip
     risk, size = float(frontier.risk_exponent[0]), float(frontier.size_exponent[0])
     return Best(point, compute, risk, size, bool(frontier.converged[0]))
@@ -115,7 +115,7 @@ def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tupl
     ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], **white)
     for x in (0.25, 1.0 - 1.0 / np.sqrt(2.0)):
         ax.plot([x, x], [0.5, highest], **white)
-    for name, (x, y) in LABELS.items():
+    for name, (x, y) in PHASE_LABELS.items():
         ax.text(x, y, name, color="w", ha="center", va="center", fontsize=9, path_effects=plotting.OUTLINE)
     ax.set_xlim(*ALPHAS)
     ax.set_ylim(*betas)

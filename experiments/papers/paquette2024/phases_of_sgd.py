@@ -19,15 +19,15 @@ from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
 
-POINTS = ((0.75, 0.25), (1.25, 0.75), (1.0, 2.0), (0.25, 2.0), (0.33, 0.45), (0.45, 0.33))
-BETAS = (0.05, 2.2)  # of the map
-GRID = 16  # compute points of a frontier
+SGD_POINTS = ((0.75, 0.25), (1.25, 0.75), (1.0, 2.0), (0.25, 2.0), (0.33, 0.45), (0.45, 0.33))
+WIDER_BETAS = (0.05, 2.2)  # of the map
+FRONTIER_POINTS = 16  # compute points of a frontier
 RECORDED = 40  # steps at which risks are recorded
 
 
 def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: int, trend: int) -> Shown:
     """Draw trained models of some sizes beside their theory, their frontier, and where its exponent tends."""
-    chosen, computes = POINTS[:points], phases.TREND[:trend]
+    chosen, computes = SGD_POINTS[:points], phases.TREND[:trend]
     followed = phases.follow(chosen, computes)
     names = {f"({a:g}, {b:g}) {exponents.phase(a, b).name}": (a, b) for a, b in chosen}
     figure, axes = plotting.new_figure(2, 4)
@@ -52,7 +52,7 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
     for ax in axes.flat[len(chosen) : -2]:
         ax.set_visible(False)
     last = [next((best.risk for best in reversed(line) if best.converged), np.nan) for line in followed]
-    phases.draw_map(axes[1, 2], "dots: measured", betas=BETAS)
+    phases.draw_map(axes[1, 2], "dots: measured", betas=WIDER_BETAS)
     axes[1, 2].scatter(*np.array(chosen).T, c=last, cmap="cividis", vmin=0.0, vmax=1.0, s=70, edgecolors="w")
     lines = dict(zip(names, followed, strict=True))
     phases.draw_trend(axes[1, 3], lines, "exponent of the frontier, theory")
@@ -92,12 +92,12 @@ def _compare(ax: Axes, name: str, point: tuple[float, float], curves: Sequence[C
     for index, pair in enumerate(some):
         plotting.draw(ax, pair, index)
     x, known = [pair.x for pair in curves], np.array([pair.theory for pair in curves])
-    compute = np.geomspace(curves[-1].fixed["N"], x[1][-1], 8 * GRID)
+    compute = np.geomspace(curves[-1].fixed["N"], x[1][-1], 8 * FRONTIER_POINTS)
     best = np.argmin(_at(x, known, compute), axis=0)
     inner = compute[(best > 0) & (best < len(curves) - 1)]
-    if len(inner) < GRID:  # too few sizes
+    if len(inner) < FRONTIER_POINTS:  # too few sizes
         inner = compute
-    window = np.geomspace(inner[0], inner[-1], GRID)
+    window = np.geomspace(inner[0], inner[-1], FRONTIER_POINTS)
 
     def envelope(risks: np.ndarray) -> np.ndarray:
         return np.exp(_at(x, risks, window).min(0))

@@ -84,9 +84,9 @@ def test_frontier(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_scale_time(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.SIZES", (32, 64))
-    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.TRAINED", (32, 64))
-    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.STEPS", 600)
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.RUN_SIZES", (32, 64))
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.T6_SIZES", (32, 64))
+    monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.T6_STEPS", 600)
     monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.BIG", 64)
     monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.SMALL", 32)
     assert main(["scale-time", "--modes", "1000", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0

@@ -113,7 +113,7 @@ def test_adam_has_another_clock():
     setting = st.Setting(seed=3, modes=1000, seeds=8, stepped=(32, 256))
     expected = {"gradient descent": 0.0, "Adam": 0.5, "sign-SGD": 0.5}
     for parametrization, more in (("standard", (1.0, 0.5, 0.5)), ("ntk", (0.0, 0.0, 0.0))):
-        for name, shift in zip(st.ALGORITHMS, more, strict=True):
+        for name, shift in zip(st.T6_ALGORITHMS, more, strict=True):
             pairs = algorithms.train(setting, parametrization, name)
             steps = np.array([algorithms.steps_to_risk(setting, pair.risks) for pair in pairs])  # (sizes, S)
             each = -np.polyfit(np.log(setting.stepped), np.log(steps), 1)[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.papers.bordelon2024.figure4_compute import TIMES, envelope
+from experiments.papers.bordelon2024.figure4_compute import COMPUTE_TIMES, envelope
 from experiments.papers.bordelon2024.formulas import claimed_size, limit
 from theory import exponents
 
@@ -12,9 +12,9 @@ SIZES = (32, 64, 128, 256, 512)
 
 def test_envelope_takes_the_best_inner_size_of_every_budget():
     n = np.array(SIZES, float)[:, None]
-    risk = n**-1.0 + (8.0 * TIMES) ** -1.0  # best where N = 8 t, N = sqrt(8 C)
+    risk = n**-1.0 + (8.0 * COMPUTE_TIMES) ** -1.0  # best where N = 8 t, N = sqrt(8 C)
     compute, size, time = envelope(SIZES, risk)
-    assert np.allclose(np.array(SIZES)[size] * TIMES[time], compute)
+    assert np.allclose(np.array(SIZES)[size] * COMPUTE_TIMES[time], compute)
     assert np.all(np.abs(np.log2(np.array(SIZES)[size] / np.sqrt(8.0 * compute))) <= 0.5 + 1e-9)
     assert set(size) == {1, 2, 3}
     assert np.polyfit(np.log(compute), np.log(risk[size, time]), 1)[0] == pytest.approx(-0.5, abs=0.02)

@@ -16,7 +16,7 @@ from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, REFINED,
 from experiments.output import files as reports
 from experiments.output.plotting import new_figure
 from experiments.papers import row as rows
-from experiments.papers.index import ROWS, load
+from experiments.papers.index import ROW_MODULES, load
 from experiments.papers.row import Script, Shown
 
 # those that compile for less than 20 s; .ci/run runs all of them, by the command
@@ -24,7 +24,7 @@ QUICK = ("S3-noise",)
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROW_MODULES]
 )
 def test_row(name, tmp_path):
     script = load(name)
@@ -146,7 +146,7 @@ def test_wrong_name(wrong, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "`NAME`" in error
-    assert rows.SIZES[0] not in error
+    assert rows.SCALES[0] not in error
 
 
 @pytest.fixture
@@ -177,4 +177,4 @@ def test_several_rows_side_by_side(tmp_path, capsys, foreign):
 def test_list(capsys):
     assert main(["figures", "--list"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ROWS)
+    assert all(name in printed for name in ROW_MODULES)

@@ -9,7 +9,7 @@ import pytest
 from experiments.cli import main
 from experiments.papers import images
 from experiments.papers import index as figures
-from experiments.papers.row import SIZES
+from experiments.papers.row import SCALES
 from rfm.data import datasets
 
 RNG = np.random.default_rng(5)
@@ -96,6 +96,6 @@ def test_missing_data_is_told_before_any_work(tmp_path, capsys, monkeypatch):
 
 def test_rows_name_real_data_only():
     """A row's `data` is what --data replaces and what is loaded before any work."""
-    for row in map(figures.load, figures.ROWS):
-        for size in SIZES:
+    for row in map(figures.load, figures.ROW_MODULES):
+        for size in SCALES:
             assert row.parameters(size).get("data", "digits") in datasets.NAMES, row.name

@@ -40,7 +40,7 @@ def scripts(monkeypatch):
                      {"verdicts": verdicts}, limits)
         for name, verdicts, limits in (("X-1", (CONFIRMED,), ""), ("X-2", VERDICTS, "needs a GPU: rfm figures X-2"))
     }  # fmt: skip
-    monkeypatch.setattr(figures_command, "ROWS", dict.fromkeys(made, ""))
+    monkeypatch.setattr(figures_command, "ROW_MODULES", dict.fromkeys(made, ""))
     monkeypatch.setattr(figures_command, "load", made.get)
     monkeypatch.setattr(figures_command, "_in_own_process", lambda script, args: script(args.size, args.out, args.seed))
     return runs
