@@ -288,8 +288,7 @@ def check_stability(optimizer: Optimizer, edge: ArrayLike, num_features: float, 
     lr = float(np.max(rule.lr.values if isinstance(rule.lr, Schedule) else rule.lr))
     if not lr < bound:
         symbol = "z*" if "z*" in rule.stability else "z_max"
-        raise ValueError(
-            f"Argument `lr` must be < {bound:.6g} = {rule.stability} for training to converge "
-            f"(largest curvature {symbol} = {largest:.6g} "
-            f"at num_features = {num_features}, num_samples = {num_samples}), but is {lr!r}."
+        where = (
+            f"largest curvature {symbol} = {largest:.6g} at num_features = {num_features}, num_samples = {num_samples}"
         )
+        checks.fail("lr", f"< {bound:.6g} = {rule.stability} for training to converge ({where})", lr)

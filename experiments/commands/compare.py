@@ -5,12 +5,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
-from experiments.commands.settings import settings_of, times_of
+from experiments.commands.settings import Shared, record_of, settings_of, times_of
 from experiments.compare import algorithms
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.exponent import Exponent
@@ -39,15 +38,7 @@ QUANTITIES = {
 class Settings:
     """Settings of `rfm compare`; samples: a number, or ONE_PASS; real: rows of a finite population, not Gaussians."""
 
-    command: str
-    a: float
-    b: float
-    modes: int
-    noise: float
-    seeds: int
-    seed: int
-    out: str
-    quick: bool
+    shared: Shared
     features: int
     samples: float | str
     optimizer: str
@@ -130,10 +121,11 @@ def run(args: argparse.Namespace) -> None:
 
     source = f"fitted to the spectrum of {settings.data or f'the {settings.map} kernel'}" if real else "given"
     law = f"power law a = {task.a:.4g}, b = {task.b:.4g} ({source})"
-    print(f"{law}; {settings.seeds} seeds; noise variance {settings.noise:g}")
+    shared = settings.shared
+    print(f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}")
     print(exponent_table(scans, fits, closed_form(settings, task)))
     print("\n".join([*gap_summaries(scans), *messages]))
-    record = dataclasses.asdict(settings) | {"a": task.a, "b": task.b}
+    record = record_of(settings) | {"a": task.a, "b": task.b}
     record["fits"] = {scan.axis: dataclasses.asdict(fit) for scan, fit in zip(scans, fits, strict=True)}
     if messages or not all(scan.own_theory for scan in scans):
         record |= {"theory": {scan.axis: scan.theory_label for scan in scans}, "messages": messages}
@@ -143,7 +135,7 @@ def run(args: argparse.Namespace) -> None:
 
 def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> list[Scan]:
     """Train and predict along time, model size and data."""
-    times, keys = np.array(settings.times), jax.random.split(jax.random.key(settings.seed), settings.seeds)
+    times, keys = np.array(settings.times), settings.shared.keys
     curve = Sizes(num_features=settings.features, num_samples=settings.num_samples)
     plan = plan_sizes(settings, optimizer)
     smallest = [with_size(here.axis, here.sizes[0], here.held) for here in plan if here.sizes]
@@ -175,11 +167,12 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
 
 def make_task(settings: Settings) -> Task:
     """Make the problem, and its exponents where they are not given."""
-    a, b, noise, seed = settings.a, settings.b, settings.noise, settings.seed + 1
+    shared = settings.shared
+    a, b, noise, seed = shared.a, shared.b, shared.noise, shared.seed + 1
     if not settings.real:
-        return Task(rfm.power_law(a, b, settings.modes, noise), a, b)
+        return Task(settings.shared.problem, a, b)
     if settings.data is None:
-        inputs, labels = power_law_rows(rfm.power_law(a, b, min(settings.modes, POOL_DIMENSION)), seed)
+        inputs, labels = power_law_rows(rfm.power_law(a, b, min(shared.modes, POOL_DIMENSION)), seed)
     else:
         inputs, labels = real_rows(settings.data)
     return task_of_rows(inputs, labels, feature_law=settings.map, noise_var=noise, seed=seed)

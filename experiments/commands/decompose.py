@@ -4,13 +4,12 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import settings_of, times_of
+from experiments.commands.settings import Shared, record_of, settings_of, times_of
 from experiments.compare import algorithms
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
 from experiments.compare.limits import RISK_PARTS
@@ -32,15 +31,7 @@ PRINTED_TIMES = 4  # times in the printed table
 class Settings:
     """Settings of `rfm decompose`."""
 
-    command: str
-    a: float
-    b: float
-    modes: int
-    noise: float
-    seeds: int
-    seed: int
-    out: str
-    quick: bool
+    shared: Shared
     features: int
     samples: int
     optimizer: str
@@ -58,7 +49,7 @@ class Settings:
     @property
     def varied(self) -> dict[str, list[int]]:
         """Sizes that are trained along each axis."""
-        ratios = RATIOS[::2] if self.quick else RATIOS
+        ratios = RATIOS[::2] if self.shared.quick else RATIOS
         others = {"features": self.samples, "samples": self.features}
         return {axis: sorted({max(1, round(ratio * n)) for ratio in ratios}) for axis, n in others.items()}
 
@@ -95,14 +86,14 @@ def run(args: argparse.Namespace) -> None:
     panels = train(settings, optimizer)
     print(share_table(panels))
     rows = [row for panel in panels for row in table(panel)]
-    files.save_and_tell(folder, "decompose", draw(panels), rows, dataclasses.asdict(settings))
+    files.save_and_tell(folder, "decompose", draw(panels), rows, record_of(settings))
 
 
 def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:
     """Train along time, N and P, and split the risk of the theory."""
-    problem = rfm.power_law(settings.a, settings.b, settings.modes, settings.noise)
+    problem = settings.shared.problem
     times, held = np.array(settings.times), settings.sizes
-    keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
+    keys = settings.shared.keys
     smallest = [with_size(axis, sizes[0], held) for axis, sizes in settings.varied.items()]
     check(problem, optimizer, times, keys, [held, *smallest])
 

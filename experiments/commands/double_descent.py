@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import settings_of
+from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import Comparison, with_size
 from experiments.compare.laws import FLOW
 from experiments.output import files, plotting, progress
@@ -26,20 +26,8 @@ PANEL_PLACES = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": 
 class Settings:
     """Settings of `rfm double-descent`."""
 
-    command: str
-    a: float
-    b: float
-    modes: int
-    noise: float
-    seeds: int
-    seed: int
-    out: str
-    quick: bool
+    shared: Shared
     size: int
-
-    def problem(self, noise: float) -> rfm.Problem:
-        """Return the power law with this label noise."""
-        return rfm.power_law(self.a, self.b, self.modes, noise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,20 +55,21 @@ def run(args: argparse.Namespace) -> None:
     series = train(settings)
     print(cure_table([curve for curve in series if curve.panel == "cures"]))
     rows = [row for curve in series for row in table(curve)]
-    files.save_and_tell(folder, "double-descent", draw(series, settings), rows, dataclasses.asdict(settings))
+    files.save_and_tell(folder, "double-descent", draw(series, settings), rows, record_of(settings))
 
 
 def train(settings: Settings) -> list[Series]:
     """Train and predict along N, P and t, clean and noisy, and the cures of the noisy peak."""
-    keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
-    ratios = SIZE_RATIOS[::2] if settings.quick else SIZE_RATIOS
+    shared = settings.shared
+    keys = settings.shared.keys
+    ratios = SIZE_RATIOS[::2] if shared.quick else SIZE_RATIOS
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
-    noises = dict.fromkeys((0.0, settings.noise))  # one curve where the noise asked for is zero
+    noises = dict.fromkeys((0.0, shared.noise))  # one curve where the noise asked for is zero
     series = []
     with progress.bar(len(noises) * (2 * len(ratios) + 1) + 2 * len(ratios), "run") as bar:
         for noise in noises:
-            problem = settings.problem(noise)
+            problem = dataclasses.replace(shared.problem, noise_var=noise)
             for axis in ("features", "samples"):
                 bar.set_description(f"{axis}, noise {noise:g}")
                 series.append(along_size(problem, axis, equal, sizes, keys=keys, on_point=bar.update))
@@ -88,7 +77,7 @@ def train(settings: Settings) -> list[Series]:
             series.append(along_time(problem, equal, keys))
             bar.update()
         bar.set_description("stopping and ridge")
-        series += cures(settings.problem(settings.noise), series[-3], keys, bar.update)
+        series += cures(shared.problem, series[-3], keys, bar.update)
     return series
 
 
@@ -188,5 +177,5 @@ def draw(series: Sequence[Series], settings: Settings) -> Figure:
     plotting.finish(axes[0, 0], "model size $N$", "risk", f"$P = {size}$, {late}")
     plotting.finish(axes[0, 1], "data $P$", "risk", f"$N = {size}$, {late}")
     plotting.finish(axes[1, 0], "time $t$", "risk", f"$N = P = {size}$")
-    plotting.finish(axes[1, 1], "model size $N$", "risk", f"$P = {size}$, noise {settings.noise:g}")
+    plotting.finish(axes[1, 1], "model size $N$", "risk", f"$P = {size}$, noise {settings.shared.noise:g}")
     return figure

@@ -4,14 +4,13 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import settings_of
+from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.exponent import Exponent
 from experiments.compare.laws import Law, all_laws
@@ -40,21 +39,13 @@ PANEL_LAWS = (
 class Settings:
     """Settings of `rfm exponents`."""
 
-    command: str
-    a: float
-    b: float
-    modes: int
-    noise: float
-    seeds: int
-    seed: int
-    out: str
-    quick: bool
+    shared: Shared
     simulate: bool
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Sizes that are trained."""
-        return SCANNED_SIZES[:3] if self.quick else SCANNED_SIZES
+        return SCANNED_SIZES[:3] if self.shared.quick else SCANNED_SIZES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,16 +77,17 @@ def run(args: argparse.Namespace) -> None:
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
     settings = settings_of(Settings, args)
     rows, figure, points = measure(settings)
-    print(f"power law a = {settings.a:g}, b = {settings.b:g}; theory with infinitely many modes")
+    shared = settings.shared
+    print(f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes")
     print(exponent_table(rows))
-    record = dataclasses.asdict(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
+    record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     files.save_and_tell(folder, "exponents", figure, [*map(table_row, rows), *points], record)
 
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
-    laws = all_laws(settings.a, settings.b)
+    laws = all_laws(settings.shared.a, settings.shared.b)
     runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
     with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
@@ -115,14 +107,15 @@ def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
     The limit that a scan should tend to is that of as many modes as the models have: the rest would shift it by more
     than the rule of `windows` allows, and where theory and training are compared, both have these.
     """
-    problem = rfm.power_law(settings.a, settings.b, settings.modes, settings.noise)
-    flow, keys = rfm.GradientFlow(), jax.random.split(jax.random.key(settings.seed), settings.seeds)
+    shared = settings.shared
+    problem = shared.problem
+    flow, keys = rfm.GradientFlow(), settings.shared.keys
     scans = {}
     for name, axis in SCANS.items():
         bar.set_description(f"training, {name}")
         if axis == "time":
-            fewer = rfm.power_law(settings.a, settings.b, min(settings.modes, CURVE_MODES), settings.noise)
-            few = keys[: max(4, settings.seeds // CURVE_SEEDS)]
+            fewer = rfm.power_law(shared.a, shared.b, min(shared.modes, CURVE_MODES), shared.noise)
+            few = keys[: max(4, shared.seeds // CURVE_SEEDS)]
             scans[name] = scan_time(fewer, rfm.log_times(*TIME_RANGE), optimizer=flow, keys=few, **CURVE)
             bar.update()
         else:
@@ -198,7 +191,7 @@ def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
             ax.set_visible(False)
             continue
         for index, row in enumerate(shown):
-            points += draw_law(ax, row, index, 7 if settings.quick else row.law.points)
+            points += draw_law(ax, row, index, 7 if settings.shared.quick else row.law.points)
         plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), "risk", "")
     return figure, points
 

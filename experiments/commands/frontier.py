@@ -4,13 +4,12 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import settings_of
+from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare import algorithms
 from experiments.compare.limits import LIMITS, frontier_law, limiting_terms
 from experiments.compare.statistics import standard_error
@@ -31,15 +30,7 @@ Algorithm = GradientFlow | GradientDescent | SGD
 class Settings:
     """Settings of `rfm frontier`; `algorithm` is what `optimizer` and its options name."""
 
-    command: str
-    a: float
-    b: float
-    modes: int
-    noise: float
-    seeds: int
-    seed: int
-    out: str
-    quick: bool
+    shared: Shared
     compute: tuple[float, ...]
     samples: float
     optimizer: str
@@ -59,17 +50,13 @@ class Settings:
     @property
     def law(self) -> rfm.Problem:
         """The problem of the theory: infinitely many modes where the trace converges."""
-        return self.finite if self.b <= 1.0 else rfm.power_law(self.a, self.b, None, self.noise)
-
-    @property
-    def finite(self) -> rfm.Problem:
-        """The problem that is trained."""
-        return rfm.power_law(self.a, self.b, self.modes, self.noise)
+        a, b = self.shared.a, self.shared.b
+        return self.shared.problem if b <= 1.0 else rfm.power_law(a, b, None, self.shared.noise)
 
     @property
     def closed_form(self) -> tuple[float, float, str] | None:
         """Exponents of N* and of the risk, and what balances, where a formula is known."""
-        return frontier_law(self.a, self.b, self.noise, self.samples, self.algorithm)
+        return frontier_law(self.shared.a, self.shared.b, self.shared.noise, self.samples, self.algorithm)
 
     def optimum(self, compute: float) -> theory.Frontier:
         """Return the optimum of one budget."""
@@ -106,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
         checks.fail("tune-lr", "left out but for --optimizer sgd", True)
     settings = settings_of(Settings, args, compute=tuple(args.compute), algorithm=algorithm)
     budgets = np.sort(np.asarray(settings.compute, float))
-    start, count = min(LEAST_COMPUTE * settings.cost, budgets[0]), 5 if settings.quick else BUDGET_POINTS
+    start, count = min(LEAST_COMPUTE * settings.cost, budgets[0]), 5 if settings.shared.quick else BUDGET_POINTS
     line = np.geomspace(start, budgets[-1], count)
     settings.optimum(line[0])  # refuses before any progress is shown
     with progress.bar(len(line) + len(budgets) + NUM_TRAINED, "point") as bar:
@@ -122,7 +109,7 @@ def run(args: argparse.Namespace) -> None:
     print(shares_table(settings, asked))
     if trained:
         print(trained_table(trained))
-    record = {name: value for name, value in vars(settings).items() if name != "algorithm"}
+    record = {name: value for name, value in record_of(settings).items() if name != "algorithm"}
     files.save_and_tell(folder, "frontier", draw(settings, on_line, trained), [*map(row, points), *trained], record)
 
 
@@ -163,7 +150,7 @@ def shares_table(settings: Settings, optima: Sequence[theory.Frontier]) -> str:
 def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.Bar) -> list[dict]:
     """Train at optima of the line that are small enough, beside theory at the same number of modes."""
     small = [o for o in on_line if TRAINED[0] <= o.num_features[0] <= TRAINED[1] and o.times[0] >= 1.0]
-    keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
+    keys = settings.shared.keys
     samples = settings.samples if np.isinf(settings.samples) else int(settings.samples)
     rows = []
     for optimum in small[:: max(1, -(-len(small) // NUM_TRAINED))]:
@@ -171,8 +158,8 @@ def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.
         time = float(optimum.compute[0]) / settings.cost / n
         time = round(time) if settings.algorithm.discrete else time
         sizes, algorithm, at = Sizes(num_features=n, num_samples=samples), settings.at(optimum), np.array([time])
-        risk = rfm.simulate(settings.finite, **sizes, optimizer=algorithm, times=at, keys=keys).risk
-        predicted = theory.predict(settings.finite, **sizes, optimizer=algorithm, times=at).risk[0]
+        risk = rfm.simulate(settings.shared.problem, **sizes, optimizer=algorithm, times=at, keys=keys).risk
+        predicted = theory.predict(settings.shared.problem, **sizes, optimizer=algorithm, times=at).risk[0]
         stderr = float(standard_error(risk)[0])
         rows.append({
             "kind": "training", "compute": n * time * settings.cost, "num_features": n, "times": time,
@@ -226,7 +213,7 @@ def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequen
         compute, risk, stderr, sizes = (
             np.array([row[name] for row in trained]) for name in ("compute", "risk", "stderr", "num_features")
         )
-        label = f"training runs, {settings.modes} modes"
+        label = f"training runs, {settings.shared.modes} modes"
         left.errorbar(compute, risk, 2 * stderr, fmt="o", ms=4, color=plotting.COLORS[0], label=label)
         right.plot(compute, sizes, "o", ms=4, color=plotting.COLORS[0])
     left.set_ylim(0.3 * line.risk[-1], 3 * line.risk[0])
@@ -234,7 +221,7 @@ def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequen
     label = f"$N^*$, slope {grows:.3f} at the end"
     right.plot(line.compute, line.num_features, color=plotting.COLORS[0], label=label)
     right.plot(line.compute, line.times, color=plotting.COLORS[1], ls="-.", label=f"$t^*$, slope {1 - grows:.3f}")
-    task = f"a = {settings.a:g}, b = {settings.b:g}, {settings.optimizer}"
+    task = f"a = {settings.shared.a:g}, b = {settings.shared.b:g}, {settings.optimizer}"
     plotting.finish(left, "compute $C$", "risk", task)
     plotting.finish(right, "compute $C$", "best size and time", task)
     return figure

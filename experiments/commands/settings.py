@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 
 import rfm
@@ -12,10 +13,43 @@ import rfm
 Settings = TypeVar("Settings")
 
 
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """Settings that all commands on a power law share: the law, the draws, and where results go."""
+
+    command: str
+    a: float
+    b: float
+    modes: int
+    noise: float
+    seeds: int
+    seed: int
+    out: str
+    quick: bool
+
+    @property
+    def keys(self) -> jax.Array:
+        """One key a seed, (S,)."""
+        return jax.random.split(jax.random.key(self.seed), self.seeds)
+
+    @property
+    def problem(self) -> rfm.Problem:
+        """The power law."""
+        return rfm.power_law(self.a, self.b, self.modes, self.noise)
+
+
 def settings_of(kind: Callable[..., Settings], args: argparse.Namespace, **worked_out: Any) -> Settings:
     """Return a record of settings: each field is the argument of its name, or what is worked out from others."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**({name: value for name, value in vars(args).items() if name in names} | worked_out))
+    given = {name: value for name, value in vars(args).items() if name in names}
+    shared = {"shared": settings_of(Shared, args)} if "shared" in names else {}
+    return kind(**(given | shared | worked_out))
+
+
+def record_of(settings: Any) -> dict[str, Any]:
+    """Return all settings by name, those that commands share among them, for the file that says what made a result."""
+    record = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return (dataclasses.asdict(record.pop("shared")) if "shared" in record else {}) | record
 
 
 def times_of(span: Sequence[Any], *, steps: bool) -> np.ndarray:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import stdtrit
 
+from rfm import checks
+
 BOOTSTRAPS = 200
 STEP = 0.1  # in log x, of `log_derivative`: an error of a few 1e-6 in the exponents of power laws
 
@@ -55,7 +57,7 @@ def bootstrap_slope(x: np.ndarray, risks: np.ndarray) -> tuple[float, float]:
     """
     means = bootstrap_means(risks)
     if np.any(means <= 0):
-        raise ValueError("Argument `risks` must be positive, but is not: a loss <= 0 has no logarithm.")
+        checks.fail("risks", "of positive means, since a loss <= 0 has no logarithm", float(means.min()))
     slopes = np.polyfit(np.log(x), np.log(means).T, 1)[0]
     return log_slope(x, risks.mean(0)), float(np.std(slopes) * widened(len(risks)))
 

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from rfm import checks
+
 # from worst to best: the verdict on several findings is the first of these that occurs
 OPEN, CONTRADICTED, REFINED, CONFIRMED = "open", "contradicted", "refined", "confirmed"
 VERDICTS = (OPEN, CONTRADICTED, REFINED, CONFIRMED)
@@ -57,7 +59,7 @@ def judge(
     """
     near = max(close, 2.0 * error)
     if claimed is None and closed is None:
-        raise ValueError("Argument `claimed` or `closed` must be given, but is None.")
+        checks.fail("claimed", "given, or `closed`", None)
     stated = "-" if claimed is None else f"{claimed:.3f}"
     if claimed is not None and abs(measured - claimed) <= near:
         verdict = CONFIRMED

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from rfm import checks
+
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
 
 
@@ -23,9 +25,7 @@ def open_folder(out: str) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ValueError(
-            f"Argument `out` must be a folder that can be written, but is {out!r} ({error.strerror})."
-        ) from None
+        checks.fail("out", f"a folder that can be written ({error.strerror})", out)
     return folder
 
 
