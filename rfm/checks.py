@@ -7,7 +7,7 @@ import numpy as np
 
 from rfm.precision import is_traced
 
-PARAMETRIZATIONS = ("ntk", "standard")
+FEATURE_PARAMETRIZATIONS = ("ntk", "standard")
 
 
 def fail(name: str, allowed: str, value: object) -> NoReturn:

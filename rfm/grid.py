@@ -53,7 +53,7 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
     if not isinstance(grid, Mapping) or not grid:
         checks.fail("grid", "a mapping from names of axes to values, not empty", grid)
     allowed = axis_names(problem, optimizer)
-    found = {}
+    checked = {}
     for name, values in grid.items():
         if name not in allowed:
             checks.fail("grid", "of axes out of " + ", ".join(allowed), name)
@@ -66,24 +66,25 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
         fractions = np.isfinite(values) & (values != np.round(values)) & (whole or name == "num_modes")
         if name in SIZES and np.any((values < 1) | fractions):
             checks.fail(name, ("integers" if whole else "numbers") + " >= 1", values)
-        found[name] = values
+        checked[name] = values
         if name in numbers_of(optimizer):
             for value in values:
                 place_optimizer(optimizer, {name: float(value)})  # its own checks
     a, b = exponents(problem) or (None, None)
-    if {"a", "b", "num_modes"} & set(found):
-        spectra = (found.get(name, [own]) for name, own in (("a", a), ("b", b), ("num_modes", problem.num_modes)))
+    if {"a", "b", "num_modes"} & set(checked):
+        numbers = {"a": a, "b": b, "num_modes": problem.num_modes}
+        spectra = (checked.get(name, [number]) for name, number in numbers.items())
         for a, b, num_modes in itertools.product(*spectra):
             power_law(a, b, finite_or_none(num_modes))
-    for value in found.get("noise_var", ()):
+    for value in checked.get("noise_var", ()):
         place_problem(problem, {"noise_var": float(value)})
-    return Axes(found)
+    return Axes(checked)
 
 
-def check_sizes(found: Axes, sizes: Mapping[str, Any]) -> None:
+def check_sizes(grid_axes: Axes, sizes: Mapping[str, Any]) -> None:
     """ValueError unless N and P each come once: as an argument, in `sizes`, or as an axis."""
     for name in ("num_features", "num_samples"):
-        if (sizes[name] is None) == (name not in found.values):
+        if (sizes[name] is None) == (name not in grid_axes.values):
             checks.fail(name, "either an argument or an axis of the grid", sizes[name])
 
 
@@ -101,8 +102,8 @@ def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
     """The traced numbers of an optimizer by name."""
     if isinstance(optimizer, Optax):
         return dict(optimizer.numbers)
-    found = {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer) if f.name != "batch_size"}
-    return {name: value for name, value in found.items() if not (callable(value) or isinstance(value, Schedule))}
+    numbers = {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer) if f.name != "batch_size"}
+    return {name: value for name, value in numbers.items() if not (callable(value) or isinstance(value, Schedule))}
 
 
 def exponents(problem: Problem) -> tuple[float, float] | None:
@@ -143,11 +144,11 @@ def place_problem(problem: Problem, numbers: Mapping[str, ArrayLike]) -> Problem
 def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, ArrayLike]) -> Optimizer:
     """The optimizer with `numbers` in place of its own."""
     if isinstance(optimizer, Optax):
-        own = {name: numbers.get(name, value) for name, value in optimizer.numbers.items()}
-        return dataclasses.replace(optimizer, numbers=own)
+        placed = {name: numbers.get(name, value) for name, value in optimizer.numbers.items()}
+        return dataclasses.replace(optimizer, numbers=placed)
     names = {f.name for f in dataclasses.fields(optimizer)}
-    own = {name: value for name, value in numbers.items() if name in names}
-    return dataclasses.replace(optimizer, **own) if own else optimizer
+    placed = {name: value for name, value in numbers.items() if name in names}
+    return dataclasses.replace(optimizer, **placed) if placed else optimizer
 
 
 def words(point: Mapping[str, float]) -> tuple[int, int]:

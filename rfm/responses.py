@@ -13,7 +13,7 @@ from jax import Array, lax
 
 from rfm.steps import Schedule, take_steps
 
-POWERS = 50  # binary digits of the number of steps
+BINARY_DIGITS = 50  # of the number of steps
 Step = Callable[[Callable[[Array], Array], Array, Any], tuple[Array, Any]]  # (gradient, v, memory) -> (v, memory)
 
 
@@ -62,7 +62,7 @@ def powers(step: Step, z: Array, t: Array) -> Array:
         moved = jnp.einsum("mij,tmj->tmi", matrix, state)
         return matrix @ matrix, jnp.where((left % 2 == 1)[..., None], moved, state), left // 2
 
-    _, state, _ = lax.fori_loop(0, POWERS, square, (matrix, state, t))
+    _, state, _ = lax.fori_loop(0, BINARY_DIGITS, square, (matrix, state, t))
     return state[..., 0]
 
 

@@ -21,7 +21,7 @@ from rfm.sweeps.result import Sweep
 from theory.cases import Case, Members, check_case, curve_times, members_of
 from theory.evaluation import averaged, most_nodes
 
-AT_ONCE = 64  # points on an accelerator
+POINTS_AT_ONCE = 64  # points on an accelerator
 
 
 def sweep(
@@ -147,6 +147,6 @@ def _points(
             return curves.risk, curves.train_loss, curves.converged
 
         # a point fills a core, and its matrices the cache; an accelerator takes some at a time
-        return lax.map(at, numbers, batch_size=None if jax.default_backend() == "cpu" else AT_ONCE)
+        return lax.map(at, numbers, batch_size=None if jax.default_backend() == "cpu" else POINTS_AT_ONCE)
 
     return spread(all_of, layout, (case, members), numbers)

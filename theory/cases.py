@@ -54,7 +54,7 @@ def check_size(case: Case) -> None:
     """Refuse sizes and parametrizations that there are not."""
     checks.size("num_features", case.num_features, integer=False)
     checks.size("num_samples", case.num_samples, integer=False)
-    checks.one_of("parametrization", case.parametrization, checks.PARAMETRIZATIONS)
+    checks.one_of("parametrization", case.parametrization, checks.FEATURE_PARAMETRIZATIONS)
     infinite = not is_traced(case.num_features) and np.isinf(case.num_features)
     if case.parametrization == "standard" and infinite:
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", case.num_features)

@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 NODES = 160  # in the upper half plane, plus the vertex; at t = 10^8 a step of 0.15
-STEP = 0.16  # with more nodes, a step that is short enough: the error is about exp(-4.2/step)
+CONTOUR_STEP = 0.16  # with more nodes, a step that is short enough: the error is about exp(-4.2/step)
 ANGLE = 0.85  # of the hyperbola; its arms lie pi/2 - ANGLE off the spectrum and ANGLE off the unstable side
 CLOSURE = 36.0  # the arms end where exp(-zeta/W) = exp(-36)
 BEYOND = 2.0  # the arms close at W = BEYOND * w_max

@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from theory.contour import NODES, STEP, hyperbola, length
+from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.equivalent import TwoPoint, two_point
 from theory.filters import FILTERS
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
 from theory.mixture import row_factors, row_sums
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
-LARGEST = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
+LARGEST_MAPPED = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
 MOST_NODES = 4096  # 16 n^2 bytes a matrix, and a dozen of them
 
 
@@ -46,10 +46,10 @@ def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any])
 
 @partial(jax.jit, static_argnames="algorithm")
 def nodes_needed(model: Model, times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
-    """Count the nodes that bring the step of the contour down to STEP: more than NODES for strong momentum only."""
+    """Count the nodes that bring the contour's step down to CONTOUR_STEP: above NODES for strong momentum only."""
     flt = FILTERS[algorithm](**parameters)
     w_max = flt.stability(spectral_edge(model))
-    return length(flt.elapsed(jnp.max(times)), jnp.maximum(w_max, 0.0)) / STEP
+    return length(flt.elapsed(jnp.max(times)), jnp.maximum(w_max, 0.0)) / CONTOUR_STEP
 
 
 @partial(jax.jit, static_argnames=("algorithm", "nodes", "split"))
@@ -61,7 +61,7 @@ def learning_curve(
     modes, inv_n, inv_p, noise_var = model
     edge = spectral_edge(model)
     w_max = flt.stability(edge)
-    stable = (w_max > 0) & (w_max < LARGEST)
+    stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
     path = hyperbola(flt.elapsed(jnp.max(times)), jnp.where(stable, w_max, 1.0), nodes)
     # the integral does not depend on the path, so no derivative goes through it

@@ -16,7 +16,7 @@ from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
 from rfm.precision import complex128, is_traced, settle
 from rfm.problem import Problem
 from theory.cases import Case, Members, check_case
-from theory.contour import NODES, STEP
+from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
 from theory.filters import LEAST_FLATNESS
@@ -140,7 +140,7 @@ def most_nodes(optimizer: Optimizer) -> int:
     if momentum is None:
         return NODES
     turns = math.pi**2 / -math.log(max(float(momentum), LEAST_FLATNESS))
-    nodes = _in_steps((math.log(1e10) + 6.0 + turns) / STEP)
+    nodes = _in_steps((math.log(1e10) + 6.0 + turns) / CONTOUR_STEP)
     return nodes if nodes <= MOST_NODES else _in_steps(MOST_NODES / 2)
 
 

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from theory.contour import NODES, STEP, hyperbola, length
+from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.filters import SHORTEST, Annulus, slit_annulus
 from theory.fixed_point import Model, Point, degrees_of_freedom, edge_of, kappa_path, resolvent
@@ -33,9 +33,9 @@ BEYOND_DISC = 2.0  # the contour closes past the disc, at twice this times 1/k
 
 
 def one_pass_nodes(times: Array, momentum: Array) -> Array:
-    """Count the nodes that bring the step of the contour down to STEP."""
+    """Count the nodes that bring the step of the contour down to CONTOUR_STEP."""
     annulus = slit_annulus(momentum)
-    return length(_horizon(times, annulus), BEYOND_DISC * annulus.end) / STEP
+    return length(_horizon(times, annulus), BEYOND_DISC * annulus.end) / CONTOUR_STEP
 
 
 def _horizon(times: Array, annulus: Annulus) -> Array:

@@ -23,10 +23,10 @@ from theory.evaluation import evaluate, most_nodes
 from theory.roots import Bracket, bisect
 
 LOOK = 16  # sizes that find the basin of the minimum
-COARSE = 64  # contour nodes until it is found; good to 1e-5
-HALVINGS, NEWTON_STEPS = 6, 5  # within the basin: to a few percent, then quadratically
+COARSE_NODES = 64  # contour nodes until it is found; good to 1e-5
+BASIN_HALVINGS, BASIN_NEWTON_STEPS = 6, 5  # within the basin: to a few percent, then quadratically
 LR_HALVINGS, LR_DECADES, LR_MOST = 8, 4, 0.99  # where the lr is sought too: below the largest stable one
-SHORTEST = 1e-2  # training time of gradient flow at the largest model considered
+SHORTEST_TRAINING = 1e-2  # training time of gradient flow at the largest model considered
 
 
 @pytree
@@ -163,7 +163,7 @@ def frontier(
     family = _Family(case, lr_exponent, modes_per_feature, tune_lr)
     budgets = _check(family, compute)
     fewest = 1.0 if modes_per_feature is None else max(1.0, HEAD / modes_per_feature)
-    step = 1.0 if optimizer.discrete else SHORTEST
+    step = 1.0 if optimizer.discrete else SHORTEST_TRAINING
     cost = float(optimizer.batch_size) if isinstance(optimizer, SGD) else 1.0
     least = 2.0 * fewest * step * cost
     if budgets.min() < least:
@@ -230,7 +230,7 @@ def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
 @partial(jax.jit, static_argnames="nodes")
 def _solve(family: _Family, least: Array, log_compute: Array, *, nodes: int) -> _Optimum:
     """Find the best member for every y of `log_compute`; least: logarithms of the least size and training time."""
-    few = min(COARSE, nodes)
+    few = min(COARSE_NODES, nodes)
     log_fewest, log_shortest = least
     slope = jax.grad(family.log_risk)
 
@@ -249,7 +249,7 @@ def _solve(family: _Family, least: Array, log_compute: Array, *, nodes: int) -> 
         sizes = jnp.linspace(log_fewest, y - log_shortest, LOOK)
         best = jnp.argmin(lax.map(lambda x: look(at_size(x, y), y), sizes))
         basin = Bracket(sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)])
-        basin = bisect(lambda x: slope(at_size(x, y), y, few)[0] < 0, basin, HALVINGS)
+        basin = bisect(lambda x: slope(at_size(x, y), y, few)[0] < 0, basin, BASIN_HALVINGS)
         return _newton(lambda both: family.log_risk(both[:-1], both[-1], nodes), at_size(basin.middle, y), y, basin)
 
     return lax.map(solve_at, log_compute)
@@ -272,7 +272,7 @@ def _newton(log_risk: Callable[[Array], Array], theta: Array, y: Array, basin: B
 
     d = len(theta) + 1
     start = theta, theta, jnp.zeros(()), jnp.zeros(d), jnp.zeros((d, d))
-    _, theta, value, gradient, hessian = lax.fori_loop(0, NEWTON_STEPS, step, start)
+    _, theta, value, gradient, hessian = lax.fori_loop(0, BASIN_NEWTON_STEPS, step, start)
     inner = hessian[:-1, :-1]
     moves = -jnp.linalg.solve(inner, hessian[:-1, -1])
     steepest = jnp.max(jnp.abs(gradient[:-1]))

@@ -19,7 +19,7 @@ from jax import Array
 
 from theory.mixture import Mixture
 
-HEAD = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
+SINGLE_MODES = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
 DEEPEST = 300.0  # no tail is resolved below lambda = exp(-300) of its scale: its square is still a float64
@@ -41,8 +41,8 @@ class Modes(NamedTuple):
 class TailLaw(NamedTuple):
     """Modes up to num_modes (None: infinity) of lambda_k = c k^-b and lambda_k w_k^2 = d k^-a.
 
-    c = eigenvalue_scale, d = power_scale. num_modes may be traced and any real number above HEAD; up to HEAD it counts
-    whole modes.
+    c = eigenvalue_scale, d = power_scale. num_modes may be traced, and any real number above SINGLE_MODES; up to
+    that it counts whole modes.
     """
 
     a: Array
@@ -67,7 +67,7 @@ def power_law_tail(law: TailLaw, first: int, depth: Array) -> Modes:
     """
     # notation: c, d as in `TailLaw`
     a, b, c, d, num_modes = law
-    resolved = max(first, HEAD)  # one by one up to here
+    resolved = max(first, SINGLE_MODES)  # one by one up to here
     offsets, weights = _end_correction()
     one_by_one = np.arange(first + 1.0, resolved + 1.0)
     v_start = b * np.log(resolved)

@@ -18,10 +18,10 @@ from theory._predict import predict
 from theory.cases import Case, check_case
 from theory.evaluation import evaluate
 
-ROUNDING = 1e-8  # a gain below this is the error of the theory
-POINTS = 96  # times of one look; three looks narrow 10 decades down to 1e-4 of the time, 1e-8 of the risk
+LEAST_GAIN = 1e-8  # a gain below this is the error of the theory
+POINTS_PER_LOOK = 96  # three looks narrow 10 decades of time down to 1e-4 of the time, 1e-8 of the risk
 LOOKS = 3
-RIDGES = (1e-12, 1e4)  # searched, in units of the largest eigenvalue: below it is ridgeless, above nothing is learned
+RIDGE_RANGE = (1e-12, 1e4)  # in units of the largest eigenvalue: below it is ridgeless, above nothing is learned
 
 
 class Stopping(NamedTuple):
@@ -156,12 +156,12 @@ def best_ridge(
         def risk(ridges: np.ndarray) -> np.ndarray:
             return np.asarray(_at_ridges(arrays, jnp.asarray(ridges)))
 
-        return BestRidge(*_least(risk, RIDGES[0] * unit, RIDGES[1] * unit, whole=False))
+        return BestRidge(*_least(risk, RIDGE_RANGE[0] * unit, RIDGE_RANGE[1] * unit, whole=False))
 
 
 @jax.jit
 def _at_ridges(case: Case, ridges: Array) -> Array:
-    """Risk at every ridge, (POINTS,)."""
+    """Risk at every ridge, (POINTS_PER_LOOK,)."""
 
     def at(ridge: Array) -> Array:
         curve = evaluate(dataclasses.replace(case, optimizer=Ridge(ridge)))
@@ -184,14 +184,14 @@ def _least(risk: Callable[[np.ndarray], np.ndarray], start: float, stop: float, 
             risks = risk(x)
         i = int(np.argmin(risks))  # eq. 20
         least, best = min((least, best), (float(risks[i]), float(x[i])))
-        start, stop = max(x[max(i - 1, 0)], start), x[min(i + 1, POINTS - 1)]
-    return _Least(best, least, bool(least < (1.0 - ROUNDING) * min(ends)))
+        start, stop = max(x[max(i - 1, 0)], start), x[min(i + 1, POINTS_PER_LOOK - 1)]
+    return _Least(best, least, bool(least < (1.0 - LEAST_GAIN) * min(ends)))
 
 
 def _grid(start: float, stop: float, *, whole: bool) -> np.ndarray:
-    """POINTS increasing values, always as many so that one compilation serves; whole numbers may pass `stop`."""
-    times = np.geomspace(start, stop, POINTS)
+    """POINTS_PER_LOOK increasing values, always so many: one compilation serves; whole numbers may pass `stop`."""
+    times = np.geomspace(start, stop, POINTS_PER_LOOK)
     if whole:
-        first = np.arange(POINTS)
+        first = np.arange(POINTS_PER_LOOK)
         times = first + np.maximum.accumulate(np.round(times) - first)
     return times

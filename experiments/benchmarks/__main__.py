@@ -12,7 +12,7 @@ from experiments.benchmarks.timing import busy, rates
 from experiments.output import files
 from experiments.output.tables import align
 
-COLUMNS = ("numpy", "scikit-learn", "floor", "floor with random numbers")
+COMPARED = ("numpy", "scikit-learn", "floor", "floor with random numbers")
 
 
 def main() -> None:
@@ -30,11 +30,11 @@ def main() -> None:
         f"{measured.multiply_add * 1e12:.3g} ms a product of 1000 x 1000 matrices, {measured.eigen * 1e3:.0f} ms an "
         f"eigendecomposition, {measured.normal * 1e9:.3g} ms a million normals"
     )
-    lines: list[tuple[str, ...]] = [("what", "bar", "ours", *(f"{name} / ours" for name in COLUMNS))]
+    lines: list[tuple[str, ...]] = [("what", "bar", "ours", *(f"{name} / ours" for name in COMPARED))]
     table = []
     for row in ratios.rows(measured, quick=args.quick):
         ours = f"{row['ratio']:.3g}" if "ratio" in row else _seconds(float(row["seconds"]))
-        cells = (f"{row[column]:.3g}" if column in row else "-" for column in COLUMNS)
+        cells = (f"{row[column]:.3g}" if column in row else "-" for column in COMPARED)
         lines.append((str(row["what"]), str(row["bar"]), ours, *cells))
         table.append(row)
         print(f"measured: {row['what']}: {ours}", flush=True)

@@ -14,7 +14,7 @@ from experiments.compare.statistics import log_slope
 from experiments.output import plotting, progress
 
 KEYS = jax.random.split(jax.random.key(0), 64)
-LABELS = {"N": "model size $N = P$", "M": "modes $M$", "T": "steps, or times of a curve", "S": "seeds $S$"}
+SIZE_LABELS = {"N": "model size $N = P$", "M": "modes $M$", "T": "steps, or times of a curve", "S": "seeds $S$"}
 
 
 class Cost(NamedTuple):
@@ -80,8 +80,9 @@ def measure(*, quick: bool) -> list[Cost]:
 
 def draw(costs: list[Cost]) -> Figure:
     """Draw one panel an argument, one line a part."""
-    figure, axes = plotting.new_figure(1, len(LABELS), caption="seconds, warm; slopes over the three largest sizes")
-    for ax, (argument, label) in zip(axes[0], LABELS.items(), strict=True):
+    caption = "seconds, warm; slopes over the three largest sizes"
+    figure, axes = plotting.new_figure(1, len(SIZE_LABELS), caption=caption)
+    for ax, (argument, label) in zip(axes[0], SIZE_LABELS.items(), strict=True):
         for i, cost in enumerate(c for c in costs if c.argument == argument):
             name = f"{cost.part.replace('_', ' ')}: {cost.exponent:.2f}"
             ax.plot(cost.sizes, cost.seconds, color=plotting.COLORS[i], marker=plotting.MARKERS[i], ms=4, label=name)

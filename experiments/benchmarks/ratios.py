@@ -21,7 +21,7 @@ from theory.contour import NODES
 from theory.evaluation import problem_modes
 from theory.fixed_point import HALVINGS, NEWTON_STEPS, POLISH_STEPS
 
-PEAK = """
+PEAK_SCRIPT = """
 import jax, resource, sys
 import numpy as np
 import rfm
@@ -47,7 +47,7 @@ def rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
     yield from sweep_rows(quick=quick)
     yield {"what": "import rfm / import jax", "bar": "1.5", "ratio": min(float(fresh(IMPORTS)) for _ in range(3))}
     modes = 10**5 if quick else 10**6
-    peak = float(fresh(PEAK.format(modes=modes, size=512, seeds=2)))
+    peak = float(fresh(PEAK_SCRIPT.format(modes=modes, size=512, seeds=2)))
     yield {"what": f"peak memory, N = P = 512, M = {modes:.0e}, GiB", "bar": "4", "ratio": peak}
 
 
@@ -127,8 +127,8 @@ def simulator_rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
     floor = (steps * (size + 1) + size * m) * rates.normal + rates.eigen * (size / 1000) ** 3
     yield {"what": f"one-pass SGD, {steps} steps, N = {size}, M = 1e4, a seed", "bar": "", "seconds": ours,
            "numpy": by_numpy / ours, "floor": floor / ours}  # fmt: skip
-    one, many = (simulate(rfm.GradientFlow(), times, s, n=300, p=300) for s in (1, 32))
-    yield {"what": "32 seeds over 32 times one seed", "bar": "1.1", "ratio": many / one}
+    single, many = (simulate(rfm.GradientFlow(), times, s, n=300, p=300) for s in (1, 32))
+    yield {"what": "32 seeds over 32 times one seed", "bar": "1.1", "ratio": many / single}
 
 
 def sweep_rows(*, quick: bool) -> Iterator[Row]:

@@ -25,7 +25,7 @@ from rfm.engine.features import ACTIVATIONS, FEATURES
 from rfm.optimizers import Optimizer
 from theory import exponents
 
-SIZES = (8, 16, 32, 64, 128, 256)
+MODEL_SIZES = (8, 16, 32, 64, 128, 256)
 ONE_PASS = "one pass"
 QUANTITIES = {
     "time": "time t (N, P large)",
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     optimizer = algorithms.choose(args, times[-1])
     samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024
     settings = settings_of(
-        Settings, args, times=tuple(times.tolist()), sizes=SIZES[:4] if args.quick else SIZES,
+        Settings, args, times=tuple(times.tolist()), sizes=MODEL_SIZES[:4] if args.quick else MODEL_SIZES,
         features=(200 if real else 512) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
     )  # fmt: skip
@@ -254,8 +254,8 @@ def table(scan: Scan) -> list[dict]:
 
 def draw(scans: Sequence[Scan], fits: Sequence[Exponent]) -> Figure:
     """Draw the scans side by side."""
-    own = any(scan.own_theory for scan in scans)
-    figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if own else "") + plotting.POINTS)
+    drawn = any(scan.own_theory for scan in scans)
+    figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if drawn else "") + plotting.POINTS)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
         draw_scan(ax, scan, fit if scan.comparable else None)
     return figure

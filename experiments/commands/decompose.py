@@ -12,6 +12,7 @@ import theory
 from experiments.commands.settings import Shared, record_of, settings_of, times_of
 from experiments.compare import algorithms
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
+from experiments.compare.limits import RISK_PARTS
 from experiments.compare.scans import check, scan_size, scan_time
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import describe
@@ -19,12 +20,11 @@ from experiments.output.tables import align
 from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
-PARTS = ("bias", "features", "data", "interaction", "noise")
-LABELS = ("squared bias", "variance of features", "variance of data", "interaction", "label noise")
+PART_LABELS = ("squared bias", "variance of features", "variance of data", "interaction", "label noise")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
 LINE_POINTS = 51  # of the theory between them
-ROWS = 4  # times in the printed table
+PRINTED_TIMES = 4  # times in the printed table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,16 +121,16 @@ def along_size(problem: rfm.Problem, pair: Comparison, held: Sizes, optimizer: O
 
 def as_panel(x: np.ndarray, split: Sequence[theory.Decomposition], pair: Comparison) -> Panel:
     """Join decompositions at all x."""
-    risk, *parts = (np.concatenate([getattr(here, name) for here in split]) for name in ("risk", *PARTS))
-    return Panel(x, risk, dict(zip(PARTS, parts, strict=True)), pair)
+    risk, *parts = (np.concatenate([getattr(here, name) for here in split]) for name in ("risk", *RISK_PARTS))
+    return Panel(x, risk, dict(zip(RISK_PARTS, parts, strict=True)), pair)
 
 
 def share_table(panels: Sequence[Panel]) -> str:
     """Return risk and the share of each part at some times, and where the variance peaks along N and P."""
-    rows: list[Sequence[str]] = [("at", "risk", *LABELS)]
+    rows: list[Sequence[str]] = [("at", "risk", *PART_LABELS)]
     for panel in panels:
         if panel.pair.axis == "time":
-            shown = [(i, "") for i in np.unique(np.linspace(0, len(panel.x) - 1, ROWS).astype(int))]
+            shown = [(i, "") for i in np.unique(np.linspace(0, len(panel.x) - 1, PRINTED_TIMES).astype(int))]
         else:
             shown = [(int(np.argmax(panel.risk - panel.parts["bias"])), " (most variance)")]
         for i, remark in shown:
@@ -157,7 +157,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
     """Draw time, model size and data side by side."""
     figure, axes = plotting.new_figure(1, len(panels))
     for ax, panel in zip(axes[0], panels, strict=True):
-        for index, (part, label) in enumerate(zip(panel.parts.values(), LABELS, strict=True)):
+        for index, (part, label) in enumerate(zip(panel.parts.values(), PART_LABELS, strict=True)):
             ax.plot(panel.x, part, color=plotting.COLORS[index], ls=LINES[index], lw=1.3, label=label)
         points = panel.pair.at(slice(None, None, max(1, len(panel.pair.x) // 12)))
         whole = dataclasses.replace(points, line_x=panel.x, line=panel.risk)

@@ -12,14 +12,14 @@ import rfm
 import theory
 from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import Comparison, with_size
+from experiments.compare.laws import FLOW
 from experiments.output import files, plotting, progress
 from rfm import checks
 from rfm.arguments import Sizes
 
-LATE = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
-RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
-FLOW = rfm.GradientFlow()
-PANELS = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
+END_TIME = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
+SIZE_RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
+PANEL_PLACES = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
     checks.number("size", args.size, 8, "an integer >= 8", inclusive=True)
     settings = settings_of(Settings, args)
     series = train(settings)
-    print(cure_table([one for one in series if one.panel == "cures"]))
-    rows = [row for one in series for row in table(one)]
+    print(cure_table([curve for curve in series if curve.panel == "cures"]))
+    rows = [row for curve in series for row in table(curve)]
     files.save_and_tell(folder, "double-descent", draw(series, settings), rows, record_of(settings))
 
 
@@ -62,7 +62,7 @@ def train(settings: Settings) -> list[Series]:
     """Train and predict along N, P and t, clean and noisy, and the cures of the noisy peak."""
     shared = settings.shared
     keys = settings.shared.keys
-    ratios = RATIOS[::2] if shared.quick else RATIOS
+    ratios = SIZE_RATIOS[::2] if shared.quick else SIZE_RATIOS
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
     noises = dict.fromkeys((0.0, shared.noise))  # one curve where the noise asked for is zero
@@ -85,7 +85,7 @@ def along_size(
     problem: rfm.Problem, axis: str, held: Sizes, varied: Sequence[int], *, keys: jax.Array, on_point: Callable
 ) -> Series:
     """Compare late risk along "features" or "samples", through the peak where the two sizes are equal."""
-    late = np.array([LATE])
+    late = np.array([END_TIME])
     points, risks = [with_size(axis, size, held) for size in varied], []
     for sizes in points:
         risks.append(rfm.simulate(problem, optimizer=FLOW, times=late, keys=keys, **sizes).risk[:, 0])
@@ -97,12 +97,12 @@ def along_size(
     )
     label = f"noise {problem.noise_var:g}"
     pair = Comparison(axis, np.array(varied), np.stack(risks, 1), predicted, label=label, line_x=line_x, line=line)
-    return Series(axis, pair, [{**sizes, "time": LATE, "ridge": 0.0} for sizes in points])
+    return Series(axis, pair, [{**sizes, "time": END_TIME, "ridge": 0.0} for sizes in points])
 
 
 def along_time(problem: rfm.Problem, sizes: Sizes, keys: jax.Array) -> Series:
     """Compare risk against time."""
-    times, line_x = rfm.log_times(0.1, LATE, 25), rfm.log_times(0.1, LATE, 121)
+    times, line_x = rfm.log_times(0.1, END_TIME, 25), rfm.log_times(0.1, END_TIME, 121)
     risks = rfm.simulate(problem, **sizes, optimizer=FLOW, times=times, keys=keys).risk
     predicted, line = (theory.predict(problem, **sizes, optimizer=FLOW, times=t).risk for t in (times, line_x))
     pair = Comparison("time", times, risks, predicted, label=f"noise {problem.noise_var:g}", line_x=line_x, line=line)
@@ -115,7 +115,7 @@ def cures(problem: rfm.Problem, end: Series, keys: jax.Array, on_point: Callable
     line_x = np.geomspace(fixed / 8, fixed * 8, 49)
 
     def stopping(n: float) -> tuple[float, float]:
-        best = theory.best_stopping(problem, num_features=n, num_samples=fixed, optimizer=FLOW, longest=LATE)
+        best = theory.best_stopping(problem, num_features=n, num_samples=fixed, optimizer=FLOW, longest=END_TIME)
         return best.time, best.risk
 
     def ridge(n: float) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def cure_table(series: Sequence[Series]) -> str:
     lines = ["    N   end of training   best stopping (at t)   best ridge (ridge)"]
     for i, n in enumerate(end.pair.x):
         t, strength = stopped.settings[i]["time"], ridge.settings[i]["ridge"]
-        trained, early, ridged = (one.pair.mean[i] for one in series)
+        trained, early, ridged = (cure.pair.mean[i] for cure in series)
         lines.append(f"{n:5d}   {trained:15.4f}   {early:11.4f} ({t:6.4g})   {ridged:9.4f} ({strength:.2g})")
     return "\n".join(lines)
 
@@ -168,10 +168,10 @@ def table(series: Series) -> list[dict]:
 def draw(series: Sequence[Series], settings: Settings) -> Figure:
     """Draw four panels: N, P, t, and the cures."""
     figure, axes = plotting.new_figure(2, 2)
-    size, late = settings.size, f"$t = 10^{{{np.log10(LATE):g}}}$"
-    for panel, place in PANELS.items():
-        for index, one in enumerate(one for one in series if one.panel == panel):
-            plotting.draw(axes[place], one.pair, index)
+    size, late = settings.size, f"$t = 10^{{{np.log10(END_TIME):g}}}$"
+    for panel, place in PANEL_PLACES.items():
+        for index, curve in enumerate(curve for curve in series if curve.panel == panel):
+            plotting.draw(axes[place], curve.pair, index)
         if panel != "time":
             axes[place].axvline(size, color="0.8", lw=0.8, zorder=-1)
     plotting.finish(axes[0, 0], "model size $N$", "risk", f"$P = {size}$, {late}")

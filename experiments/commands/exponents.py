@@ -21,15 +21,15 @@ from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
 
-CLOSE = 0.01  # exponents that differ by less are the same
-SIZES = (24, 32, 48, 64, 96, 128)
-TIMES = (0.1, 1e6, 71)
+SAME_EXPONENT = 0.01  # exponents that differ by less are the same
+SCANNED_SIZES = (24, 32, 48, 64, 96, 128)
+TIME_RANGE = (0.1, 1e6, 71)
 CURVE = Sizes(num_features=1024, num_samples=np.inf)  # of the learning curve
 CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 # one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
 CURVE_SEEDS = 8
 SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
-PANELS = (
+PANEL_LAWS = (
     ("time",), ("model", "ensemble"), ("data", "stopping"), ("compute", "compute sgd"),
     ("early model in N", "early data in P"), ("early model in t", "early data in t", "noise", "batches"),
 )  # fmt: skip
@@ -45,7 +45,7 @@ class Settings:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Sizes that are trained."""
-        return SIZES[:3] if self.shared.quick else SIZES
+        return SCANNED_SIZES[:3] if self.shared.quick else SCANNED_SIZES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +116,10 @@ def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
         if axis == "time":
             fewer = rfm.power_law(shared.a, shared.b, min(shared.modes, CURVE_MODES), shared.noise)
             few = keys[: max(4, shared.seeds // CURVE_SEEDS)]
-            scans[name] = scan_time(fewer, rfm.log_times(*TIMES), optimizer=flow, keys=few, **CURVE)
+            scans[name] = scan_time(fewer, rfm.log_times(*TIME_RANGE), optimizer=flow, keys=few, **CURVE)
             bar.update()
         else:
-            scan = scan_size(problem, axis, settings.sizes, optimizer=flow, time=TIMES[1], keys=keys,
+            scan = scan_size(problem, axis, settings.sizes, optimizer=flow, time=TIME_RANGE[1], keys=keys,
                              on_point=bar.update, **INFINITE)  # fmt: skip
             sizes = [with_size(axis, n) for n in scan.x]
             ends = [theory.predict(problem, optimizer=rfm.Ridge(0.0), **at).risk[0] for at in sizes]
@@ -131,16 +131,16 @@ def verdict(row: Row) -> str:
     """Return what theory and training say of the claim and of the closed form."""
     law, says, trained = row.law, [], row.trained
     if law.claim is not None:
-        holds = abs(row.theory - law.claim) < CLOSE
+        holds = abs(row.theory - law.claim) < SAME_EXPONENT
         says.append(f"claim {'holds' if holds else 'FAILS'}")
-    says.append("closed form holds" if abs(row.theory - law.closed) < CLOSE else "closed form not reached yet")
+    says.append("closed form holds" if abs(row.theory - law.closed) < SAME_EXPONENT else "closed form not reached yet")
     if trained is not None and trained.window is None:
         says.append(trained.status)
     elif trained is not None:
         low, high = trained.interval
         near = "training agrees with theory" if trained.inside else f"training {trained.z:+.1f} s.e."
         says.append(near if trained.agrees else "TRAINING DISAGREES")
-        if law.claim is not None and abs(law.claim - law.closed) > CLOSE and not low <= law.claim <= high:
+        if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT and not low <= law.claim <= high:
             says.append("and excludes the claim")
     return "; ".join(says)
 
@@ -185,7 +185,7 @@ def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
     caption = "dashes: closed form; dots: claim that fails; " + plotting.CAPTION + plotting.POINTS
     figure, axes = plotting.new_figure(2, 3, caption=caption)
     by_name, points = {row.law.name: row for row in rows}, []
-    for ax, names in zip(axes.flat, PANELS, strict=True):
+    for ax, names in zip(axes.flat, PANEL_LAWS, strict=True):
         shown = [by_name[name] for name in names if name in by_name]
         if not shown:
             ax.set_visible(False)
@@ -212,7 +212,7 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
         plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
     anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** (law.sign * law.closed)
     ax.plot(x, anchor * (x / x[-1]) ** (law.sign * law.closed), color=color, lw=0.9, ls="--")
-    if law.claim is not None and abs(law.claim - law.closed) > CLOSE:
+    if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT:
         middle = np.sqrt(x[0] * x[-1])
         stated = y[np.argmin(np.abs(np.log(x / middle)))] * (x / middle) ** (law.sign * law.claim)
         use = stated > 0.3 * y.min()

@@ -21,7 +21,7 @@ ROLES = {
     "stderr": "standard error of the loss, if known",
     "run": "name or seed of a training run: points of one run are correlated",
 }
-LEAST = {"a": 1.0, "b": 0.0, "noise": 0.0, "scale": 0.0, "floor": 0.0}  # of parameters that can be held
+LEAST_HELD = {"a": 1.0, "b": 0.0, "noise": 0.0, "scale": 0.0, "floor": 0.0}  # of parameters that can be held
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +86,9 @@ def read_fixed(given: Sequence[str]) -> tuple[tuple[str, float], ...]:
     fixed = {}
     for text in given:
         name, _, value = text.partition("=")
-        checks.one_of("fix", name, tuple(LEAST))
+        checks.one_of("fix", name, tuple(LEAST_HELD))
         inclusive = name in ("noise", "floor")
-        allowed = f"a number {'>=' if inclusive else '>'} {LEAST[name]:g}"
-        checks.number(f"fix {name}", value, LEAST[name], allowed, inclusive=inclusive)
+        allowed = f"a number {'>=' if inclusive else '>'} {LEAST_HELD[name]:g}"
+        checks.number(f"fix {name}", value, LEAST_HELD[name], allowed, inclusive=inclusive)
         fixed[name] = float(value)
     return tuple(fixed.items())

@@ -11,7 +11,7 @@ import rfm
 import theory
 from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare import algorithms
-from experiments.compare.limits import frontier_law, limiting_terms
+from experiments.compare.limits import LIMITS, frontier_law, limiting_terms
 from experiments.compare.statistics import standard_error
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
@@ -20,11 +20,10 @@ from rfm.arguments import Sizes
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
 
 ARGUMENTS = ("a", "b", "modes", "noise", "seeds", "seed", "out", "quick")
-LEAST, POINTS = 1e2, 9  # compute where the line starts, and points of it
+LEAST_COMPUTE, BUDGET_POINTS = 1e2, 9  # compute where the line starts, and points of it
 TRAINED = (8, 200)  # model sizes on the line that are trained too
-RUNS = 4
+NUM_TRAINED = 4  # of them, at most
 Algorithm = GradientFlow | GradientDescent | SGD
-LIMITS = ("time", "model", "data", "noise", "batches")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +93,10 @@ def run(args: argparse.Namespace) -> None:
         checks.fail("tune-lr", "left out but for --optimizer sgd", True)
     settings = settings_of(Settings, args, compute=tuple(args.compute), algorithm=algorithm)
     budgets = np.sort(np.asarray(settings.compute, float))
-    line = np.geomspace(min(LEAST * settings.cost, budgets[0]), budgets[-1], 5 if settings.shared.quick else POINTS)
+    start, count = min(LEAST_COMPUTE * settings.cost, budgets[0]), 5 if settings.shared.quick else BUDGET_POINTS
+    line = np.geomspace(start, budgets[-1], count)
     settings.optimum(line[0])  # refuses before any progress is shown
-    with progress.bar(len(line) + len(budgets) + RUNS, "point") as bar:
+    with progress.bar(len(line) + len(budgets) + NUM_TRAINED, "point") as bar:
         bar.set_description("theory")
         points = []
         for compute in (*line, *budgets):
@@ -153,7 +153,7 @@ def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.
     keys = settings.shared.keys
     samples = settings.samples if np.isinf(settings.samples) else int(settings.samples)
     rows = []
-    for optimum in small[:: max(1, -(-len(small) // RUNS))]:
+    for optimum in small[:: max(1, -(-len(small) // NUM_TRAINED))]:
         n = round(float(optimum.num_features[0]))
         time = float(optimum.compute[0]) / settings.cost / n
         time = round(time) if settings.algorithm.discrete else time

@@ -17,7 +17,7 @@ from rfm import checks
 from theory import exponents
 
 ARGUMENTS = ("out", "quick")
-POINTS = {
+PHASE_POINTS = {
     "Ia": (0.75, 0.25), "Ib": (0.33, 0.45), "Ic": (0.2, 2.0), "II": (1.25, 0.75), "III": (1.0, 2.0),
     "IVa": (0.45, 1.0), "IVb": (0.27, 0.8),
 }  # fmt: skip
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     alphas, betas = (np.linspace(*span, chosen.grid) for span in (phases.ALPHAS, phases.BETAS))
     plane = [(alpha, beta) for beta in betas for alpha in alphas if phases.inside(alpha, beta)]
     grid = [best for line in phases.follow(plane, [chosen.compute]) for best in line]
-    lines = dict(zip(POINTS, phases.follow(list(POINTS.values()), chosen.trend), strict=True))
+    lines = dict(zip(PHASE_POINTS, phases.follow(list(PHASE_POINTS.values()), chosen.trend), strict=True))
     followed = [best for line in lines.values() for best in line]
     print(trend_table(lines, chosen))
     if not all(best.converged for best in followed):
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
 def trend_table(lines: Lines, settings: Settings) -> str:
     """Return one row a phase: the formula, and what the theory measures as compute grows."""
     rows = [("phase", "alpha, beta", "balance", "formula", *(f"C = {c:.0e}" for c in settings.trend), "verdict")]
-    for name, (alpha, beta) in POINTS.items():
+    for name, (alpha, beta) in PHASE_POINTS.items():
         phase, line = exponents.phase(alpha, beta), lines[name]
         reached = np.array([best.risk for best in line if best.converged])
         measured = (f"{best.risk:.4f}" + ("" if best.converged else "?") for best in line)
@@ -77,7 +77,7 @@ def trend_table(lines: Lines, settings: Settings) -> str:
 def grid_summary(grid: Sequence[Best], settings: Settings) -> str:
     """Return how far the plane is from the formulas, phase by phase."""
     rows: list[tuple[str, ...]] = [("phase", "points", "median |measured - formula|", "worst", "not converged")]
-    for name in POINTS:
+    for name in PHASE_POINTS:
         points = [best for best in grid if best.phase.name == name]
         gaps = [abs(best.risk - best.phase.risk) for best in points if best.converged]
         shown = (f"{np.median(gaps):.3f}", f"{max(gaps):.3f}") if gaps else ("-", "-")

@@ -26,7 +26,7 @@ from rfm.sweeps import processes
 
 ARGUMENTS = ("out", "quick")
 MOST_LINES, MOST_PANELS = 5, 4
-LABELS = {
+AXIS_LABELS = {
     "num_features": "model size $N$", "num_samples": "data $P$", "lr": "learning rate", "noise_var": "label noise",
     "num_modes": "modes $M$", "batch_size": "batch size $B$", "a": "task exponent $a$", "b": "spectral exponent $b$",
 }  # fmt: skip
@@ -125,11 +125,11 @@ def predict(spec: SweepFile, swept: rfm.Sweep) -> Predicted:
     keep = ("num_features", "num_samples", "parametrization", "ensemble", "bags")
     arguments = {key: value for key, value in spec.run.items() if key in keep}
     try:
-        found = theory.sweep(spec.problem, swept.axes, optimizer=drawn, times=spec.times, **arguments)
+        curves = theory.sweep(spec.problem, swept.axes, optimizer=drawn, times=spec.times, **arguments)
     except ValueError as error:  # the simulation is done: it is shown without
         print(f"no theory: {error}", file=sys.stderr)
         return Predicted(None, "")
-    return Predicted(found.risk, label)
+    return Predicted(curves.risk, label)
 
 
 def table(swept: rfm.Sweep, predicted: Predicted) -> list[dict]:
@@ -196,8 +196,8 @@ def draw_panel(ax: Axes, swept: rfm.Sweep, predicted: Predicted, *, panel: str, 
         drawn |= len(order) > 0
         risks = np.moveaxis(swept.risk, -2, 0)[(slice(None), *index)]  # (S, X)
         expected = np.full(len(order), np.nan) if predicted.risk is None else predicted.risk[index]
-        label = "risk" if lines is None else f"{LABELS.get(lines, lines)} {grid[lines][i]:.3g}"
+        label = "risk" if lines is None else f"{AXIS_LABELS.get(lines, lines)} {grid[lines][i]:.3g}"
         plotting.draw(ax, Comparison(panel, x[order], risks, expected, label=label), color)
     fixed = [name for name in grid if name not in (panel, lines) and len(grid[name]) > 1]
-    title = ", ".join(f"{LABELS.get(name, name)} {grid[name][held[name]]:.4g}" for name in fixed)
-    plotting.finish(ax, LABELS.get(panel, panel) if panel != "time" else "time $t$", "risk", title, log=drawn)
+    title = ", ".join(f"{AXIS_LABELS.get(name, name)} {grid[name][held[name]]:.4g}" for name in fixed)
+    plotting.finish(ax, AXIS_LABELS.get(panel, panel) if panel != "time" else "time $t$", "risk", title, log=drawn)

@@ -56,11 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str]) -> None
     for option, keywords in OPTIONS.items():
         defaults = {name: ALGORITHMS[name][1][option] for name in names if option in ALGORITHMS[name][1]}
         if defaults:
-            told = ", ".join(
+            values = ", ".join(
                 f"{name} {default:g}" if option != "schedule" else name for name, default in defaults.items()
             )
-            told = f" ({told})" if option == "schedule" else f" (default: {told})"
-            keywords = keywords | {"help": keywords["help"] + told}
+            suffix = f" ({values})" if option == "schedule" else f" (default: {values})"
+            keywords = keywords | {"help": keywords["help"] + suffix}
             parser.add_argument("--" + option.replace("_", "-"), **keywords)
 
 

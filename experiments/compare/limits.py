@@ -12,6 +12,10 @@ from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 from theory import exponents
 
+LIMITS = ("time", "model", "data", "noise", "batches")  # names of `limiting_terms`
+RISK_PARTS = ("bias", "features", "data", "interaction", "noise")  # of `theory.decompose`: they add up to the risk
+FRONTIER_NODES = 64  # of the contours of `theory.frontier`: 1e-5 of the risk, exponents to 1e-4
+
 
 def limiting_terms(
     problem: rfm.Problem,

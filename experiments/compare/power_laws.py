@@ -4,7 +4,7 @@ Variable projection: for given exponents the amplitudes and the floor are a non-
 so that only the exponents are searched, within BOUNDS and from many starts. Residuals are relative to the curve.
 
 Window rule. Power laws are what is left at large x, so points are dropped from the small end, one after the other,
-until the fit is good to TOLERANCE or to the scatter over draws; what then remains must span MIN_DECADES.
+until the fit is good to CLEAN_RESIDUAL or to the scatter over draws; what then remains must span MIN_DECADES.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from experiments.compare.statistics import bootstrap_means, log_slope, quantile
 from experiments.compare.windows import MIN_DECADES, SHORTER
 
 BOUNDS = (0.02, 8.0)  # of an exponent
-STARTS = (0.1, 0.3, 0.7, 1.3, 2.2, 4.0)
-TOLERANCE = 0.005  # relative residual of a curve without scatter
+EXPONENT_STARTS = (0.1, 0.3, 0.7, 1.3, 2.2, 4.0)
+CLEAN_RESIDUAL = 0.005  # relative residual of a curve without scatter
 SEPARATE = 0.05  # two exponents closer than this are one
 
 
@@ -84,7 +84,7 @@ def fit_power_laws(x: np.ndarray, samples: np.ndarray, terms: int = 1, floor: bo
     mean, draws, scatter = samples.mean(0), len(samples), 0.0
     if draws > 1:
         scatter = float(np.sqrt(np.mean((samples.std(0, ddof=1) / mean) ** 2) / draws))
-    least, tolerance = 2 * terms + 2, max(TOLERANCE, 1.5 * scatter)  # points, and the residual allowed
+    least, tolerance = 2 * terms + 2, max(CLEAN_RESIDUAL, 1.5 * scatter)  # points, and the residual allowed
     first = 0
     best = _solve(x, mean, terms, floor=floor)
     while best.residual > tolerance and _fits(x[first + 1 :], least):
@@ -168,9 +168,9 @@ def _refine(x: np.ndarray, y: np.ndarray, start: np.ndarray, *, floor: bool) -> 
 
 
 def _solve(x: np.ndarray, y: np.ndarray, terms: int, *, floor: bool) -> Solution:
-    """Return the best of all starts: every choice of different exponents among STARTS."""
-    starts = itertools.combinations(STARTS, terms)
-    return min((_refine(x, y, np.array(start), floor=floor) for start in starts), key=lambda one: one.residual)
+    """Return the best of all starts: every choice of different exponents among EXPONENT_STARTS."""
+    starts = itertools.combinations(EXPONENT_STARTS, terms)
+    return min((_refine(x, y, np.array(start), floor=floor) for start in starts), key=lambda refined: refined.residual)
 
 
 def power_law_exponents(eigenvalues: np.ndarray, target: np.ndarray) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Exponents from scans: a window chosen by rule, a slope, its uncertainty over draws and windows, or a refusal.
 
-Rule. A point counts while theory at the scan's sizes is within FINITE_SIZE of theory with all other sizes and times
+Rule. A point counts while theory at the scan's sizes is within NEAR_LIMIT of theory with all other sizes and times
 infinite: beyond it something else limits the risk. Of all windows of such points that span MIN_DECADES, the
 longest in which the local slope of that limit stays within DRIFT of its mean is taken, the later one of equals;
 where there is none, the shortest with the least drift, and the fit says that its slope drifts. The rule looks at
@@ -16,7 +16,7 @@ from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Scan
 from experiments.compare.statistics import local_slopes, log_slope, student
 
-FINITE_SIZE = 0.1
+NEAR_LIMIT = 0.1
 DRIFT = 0.05
 MIN_DECADES = 0.6
 MIN_POINTS = 4
@@ -54,7 +54,7 @@ def choose_window(scan: Scan) -> Window:
     """Return the window that the rule of this module takes, and the relative drift of its slope."""
     x = scan.risk.x
     # a limit that vanishes (finitely many modes, all learned) is no power law
-    use = (x > 0) & (np.abs(scan.risk.theory - scan.limit) < FINITE_SIZE * scan.limit)
+    use = (x > 0) & (np.abs(scan.risk.theory - scan.limit) < NEAR_LIMIT * scan.limit)
     local = local_slopes(x, np.where(scan.limit > 0, scan.limit, np.nan))
     steady, span = Window(None, np.inf), MIN_DECADES - 1e-9
     fallback = Window(None, np.inf)

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from bokeh.models import CustomJSTickFormatter, RangeSlider, Select, Slider
 
-from experiments.explore.settings import NAMES, OPTION_OF, PARAMETERS, Parameter, Settings, defaults_of
+from experiments.explore.settings import OPTION_OF, PARAMETERS, WITH_THEORY, Parameter, Settings, defaults_of
 
 LABELS = {
     "flow": "gradient flow", "gd": "gradient descent", "heavy-ball": "heavy ball", "nesterov": "Nesterov",
     "sgd": "SGD, one pass",
 }  # fmt: skip
 # the same number as Parameter.value makes of a position
-FORMAT = """
+TICK_FORMAT = """
 if (infinite && tick > high + step / 2) return "\\u221e"
 if (zero && tick < low - step / 2) return "0"
 const x = log ? 10 ** Math.min(Math.max(tick, low), high) : tick
@@ -35,7 +35,7 @@ class Controls:
         self.chosen = settings.algorithm
         self.values = {name: p.middle if given[name] is None else given[name] for name, p in PARAMETERS.items()}
         self.algorithm = Select(
-            title="algorithm", value=settings.algorithm, options=[(n, LABELS[n]) for n in NAMES],
+            title="algorithm", value=settings.algorithm, options=[(n, LABELS[n]) for n in WITH_THEORY],
             sizing_mode="stretch_width", name="algorithm",
         )  # fmt: skip
         self.algorithm.on_change("value", lambda attr, old, new: self._choose(new))
@@ -109,4 +109,4 @@ class Controls:
 def _format(p: Parameter) -> CustomJSTickFormatter:
     low, high = (math.log10(x) if p.log else x for x in (p.low, p.high))
     args = dict(low=low, high=high, step=p.step, log=p.log, zero=p.zero, infinite=p.infinite, whole=p.whole)
-    return CustomJSTickFormatter(args=args, code=FORMAT)
+    return CustomJSTickFormatter(args=args, code=TICK_FORMAT)

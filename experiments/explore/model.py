@@ -17,16 +17,14 @@ import theory
 from experiments.compare.algorithms import FULL_BATCH
 from experiments.compare.comparison import Comparison
 from experiments.compare.exponent import Exponent
-from experiments.compare.limits import frontier_law, limiting_terms
-from experiments.explore.settings import POINTS, Settings
+from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, limiting_terms
+from experiments.explore.settings import CURVE_POINTS, Settings
 from experiments.explore.training import Runs
 from theory import exponents
 
-LEAST = 1e-14  # of the risk at t = 0: below it rounding makes the slope
-STEP = 0.05  # in log of a size, of central differences
-BUDGETS = 6  # points of the frontier
-NODES = 64  # of its contours: 1e-5 of the risk, exponents to 1e-4
-PARTS = ("bias", "features", "data", "interaction", "noise")
+SLOPE_FLOOR = 1e-14  # of the risk at t = 0: below it rounding makes the slope
+SIZE_STEP = 0.05  # in log of a size, of central differences
+NUM_BUDGETS = 6  # points of the frontier
 Times = TypeVar("Times", float, np.ndarray)
 
 
@@ -82,13 +80,13 @@ def curves(settings: Settings) -> Curves:
 
 
 def _padded(times: np.ndarray) -> np.ndarray:
-    """Return POINTS times: after the last come more steps, which are not shown."""
-    return np.concatenate([times, times[-1] + 1.0 + np.arange(POINTS - len(times))])
+    """Return CURVE_POINTS times: after the last come more steps, which are not shown."""
+    return np.concatenate([times, times[-1] + 1.0 + np.arange(CURVE_POINTS - len(times))])
 
 
 def slope(times: np.ndarray, risk: np.ndarray) -> np.ndarray:
     """Return the local exponent -d log risk/d log t, (T,)."""
-    known = risk > LEAST * np.max(risk, initial=0.0)
+    known = risk > SLOPE_FLOOR * np.max(risk, initial=0.0)
     log_risk = np.log(np.where(known, risk, np.nan))
     return -np.gradient(log_risk, np.log(times))
 
@@ -104,7 +102,7 @@ def details(settings: Settings, shown: Curves) -> Details:
     parts = {}
     if settings.algorithm in FULL_BATCH:
         split = theory.decompose(problem, num_features=n, num_samples=p, optimizer=optimizer, times=times)
-        parts = {name: np.asarray(getattr(split, name))[:count] for name in PARTS}
+        parts = {name: np.asarray(getattr(split, name))[:count] for name in RISK_PARTS}
     last = max(float(shown.risk[-1]), np.finfo(float).tiny)
     shares = {name: float(y[-1]) / last for name, y in limits.items()}
     known = _exponents(settings, shown, limits)
@@ -201,7 +199,7 @@ def _exponents(settings: Settings, shown: Curves, terms: dict[str, np.ndarray]) 
 def _static_slope(settings: Settings, name: str, size: float) -> float:
     """Return -d log risk/d log size at t = infinity, the other size infinite, clean labels."""
     clean = rfm.power_law(settings.a, settings.b, int(settings.M))
-    sizes = np.array([max(1.0, size * math.exp(-STEP)), size * math.exp(STEP)])
+    sizes = np.array([max(1.0, size * math.exp(-SIZE_STEP)), size * math.exp(SIZE_STEP)])
 
     def risk(x: float) -> float:
         n, p = (x, np.inf) if name == "num_features" else (np.inf, x)
@@ -229,8 +227,8 @@ def frontier(settings: Settings) -> Iterator[theory.Frontier]:
         raise ValueError("A model of infinite size has no compute N t.")
     per_step = compute(settings, 1.0) / settings.N
     last = max(compute(settings, settings.stop), 200.0 * per_step)
-    nodes = None if settings.momentum else NODES
-    for budget in np.geomspace(100.0 * per_step, last, BUDGETS):
+    nodes = None if settings.momentum else FRONTIER_NODES
+    for budget in np.geomspace(100.0 * per_step, last, NUM_BUDGETS):
         yield theory.frontier(
             settings.problem, np.array([budget]), num_samples=settings.P, optimizer=optimizer, nodes=nodes
         )

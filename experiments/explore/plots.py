@@ -7,14 +7,14 @@ from bokeh.models import ColumnDataSource, DataRange1d, GlyphRenderer, HoverTool
 from bokeh.plotting import figure
 
 import theory
+from experiments.compare.limits import LIMITS, RISK_PARTS
 from experiments.explore import model
 from experiments.explore.training import Runs
 from experiments.output.plotting import COLORS
 from theory import exponents
 
 TOOLS = "pan,box_zoom,wheel_zoom,reset"
-LIMITS = ("time", "model", "data", "noise", "batches")
-PARTS = {f"part_{name}": name for name in model.PARTS}  # by their columns
+PART_COLUMNS = {f"part_{name}": name for name in RISK_PARTS}  # by their columns
 LOSSES = {"risk": ("risk", "solid"), "train_loss": ("training loss", "dashed")}
 
 
@@ -23,12 +23,12 @@ class Plots:
 
     def __init__(self) -> None:
         self.curve = _source("times", "risk", "train_loss", "slope", "compute", name="curve")
-        self.terms = _source("times", *LIMITS, *PARTS, name="terms")
+        self.terms = _source("times", *LIMITS, *PART_COLUMNS, name="terms")
         self.closed, self.corners = _source("times", "slope", name="closed"), _source("x", "y", name="corners")
         columns = (f"{loss}_{column}" for loss in LOSSES for column in ("mean", "lower", "upper"))
         self.runs = _source("times", *columns, name="runs")
         self.frontier = _source("compute", "risk", "size", name="frontier")
-        self.drawn = {name: name in LIMITS for name in (*LIMITS, *PARTS)}  # is the line wanted?
+        self.drawn = {name: name in LIMITS for name in (*LIMITS, *PART_COLUMNS)}  # is the line wanted?
         self.lines: dict[str, GlyphRenderer] = {}
         self.risk = self._risk()
         self.slope = self._slope()
@@ -53,13 +53,13 @@ class Plots:
         """Draw what limits the risk, and its parts."""
         none = np.full(len(shown.times), np.nan)
         terms = {name: _positive(details.limits.get(name, none)) for name in LIMITS}
-        parts = {column: _positive(details.parts.get(name, none)) for column, name in PARTS.items()}
+        parts = {column: _positive(details.parts.get(name, none)) for column, name in PART_COLUMNS.items()}
         self.terms.update(data={"times": shown.times} | terms | parts)
         self._show_lines()
 
     def show_lines(self, *, limits: bool, parts: bool) -> None:
         """Choose which kinds of lines are drawn."""
-        self.drawn = dict.fromkeys(LIMITS, limits) | dict.fromkeys(PARTS, parts)
+        self.drawn = dict.fromkeys(LIMITS, limits) | dict.fromkeys(PART_COLUMNS, parts)
         self._show_lines()
 
     def _show_lines(self) -> None:
@@ -106,7 +106,7 @@ class Plots:
         for color, name in zip(COLORS[2:], LIMITS, strict=True):
             self.lines[name] = plot.line("times", name, source=self.terms, color=color, line_dash="dotted",
                                          line_width=1.5, legend_label=f"limit: {name}")  # fmt: skip
-        for color, (column, name) in zip(COLORS[2:], PARTS.items(), strict=True):
+        for color, (column, name) in zip(COLORS[2:], PART_COLUMNS.items(), strict=True):
             self.lines[column] = plot.line("times", column, source=self.terms, color=color, line_dash="dotdash",
                                            visible=False, legend_label=f"part: {name}")  # fmt: skip
         for color, (loss, (label, dash)) in zip(COLORS, LOSSES.items(), strict=False):

@@ -14,8 +14,8 @@ from rfm import checks
 from rfm.arguments import Arguments
 from rfm.optimizers import Optimizer
 
-NAMES = (*FULL_BATCH, "sgd")  # algorithms that have a theory
-POINTS = 60  # of a curve
+WITH_THEORY = (*FULL_BATCH, "sgd")  # algorithms that have a theory
+CURVE_POINTS = 60  # of a curve
 Query = Mapping[str, Sequence[bytes | str]]  # values of an address, by name
 UNSET = math.nan  # no number was given
 OPTION_OF = {"lr": "lr", "momentum": "momentum", "batch": "batch_size"}  # names here and in `ALGORITHMS`
@@ -112,7 +112,7 @@ class Settings:
     Attributes:
         a, b, noise, M: The power law.
         N, P, K: Model size, data (infinite with "sgd"), number of models averaged.
-        algorithm: One of NAMES.
+        algorithm: One of WITH_THEORY.
         lr, momentum, batch: Numbers of the algorithm; None for its default, or where it has no such number.
         start, stop: First and last time.
 
@@ -135,7 +135,7 @@ class Settings:
     stop: float = 1e4
 
     def __post_init__(self) -> None:
-        checks.one_of("algorithm", self.algorithm, NAMES)
+        checks.one_of("algorithm", self.algorithm, WITH_THEORY)
         if math.isnan(self.P):
             object.__setattr__(self, "P", math.inf if self.algorithm == "sgd" else 512)
         for name in PARAMETERS:
@@ -151,7 +151,7 @@ class Settings:
         value, defaults = getattr(self, name), defaults_of(self.algorithm)
         if name in OPTION_OF and name not in defaults:
             if value is not None:
-                users = ", ".join(n for n in NAMES if name in defaults_of(n))
+                users = ", ".join(n for n in WITH_THEORY if name in defaults_of(n))
                 checks.fail(name, f"left out with algorithm {self.algorithm!r} (it belongs to {users})", value)
             return None
         return PARAMETERS[name].check(name, defaults.get(name) if value is None else value)
@@ -175,8 +175,8 @@ class Settings:
 
     @property
     def times(self) -> np.ndarray:
-        """Logarithmic times (T,): POINTS of them, or all distinct numbers of steps where these are fewer."""
-        return rfm.log_times(self.first, self.stop, POINTS, integer=self.discrete)
+        """Logarithmic times (T,): CURVE_POINTS of them, or all distinct numbers of steps where these are fewer."""
+        return rfm.log_times(self.first, self.stop, CURVE_POINTS, integer=self.discrete)
 
     @property
     def first(self) -> float:
@@ -219,7 +219,7 @@ def from_address(query: Query) -> tuple[Settings, list[str]]:
             if name not in names:
                 checks.fail(name[:40], "left out; an address knows " + ", ".join(names), value)
             if name == "algorithm":
-                checks.one_of(name, value, NAMES)
+                checks.one_of(name, value, WITH_THEORY)
                 algorithm = str(value)
             else:
                 numbers[name] = PARAMETERS[name].check(name, value)
@@ -250,7 +250,7 @@ args = dict(
     num_features={_size(s.N)},
     num_samples={_size(s.P)},
     optimizer=rfm.{type(optimizer).__name__}({numbers}),
-    times=rfm.log_times({s.first!r}, {s.stop!r}, {POINTS}{integer}),
+    times=rfm.log_times({s.first!r}, {s.stop!r}, {CURVE_POINTS}{integer}),
     ensemble={_size(s.K)},
 )
 predicted = theory.predict(problem, **args)  # predicted.times, .risk, .train_loss

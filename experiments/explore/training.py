@@ -15,7 +15,7 @@ from rfm.devices import free_memory, layout
 from rfm.engine.preview import cost
 
 SEEDS = (4, 8, 16, 32, 64)
-AT_ONCE = 4  # seeds between two looks at whether they are still wanted
+SEEDS_AT_ONCE = 4  # seeds between two looks at whether they are still wanted
 LONGEST = 180.0  # seconds that all seeds may take
 
 
@@ -50,7 +50,7 @@ class Runs(NamedTuple):
 
 
 def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Runs]:
-    """Train with `seeds` keys of jax.random.key(seed), AT_ONCE at a time, and yield the runs so far each time.
+    """Train with `seeds` keys of jax.random.key(seed), SEEDS_AT_ONCE at a time, and yield the runs so far each time.
 
     Raises:
         ValueError: The simulator refuses the settings, or runs would take too much memory or time.
@@ -58,8 +58,8 @@ def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Runs]:
     check_cost(settings, seeds)
     keys = jax.random.split(jax.random.key(seed), seeds)
     curves: list[Curve] = []
-    for start in range(0, seeds, AT_ONCE):
-        curves.append(rfm.simulate(settings.problem, **settings.arguments, keys=keys[start : start + AT_ONCE]))
+    for start in range(0, seeds, SEEDS_AT_ONCE):
+        curves.append(rfm.simulate(settings.problem, **settings.arguments, keys=keys[start : start + SEEDS_AT_ONCE]))
         last = min(len(curve.times) for curve in curves)  # shorter where a run diverged
         risk, train_loss = (
             np.concatenate([getattr(curve, name)[:, :last] for curve in curves]) for name in ("risk", "train_loss")

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from experiments.fit.least_squares import Fit, check_count, fit
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.readings import BestSize, best_size
-from experiments.fit.table import AXES, LETTERS, CurveTable, held_out
+from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, held_out
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow
 
@@ -99,7 +99,7 @@ def _units(settings: Settings, table: CurveTable) -> tuple[str, ...]:
     discrete, axes = settings.optimizer.discrete, table.design.axes
     if settings.units == ("all",):
         return tuple(axis for axis in axes if not (axis == "times" and discrete))
-    asked = tuple(axis for axis in AXES if LETTERS[axis] in settings.units)
+    asked = tuple(axis for axis in DESIGN_AXES if LETTERS[axis] in settings.units)
     for axis in asked:
         if axis not in axes:
             checks.fail("units", "of axes that the file has", LETTERS[axis])

@@ -23,9 +23,9 @@ from experiments.fit.models import Model
 from experiments.fit.table import CurveTable
 from rfm import checks
 
-REFINED = 2  # starts that are refined
+REFINED_STARTS = 2  # starts that are refined
 FIRST_LOOK, LAST_LOOK = 8, 200  # evaluations that each of them gets, and then the best
-LEVEL = 0.95
+CONFIDENCE = 0.95
 FLAT = 1e-7  # of the largest singular value of the scaled Jacobian: a direction the data do not see
 SEEN = 0.05  # part of a parameter along such directions up to which it counts as determined
 ALONE = 1e-6  # of one minus a leverage: a direction that a single run determines
@@ -88,7 +88,7 @@ class Fit:
     @property
     def quantile(self) -> np.ndarray:
         """(p,) quantiles of Student, two-sided."""
-        return stdtrit(self.degrees, 0.5 + LEVEL / 2)
+        return stdtrit(self.degrees, 0.5 + CONFIDENCE / 2)
 
     def interval(self, name: str) -> Interval:
         """Return a parameter and its 95 % interval, in its own units and inside its bounds."""
@@ -116,7 +116,7 @@ class Fit:
         rng = np.random.default_rng(0)
         values, basis = np.linalg.eigh(self.covariance)
         spread = rng.standard_normal((count, len(self.theta))) * np.sqrt(np.maximum(values, 0.0))
-        scaled = spread @ basis.T * self.quantile / ndtri(0.5 + LEVEL / 2)
+        scaled = spread @ basis.T * self.quantile / ndtri(0.5 + CONFIDENCE / 2)
         return np.clip(self.theta + scaled, *self.model.bounds)
 
 
@@ -151,7 +151,7 @@ def fit(model: Model, table: CurveTable, rows: np.ndarray | None = None) -> Fit:
         weight = weight * loss / table.stderr
         weight = weight / np.sqrt(np.mean(weight[rows] ** 2))
     refine = _refiner(model, loss, weight)
-    looks = [refine(start, FIRST_LOOK) for start in model.starts(loss, weight)[:REFINED]]
+    looks = [refine(start, FIRST_LOOK) for start in model.starts(loss, weight)[:REFINED_STARTS]]
     look = min(reversed(looks), key=lambda minimum: minimum.cost)
     last = refine(look.theta, LAST_LOOK)
     best = last if last.cost <= look.cost else look

@@ -22,16 +22,16 @@ import numpy as np
 from scipy.stats import qmc
 
 from experiments.fit.chinchilla import Chinchilla, positive_fit
-from experiments.fit.table import AXES, LETTERS, Curves, Design, finite_values
-from experiments.fit.theory_curves import UNITS, Points, risk, risk_slopes
+from experiments.fit.table import DESIGN_AXES, LETTERS, Curves, Design, finite_values
+from experiments.fit.theory_curves import FIRST_UNIT, Points, risk, risk_slopes
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow, Ridge
 from theory.contour import length
 
-STEP = 0.26  # of the contour: the risk to 1e-7
+SOLVABLE_STEP = 0.26  # of the contour: the risk to 1e-7
 STARTS = 48  # per fitted unit and one; tried by their best linear fit alone
 LEAST_B, LEAST_B_INFINITE = 0.05, 1.01  # the trace of infinitely many modes must converge
-LATEST = 1e8  # time of the solvable model up to which the contour is fine enough, where the unit of time is fitted
+FINE_UNTIL = 1e8  # time of the solvable model up to which the contour is fine enough, where the unit of time is fitted
 # where units may put the middle of an axis
 MIDDLE = {"features": (3.0, 3e3), "samples": (3.0, 3e3), "times": (0.3, 1e5)}
 SCALE, FLOOR = 3, 4  # places among the parameters of the solvable model
@@ -74,7 +74,7 @@ class Solvable:
     fixed: tuple[tuple[str, float], ...] = ()
 
     name = "solvable"
-    names = ("a", "b", "noise", "scale", "floor", *(f"unit of {LETTERS[axis]}" for axis in AXES))
+    names = ("a", "b", "noise", "scale", "floor", *(f"unit of {LETTERS[axis]}" for axis in DESIGN_AXES))
     logarithmic = (False, False, False, True, False, True, True, True)
 
     @property
@@ -85,7 +85,7 @@ class Solvable:
     @cached_property
     def held(self) -> dict[str, float]:
         """Parameters that are not fitted: those asked for, units that are not fitted, noise without data."""
-        held = {f"unit of {LETTERS[axis]}": 1.0 for axis in AXES if axis not in self.units}
+        held = {f"unit of {LETTERS[axis]}": 1.0 for axis in DESIGN_AXES if axis not in self.units}
         if "samples" not in self.design.axes:
             held["noise"] = 0.0  # on fresh data label noise leaves the mean dynamics alone
         return held | dict(self.fixed)
@@ -100,7 +100,7 @@ class Solvable:
         """Lower and upper bounds of all parameters as they are searched."""
         low = [1.01, LEAST_B_INFINITE if self.num_modes is None else LEAST_B, 0.0, -np.inf, 0.0]
         high = [12.0, 12.0, np.inf, np.inf, np.inf]
-        for axis in AXES:
+        for axis in DESIGN_AXES:
             largest = self._finite(axis).max()
             low.append(np.log((0.5 if axis != "times" else 1e-3) / largest))
             high.append(np.log((1e9 if axis != "times" else 1e12) / largest))
@@ -185,8 +185,8 @@ class Solvable:
 
     @cached_property
     def _nodes(self) -> int:
-        horizon = LATEST if "times" in self.units else self._finite("times").max()
-        return math.ceil(float(length(horizon, 4.0)) / STEP)
+        horizon = FINE_UNTIL if "times" in self.units else self._finite("times").max()
+        return math.ceil(float(length(horizon, 4.0)) / SOLVABLE_STEP)
 
     def _knobs(self, theta: np.ndarray) -> jax.Array:
         return jnp.asarray(theta[list(KNOBS)])
@@ -198,7 +198,7 @@ class Solvable:
     def _candidates(self) -> list[Candidate]:
         """Starts of (a, b, units); they know no loss."""
         low, high = self.bounds
-        middle = [np.exp(np.log(self._finite(axis)).mean()) for axis in AXES]
+        middle = [np.exp(np.log(self._finite(axis)).mean()) for axis in DESIGN_AXES]
         points = qmc.Halton(2 + len(self.units), scramble=False).random(STARTS * (1 + len(self.units)) + 1)[1:]
         candidates = []
         for point in points:
@@ -206,9 +206,9 @@ class Solvable:
             theta[1] = max(low[1], 1.0) + 0.05 + 2.5 * point[1]
             theta[0] = 1.05 + (0.15 + 1.85 * point[0]) * theta[1]
             for axis, u in zip(self.units, point[2:], strict=True):
-                i = AXES.index(axis)
+                i = DESIGN_AXES.index(axis)
                 least, most = MIDDLE[axis]
-                theta[KNOBS[UNITS + i]] = np.log(least / middle[i]) + u * np.log(most / least)
+                theta[KNOBS[FIRST_UNIT + i]] = np.log(least / middle[i]) + u * np.log(most / least)
             theta = self._hold(np.clip(theta, low, high))
             theta[2] = 0.0
             clean = self._risk(theta)

@@ -7,23 +7,23 @@ from matplotlib.figure import Figure
 from experiments.compare.statistics import standard_error
 from experiments.fit.job import BothFits
 from experiments.fit.readings import errors
-from experiments.fit.table import AXES, LETTERS, CurveTable, Design
+from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, Design
 from experiments.output import plotting
 
 SLICES = 4  # curves in a panel
-POINTS = 96  # of a line: a peak at N = P is narrow
-PEAK = 3.0  # times the largest loss: what is higher of a line is cut off
+FINE_POINTS = 96  # of a line: a peak at N = P is narrow
+CEILING = 3.0  # times the largest loss: what is higher of a line is cut off
 ROOM = 0.35  # of the height, below, for the legend
-LABELS = {"features": "model size $N$", "samples": "data $P$", "times": "time $t$"}
+DESIGN_LABELS = {"features": "model size $N$", "samples": "data $P$", "times": "time $t$"}
 STYLES = (("-", 1.2), ("--", 0.9))  # of both models, and widths
-NAMES = ("solvable", "Chinchilla")
-CAPTION = "solid: solvable model; dashed: Chinchilla form; points: measured, two standard errors where known"
+MODEL_NAMES = ("solvable", "Chinchilla")
+FIT_CAPTION = "solid: solvable model; dashed: Chinchilla form; points: measured, two standard errors where known"
 
 
 def draw(fits: BothFits) -> Figure:
     """Draw a panel for each axis that varies, and one of fitted over measured losses."""
     axes = fits.table.design.varied
-    caption = CAPTION + ("; grey: held out of the fits" if fits.held.any() else "")
+    caption = FIT_CAPTION + ("; grey: held out of the fits" if fits.held.any() else "")
     figure, panels = plotting.new_figure(1, len(axes) + 1, caption=caption)
     for ax, axis in zip(panels[0], axes, strict=False):
         _draw_axis(ax, fits, axis)
@@ -37,7 +37,7 @@ def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
     x_all = getattr(table.design, axis)
     for index, rows in enumerate(_slices(table.design, axis)):
         part = table.select(rows)
-        fixed = {other: getattr(part.design, other)[0] for other in AXES if other != axis}
+        fixed = {other: getattr(part.design, other)[0] for other in DESIGN_AXES if other != axis}
         label = ", ".join(
             f"${LETTERS[other]}$ = {plotting.number(float(f'{value:.4g}'))}" for other, value in fixed.items()
             if other in table.design.axes
@@ -45,23 +45,23 @@ def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
         color, marker = plotting.COLORS[index], plotting.MARKERS[index]
         x, mean, error = _means(part, axis)
         ax.errorbar(x, mean, 2 * error, fmt=marker, ms=3.2, lw=0.9, color=color, label=label or "measured")
-        line = np.geomspace(x[0], x[-1], POINTS)
-        design = Design(**{axis: line}, **{other: np.full(POINTS, value) for other, value in fixed.items()})
+        line = np.geomspace(x[0], x[-1], FINE_POINTS)
+        design = Design(**{axis: line}, **{other: np.full(FINE_POINTS, value) for other, value in fixed.items()})
         for fit, (style, width) in zip(fits.shown, STYLES, strict=True):
             ax.plot(line, fit.model.at(design).loss(fit.theta), color=color, lw=width, ls=style)
     last = x_all[~held].max()
     if held.any() and x_all.max() > last:
         ax.axvspan(last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1)
-    plotting.finish(ax, LABELS[axis], "loss", "")
+    plotting.finish(ax, DESIGN_LABELS[axis], "loss", "")
     low, high = ax.get_ylim()
-    high = min(high, PEAK * table.loss.max())
+    high = min(high, CEILING * table.loss.max())
     ax.set_ylim(low * (low / high) ** ROOM, high)
     plotting.label_digits(ax.yaxis)
 
 
 def _slices(design: Design, axis: str) -> list[np.ndarray]:
     """Masks (R,) of rows that differ along one axis only: a few of those with the most values, far apart."""
-    others = np.stack([getattr(design, other) for other in AXES if other != axis], 1)
+    others = np.stack([getattr(design, other) for other in DESIGN_AXES if other != axis], 1)
     combos, which = np.unique(others, axis=0, return_inverse=True)
     which = which.reshape(-1)
     x = getattr(design, axis)
@@ -88,7 +88,7 @@ def _means(part: CurveTable, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _draw_ratio(ax: Axes, fits: BothFits) -> None:
     """Draw fitted over measured, each point; what is held out is filled."""
     loss, held = fits.table.loss, fits.held
-    for index, (name, fit) in enumerate(zip(NAMES, fits.shown, strict=True)):
+    for index, (name, fit) in enumerate(zip(MODEL_NAMES, fits.shown, strict=True)):
         ratio, color, marker = 1.0 / (1.0 + fit.residuals), plotting.COLORS[index], plotting.MARKERS[index]
         label = f"{name}, fitted: median {errors(fit, ~held).median:.1%}"
         ax.plot(loss[~held], ratio[~held], marker, ms=2.6, mfc="none", mew=0.5, color=color, label=label)

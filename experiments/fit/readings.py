@@ -11,15 +11,15 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.compare.limits import FRONTIER_NODES
 from experiments.fit.chinchilla import POWERS
-from experiments.fit.least_squares import LEVEL, Fit
+from experiments.fit.least_squares import CONFIDENCE, Fit
 from experiments.fit.models import Solvable
 from theory import exponents
 
-OPEN = math.log(10.0)  # a scale or a unit whose interval reaches a factor of ten either way is open
+OPEN_SCALE = math.log(10.0)  # a scale or a unit whose interval reaches a factor of ten either way is open
 ZERO = 1e-6  # of the upper end of its interval: a noise or floor at the end of its range
 ENDING_AT_ZERO = ("noise", "floor", "E")
-FRONTIER_NODES = 64  # of the contour: exponents to 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _note(fit: Fit, i: int, low: float) -> str:
     if fit.at_bound[i]:
         return "not identified: at the end of its range"
     if fit.model.logarithmic[i]:
-        return f"not identified: open by a factor of {math.exp(min(half, 700.0)):.2g}" if half > OPEN else ""
+        return f"not identified: open by a factor of {math.exp(min(half, 700.0)):.2g}" if half > OPEN_SCALE else ""
     size = fit.theta[i] - 1.0 if name == "a" else fit.theta[i]
     return "not identified: the interval is wider than the value" if half > size else ""
 
@@ -156,7 +156,7 @@ def compute_rule(fit: Fit) -> list[Reading]:
     places = [fit.model.names.index(name) for name in names]
     here = rule(*fit.theta[places])
     drawn = np.array([rule(*pair) for pair in fit.draws()[:, places]])
-    ends = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0).T
+    ends = np.quantile(drawn, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2], axis=0).T
     return [Reading(label, value, *pair) for label, value, pair in zip(labels, here, ends, strict=True)]
 
 

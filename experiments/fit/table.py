@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.data.tables import csv_lines
 
-AXES = ("features", "samples", "times")
+DESIGN_AXES = ("features", "samples", "times")
 LETTERS = {"features": "N", "samples": "P", "times": "t"}
 # what a column may be called where the command line names none
 COLUMNS = {
@@ -27,7 +27,7 @@ COLUMNS = {
     "stderr": ("stderr",),
     "run": ("run", "seed"),
 }
-INFINITE = ("features", "samples")  # may be that in a file
+MAYBE_INFINITE = ("features", "samples")  # may be that in a file
 ALLOWED = 1.5  # times the part asked for that may be held out, to try more axes
 
 
@@ -77,7 +77,7 @@ class Design:
     @property
     def axes(self) -> tuple[str, ...]:
         """Axes with a finite value."""
-        return tuple(axis for axis in AXES if np.isfinite(getattr(self, axis)).any())
+        return tuple(axis for axis in DESIGN_AXES if np.isfinite(getattr(self, axis)).any())
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -156,18 +156,18 @@ def read(path: str | Path, named: Mapping[str, str | None]) -> CurveTable:
             checks.fail("FILE", "read with a column for each of its roles", f"{name} twice")
     if "loss" not in columns:
         checks.fail("loss", f"the name of a column, one of {', '.join(header)}", None)
-    if not any(axis in columns for axis in AXES):
+    if not any(axis in columns for axis in DESIGN_AXES):
         checks.fail("features, samples, times", f"columns, at least one of {', '.join(header)}", None)
     cells = {role: [(line, row[header.index(name)]) for line, row in rows] for role, name in columns.items()}
     numbers = {
         role: np.array(
             [_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in cells[role]]
         )
-        for role in (*AXES, "loss", "stderr")
+        for role in (*DESIGN_AXES, "loss", "stderr")
         if role in columns
     }
     nothing = np.full(len(rows), np.inf)
-    design = Design(*(numbers.get(axis, nothing) for axis in AXES))
+    design = Design(*(numbers.get(axis, nothing) for axis in DESIGN_AXES))
     labels = [name for _, name in cells["run"]] if "run" in cells else None
     return CurveTable(design, numbers["loss"], numbers.get("stderr"), runs(design, labels))
 

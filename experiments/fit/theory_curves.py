@@ -13,7 +13,7 @@ from theory.cases import Case
 from theory.evaluation import evaluate
 
 CLOSED = 1e-2  # an estimated relative error above it is no result: the lr is beyond stability
-UNITS = 3  # place of the first unit among the knobs: a, b, noise and the logarithms of the units of N, P and t
+FIRST_UNIT = 3  # place of the first unit among the knobs: a, b, noise and the logarithms of the units of N, P and t
 
 
 class Points(NamedTuple):

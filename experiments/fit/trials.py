@@ -2,9 +2,10 @@
 
     python -m experiments.fit.trials [--trials 50] [--gaussian] [--risk [--hold]] [--units] [--out results]
 
-Every trial is a table of training runs of its own: SEEDS runs at every pair of FEATURES and SAMPLES, each at TIMES,
-solved exactly given the draw. The loss is what training measures on held-out data, risk + label noise, so that the
-floor is the noise; --risk: the risk alone, whose floor of 0 is the end of its range, or with --hold is known.
+Every trial is a table of training runs of its own: TRIAL_SEEDS runs at every pair of TRIAL_FEATURES and
+TRIAL_SAMPLES, each at TRIAL_TIMES, solved exactly given the draw. The loss is what training measures on held-out data,
+risk + label noise, so that the floor is the noise; --risk: the risk alone, whose floor of 0 is the end of its range,
+or with --hold is known.
 --gaussian: the theory's risk times scatter that is common to a run and of mean one, which leaves out what the theory
 does not know of a finite size (of order 1/N, 1/P). All else is fitted. Extrapolation is one decade beyond in N and in
 t, in either alone and both, against the mean of runs there, relative to the loss and to the risk.
@@ -23,18 +24,18 @@ import theory
 from experiments.compare.keys import fold_keys
 from experiments.fit.least_squares import Fit, fit
 from experiments.fit.models import Chinchilla, Solvable
-from experiments.fit.table import AXES, CurveTable, Design, runs
+from experiments.fit.table import DESIGN_AXES, CurveTable, Design, runs
 from experiments.output import files
 from rfm.arguments import Arguments
 
-FEATURES, SAMPLES = (64, 128, 256), (100, 200, 400)
-TIMES = rfm.log_times(1.0, 1e3, 12)
+TRIAL_FEATURES, TRIAL_SAMPLES = (64, 128, 256), (100, 200, 400)
+TRIAL_TIMES = rfm.log_times(1.0, 1e3, 12)
 FAR_FEATURES, FAR_TIMES = 2560, rfm.log_times(1e3, 1e4, 5)
-SEEDS, FAR_SEEDS = 4, 16
-MODES = 5_000
+TRIAL_SEEDS, FAR_SEEDS = 4, 16
+TRIAL_MODES = 5_000
 SCATTER = 0.15  # of one run, for --gaussian
-NAMES = ("a", "b", "noise")
-PARTS = ("N", "t", "N and t")
+RECOVERED = ("a", "b", "noise")
+DIRECTIONS = ("N", "t", "N and t")
 SETTINGS = ((1.5, 1.25, 0.1), (2.0, 1.8, 0.3), (2.5, 1.2, 0.01), (3.0, 1.5, 0.03))  # a, b, noise: two hard, two easy
 
 Pairs = Sequence[tuple[float, float]]
@@ -46,8 +47,8 @@ class Trial:
 
     Attributes:
         fits: The solvable model, Chinchilla.
-        solvable, chinchilla: (3, 2) median error of each beyond the table, by PARTS, relative to the loss and to the
-            risk.
+        solvable, chinchilla: (3, 2) median error of each beyond the table, by DIRECTIONS, relative to the loss and
+            to the risk.
     """
 
     fits: tuple[Fit, Fit]
@@ -104,33 +105,34 @@ def run_trials(
     """
     a, b, noise = setting
     floor = noise if floor is None else floor
-    problem = rfm.power_law(a, b, MODES, noise)
-    beyond = {"N": ((FAR_FEATURES,), TIMES), "t": (FEATURES, FAR_TIMES), "N and t": ((FAR_FEATURES,), FAR_TIMES)}
-    sizes = [(n, p) for n in FEATURES for p in SAMPLES]
-    far = {part: ([(n, p) for n in features for p in SAMPLES], times) for part, (features, times) in beyond.items()}
+    problem = rfm.power_law(a, b, TRIAL_MODES, noise)
+    far_n = (FAR_FEATURES,)
+    beyond = {"N": (far_n, TRIAL_TIMES), "t": (TRIAL_FEATURES, FAR_TIMES), "N and t": (far_n, FAR_TIMES)}
+    sizes = [(n, p) for n in TRIAL_FEATURES for p in TRIAL_SAMPLES]
+    far = {part: ([(n, p) for n in all_n for p in TRIAL_SAMPLES], times) for part, (all_n, times) in beyond.items()}
     if gaussian:
-        by_pair = predicted(problem, sizes, TIMES).reshape(len(FEATURES), len(SAMPLES), -1)
-        pool = scattered(by_pair, count * SEEDS, seed)
+        by_pair = predicted(problem, sizes, TRIAL_TIMES).reshape(len(TRIAL_FEATURES), len(TRIAL_SAMPLES), -1)
+        pool = scattered(by_pair, count * TRIAL_SEEDS, seed)
         truth = {part: predicted(problem, *where).reshape(-1) for part, where in far.items()}
     else:
         key, far_key = jax.random.split(jax.random.key(seed))
-        pool = simulated(problem, sizes, TIMES, jax.random.split(key, count * SEEDS))
+        pool = simulated(problem, sizes, TRIAL_TIMES, jax.random.split(key, count * TRIAL_SEEDS))
         keys = jax.random.split(far_key, FAR_SEEDS)
         truth = {part: simulated(problem, *where, keys).mean(0) for part, where in far.items()}
-    one_seed = Design.grid(FEATURES, SAMPLES, TIMES)
-    design = Design(*(np.tile(getattr(one_seed, axis), SEEDS) for axis in AXES))
+    one_seed = Design.grid(TRIAL_FEATURES, TRIAL_SAMPLES, TRIAL_TIMES)
+    design = Design(*(np.tile(getattr(one_seed, axis), TRIAL_SEEDS) for axis in DESIGN_AXES))
     fixed = (("floor", floor),) if hold else ()
-    models = Solvable(design, num_modes=MODES, units=units, fixed=fixed), Chinchilla(design, AXES)
-    designs = {part: Design.grid(n, SAMPLES, times) for part, (n, times) in beyond.items()}
+    models = Solvable(design, num_modes=TRIAL_MODES, units=units, fixed=fixed), Chinchilla(design, DESIGN_AXES)
+    designs = {part: Design.grid(n, TRIAL_SAMPLES, times) for part, (n, times) in beyond.items()}
     solvable_beyond, chinchilla_beyond = (
         {part: model.at(there) for part, there in designs.items()} for model in models
     )  # fmt: skip
 
     def errors(theta: np.ndarray, at: dict) -> np.ndarray:
-        """(3, 2) by PARTS, of the loss and of the risk."""
+        """(3, 2) by DIRECTIONS, of the loss and of the risk."""
         gaps = {part: np.abs(at[part].loss(theta) - floor - risk) for part, risk in truth.items()}
         return np.array([
-            (np.median(gaps[part] / (truth[part] + floor)), np.median(gaps[part] / truth[part])) for part in PARTS
+            (np.median(gaps[part] / (truth[part] + floor)), np.median(gaps[part] / truth[part])) for part in DIRECTIONS
         ])  # fmt: skip
 
     trials = []
@@ -146,14 +148,14 @@ def run_trials(
 
 def summary(setting: Sequence[float], trials: list[Trial], floor: float | None = None) -> dict[str, float]:
     """Coverage, medians and half widths of intervals, errors beyond the table, and how often the theory is nearer."""
-    truths: dict[str, float] = dict(zip(NAMES, setting, strict=True))
+    truths: dict[str, float] = dict(zip(RECOVERED, setting, strict=True))
     numbers = truths | {"trials": len(trials)}
     for name, truth in (truths | {"scale": 1.0, "floor": truths["noise"] if floor is None else floor}).items():
         value, low, high = np.array([trial.fits[0].interval(name) for trial in trials]).T
         numbers[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
         numbers |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
     solvable, chinchilla = (np.array([getattr(trial, name) for trial in trials]) for name in ("solvable", "chinchilla"))
-    for i, part in enumerate(PARTS):
+    for i, part in enumerate(DIRECTIONS):
         for k, quantity in enumerate(("loss", "risk")):
             numbers[f"error of {quantity}, {part}"] = float(np.median(solvable[:, i, k]))
             numbers[f"error of {quantity}, {part}, Chinchilla"] = float(np.median(chinchilla[:, i, k]))
@@ -177,14 +179,14 @@ def main(argv: list[str] | None = None) -> None:
     jax.config.update("jax_enable_x64", True)
     rows = []
     floor = 0.0 if args.risk else None
-    asked = dict(gaussian=args.gaussian, units=AXES if args.units else (), hold=args.hold)
+    asked = dict(gaussian=args.gaussian, units=DESIGN_AXES if args.units else (), hold=args.hold)
     with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
         for i in args.setting:
             trials = run_trials(SETTINGS[i], args.trials, seed=args.seed, floor=floor, **asked, on_trial=bar.update)
             rows.append(summary(SETTINGS[i], trials, floor))
             files.replace(folder / "fit-trials.csv", lambda path: files.write_rows(path, rows))
             print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)
-    pooled = {name: np.mean([row[f"coverage {name}"] for row in rows]) for name in NAMES}
+    pooled = {name: np.mean([row[f"coverage {name}"] for row in rows]) for name in RECOVERED}
     print("coverage over all: " + ", ".join(f"{name} {value:.3f}" for name, value in pooled.items()))
 
 

@@ -18,10 +18,10 @@ from experiments.forecast.bands import TINY, Band, band, half_width
 from rfm.arguments import Sizes
 from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
-from theory.stopping import POINTS
+from theory.stopping import POINTS_PER_LOOK
 
-TIMES = POINTS  # of a curve, as many as the search for the best one looks at: one compilation serves both
-COARSE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
+NUM_TIMES = POINTS_PER_LOOK  # of a curve, as many as the search for the best one looks at: one compilation serves both
+BAND_STRIDE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
 DECIDED = 0.5  # a loss of which unresolved modes make more than this part is extrapolated
 VISIBLE = 0.01  # a maximum that stands out by less than this part is no peak
 
@@ -216,7 +216,7 @@ def line(
     problem, times = forecast.estimate.problem, forecast.times
     pairs = [(size, fixed) if axis == "features" else (fixed, size) for size in x]  # (N, P)
     loss = np.array([forecast.losses(n, p) for n, p in pairs])  # (X, T)
-    coarse = np.unique([*range(0, len(x), COARSE), len(x) - 1, int(loss[:, -1].argmax())])
+    coarse = np.unique([*range(0, len(x), BAND_STRIDE), len(x) - 1, int(loss[:, -1].argmax())])
     replicas = []
     for i in coarse:
         replicas.append(forecast.replicas(*pairs[i]))

@@ -23,7 +23,7 @@ from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
 
 MODELS = ("project", "columns")
-ROWS = 1_200  # of a half that are trained and tested on, at most: a minute or so on two cores
+MOST_ROWS = 1_200  # of a half that are trained and tested on, at most: a minute or so on two cores
 REPLICAS = 4
 STABLE = 0.5  # learning rate of a check that takes steps, of 1/z_max; it is stable up to 2
 LEFT = 0.8  # of these, at most, are trained on
@@ -104,7 +104,7 @@ class Trial:
 
 def rows_of_half(rows: int) -> int:
     """Return how many rows of a half are trained and tested on, of so many rows in all."""
-    return min(rows // 2, ROWS)
+    return min(rows // 2, MOST_ROWS)
 
 
 def halves(source: Source, seed: int) -> list[Half]:

@@ -53,7 +53,7 @@ class Job:
         """Foretell losses over sizes and times, exponents, and the best use of budgets."""
         forecast, features, samples = self.forecast, self.features, self.samples
         num = LINE_QUICK if self.settings.quick else LINE
-        total = len(features) * len(samples) + 2 * (num // curves.COARSE + 2) + 2
+        total = len(features) * len(samples) + 2 * (num // curves.BAND_STRIDE + 2) + 2
         with tqdm(total=total, unit="point") as bar, ThreadPoolExecutor(1) as beside:
             frontier = beside.submit(self.best_use)  # it compiles for as long as all else takes
 
@@ -108,7 +108,7 @@ def prepare(settings: Settings, source: Source) -> Job:
     """Estimate the population and choose sizes and times; ValueError for what is wrong, before any other work."""
     estimate = source.estimate(replicas=settings.halves, seed=settings.seed)
     features, samples = planned(settings, len(source))
-    times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else curves.TIMES)
+    times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else curves.NUM_TIMES)
     forecast = Forecast(estimate, settings.make_optimizer(times[-1]), times)
     # refuses a learning rate before any work: small sizes have the largest curvature
     forecast.losses(min(features), min(samples))

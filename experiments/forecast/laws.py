@@ -11,7 +11,7 @@ import rfm
 import theory
 from experiments.compare.statistics import log_derivative, student
 from experiments.forecast.bands import Band, band, interval
-from experiments.forecast.curves import TIMES, Forecast, losses
+from experiments.forecast.curves import NUM_TIMES, Forecast, losses
 from rfm.data.spectra import Estimate
 from rfm.problem import Array
 from theory import exponents
@@ -106,7 +106,7 @@ Curve = Callable[[rfm.Problem, np.ndarray], np.ndarray]  # losses at two values 
 
 def _along_time(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
     # as many times as any other curve here has, so that one compilation serves
-    times = np.geomspace(x[0], x[-1], TIMES)
+    times = np.geomspace(x[0], x[-1], NUM_TIMES)
     return losses(problem, math.inf, math.inf, rfm.GradientFlow(), times)[[0, -1]]
 
 

@@ -20,7 +20,7 @@ MARK = "*"
 EXTRAPOLATED = (
     f"{MARK} extrapolation: P beyond half of the rows, or a loss decided by modes that the sample does not tell"
 )
-NAMES = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and of the other size
+SIZE_LETTERS = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and of the other size
 
 
 def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
@@ -103,7 +103,7 @@ def _size_table(grid: Grid) -> str:
 
 def _peak_line(line: Line, peak: Peak | None) -> str:
     """One sentence of a line."""
-    along, other = NAMES[line.axis]
+    along, other = SIZE_LETTERS[line.axis]
     if peak is None:
         late = line.end.value / line.stopped.value
         i = int(late.argmax())

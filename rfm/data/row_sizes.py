@@ -9,14 +9,14 @@ import math
 
 import numpy as np
 
+from rfm.data.spectra import NEAREST
 from rfm.problem import ScaleMixture
 
-MODES = 50  # that tell a row's size: far fewer than rows, so that none of them is what a single row made of it
+SIZE_MODES = 50  # that tell a row's size: far fewer than rows, so that none of them is what a single row made of it
 KINDS = 16  # of rows
 SIGNIFICANT = 3.0  # standard errors by which sizes must scatter more than equal ones would
 RIDGES = np.geomspace(1e-1, 1e-7, 13)  # of the largest eigenvalue: one of them leaves the least residual
-NEAREST = 0.9  # of the rows: the largest number of degrees of freedom whose residuals are looked at
-STEEPEST = 2.0  # g
+STEEPEST_NOISE = 2.0  # exponent g
 
 
 def spread(rows: np.ndarray, eigenvalues: np.ndarray) -> float:
@@ -56,7 +56,8 @@ def estimate_row_sizes(
     left = np.array([residual[kind].mean() for kind in kinds])
     g = 0.0
     if np.all(left > 0):
-        g = float(np.clip(np.polyfit(np.log(tau), np.log(left), 1, w=np.sqrt(weights))[0], -STEEPEST, STEEPEST))
+        slope = np.polyfit(np.log(tau), np.log(left), 1, w=np.sqrt(weights))[0]
+        g = float(np.clip(slope, -STEEPEST_NOISE, STEEPEST_NOISE))
     noise = tau**g
     return ScaleMixture(tau / (weights @ tau), noise / (weights @ noise), weights)
 
@@ -77,4 +78,4 @@ def _left_out(
 
 
 def _modes(num_rows: int, eigenvalues: np.ndarray) -> int:
-    return max(1, min(MODES, num_rows // 10, len(eigenvalues)))
+    return max(1, min(SIZE_MODES, num_rows // 10, len(eigenvalues)))

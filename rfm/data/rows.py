@@ -9,7 +9,7 @@ import numpy as np
 from rfm import checks
 from rfm.devices import available_memory
 
-BLOCK = 2**22  # numbers of features that are held at a time, beside the sums
+FEATURE_BLOCK = 2**22  # numbers of features that are held at a time, beside the sums
 PARTS = 12  # into which rows are shared out at random; halves of the rows are six of them
 USABLE = 0.6  # of the free memory
 
@@ -60,7 +60,7 @@ def check_features(features: Any) -> tuple[int, int]:
 
 def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, rows (m, d) in float64), each block checked: ValueError names the row and column of a NaN."""
-    step = max(1, BLOCK // columns)
+    step = max(1, FEATURE_BLOCK // columns)
     for start in range(0, rows, step):
         yield start, _numbers(features[start : start + step], start, 0)
 
@@ -118,7 +118,7 @@ def kernel_of(features: Any, *, center: bool) -> np.ndarray:
     rows, columns = check_features(features)
     refuse_too_large(3 * 8 * rows**2, f"{rows} rows of {columns} columns", "take fewer rows or columns")
     kernel = np.zeros((rows, rows))
-    step = max(1, BLOCK // rows)
+    step = max(1, FEATURE_BLOCK // rows)
     for start in range(0, columns, step):
         x = _numbers(features[:, start : start + step], 0, start)
         if center:

@@ -28,10 +28,10 @@ LEVELS = 160  # values of kappa at which the two sums are matched
 RESOLVED = 0.5  # modes for each row that are estimated one by one: beyond, the sample says little of single ones
 NEAREST = 0.9  # of the rows: the largest df that is used; kappa has its least value at df = n
 KNOTS = 8  # of the correction of eigenvalues, piecewise linear in log-log
-FEWEST = 16  # rows or modes below which a sample is taken as it is
+FEWEST_ROWS = 16  # rows or modes below which a sample is taken as it is
 SINGLE, PER_FOLD = 8, 11  # powers: the first modes one by one, the others in so many groups of equal width in log k
 TAIL_NODES = 400
-BISECTIONS = 60  # of the response of the rows
+RESPONSE_BISECTIONS = 60  # of the response of the rows
 LAST = 1e6  # modes that stand for infinitely many while eigenvalues are fitted
 MATCH = 0.003  # relative error to which the sums are matched
 SURE, PER_ROW = (
@@ -146,7 +146,7 @@ def _response(x: np.ndarray, mixture: ScaleMixture | None) -> tuple[np.ndarray, 
         return 1 - x, np.ones_like(x)
     tau, v, w = mixture.sizes, mixture.noise, mixture.weights
     low, high = np.zeros_like(x), np.ones_like(x)
-    for _ in range(BISECTIONS):
+    for _ in range(RESPONSE_BISECTIONS):
         middle = 0.5 * (low + high)
         below = (tau / (middle[:, None] + tau * x[:, None])) @ w > 1
         low, high = np.where(below, middle, low), np.where(below, high, middle)
@@ -161,7 +161,7 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     window: modes at which exponents are read off; None: WINDOW of the resolved ones.
     """
     lam, c, n = sample.eigenvalues, sample.power, sample.size
-    if min(len(lam), n) < FEWEST:
+    if min(len(lam), n) < FEWEST_ROWS:
         problem = _problem(sample, lam / scale, c, max(sample.total - c.sum(), 0.0))
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)

@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike
 
 from rfm.curve import MONTE_CARLO
 from rfm.engine.batches import Plan
-from rfm.engine.features import BLOCK, chunk_length, neural
+from rfm.engine.features import SGD_BLOCK, chunk_length, neural
 from rfm.problem import Problem
 
 # seconds of a core each: a normal number, a number of a product of matrices, of a step along one, of an eigensystem
-NORMAL, PRODUCT, STEP, EIGEN = 1.2e-8, 6e-11, 6e-10, 3e-10
+NORMAL, PRODUCT, MATRIX_STEP, EIGEN = 1.2e-8, 6e-11, 6e-10, 3e-10
 LOOP = 2e-6  # seconds of a step that is empty
 
 
@@ -41,7 +41,7 @@ def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:
     smaller = min(x for x in (n, p) if x)
     floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
     if setting.batch_size:
-        floats += max(BLOCK, setting.batch_size * (n + 1))
+        floats += max(SGD_BLOCK, setting.batch_size * (n + 1))
     population = problem.population
     if population is not None:
         floats += num_times * len(population.rows)
@@ -58,5 +58,5 @@ def _seconds(plan: Plan, problem: Problem, times: np.ndarray) -> float:
     steps = float(times[-1]) if stepped and np.isfinite(times[-1]) else 0.0
     # features are drawn twice, for training and for the risk
     seconds = NORMAL * (2 * n + p) * modes + PRODUCT * (small * large + len(times) * n) * modes + EIGEN * small**3
-    along = setting.batch_size * n * (2.0 + NORMAL / STEP) if setting.batch_size else (2.0 * n * p or small**2)
-    return plan.models * (seconds + steps * (STEP * along + LOOP))
+    along = setting.batch_size * n * (2.0 + NORMAL / MATRIX_STEP) if setting.batch_size else (2.0 * n * p or small**2)
+    return plan.models * (seconds + steps * (MATRIX_STEP * along + LOOP))

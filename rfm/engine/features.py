@@ -13,7 +13,7 @@ from rfm.devices import AXIS
 from rfm.problem import Population, Problem
 
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
-BLOCK = 2**14  # random numbers for SGD that one model draws at a time
+SGD_BLOCK = 2**14  # random numbers for SGD that one model draws at a time
 
 ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `kernels.KERNELS`
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
@@ -151,9 +151,9 @@ def sum_chunks(problem: Problem, setting: Setting, add: Callable, start: Any) ->
     parts = setting.mode_parts
     if parts == 1:
         return lax.fori_loop(0, num_chunks(problem), add, start)
-    own = lax.axis_index(AXIS)
-    count = (num_chunks(problem) - own + parts - 1) // parts
-    part = lax.fori_loop(0, count, lambda j, total: add(own + j * parts, total), jax.tree.map(jnp.zeros_like, start))
+    device = lax.axis_index(AXIS)
+    count = (num_chunks(problem) - device + parts - 1) // parts
+    part = lax.fori_loop(0, count, lambda j, total: add(device + j * parts, total), jax.tree.map(jnp.zeros_like, start))
     return jax.tree.map(lambda x, y: x + lax.psum(y, AXIS), start, part)
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from rfm.engine.batches import Batch, Solution, Task, each
-from rfm.engine.features import BLOCK, Setting, chunk_length, normal, sum_chunks
+from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
 from rfm.grid import place_problem
 from rfm.optimizers import SGD
 from rfm.problem import Problem
@@ -28,7 +28,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     size, width = setting.batch_size, z.shape[1] + 1
     scale = jnp.sqrt(jnp.concatenate([z, (floor + batch.numbers["noise_var"])[:, None]], axis=1))  # (S, N + 1)
     # samples of some steps at a time: random numbers come cheaper by the ten thousand
-    block = max(1, BLOCK // (size * width))
+    block = max(1, SGD_BLOCK // (size * width))
 
     def refill(count: Array) -> Array:
         draw = lambda key: normal(jax.random.fold_in(key, count // block), (block, size, width))  # noqa: E731

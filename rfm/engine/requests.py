@@ -71,7 +71,7 @@ def _check(request: Request) -> Setting:
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
     checks.size("num_features", n, integer=True)
     checks.size("num_samples", p, integer=True)
-    checks.one_of("parametrization", request.parametrization, checks.PARAMETRIZATIONS)
+    checks.one_of("parametrization", request.parametrization, checks.FEATURE_PARAMETRIZATIONS)
     checks.one_of("features", request.features, FEATURES)
     n, p = (x if math.isinf(x) else int(x) for x in (n, p))
     setting = Setting(n, p, request.parametrization, request.features)

@@ -23,7 +23,7 @@ from rfm.networks import networks
 from rfm.networks.networks import Network
 from rfm.precision import float64
 
-BLOCK = 512  # rows at a time
+ROW_BLOCK = 512  # rows at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,15 +182,15 @@ def tangent_kernel(trained: Trained, inputs: np.ndarray) -> np.ndarray:
         allowed = f"fewer rows: their kernel takes {8 * len(x) ** 2 / 1e9:.3g} GB of {available / 1e9:.3g} GB free"
         checks.fail("inputs", allowed, x.shape)
     kernel = np.empty((len(x), len(x)))
-    starts = range(0, len(x), BLOCK)
+    starts = range(0, len(x), ROW_BLOCK)
     with float64():
         for i in starts:
-            for j in starts[: i // BLOCK + 1]:
+            for j in starts[: i // ROW_BLOCK + 1]:
                 rows, columns = (_block(trained, x, start) for start in (i, j))
                 block = np.asarray(_tangent_block(trained.network, trained.params, rows, columns))
-                part = kernel[i : i + BLOCK, j : j + BLOCK]
+                part = kernel[i : i + ROW_BLOCK, j : j + ROW_BLOCK]
                 part[:] = block[: part.shape[0], : part.shape[1]]
-                kernel[j : j + BLOCK, i : i + BLOCK] = part.T
+                kernel[j : j + ROW_BLOCK, i : i + ROW_BLOCK] = part.T
     return kernel
 
 
@@ -262,13 +262,13 @@ def _checked(trained: Trained, inputs: np.ndarray) -> np.ndarray:
 
 
 def _block(trained: Trained, x: np.ndarray, start: int) -> np.ndarray:
-    """Return what the network sees of BLOCK rows, zeros below the last: one shape, one compilation."""
-    seen = trained.inputs(x[start : start + BLOCK])
-    return np.concatenate([seen, np.zeros((BLOCK - len(seen), seen.shape[1]))])
+    """Return what the network sees of ROW_BLOCK rows, zeros below the last: one shape, one compilation."""
+    seen = trained.inputs(x[start : start + ROW_BLOCK])
+    return np.concatenate([seen, np.zeros((ROW_BLOCK - len(seen), seen.shape[1]))])
 
 
 def _by_blocks(function: Callable[..., Array], trained: Trained, inputs: np.ndarray) -> np.ndarray:
-    """Return function(x), float64, of BLOCK rows x at a time."""
+    """Return function(x), float64, of ROW_BLOCK rows x at a time."""
     x = _checked(trained, inputs)
-    parts = [np.asarray(function(_block(trained, x, start))) for start in range(0, len(x), BLOCK)]
+    parts = [np.asarray(function(_block(trained, x, start))) for start in range(0, len(x), ROW_BLOCK)]
     return np.concatenate(parts)[: len(x)]

@@ -47,7 +47,7 @@ def test_compare(tmp_path, capsys, extra):
 @pytest.fixture
 def one_size(monkeypatch):
     """Scans over size of a single point, since what is tested does not depend on how many compile."""
-    monkeypatch.setattr("experiments.commands.compare.SIZES", (24,))
+    monkeypatch.setattr("experiments.commands.compare.MODEL_SIZES", (24,))
 
 
 STEPS = ["--times", "1", "60", "8"]

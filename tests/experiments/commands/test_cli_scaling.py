@@ -28,7 +28,7 @@ def test_exponents(tmp_path, capsys, monkeypatch):
 @pytest.mark.slow
 def test_exponents_of_training_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
-    monkeypatch.setattr("experiments.commands.exponents.SIZES", (16, 32, 48, 64))
+    monkeypatch.setattr("experiments.commands.exponents.SCANNED_SIZES", (16, 32, 48, 64))
     monkeypatch.setattr("experiments.commands.exponents.CURVE", {"num_features": 128, "num_samples": float("inf")})
     arguments = ["--a", "2", "--b", "1.5", "--modes", "2000", "--seeds", "24", "--simulate", "--out", str(tmp_path)]
     assert main(["exponents", *arguments]) == 0
@@ -45,7 +45,7 @@ def test_exponents_of_training_runs(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_phases(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.commands.phases.POINTS", {"Ia": (0.75, 0.25), "Ib": (0.33, 0.45)})
+    monkeypatch.setattr("experiments.commands.phases.PHASE_POINTS", {"Ia": (0.75, 0.25), "Ib": (0.33, 0.45)})
     assert main(["phases", "--grid", "3", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "Ia     0.75, 0.25   F_pp = F_0  0.4000" in printed

@@ -21,7 +21,7 @@ from experiments.cli import main
 from experiments.compare.limits import limiting_terms
 from experiments.explore import model, training
 from experiments.explore.export import export_file
-from experiments.explore.settings import NAMES, PARAMETERS, POINTS, Settings, from_address, python_call
+from experiments.explore.settings import CURVE_POINTS, PARAMETERS, WITH_THEORY, Settings, from_address, python_call
 from theory import exponents
 from theory.evaluation import averaged, evaluate
 
@@ -62,7 +62,7 @@ def survives(settings, more):
         assert settings.algorithm != "flow"
         assert text.startswith(("Argument `lr` must be <", "Argument `momentum` must be smaller")), text
         return False
-    assert 2 <= len(shown.times) <= POINTS
+    assert 2 <= len(shown.times) <= CURVE_POINTS
     for name in ("risk", "train_loss"):
         assert np.all(np.isfinite(getattr(shown, name)))
         assert np.all(getattr(shown, name) >= 0)
@@ -81,7 +81,7 @@ def test_a_hundred_random_settings():
 @pytest.mark.timeout(1800)  # contours of four sizes are compiled for each of the algorithms with momentum
 def test_two_hundred_random_settings_of_every_algorithm():
     rng = np.random.default_rng(1)
-    shown = [survives(random_settings(rng, NAMES), more=True) for _ in range(200)]
+    shown = [survives(random_settings(rng, WITH_THEORY), more=True) for _ in range(200)]
     assert 50 < sum(shown) < 200
 
 
@@ -151,7 +151,8 @@ def test_too_large_runs_are_refused(change, told):
 
 def test_limits_are_what_the_risk_tends_to():
     """Everything but one size or time far away: the risk is that limit."""
-    far = dict(num_features=1e8, num_samples=1e8, optimizer=rfm.GradientFlow(), times=np.geomspace(1.0, 1e10, POINTS))
+    times = np.geomspace(1.0, 1e10, CURVE_POINTS)
+    far = dict(num_features=1e8, num_samples=1e8, optimizer=rfm.GradientFlow(), times=times)
     noisy = rfm.power_law(1.8, 1.5, 1000, noise_var=0.1)
     clean = dataclasses.replace(noisy, noise_var=0.0)
     risk = lambda problem, **change: theory.predict(problem, **(far | change)).risk  # noqa: E731
@@ -200,7 +201,7 @@ def test_slopes_are_those_of_power_laws():
 def test_addresses_go_around():
     rng = np.random.default_rng(2)
     for _ in range(100):
-        settings = random_settings(rng, NAMES)
+        settings = random_settings(rng, WITH_THEORY)
         assert from_address(urllib.parse.parse_qs(settings.address())) == (settings, [])
 
 

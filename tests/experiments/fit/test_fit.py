@@ -14,7 +14,7 @@ from experiments.fit.least_squares import Fit, fit, sandwich
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.readings import BestSize, Reading, best_size, compute_rule, parameters, regimes
 from experiments.fit.report import few_runs, rule_rows
-from experiments.fit.table import AXES, CurveTable, Design, held_out, runs
+from experiments.fit.table import DESIGN_AXES, CurveTable, Design, held_out, runs
 from theory import exponents
 
 SIZES, TIMES = ([20.0, 60.0], [40.0, 150.0]), np.geomspace(1.0, 300.0, 6)
@@ -79,7 +79,7 @@ def test_recovers_units_where_training_has_ended(few_starts):
     [
         Solvable(grid(*SIZES, TIMES), num_modes=200),  # compiled by the tests above
         ended(),
-        pytest.param(Solvable(grid([30.0, np.inf], [50.0], [3.0, 80.0]), units=AXES), marks=pytest.mark.slow),
+        pytest.param(Solvable(grid([30.0, np.inf], [50.0], [3.0, 80.0]), units=DESIGN_AXES), marks=pytest.mark.slow),
     ],
     ids=["training", "ended", "all units"],
 )
@@ -108,7 +108,7 @@ def test_gradient_descent_is_fitted_by_its_own_filter(few_starts):
 
 def chinchilla_table(scatter=0.0, seed=0, repeats=1):
     design = grid(np.geomspace(10, 1000, 5), [np.inf], np.geomspace(1, 1e4, 8))
-    design = Design(*(np.tile(getattr(design, axis), repeats) for axis in AXES))
+    design = Design(*(np.tile(getattr(design, axis), repeats) for axis in DESIGN_AXES))
     loss = 0.3 + 2.0 * design.features**-0.5 + 1.5 * design.times**-0.3
     table = table_of(design, loss)
     by_run = np.random.default_rng(seed).standard_normal(table.run.max() + 1)
@@ -286,7 +286,7 @@ def test_held_out():
     uneven = Design(*np.random.default_rng(0).uniform(1.0, 2.0, (3, 200)))
     held = held_out(uneven, 0.2)
     assert 0.19 < held.mean() < 0.22
-    outside = [getattr(uneven, axis) > getattr(uneven, axis)[~held].max() for axis in AXES]
+    outside = [getattr(uneven, axis) > getattr(uneven, axis)[~held].max() for axis in DESIGN_AXES]
     assert all(one.any() for one in outside)
     assert np.any(outside, axis=0).tolist() == held.tolist()
 
@@ -306,6 +306,6 @@ def test_trials_cover(gaussian, floor, monkeypatch):
     trials = fit_trials.run_trials(setting, 24, seed=0, gaussian=gaussian, floor=floor, hold=floor is not None)
     found = fit_trials.summary(setting, trials)
     least = binom.ppf(1e-3, 24, 0.95)  # fewer come with a probability below 1e-3 where the coverage is 95 %
-    for name in fit_trials.NAMES:
+    for name in fit_trials.RECOVERED:
         assert found[f"coverage {name}"] >= least / 24, name
     assert found["error of risk, N and t"] < 0.2

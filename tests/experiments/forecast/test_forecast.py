@@ -15,7 +15,7 @@ from experiments.forecast.curves import Forecast
 from experiments.forecast.source import Source
 from rfm.data.spectra import Estimate, Sample
 
-TIMES = rfm.log_times(0.1, 1e4, curves.TIMES)
+TIMES = rfm.log_times(0.1, 1e4, curves.NUM_TIMES)
 FLOW = rfm.GradientFlow()
 
 

@@ -55,7 +55,7 @@ def test_blocks_do_not_show(trained, monkeypatch):
     """Rows that fill blocks in part, and more than one of them."""
     made = [f(trained, INPUTS) for f in (network_features.last_layer, network_features.tangent_kernel)]
     made.append(network_features.tangent_features(trained, INPUTS, 9, KEY))
-    monkeypatch.setattr(network_features, "BLOCK", 16)
+    monkeypatch.setattr(network_features, "ROW_BLOCK", 16)
     again = [f(trained, INPUTS) for f in (network_features.last_layer, network_features.tangent_kernel)]
     again.append(network_features.tangent_features(trained, INPUTS, 9, KEY))
     for one, other in zip(made, again, strict=True):
