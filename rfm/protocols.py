@@ -27,7 +27,7 @@ class Solvable(Protocol):
     """An algorithm that `exact` can solve: linear in the weights."""
 
     def response(self, z: Array, t: Array) -> Array:
-        """Weight (T, m) after t (T, 1) along a direction of curvature z (1, m), divided by its moment: `responses`."""
+        """Weight (T, m) after t (T, 1) along a direction of curvature z (m,), divided by its moment: `responses`."""
         ...
 
 

@@ -19,12 +19,14 @@ Step = Callable[[Callable[[Array], Array], Array, Any], tuple[Array, Any]]  # (g
 
 def exponential(z: Array, t: Array) -> Array:
     """(1 - exp(-z t))/z, at z -> 0 equal to t."""
+    z = z[None]  # beside t (T, 1)
     small = z * t < 1e-12
     return jnp.where(small, t, -jnp.expm1(-z * t) / jnp.where(small, 1.0, z))
 
 
 def geometric(lr: Array, z: Array, t: Array) -> Array:
     """[1 - (1 - lr z)^t]/z, at z -> 0 equal to lr t."""
+    z = z[None]  # beside t (T, 1)
     # log1p keeps small lr z exact at many steps; beyond lr z = 1 the factor alternates in sign
     alternating = lr * z > 1.0
     log_abs = jnp.where(

@@ -24,7 +24,6 @@ import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_numpy_rank_promotion", "raise")  # a broadcast that is meant is written with its axis
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -95,7 +95,7 @@ def solve(task: Task, setting: Setting, batch: Batch) -> Solution:
     """Return weights (S, K, T, n) at all times, from the eigensystems of a batch."""
 
     def solve_draw(optimizer: Solvable, draw: Draw, z: Array, basis: Array) -> Array:  # z (m,), basis (m, m)
-        response = optimizer.response(z[None], jnp.asarray(task.times)[:, None])  # (T, m)
+        response = optimizer.response(z, jnp.asarray(task.times)[:, None])  # (T, m)
         if draw.design is None:
             moment, back = draw.moment(setting), basis.T
         elif setting.dual:
