@@ -170,7 +170,7 @@ def make_task(settings: Settings) -> Task:
     shared = settings.shared
     a, b, noise, seed = shared.a, shared.b, shared.noise, shared.seed + 1
     if not settings.real:
-        return Task(settings.shared.problem, a, b)
+        return Task(shared.problem, a, b)
     if settings.data is None:
         inputs, labels = power_law_rows(rfm.power_law(a, b, min(shared.modes, POOL_DIMENSION)), seed)
     else:

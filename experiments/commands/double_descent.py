@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 def train(settings: Settings) -> list[Series]:
     """Train and predict along N, P and t, clean and noisy, and the cures of the noisy peak."""
     shared = settings.shared
-    keys = settings.shared.keys
+    keys = shared.keys
     ratios = SIZE_RATIOS[::2] if shared.quick else SIZE_RATIOS
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)

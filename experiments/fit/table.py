@@ -27,7 +27,6 @@ COLUMNS = {
     "stderr": ("stderr",),
     "run": ("run", "seed"),
 }
-MAYBE_INFINITE = ("features", "samples")  # may be that in a file
 ALLOWED = 1.5  # times the part asked for that may be held out, to try more axes
 
 
