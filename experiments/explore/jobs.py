@@ -34,8 +34,9 @@ class Ticket(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Is nothing else wanted since?"""
-        return self.number == self.jobs.latest
+        """Is nothing else wanted since, and the page still open?"""
+        session = self.jobs.doc.session_context
+        return self.number == self.jobs.latest and not (session and session.destroyed)
 
     def start(self, pool: Executor, job: Callable[..., None], *args: object) -> None:
         """Run job(ticket, *args) in a thread; what theory refuses is shown, any other failure is logged too."""

@@ -119,7 +119,8 @@ def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
     after = moved(page, before)
     wait(page, "location.search.includes('a=1.85&')")
     wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
-    assert re.search(r"theory in \d+ ms|warming up|ready", text(page, "status"))
+    wait(page, f"/theory in \\d+ ms|warming up|ready/.test({MODEL}('status').text)")
+    wait(page, f"{MODEL}('call').text.includes('1.85')")
     scope = {}
     exec(text(page, "call"), scope)
     assert scope["args"]["num_features"] == 24
@@ -143,6 +144,7 @@ def test_training_runs_are_drawn_exported_and_cleared(tab):
     assert np.all((low < mean) & (mean < high))
     predicted = column(page, "curve", "risk")[::2]
     assert np.all(np.abs(mean - predicted) < 4 * (high - mean) / 2 + 0.1 * predicted)
+    wait(page, f"{MODEL}('call').text.includes('simulated')")
     scope = {}
     exec(text(page, "call"), scope)
     np.testing.assert_allclose(scope["simulated"].mean()[::2], mean, rtol=1e-9)
@@ -166,8 +168,8 @@ def test_training_runs_are_drawn_exported_and_cleared(tab):
 
     press(page, "noise", "ArrowRight")
     wait(page, f"{MODEL}('runs').data.times.length == 0")
-    assert "cleared: a setting has changed" in text(page, "progress")
-    assert "simulated" not in text(page, "call")
+    wait(page, f"{MODEL}('progress').text.includes('cleared: a setting has changed')")
+    wait(page, f"!{MODEL}('call').text.includes('simulated')")
 
 
 def test_what_is_refused_is_said(tab):
@@ -187,7 +189,7 @@ def test_an_unstable_learning_rate_is_refused_with_the_largest_stable_one(tab):
     page = tab(START + "&algorithm=gd&lr=9")
     wait(page, f"{MODEL}('problem').visible")
     assert re.search(r"Argument `lr` must be &lt; [\d.]+ = 2/\(z_max", text(page, "problem"))
-    assert text(page, "status") == "no curve"
+    wait(page, f"{MODEL}('status').text == 'no curve'")
     assert column(page, "curve", "risk").size == 0
 
 
@@ -231,8 +233,8 @@ def test_every_algorithm_and_the_frontier(tab):
         choose(value, label)
         wait(page, f"{MODEL}('frontier').data.compute.length == 6")
         assert np.all(np.diff(column(page, "frontier", "risk")) < 0)
-        assert "best risk, falls in compute" in text(page, "exponents")
-        assert ("compute-optimal SGD" in text(page, "regime")) == (value == "sgd")
+        wait(page, f"{MODEL}('exponents').text.includes('best risk, falls in compute')")
+        wait(page, f"{MODEL}('regime').text.includes('compute-optimal SGD') == {str(value == 'sgd').lower()}")
     for value, label in (("heavy-ball", "heavy ball"), ("nesterov", "Nesterov")):
         choose(value, label)
         wait(page, f"{MODEL}('frontier_note').text.includes('No frontier here')")
