@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from experiments.compare.exponent import Exponent
 from experiments.compare.statistics import bootstrap_slope, log_slope, over_draws, standard_error, student
@@ -115,16 +116,17 @@ class Comparison:
         line = None if self.line is None else self.line - baseline
         return dataclasses.replace(self, risks=self.risks - baseline, theory=self.theory - baseline, line=line)
 
-    def rows(self, *columns: str, **more: np.ndarray) -> list[dict]:
+    def rows(self, *columns: str, **more: ArrayLike) -> list[dict]:
         """Return what tables say of every point: what is held, x, risk, its standard error, theory.
 
         Args:
             *columns: These alone, in this order; all where there are none.
-            **more: Further columns by name, (X,) each, or others in place of those above.
+            **more: Further columns by name, (X,) each or one value, or others in place of those above.
         """
         name = SYMBOLS.get(self.axis, self.axis)
         each = {name: self.x, "risk": self.mean, "stderr": self.stderr, "theory": self.theory} | more
-        rows = [{**self.fixed, **dict(zip(each, values, strict=True))} for values in zip(*each.values(), strict=True)]
+        points = zip(*np.broadcast_arrays(*each.values()), strict=True)
+        rows = [{**self.fixed, **dict(zip(each, values, strict=True))} for values in points]
         return [{column: row[column] for column in columns or row} for row in rows]
 
 
@@ -193,6 +195,10 @@ class Derived(NamedTuple):
     simulated: np.ndarray
     stderr: np.ndarray
     theory: np.ndarray
+
+    def columns(self, name: str) -> dict[str, np.ndarray]:
+        """Return what tables say of the numbers, called `name`."""
+        return {name: self.simulated, "stderr": self.stderr, "theory": self.theory}
 
     def verdict(self, quantity: str) -> Verdict:
         """Return a number that is simulated, beside the number of theory."""

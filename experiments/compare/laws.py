@@ -9,11 +9,13 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import rfm
 import theory
-from experiments.compare.comparison import with_size
+from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.statistics import log_derivative
+from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 from theory import exponents
 
@@ -66,7 +68,7 @@ def all_laws(a: float, b: float) -> list[Law]:
     model = exponents.early_model_exponents(a, b)
     data = exponents.early_data_exponents(a, b)
     size, risk = exponents.frontier_exponents(a, b)
-    at_end, in_time = partial(_ends, clean), partial(_times, clean)
+    at_end, in_time = partial(risk_at_end, clean), partial(risk_in_time, clean)
     early, huge = np.array([EARLY]), np.array([HUGE])
     one_over = {"claim": 1.0, "source": "S1, S3"}
     laws = [
@@ -82,13 +84,13 @@ def all_laws(a: float, b: float) -> list[Law]:
             lambda x: at_end(x, "samples"), LARGE, (4.0, LARGE), **claims["data"],
             amplitude=_or_none(exponents.data_amplitude, a, b)),
         Law("early model in N", "early correction in N, against N", n, model[0],
-            lambda x: _corrections(clean, early, "features", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
+            lambda x: corrections(clean, early, "features", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
         Law("early model in t", "early correction in N, against t", t, model[1],
-            lambda x: _corrections(clean, x, "features", huge)[0], EARLY, (10.0, 1e8), sign=1),
+            lambda x: corrections(clean, x, "features", huge)[0], EARLY, (10.0, 1e8), sign=1),
         Law("early data in P", "early correction in P, against P", p, data[0],
-            lambda x: _corrections(clean, early, "samples", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
+            lambda x: corrections(clean, early, "samples", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
         Law("early data in t", "early correction in P, against t", t, data[1],
-            lambda x: _corrections(clean, x, "samples", huge)[0], EARLY, (10.0, 1e8), sign=1),
+            lambda x: corrections(clean, x, "samples", huge)[0], EARLY, (10.0, 1e8), sign=1),
         Law("noise", "label noise, against t", t, exponents.noise_exponents(a, b)[1],
             partial(_noise, a, b), EARLY, (10.0, 1e8), sign=1),
         Law("stopping", "data P with noise, best stopping", p, exponents.noisy_data_exponents(a, b)[0],
@@ -136,13 +138,15 @@ def _or_none(amplitude: Callable, a: float, b: float) -> float | None:
         return None
 
 
-def _ends(problem: rfm.Problem, sizes: np.ndarray, axis: str, ensemble: float = 1) -> np.ndarray:
-    """Risk at t = infinity against one size."""
+def risk_at_end(
+    problem: rfm.Problem, sizes: ArrayLike, axis: str, *, ensemble: float = 1, held: Sizes = INFINITE
+) -> np.ndarray:
+    """Return the predicted risk (X,) at t = infinity against one size, the other as in `held`."""
     end = partial(theory.predict, problem, ensemble=ensemble, optimizer=END)
-    return np.array([end(**with_size(axis, x)).risk[0] for x in sizes])
+    return np.array([end(**with_size(axis, x, held)).risk[0] for x in np.asarray(sizes)])
 
 
-def _times(
+def risk_in_time(
     problem: rfm.Problem,
     times: np.ndarray,
     *,
@@ -150,16 +154,16 @@ def _times(
     num_samples: float = INF,
     optimizer: Optimizer = FLOW,
 ) -> np.ndarray:
-    """Risk against time."""
+    """Return the predicted risk (T,) against time."""
     return theory.predict(
         problem, num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times
     ).risk
 
 
-def _corrections(problem: rfm.Problem, times: np.ndarray, axis: str, sizes: np.ndarray) -> np.ndarray:
-    """|risk - risk at infinite size|, (sizes, times)."""
-    limit = _times(problem, times)
-    return np.abs(np.array([_times(problem, times, **with_size(axis, x)) - limit for x in sizes]))
+def corrections(problem: rfm.Problem, times: np.ndarray, axis: str, sizes: np.ndarray) -> np.ndarray:
+    """Return |risk - risk at infinite size|, (sizes, times)."""
+    limit = risk_in_time(problem, times)
+    return np.abs(np.array([risk_in_time(problem, times, **with_size(axis, x)) - limit for x in sizes]))
 
 
 def _best(a: float, b: float, compute: np.ndarray, *, sgd: bool = False) -> theory.Frontier:
@@ -177,7 +181,7 @@ def _best_at(a: float, b: float, compute: float, *, sgd: bool) -> tuple[np.ndarr
 
 def _noise(a: float, b: float, times: np.ndarray) -> np.ndarray:
     """Risk that label noise of variance one adds at P = HUGE."""
-    noisy, clean = (_times(rfm.power_law(a, b, None, noise), times, num_samples=HUGE) for noise in (1.0, 0.0))
+    noisy, clean = (risk_in_time(rfm.power_law(a, b, None, noise), times, num_samples=HUGE) for noise in (1.0, 0.0))
     return noisy - clean
 
 
@@ -190,4 +194,6 @@ def _stopped(a: float, b: float, sizes: np.ndarray) -> np.ndarray:
 def _batch_noise(b: float, steps: np.ndarray) -> np.ndarray:
     """Risk that batches of one add to gradient descent, on a task so easy that nothing else is left at late times."""
     problem, sgd, steps = rfm.power_law(2.0 * b + 2.0, b, None), _sgd(b), np.round(steps)
-    return _times(problem, steps, optimizer=sgd) - _times(problem, steps, optimizer=rfm.GradientDescent(sgd.lr))
+    return risk_in_time(problem, steps, optimizer=sgd) - risk_in_time(
+        problem, steps, optimizer=rfm.GradientDescent(sgd.lr)
+    )

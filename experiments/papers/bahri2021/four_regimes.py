@@ -8,14 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-import theory
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, agreement, with_size
 from experiments.compare.exponent import Exponent
-from experiments.compare.laws import END
+from experiments.compare.laws import END, risk_at_end
 from experiments.compare.statistics import log_derivative, log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
-from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
 from theory import exponents
 
@@ -24,6 +22,7 @@ THEORY_SIZE = 1e6  # size at which theory alone measures an exponent
 OTHER = {"samples": "features", "features": "samples"}
 EXPONENT = {"samples": exponents.data_exponent, "features": exponents.model_exponent}
 REGIMES = ("variance", "resolution")
+COLUMNS = ("alpha_K", "regime", "axis", "size", "held", "loss", "stderr", "theory")
 
 
 def show(
@@ -50,10 +49,9 @@ def show(
             closed = None if regime == "variance" else EXPONENT[axis](*law)
             verdicts.append(judge(f"{name}, theory at {THEORY_SIZE:g}", large, claimed=claim, closed=closed))
             verdicts.append(judge(slope.quantity, slope.simulated, closed=slope.theory, error=slope.stderr))
-            table += records({
-                "alpha_K": alpha, "regime": regime, "axis": symbol, "size": pair.x, "held": fixed, "loss": pair.mean,
-                "stderr": pair.stderr, "theory": pair.theory,
-            })  # fmt: skip
+            table += pair.rows(
+                *COLUMNS, alpha_K=alpha, regime=regime, axis=symbol, size=pair.x, held=fixed, loss=pair.mean
+            )
         verdicts.append(agreement(pairs, f"theory = simulation, alpha_K = {alpha:g}"))
         verdicts.append(_mirrored(problem, sizes["variance"], held, alpha))
     for (regime, axis), ax in panels.items():
@@ -71,26 +69,20 @@ def _compare(problem: rfm.Problem, axis: str, x: np.ndarray, fixed: float, keys:
     """Risk along one axis, less that at infinite size where another is held: of the same draws, so noise cancels."""
 
     def risk(size: float) -> np.ndarray:
-        return rfm.simulate(
-            problem, **with_size(axis, size, with_size(OTHER[axis], fixed)), optimizer=END, keys=keys
-        ).risk[:, 0]
+        sizes = with_size(axis, size, with_size(OTHER[axis], fixed))
+        return rfm.simulate(problem, **sizes, optimizer=END, keys=keys).risk[:, 0]
 
-    limit = risk(np.inf) if np.isfinite(fixed) else 0.0
+    limit, reach = (risk(np.inf), REACH) if np.isfinite(fixed) else (0.0, 1.0)
     risks = np.stack([risk(int(size)) - limit for size in x], axis=1)
-    line_x = np.geomspace(x[0], (REACH if np.isfinite(fixed) else 1.0) * x[-1], 25)
-    line = _predict(problem, axis, line_x, fixed)
-    held = {SYMBOLS[OTHER[axis]]: fixed}
-    return Comparison(axis, x, risks, _predict(problem, axis, x, fixed), held, line_x=line_x, line=line)
+    line_x = np.geomspace(x[0], reach * x[-1], 25)
+    predicted, line = (_predict(problem, axis, points, fixed) for points in (x, line_x))
+    return Comparison(axis, x, risks, predicted, {SYMBOLS[OTHER[axis]]: fixed}, line_x=line_x, line=line)
 
 
 def _predict(problem: rfm.Problem, axis: str, x: np.ndarray, fixed: float) -> np.ndarray:
     """Risk of `_compare` in closed form, (X,)."""
-
-    def risk(size: float) -> float:
-        return theory.predict(problem, **with_size(axis, size, with_size(OTHER[axis], fixed)), optimizer=END).risk[0]
-
-    limit = risk(np.inf) if np.isfinite(fixed) else 0.0
-    return np.array([risk(size) - limit for size in x])
+    risk = partial(risk_at_end, problem, axis=axis, held=with_size(OTHER[axis], fixed))
+    return risk(x) - risk([np.inf]) if np.isfinite(fixed) else risk(x)
 
 
 def _slope(pair: Comparison, quantity: str) -> Exponent:
@@ -111,15 +103,7 @@ def _draw(ax: Axes, pair: Comparison, claim: float, label: str, index: int) -> N
 
 def _mirrored(problem: rfm.Problem, sizes: tuple[int, ...], held: int, alpha: float) -> Verdict:
     """Flat teacher: N and P exchanged leave the risk as it is, at every pair of sizes."""
-    data, model = (
-        np.array(
-            [
-                theory.predict(problem, **with_size(axis, size, with_size(OTHER[axis], held)), optimizer=END).risk[0]
-                for size in sizes
-            ]
-        )
-        for axis in OTHER
-    )
+    data, model = (risk_at_end(problem, sizes, axis, held=with_size(OTHER[axis], held)) for axis in OTHER)
     gap = np.max(np.abs(data / model - 1.0))
     quantity = f"data and model size exchanged, alpha_K = {alpha:g}"
     return condition(quantity, "the same law", f"theory differs by {gap:.0e}", bool(gap < 1e-9))

@@ -3,13 +3,11 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-import rfm
-import theory
-from experiments.compare.comparison import AXES, Comparison, agreement, derive
+from experiments.compare.comparison import AXES, across, agreement, derive
+from experiments.compare.laws import risk_at_end, risk_in_time
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
-from experiments.output import plotting
-from experiments.output.tables import records
+from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 from theory import exponents
@@ -24,10 +22,10 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     for index, pair in enumerate(some):
         plotting.draw(ax, pair, index)
     plotting.finish(ax, "clock $N t$", "risk", "T2: one curve, until each size meets its floor")
-    never = [n for n in setting.sizes if _floor(setting.infinite, n) > lowest]
+    never = [n for n in setting.sizes if risk_at_end(setting.infinite, [n], "features") > lowest]
     trained = [n for n, pair in zip(setting.sizes, curves, strict=True) if pair.mean[-1] > lowest]
     text = f"risk {lowest:g} never at N in {never}; trained to N t = {st.LONGEST_CLOCK:g}: not at N in {trained}"
-    far = -log_slope(st.LARGE_N, np.array([_floor(setting.infinite, n) for n in st.LARGE_N]))
+    far = -log_slope(st.LARGE_N, risk_at_end(setting.infinite, st.LARGE_N, "features"))
     closed = exponents.model_exponent(setting.a, setting.b)
     verdicts = [
         judge("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
@@ -39,14 +37,11 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
 
 def floors(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw the risk at the end of training of every size."""
-    ends, n = [pair.at(slice(-1, None)) for pair in st.curves(setting)], np.array(setting.sizes, float)
-    risks, predicted = np.concatenate([end.risks for end in ends], 1), np.concatenate([end.theory for end in ends])
-    pair = Comparison("features", n, risks, predicted, label=f"$N t$ = {st.LONGEST_CLOCK:g}")
-    plotting.draw(ax, pair)
+    pair = across(st.curves(setting), "features", st.LONGEST_CLOCK)
+    plotting.draw(ax, pair, label=f"$N t$ = {st.LONGEST_CLOCK:g}")
     ax.axhline(pair.theory[0], color="k", lw=1, ls=":", label="if training time replaced size")
     last = pair.at(slice(-st.SLOPE_SIZES, None))
-    here = f"trained at {last.x[0]:g} to {n[-1]:g}, beside theory there"
-    slope = last.slope(quantity=f"T2 floor, {here}")
+    slope = last.slope(quantity=f"T2 floor, trained at {last.x[0]:g} to {last.x[-1]:g}, beside theory there")
     line = 0.85 * last.theory[0] * (last.x / last.x[0]) ** -slope.simulated
     ax.plot(last.x, line, "k", lw=1, label=f"slope {-slope.simulated:.3f}")
     plotting.finish(ax, AXES["features"], "risk at the end", "the floor")
@@ -55,11 +50,13 @@ def floors(ax: Axes, setting: st.Setting) -> st.Part:
 
 def partings(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw the clock at which each size leaves the curve of infinite size."""
-    limit, n = _limit(setting.finite, st.FEW_CLOCK), np.array(setting.sizes, float)
-    clocks = derive(
-        st.curves(setting),
-        lambda risks: np.array([st.time_to_risk(st.FEW_CLOCK, limit / risk, 1 / PART) for risk in risks]),
-    )
+    # infinite size: its kernel has no factor N
+    limit, n = risk_in_time(setting.finite, st.FEW_CLOCK), np.array(setting.sizes, float)
+
+    def parts(risks: np.ndarray) -> np.ndarray:
+        return np.array([st.time_to_risk(st.FEW_CLOCK, limit / risk, 1 / PART) for risk in risks])
+
+    clocks = derive(st.curves(setting), parts)
     ax.plot(n, clocks.theory, color=plotting.COLORS[0], lw=1.3)
     plotting.draw_points(ax, n, clocks.simulated, clocks.stderr, label=f"{PART - 1:.0%} above N = infinity")
     closed = 1.0 / st.rule_growth(setting.a, setting.b)
@@ -70,25 +67,10 @@ def partings(ax: Axes, setting: st.Setting) -> st.Part:
     for size in st.LARGE_N:
         clock = np.geomspace(1e-2, 10.0, len(st.CLOCK)) * size**closed
         risk = st.risk_by_clock(setting.infinite, size, clock=clock)
-        ends.append(st.time_to_risk(clock, _limit(setting.infinite, clock) / risk, 1 / PART))
+        ends.append(st.time_to_risk(clock, risk_in_time(setting.infinite, clock) / risk, 1 / PART))
     slope = log_slope(st.LARGE_N, np.array(ends))
-    return st.Part(
-        [judge("T2 clock where a size parts, theory at 1e6", slope, closed=closed)],
-        records({
-            "row": "T2", "N": setting.sizes, "parts at clock": clocks.simulated, "stderr": clocks.stderr,
-            "theory": clocks.theory,
-        }),
-    )  # fmt: skip
-
-
-def _limit(problem: rfm.Problem, clock: np.ndarray) -> np.ndarray:
-    """Predicted risk (T,) of infinite size, whose kernel has no factor N."""
-    return theory.predict(problem, num_features=np.inf, num_samples=np.inf, optimizer=st.FLOW, times=clock).risk
-
-
-def _floor(problem: rfm.Problem, size: float) -> float:
-    """Predicted risk at the end of training on fresh data."""
-    return theory.predict(problem, num_features=size, num_samples=np.inf, optimizer=rfm.Ridge(0.0)).risk[0]
+    table = tables.records({"row": "T2", "N": setting.sizes, **clocks.columns("parts at clock")})
+    return st.Part([judge("T2 clock where a size parts, theory at 1e6", slope, closed=closed)], table)
 
 
 main = Script(
