@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Shown:
     """
 
     figure: Figure
-    table: list[dict]
+    table: Sequence[dict]
     findings: tuple[Verdict, ...]
 
 

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 import rfm
 from experiments.compare.comparison import AXES, agreement, derive
 from experiments.compare.statistics import log_slope
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict, condition, judge
-from experiments.output import plotting
-from experiments.output.tables import records
+from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
+from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 from rfm import checks
@@ -36,16 +35,14 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
             use = np.isfinite(mean) & np.isfinite(stderr)
             label = f"risk {level:g}, {unit}"
             plotting.draw_points(ax, sizes[use], mean[use], stderr[use], index, label=label, hollow=not standard)
-        table += records({
-            "row": "T1", "parametrization": parametrization, "N": sizes[:, None], "level": st.RISKS,
-            "time": times.simulated, "stderr": times.stderr, "theory": times.theory,
-        })  # fmt: skip
+        held = {"row": "T1", "parametrization": parametrization, "N": sizes[:, None], "level": st.RISKS}
+        table += tables.records(held | times.columns("time"))
         name, slope = f"T1 {unit}", -log_slope(st.LARGE_N, far / (st.LARGE_N if standard else 1.0))
         if standard:
             verdicts.append(judge(name, slope, claimed=1.0))
         else:
             text = f"time to risk {st.RISKS[0]:g} ~ N^{-slope:.3f}: larger is no faster with variance 1/N"
-            verdicts.append(condition(name, "time ~ N^-1", text, abs(slope) < CLOSE, yes=REFINED, no=OPEN))
+            verdicts.append(condition(name, "time ~ N^-1", text, abs(slope) < CLOSE, yes=REFINED))
         trained = derive(curves[-st.SLOPE_SIZES :], partial(_slope, sizes=last, standard=standard))
         verdicts.append(trained.verdict(f"{name}, trained at {last[0]:g} to {last[-1]:g}, beside theory there"))
     ends = sizes[[0, -1]]
@@ -78,7 +75,7 @@ def _table(setting: st.Setting) -> Verdict:
     )
     levels = " / ".join(f"{level:g}" for level in st.RISKS)
     quantity = f"T1 table, variance 1/N, {TABLE_MODES:.0e} modes: time to risk {levels}"
-    return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])), yes=CONFIRMED, no=OPEN)
+    return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])))
 
 
 main = Script(

@@ -6,9 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.compare.comparison import AXES, agreement, derive
-from experiments.compare.verdicts import CLOSE, OPEN, REFINED, condition, judge
-from experiments.output import plotting
-from experiments.output.tables import records
+from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
+from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 
@@ -18,22 +17,19 @@ PAIRS = np.geomspace(32, 2**16, 12)  # sizes N of pairs N, 2N
 
 def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw gamma of neighbouring sizes: training of two at a time, theory up to large ones."""
-    parts = [_gammas(ax, setting, parametrization) for parametrization in st.FEATURE_UNITS]
+    part = st.joined([_gammas(ax, setting, parametrization) for parametrization in st.FEATURE_UNITS])
     title = r"T3: risk($N^\gamma t$) on one curve"
     plotting.finish(ax, AXES["features"], r"$\gamma$ between $N$ and $2N$", title, log=False)
     ax.set_xscale("log")
     ax.set_ylim(-0.25, 1.6)
-    return st.Part([v for part in parts for v in part.verdicts], [record for part in parts for record in part.table])
+    return part
 
 
 def _gammas(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
     """Draw and judge gamma in one parametrization."""
-    pairs, standard, unit = (
-        st.curves(setting, parametrization),
-        parametrization == "standard",
-        st.FEATURE_UNITS[parametrization],
-    )
-    sizes, index = np.array(setting.sizes, float), list(st.FEATURE_UNITS).index(parametrization)
+    pairs, standard = st.curves(setting, parametrization), parametrization == "standard"
+    unit, index = st.FEATURE_UNITS[parametrization], list(st.FEATURE_UNITS).index(parametrization)
+    sizes = np.array(setting.sizes, float)
     levels = EARLY_RISKS * float(np.mean([pair.theory[0] for pair in pairs]))
 
     def collapse(n: np.ndarray, risks: np.ndarray, clock=st.FEW_CLOCK, levels=levels) -> st.Collapse:
@@ -53,20 +49,17 @@ def _gammas(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
     middle = np.sqrt(sizes[:-1] * sizes[1:])
     ax.plot(middle, two.theory, color=color, lw=1.3)
     plotting.draw_points(ax, middle, two.simulated, two.stderr, index, label=f"features of {unit}")
-    table = records({
-        "row": "T3", "parametrization": parametrization, "N": sizes[:-1], "2N": sizes[1:],
-        "gamma": two.simulated, "stderr": two.stderr, "theory": two.theory,
-    })  # fmt: skip
+    held = {"row": "T3", "parametrization": parametrization, "N": sizes[:-1], "2N": sizes[1:]}
     name = f"T3 {unit}"
     if standard:
         largest = judge(f"{name}, theory at {PAIRS[-1]:g}", far[-1], claimed=1.0)
     else:
         text = f"g = {far[-1]:.3f} at {PAIRS[-1]:g}: t is the clock, S2 needs features of variance 1"
-        largest = condition(name, "risk(N^g t), g = 1", text, abs(far[-1]) < CLOSE, yes=REFINED, no=OPEN)
+        largest = condition(name, "risk(N^g t), g = 1", text, abs(far[-1]) < CLOSE, yes=REFINED)
     spread = collapse(sizes, np.array([pair.mean for pair in pairs])).spread
     trained = f"trained at {sizes[0]:g} to {sizes[-1]:g} (leaves {spread:.1%} of the time), beside theory there"
     together = derive(pairs, lambda risks: collapse(sizes, risks).gamma)
-    return st.Part([largest, together.verdict(f"{name}, {trained}")], table)
+    return st.Part([largest, together.verdict(f"{name}, {trained}")], tables.records(held | two.columns("gamma")))
 
 
 def curves(ax: Axes, setting: st.Setting) -> st.Part:

@@ -13,9 +13,8 @@ import theory
 from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, condition, judge
-from experiments.output import plotting
-from experiments.output.tables import records
+from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
+from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 from rfm.arguments import Arguments
@@ -41,10 +40,9 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw what noise adds, against (N t)^(1/b)/P: large sizes in theory, small ones trained beside their theory."""
     b, points, pairs = setting.b, noise_collapse(setting.a, setting.b), []
     for n, p in product(NOISE_SIZES, NOISE_SAMPLES):
-        line = [point for point in points if (point["N"], point["P"]) == (n, p)]
+        line = [(point["x"], point["added"]) for point in points if (point["N"], point["P"]) == (n, p)]
         label = f"theory, N = {n:.0e}, three P" if p == NOISE_SAMPLES[0] else None
-        x, added = ([point[name] for point in line] for name in ("x", "added"))
-        ax.plot(x, added, color="0.6", ls="-" if n == NOISE_SIZES[0] else "--", lw=1.0, label=label)
+        ax.plot(*np.transpose(line), color="0.6", ls="-" if n == NOISE_SIZES[0] else "--", lw=1.0, label=label)
     table = [{"row": "T5"} | point for point in points]
     # the smallest size that is trained, and the second largest
     ends = setting.sizes[0], setting.sizes[-2 if len(setting.sizes) > 2 else -1]
@@ -53,10 +51,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
         clock = np.geomspace(start, stop, SHORT)
         pairs.append(_train(setting, n, p, clock))
         plotting.draw(ax, pairs[-1], index)
-        table += records({
-            "row": "T5", "N": n, "P": p, "clock": clock, "x": pairs[-1].x, "added": pairs[-1].mean,
-            "theory": pairs[-1].theory,
-        })  # fmt: skip
+        columns = ("row", "N", "P", "clock", "x", "added", "theory")
+        table += pairs[-1].rows(*columns, row="T5", clock=clock, added=pairs[-1].mean)
     plotting.finish(ax, r"$(N t)^{1/b}/P$", "risk added by unit noise", "T5: noise, on one line")
     late = [point["ratio"] for point in points if point["clock"] > 50]
     spread = max(late) / min(late) - 1.0
@@ -68,10 +64,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
     alone = abs(standard - 1.0 / b) < CLOSE and abs(ntk) < CLOSE
     verdicts = [
-        condition(
-            "T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, yes=REFINED, no=OPEN
-        ),
-        condition("T5 noise", "one function of the clock and P", text, spread < SPREAD, yes=CONFIRMED, no=OPEN),
+        condition("T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, yes=REFINED),
+        condition("T5 noise", "one function of the clock and P", text, spread < SPREAD),
         judge("T5 noise added against N t, theory", growth, closed=1.0 / b),
         agreement(pairs, "T5 theory = simulation"),
     ]
@@ -85,8 +79,9 @@ def surface(ax: Axes, setting: st.Setting) -> st.Part:
     picture = ax.pcolormesh(SURFACE_CLOCK, SURFACE_SIZES, np.log10(risk), cmap="cividis", shading="nearest", vmax=1.0)
     ax.axhline(SURFACE_SAMPLES, color="w", lw=0.8, ls=":", label="$N = P$")
     ax.figure.colorbar(picture, ax=ax, label=r"$\log_{10}$ risk", extend="max")
-    title = f"one law: risk at P = {SURFACE_SAMPLES}, noise {setting.noise:g}"
-    plotting.finish(ax, "clock $N t$", "model size $N$", title)
+    plotting.finish(
+        ax, "clock $N t$", "model size $N$", f"one law: risk at P = {SURFACE_SAMPLES}, noise {setting.noise:g}"
+    )
     ax.legend(fontsize=6.5, frameon=False, labelcolor="w")
     middle = (SURFACE_SIZES > SURFACE_SAMPLES / 4) & (SURFACE_SIZES < SURFACE_SAMPLES * 4)
     late = risk[:, SURFACE_CLOCK >= 1e4]
@@ -95,8 +90,8 @@ def surface(ax: Axes, setting: st.Setting) -> st.Part:
     stays = peaks[-1] / peaks[0] < 1.3  # one step of the grid, over four decades of the clock
     text = f"late peak at N = {where} for P = {SURFACE_SAMPLES}, N t = 1e4 to 1e8: "
     text += "the peak does not move with N t" if stays else "the peak moves with N t"
-    table = records({"row": "surface", "N": SURFACE_SIZES[:, None], "clock": SURFACE_CLOCK, "risk": risk})
-    return st.Part([condition("surface", "one law in N t", text, stays, yes=REFINED, no=OPEN)], table)
+    table = tables.records({"row": "surface", "N": SURFACE_SIZES[:, None], "clock": SURFACE_CLOCK, "risk": risk})
+    return st.Part([condition("surface", "one law in N t", text, stays, yes=REFINED)], table)
 
 
 def cuts(ax: Axes, setting: st.Setting) -> st.Part:
@@ -111,24 +106,21 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     line_x = np.unique([*n, *SURFACE_SIZES])
     line = theory.sweep(problem, {"num_features": line_x}, **args).risk  # (N, T)
     known = line[np.searchsorted(line_x, n)]
-    pairs = [
-        Comparison(
-            "features", n, trained[..., i].T, known[:, i], {"P": SURFACE_SAMPLES, "t": t}, f"$t$ = {t:g}", line_x,
-            line[:, i],
-        ) for i, t in enumerate(CUT_TIMES)
-    ]  # fmt: skip
-    for index, pair in enumerate(pairs):
-        plotting.draw(ax, pair, index)
+    pairs = []
+    for i, t in enumerate(CUT_TIMES):
+        risks, held, label = trained[..., i].T, {"P": SURFACE_SAMPLES, "t": t}, f"$t$ = {t:g}"
+        pairs.append(Comparison("features", n, risks, known[:, i], held, label, line_x, line[:, i]))
+        plotting.draw(ax, pairs[-1], i)
     ax.axvline(SURFACE_SAMPLES, color="0.6", lw=0.8, ls=":")
-    title = f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
-    plotting.finish(ax, AXES["features"], "risk", title)
+    plotting.finish(
+        ax, AXES["features"], "risk", f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
+    )
     ax.set_xlim(0.8 * n[0], 1.25 * n[-1])
     ax.set_ylim(0.7 * known.min(), 4 * known.max())
     humps = [text for pair in pairs if (text := _hump(n, pair.mean, pair.stderr, pair.fixed["t"]))]
     text = "; ".join(humps) if humps else "falls with N at every time"
-    claim = "U-shaped, then a second descent"
     verdicts = [
-        condition("T5 risk against N at fixed t, with noise", claim, text, bool(humps), yes=CONFIRMED, no=OPEN),
+        condition("T5 risk against N at fixed t, with noise", "U-shaped, then a second descent", text, bool(humps)),
         agreement(pairs, "T5 cuts, theory = simulation"),
     ]
     table = sorted((record for pair in pairs for record in pair.rows()), key=lambda record: record["N"])
@@ -148,7 +140,7 @@ def noise_collapse(a: float, b: float) -> list[dict]:
         clock = np.geomspace(10.0, (NOISE_EARLY * min(n, p)) ** b, 7)
         added = noise_added(rfm.power_law(a, b, None), n, p, clock)
         x = clock ** (1 / b) / p
-        points += records({"N": n, "P": p, "clock": clock, "x": x, "added": added, "ratio": added / x})
+        points += tables.records({"N": n, "P": p, "clock": clock, "x": x, "added": added, "ratio": added / x})
     return points
 
 
@@ -173,8 +165,7 @@ def _problem(setting: st.Setting) -> rfm.Problem:
 def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
     """Risk that unit noise adds, against (N t)^(1/b)/P: the same draws with noise and without."""
     keys, problem = fold_keys(fold_keys(setting.keys, n), p), _problem(setting)
-    args = Arguments(num_features=n, num_samples=p, optimizer=st.FLOW, times=clock / n, parametrization="standard")
-    noisy, clean = (rfm.simulate(_noisy(problem, noise_var), **args, keys=keys).risk for noise_var in (LOUD, 0.0))
+    noisy, clean = (st.trained_risk(_noisy(problem, noise_var), n, p, clock, keys) for noise_var in (LOUD, 0.0))
     x, predicted = clock ** (1 / setting.b) / p, noise_added(problem, n, p, clock)
     return Comparison("x", x, (noisy - clean) / LOUD, predicted, {"N": n, "P": p}, f"N = {n}, P = {p}")
 

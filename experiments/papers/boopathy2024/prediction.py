@@ -3,17 +3,13 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-import rfm
-import theory
 from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONTRADICTED, REFINED, condition, judge
 from experiments.output import plotting
-from experiments.output.tables import records
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
-from rfm.arguments import Arguments
 
 GOOD = 0.1  # relative error of a prediction that counts as good
 LATER = 6  # points of the large sizes where the error is a power law
@@ -34,8 +30,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     unsure = ratio * np.hypot(big.stderr / big.mean, small.stderr / small.mean)  # of the ratio of two means
     exact, rule, large = plotting.COLORS[:3]
     ax.plot(THEORY_CLOCK, st.rule_error(setting.finite, n, larger, THEORY_CLOCK), color=rule, lw=1.3)
-    label = f"rule, N = {n} to {larger}"
-    plotting.draw_points(ax, TRAINED_CLOCK, by_rule, unsure, 1, label=label)
+    plotting.draw_points(ax, TRAINED_CLOCK, by_rule, unsure, 1, label=f"rule, N = {n} to {larger}")
     ax.plot(clock, error, color=large, lw=1.2, label=f"rule, {low} to {high}: slope {measured:.2f}")
     ax.plot(TRAINED_CLOCK, by_theory, "o", ms=4, color=exact, label="theory, no training")
     label = "two standard errors of the large model"
@@ -46,27 +41,21 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     good = TRAINED_CLOCK[: int(np.argmax(late)) if late.any() else len(late)]
     text = f"to {GOOD:.0%} " + (f"until N t = {good[-1]:.3g}" if len(good) else "nowhere")
     text += f", off by up to {by_rule.max():.0%} later; theory by at most {by_theory.max():.1%}"
-    claim = f"N = {larger} from N = {n}"
     verdicts = [
-        condition("T4 prediction", claim, text, bool(len(good)), yes=REFINED, no=CONTRADICTED),
+        condition("T4 prediction", f"N = {larger} from N = {n}", text, bool(len(good)), yes=REFINED, no=CONTRADICTED),
         judge("T4 error of the rule against N t, theory", measured, closed=growth),
         judge(f"T4 error of the rule against N at N = {low:g}, theory", fall, closed=1.0),
         agreement([small, big], "T4 theory = simulation"),
     ]
-    table = records({
-        "row": "T4", "clock": TRAINED_CLOCK, "risk": big.mean, "stderr": big.stderr, "rule_error": by_rule,
-        "rule_stderr": unsure, "theory_error": by_theory,
-    })  # fmt: skip
+    columns = ("row", "clock", "risk", "stderr", "rule_error", "rule_stderr", "theory_error")
+    table = big.rows(*columns, row="T4", rule_error=by_rule, rule_stderr=unsure, theory_error=by_theory)
     return st.Part(verdicts, table)
 
 
 def _train(setting: st.Setting, n: int) -> Comparison:
     """One size against the clock; by S2's rule all sizes are the same."""
-    args = Arguments(
-        num_features=n, num_samples=np.inf, optimizer=st.FLOW, parametrization="standard", times=TRAINED_CLOCK / n
-    )
-    risks = rfm.simulate(setting.finite, keys=fold_keys(setting.keys, n), **args).risk
-    return Comparison("clock", TRAINED_CLOCK, risks, theory.predict(setting.finite, **args).risk, {"N": n})
+    risks = st.trained_risk(setting.finite, n, np.inf, TRAINED_CLOCK, fold_keys(setting.keys, n))
+    return Comparison("clock", TRAINED_CLOCK, risks, st.risk_by_clock(setting.finite, n, clock=TRAINED_CLOCK), {"N": n})
 
 
 main = Script(

@@ -94,6 +94,11 @@ class Part(NamedTuple):
     table: Sequence[dict] = ()
 
 
+def joined(parts: Sequence[Part]) -> Part:
+    """Return the verdicts and the records of all parts."""
+    return Part([v for part in parts for v in part.verdicts], [record for part in parts for record in part.table])
+
+
 Panel = Callable[[Axes, Setting], Part]
 
 
@@ -102,9 +107,8 @@ def shower(*panels: Panel) -> Callable[..., Shown]:
 
     def show(seed: int, **size) -> Shown:
         figure, axes = plotting.new_figure(1, len(panels), width=4.2)
-        parts = [panel(ax, Setting(seed=seed, **size)) for ax, panel in zip(axes.flat, panels, strict=True)]
-        verdicts = tuple(verdict for part in parts for verdict in part.verdicts)
-        return Shown(figure, [record for part in parts for record in part.table], verdicts)
+        part = joined([panel(ax, Setting(seed=seed, **size)) for ax, panel in zip(axes.flat, panels, strict=True)])
+        return Shown(figure, part.table, tuple(part.verdicts))
 
     return show
 
@@ -114,6 +118,14 @@ def risk_by_clock(problem: rfm.Problem, size: float, samples: float = np.inf, cl
     return theory.predict(
         problem, num_features=size, num_samples=samples, optimizer=FLOW, times=clock / size, parametrization="standard"
     ).risk
+
+
+def trained_risk(problem: rfm.Problem, size: int, samples: float, clock: np.ndarray, keys: jax.Array) -> np.ndarray:
+    """Return simulated risks (S, T) at the same clock."""
+    return rfm.simulate(
+        problem, num_features=size, num_samples=samples, optimizer=FLOW, times=clock / size, keys=keys,
+        parametrization="standard",
+    ).risk  # fmt: skip
 
 
 @lru_cache
