@@ -10,13 +10,11 @@ import theory
 from experiments.compare.comparison import AXES, Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope, slopes_of_draws, standard_error
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
-from experiments.output import plotting
-from experiments.output.tables import records
+from experiments.compare.verdicts import CONTRADICTED, Verdict, condition, judge
+from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
 from experiments.papers.row import Script
 from rfm.arguments import Arguments
-from rfm.optimizers import Optimizer
 
 STEPPED_MODES = 2000  # at most: every step is taken
 REACHED_PART = 0.6  # part of the risk at the start that is to be reached
@@ -50,24 +48,28 @@ def panel_of(parametrization: str) -> st.Panel:
             if name == GRADIENT_DESCENT:
                 line = steps_to_risk(setting, np.array([pair.theory for pair in pairs]))
                 ax.plot(n, line, color=color, lw=1.3)
-                title += f", trained at {n[0]:g} to {n[-1]:g}, beside theory"
-                error = float(standard_error(gamma))
-                verdicts.append(judge(title, float(gamma.mean()), closed=-log_slope(n, line), error=error))
-                text = f"T6 theory = simulation, {name}, {unit}"
-                verdicts.append(agreement([pair.at(SOME) for pair in pairs], text))
+                verdicts += [
+                    _judge(f"{title}, trained at {n[0]:g} to {n[-1]:g}, beside theory", gamma, -log_slope(n, line)),
+                    agreement([pair.at(SOME) for pair in pairs], f"T6 theory = simulation, {name}, {unit}"),
+                ]
             else:
                 ax.plot(n, mean, color=color, ls=":", lw=1.0)
-                more, title = gamma - gammas[GRADIENT_DESCENT], f"{title}: clock N^g t, g beyond gradient descent's"
-                closed, error = CLOCK_OF_SIGNS[parametrization], float(standard_error(more))
-                verdicts.append(judge(title, float(more.mean()), claimed=0.0, closed=closed, error=error))
+                more, closed = gamma - gammas[GRADIENT_DESCENT], CLOCK_OF_SIGNS[parametrization]
+                verdicts.append(_judge(f"{title}: clock N^g t, g beyond gradient descent's", more, closed, claimed=0.0))
             held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
-            table += records(held | {"N": n, "steps": mean, "stderr": stderr})
+            table += tables.records(held | {"N": n, "steps": mean, "stderr": stderr})
         plotting.finish(ax, AXES["features"], f"steps to {REACHED_PART:g} of the risk at the start", f"T6: {unit}")
         low, high = ax.get_ylim()
         ax.set_ylim(0.5 * low, 4 * high)
         return st.Part(verdicts, table)
 
     return panel
+
+
+def _judge(quantity: str, values: np.ndarray, closed: float, claimed: float | None = None) -> Verdict:
+    """Judge the mean of values (S,) over draws."""
+    error = float(standard_error(values))
+    return judge(quantity, float(values.mean()), claimed=claimed, closed=closed, error=error)
 
 
 def curves(ax: Axes, setting: st.Setting) -> st.Part:
@@ -80,19 +82,16 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
                 plotting.draw(ax, pair.at(SOME), hollow=pair is pairs[0])
             else:
                 ax.plot(pair.x, pair.mean, color=plotting.COLORS[index], ls=line_style, lw=1.2, label=pair.label)
-        held = {"row": "T6", "algorithm": name, "parametrization": "standard"}
         for pair in pairs:
-            table += records(held | {"N": pair.fixed["N"], "clock": pair.x, "risk": pair.mean})
+            columns = ("row", "algorithm", "parametrization", "N", "clock", "risk")
+            table += pair.rows(*columns, row="T6", algorithm=name, parametrization="standard")
         if name == SIGNS:
-            ends = [
-                pair.risks[:, -1] / _floor(setting, n) - 1.0 for n, pair in zip(setting.stepped, pairs, strict=True)
-            ]
-            mean, error = np.mean(ends, axis=1), standard_error(np.stack(ends, axis=1))
+            ends = np.array([pair.risks[:, -1] / _floor(setting, int(pair.fixed["N"])) - 1.0 for pair in pairs])
+            mean, error = ends.mean(1), standard_error(ends.T)
             grows = mean[-1] - mean[0] > EXCESS * np.hypot(error[0], error[-1])
             text = ", ".join(f"{m:.1%} at N = {n}" for m, n in zip(mean, setting.stepped, strict=True))
             quantity, claim = f"T6 {name}, end of training", "the same learning rate for all N"
-            text = f"ends above the floor by {text}"
-            verdicts.append(condition(quantity, claim, text, not grows, yes=CONFIRMED, no=CONTRADICTED))
+            verdicts.append(condition(quantity, claim, f"ends above the floor by {text}", not grows, no=CONTRADICTED))
     title = "features of variance 1; Adam, sign-SGD: trained, no theory"
     plotting.finish(ax, "clock $N t$, $t$ in steps", "risk", title)
     return st.Part(verdicts, table)
@@ -106,18 +105,15 @@ def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Compari
     """
     import optax
 
-    problem, largest = _problem(setting), setting.stepped[-1]
-    z_max = theory.largest_curvature(problem, num_features=largest, num_samples=np.inf, parametrization=parametrization)
+    problem, largest, times, pairs = _problem(setting), setting.stepped[-1], _times(setting), []
+    args = Arguments(num_samples=np.inf, parametrization=parametrization)
+    z_max = theory.largest_curvature(problem, num_features=largest, **args)
     rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
     descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
-    algorithms: dict[str, Optimizer] = dict(
-        zip(st.T6_ALGORITHMS, (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate)), strict=True)
-    )
-    times, pairs = _times(setting), []
+    algorithms = (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate))
+    args |= Arguments(optimizer=algorithms[st.T6_ALGORITHMS.index(name)], times=times)
     for n in setting.stepped:
-        args = Arguments(
-            num_features=n, num_samples=np.inf, optimizer=algorithms[name], times=times, parametrization=parametrization
-        )
+        args |= Arguments(num_features=n)
         risks = rfm.simulate(problem, **args, keys=fold_keys(setting.keys, n)).risk
         known = theory.predict(problem, **args).risk if name == GRADIENT_DESCENT else np.full(len(times), np.nan)
         pairs.append(Comparison("clock", n * times, risks, known, {"N": n}, f"{name}, N = {n}"))

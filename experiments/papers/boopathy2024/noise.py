@@ -165,7 +165,7 @@ def _problem(setting: st.Setting) -> rfm.Problem:
 def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
     """Risk that unit noise adds, against (N t)^(1/b)/P: the same draws with noise and without."""
     keys, problem = fold_keys(fold_keys(setting.keys, n), p), _problem(setting)
-    noisy, clean = (st.trained_risk(_noisy(problem, noise_var), n, p, clock, keys) for noise_var in (LOUD, 0.0))
+    noisy, clean = (st.trained_risk(_noisy(problem, var), n, clock, keys, samples=p) for var in (LOUD, 0.0))
     x, predicted = clock ** (1 / setting.b) / p, noise_added(problem, n, p, clock)
     return Comparison("x", x, (noisy - clean) / LOUD, predicted, {"N": n, "P": p}, f"N = {n}, P = {p}")
 

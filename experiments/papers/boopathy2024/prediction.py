@@ -54,7 +54,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
 
 def _train(setting: st.Setting, n: int) -> Comparison:
     """One size against the clock; by S2's rule all sizes are the same."""
-    risks = st.trained_risk(setting.finite, n, np.inf, TRAINED_CLOCK, fold_keys(setting.keys, n))
+    risks = st.trained_risk(setting.finite, n, TRAINED_CLOCK, fold_keys(setting.keys, n))
     return Comparison("clock", TRAINED_CLOCK, risks, st.risk_by_clock(setting.finite, n, clock=TRAINED_CLOCK), {"N": n})
 
 

@@ -22,6 +22,7 @@ from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import Verdict
 from experiments.output import plotting
 from experiments.papers.row import Shown
+from rfm.arguments import Arguments
 
 SOURCE = "Boopathy and Fiete 2024 (arXiv 2409.05782), "
 NO_IMAGES = "S2's networks on images are not trained here: random features only"
@@ -120,12 +121,14 @@ def risk_by_clock(problem: rfm.Problem, size: float, samples: float = np.inf, cl
     ).risk
 
 
-def trained_risk(problem: rfm.Problem, size: int, samples: float, clock: np.ndarray, keys: jax.Array) -> np.ndarray:
-    """Return simulated risks (S, T) at the same clock."""
-    return rfm.simulate(
-        problem, num_features=size, num_samples=samples, optimizer=FLOW, times=clock / size, keys=keys,
-        parametrization="standard",
-    ).risk  # fmt: skip
+def trained_risk(
+    problem: rfm.Problem, size: int, clock: np.ndarray, keys: jax.Array, *, samples: float = np.inf,
+    parametrization: str = "standard",
+) -> np.ndarray:  # fmt: skip
+    """Return simulated risks (S, T) at clock `clock` (T,): N t, or t in the other parametrization."""
+    times = clock / (size if parametrization == "standard" else 1)
+    args = Arguments(num_samples=samples, optimizer=FLOW, times=times, parametrization=parametrization)
+    return rfm.simulate(problem, num_features=size, **args, keys=keys).risk
 
 
 @lru_cache
@@ -137,12 +140,9 @@ def curves(setting: Setting, parametrization: str = "standard") -> tuple[Compari
     keys = fold_keys(setting.keys, list(FEATURE_UNITS).index(parametrization))
     pairs = []
     for n in setting.sizes:
-        trained = rfm.simulate(
-            setting.finite, num_features=n, num_samples=np.inf, optimizer=FLOW, keys=fold_keys(keys, n),
-            times=FEW_CLOCK / (n if parametrization == "standard" else 1), parametrization=parametrization,
-        )  # fmt: skip
+        risks = trained_risk(setting.finite, n, FEW_CLOCK, fold_keys(keys, n), parametrization=parametrization)
         predicted = risk_by_clock(setting.finite, n, clock=FEW_CLOCK)
-        pairs.append(Comparison("clock", FEW_CLOCK, trained.risk, predicted, {"N": n}, f"N = {n}"))
+        pairs.append(Comparison("clock", FEW_CLOCK, risks, predicted, {"N": n}, f"N = {n}"))
     return tuple(pairs)
 
 
