@@ -12,7 +12,6 @@ from experiments.compare.exponent import Exponent
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict
 from experiments.output import plotting, progress
-from experiments.output.tables import records
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
 
@@ -52,13 +51,11 @@ def show(
                 plotting.draw(ax, pair, j)
                 fits.append(fit)
                 verdicts.append(_verdict(fit, dim))
-                table += records({
-                    "teacher": teacher, "d": dim, "P": samples, "loss": pair.mean, "stderr": pair.stderr,
-                    "training_loss": trained[j].mean(0),
-                })  # fmt: skip
+                columns = {"teacher": teacher, "d": dim, "loss": pair.mean, "training_loss": trained[j].mean(0)}
+                table += pair.rows("teacher", "d", "P", "loss", "stderr", "training_loss", **columns)
             plotting.finish(ax, "data $P$", "test loss, labels of variance one", f"{teacher} teacher")
             ax.set_ylim(bottom=ax.get_ylim()[0] / 30)
-            alphas, stderrs = (np.array([getattr(fit, name) for fit in fits]) for name in ("simulated", "stderr"))
+            alphas, stderrs = np.transpose([(fit.simulated, fit.stderr) for fit in fits])
             plotting.draw_points(last, dims, alphas, stderrs, index, label=f"{teacher} teacher")
     span = np.linspace(min(dims), max(dims), 50)
     last.plot(span, 4 / span, "k:", label="S3: $4/d$")

@@ -12,7 +12,6 @@ from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import bootstrap_means
 from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting, progress
-from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
@@ -112,7 +111,7 @@ def show(
             else:
                 verdicts.append(condition(quantity, "1", "not identified: within its error of zero", False))
             plotting.draw(ax, pair, index, label=label)
-            table += records({"panel": title, "curve": name, "size": x, "mean": mean, "stderr": pair.stderr})
+            table += pair.rows("panel", "curve", "size", "mean", "stderr", panel=title, curve=name, mean=mean)
         plotting.finish(ax, x_name, "mean square, all outputs", title)
         ax.set_ylim(bottom=ax.get_ylim()[0] / 5)
     return Shown(figure, table, tuple(verdicts))

@@ -11,7 +11,6 @@ from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CLOSE, condition
 from experiments.output import plotting, progress
-from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 from rfm.networks import networks
@@ -46,20 +45,17 @@ def show(
                 z, y = (x[rows] + s * noise) / np.sqrt(1.0 + s**2), images.outputs(classes, g)[rows]
                 drawn = jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32)
                 network = networks.build((z.shape[-1], width, y.shape[-1]), "standard", "adam")
-                columns = []
-                for count in samples:
-                    losses = _losses(network, drawn, count, keys, most=most, times=times)  # (S, T)
-                    columns.append(np.asarray(losses, float).min(1))
+                best = np.empty((seeds, len(samples)))
+                for i, count in enumerate(samples):
+                    best[:, i] = _losses(network, drawn, count, keys, most=most, times=times).min(1)  # of (S, T)
                     bar.update()
-                best = np.array(columns).T  # (S, X)
                 each = -slopes_of_draws(size, best)
                 alpha, error = each.mean(), float(standard_error(each))
                 label = f"{name}: $\\alpha_D$ = {alpha:.3f} $\\pm$ {error:.3f}"
                 pair = Comparison("samples", size, best, power_line(size, best, -alpha), label=label)
                 plotting.draw(ax, pair, index)
-                table += records({
-                    "panel": title, "curve": name, "P": samples, "loss": pair.mean, "stderr": pair.stderr,
-                })  # fmt: skip
+                columns = ("panel", "curve", "P", "loss", "stderr")
+                table += pair.rows(*columns, panel=title, curve=name, P=samples, loss=pair.mean)
                 if first is None:
                     first = each
                     continue
@@ -67,11 +63,14 @@ def show(
                 same = abs(change) <= max(2.0 * error, CLOSE)  # by seeds, of the same rows in both
                 text = f"{alpha:.3f} against {first.mean():.3f}, difference {change:+.3f} ± {error:.3f}"
                 if g == whole:
-                    least = least or abs(change)
-                    verdicts.append(condition(f"alpha_D with {name}", "another", text, not same))
+                    least, claim, holds = least or abs(change), "another", not same
                 else:
-                    text += f", {abs(change) / least:.0%} of what the least noise does"
-                    verdicts.append(condition(f"alpha_D with {name}", "the same", text, same))
+                    text, claim, holds = (
+                        f"{text}, {abs(change) / least:.0%} of what the least noise does",
+                        "the same",
+                        same,
+                    )
+                verdicts.append(condition(f"alpha_D with {name}", claim, text, holds))
             plotting.finish(ax, "data $P$", "test loss over that of the mean label", title)
     return Shown(figure, table, tuple(verdicts))
 

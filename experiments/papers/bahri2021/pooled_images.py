@@ -9,15 +9,16 @@ from matplotlib.axes import Axes
 
 import rfm
 from experiments.compare.comparison import AXES, INFINITE, agreement
+from experiments.compare.laws import END
 from experiments.compare.scans import scan_size
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import OPEN, REFINED
 from experiments.compare.windows import SHORTER
 from experiments.output import plotting, progress
-from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.row import Script, Shown
 
+COLUMNS = ("pool", "alpha_K", "axis", "size", "risk", "stderr", "theory", "risk_gaussian")
 SLOPE_NAMES = {"samples": "alpha_D", "features": "alpha_P"}
 
 
@@ -34,9 +35,7 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
             name = f"pooled {pool} x {pool}"
             alpha, error = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
             for ax, (axis, symbol) in zip(axes[0, 1:], SLOPE_NAMES.items(), strict=True):
-                scan = partial(
-                    scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=rfm.Ridge(0.0), time=None, keys=keys
-                )
+                scan = partial(scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=END, time=None, keys=keys)
                 law = "relu" if axis == "features" else "gaussian"
                 real = scan(problem, features=law, on_point=bar.update).risk
                 gaussian = scan(dataclasses.replace(problem, population=None)).risk
@@ -51,10 +50,8 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
                 ax.plot(real.x, 0.6 * real.theory[0] * (real.x / real.x[0]) ** -alpha, ":", lw=1, color=color)
                 unsure = float(np.hypot(error, slope.stderr))
                 verdicts.append(dataclasses.replace(slope, claimed=alpha, stderr=unsure).verdict())
-                table += records({
-                    "pool": pool, "alpha_K": alpha, "axis": axis, "size": sizes, "risk": real.mean,
-                    "stderr": real.stderr, "theory": real.theory, "risk_gaussian": gaussian.mean,
-                })  # fmt: skip
+                more = {"pool": pool, "alpha_K": alpha, "axis": axis, "size": sizes, "risk_gaussian": gaussian.mean}
+                table += real.rows(*COLUMNS, **more)
     alike = agreement(rows_and_neurons, "rows and neurons are as Gaussians of their spectrum")
     if alike.verdict == OPEN:  # a property of the data that theory does not claim
         alike = dataclasses.replace(alike, verdict=REFINED)

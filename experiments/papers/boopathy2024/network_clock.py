@@ -14,7 +14,6 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting, progress
-from experiments.output.tables import records
 from experiments.papers import images
 from experiments.papers.boopathy2024.scale_time import time_to_risk
 from experiments.papers.row import Script, Shown
@@ -68,14 +67,14 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
     with progress.bar((len(NETWORK_RUNS) + len(networks.OPTIMIZERS)) * len(widths), "width") as bar:
         for (parametrization, name), (lr, closed) in NETWORK_RUNS.items():
             for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
-                columns = []
-                for width in widths:
+                steps, label = np.empty((seeds, len(n))), f"{ALGORITHM_NAMES[name]}{', last layer' * last_only}"
+                for i, width in enumerate(widths):
                     network = networks.build((x.shape[1], width, y.shape[1]), parametrization, name)
                     if last_only:
                         network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
-                    columns.append(_steps(task, Trainer(network, jnp.asarray(rate * lr), name), fold_keys(keys, width)))
+                    trainer = Trainer(network, jnp.asarray(rate * lr), name)
+                    steps[:, i] = _steps(task, trainer, fold_keys(keys, width))
                     bar.update()
-                steps, label = np.array(columns).T, f"{ALGORITHM_NAMES[name]}{', last layer' * last_only}"  # (S, X)
                 quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST_TWO][0]} to {n[-1]}"
                 if not np.all(np.isfinite(steps)):
                     verdicts.append(condition(quantity, "1.000", f"not reached in {STEPS_AT_MOST} steps", False))
@@ -90,10 +89,8 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
                 label += f": slope ${-g:+.3f} \\pm {error:.3f}$"
                 pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST_TWO], line)
                 plotting.draw(panels[parametrization], pair, list(ALGORITHM_NAMES).index(name), hollow=last_only)
-                table += records({
-                    "parametrization": parametrization, "optimizer": label.split(":")[0], "lr": rate * lr, "width": n,
-                    "steps": pair.mean, "stderr": pair.stderr,
-                })  # fmt: skip
+                held = {"parametrization": parametrization, "optimizer": label.split(":")[0], "lr": rate * lr}
+                table += pair.rows(*held, "width", "steps", "stderr", **held, steps=pair.mean)
     for parametrization, ax in panels.items():
         lowest = min((np.min(np.asarray(line.get_ydata())) for line in ax.lines), default=1.0)
         ax.plot(n[LAST_TWO], 0.6 * lowest * n[-1] / n[LAST_TWO], "k:", lw=1.2, label="S2: slope $-1$")
