@@ -97,12 +97,9 @@ def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray], count:
     path = ", ".join(f"{nu:.3f} (t = {t:g})" for t, nu in peaks.items() if nu is not None)
     gaps = np.array([ALPHA - late_peak(problem, t, count) for t in FOLLOWED])
     rate = log_slope(FOLLOWED[1:], 1.0 / gaps[1:])
-    measured = (
-        f"tends to it: theory at {path}; alpha - nu is {gaps[0]:.1e} at t = {FOLLOWED[0]:g} and falls as t^-{rate:.2f}"
-    )
-    return condition(
-        "late peak", f"nu = alpha = {ALPHA:g}", measured, bool(np.all(gaps > 0) and rate > 0.5), yes=REFINED
-    )
+    gap = f"alpha - nu is {gaps[0]:.1e} at t = {FOLLOWED[0]:g} and falls as t^-{rate:.2f}"
+    claim, tends = f"nu = alpha = {ALPHA:g}", bool(np.all(gaps > 0) and rate > 0.5)
+    return condition("late peak", claim, f"tends to it: theory at {path}; {gap}", tends, yes=REFINED)
 
 
 def _stopping(clock: np.ndarray, lines: np.ndarray) -> list[Verdict]:

@@ -11,7 +11,7 @@ import rfm
 import theory
 from experiments.compare.comparison import AXES, Comparison, across, agreement
 from experiments.compare.laws import FLOW
-from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, Verdict, condition, judge
+from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.row import Script, Shown
 
@@ -48,18 +48,14 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
     _against_time(axes[0, 1], problem, "bias", curves, "what S1 plots: the squared bias")
     _against_size(axes[0, 2], problem, curves)
     few = slice(3, None, 4)
-    findings = [
-        *(agreement([c.at(few) for c in curves[part]], f"theory = simulation, {NAMED[part]}") for part in NAMED),
-        _plotted(curves),
-        *_corrections(problem),
-    ]
+    agree = [agreement([c.at(few) for c in curves[part]], f"theory = simulation, {NAMED[part]}") for part in NAMED]
     columns = ("nu", "t", "risk", "stderr", "theory", "bias", "bias_theory")
     table = [
         row
         for risk, bias in zip(curves["risk"], curves["bias"], strict=True)
         for row in risk.rows(*columns, bias=bias.mean, bias_theory=bias.theory)
     ]
-    return Shown(figure, table, tuple(findings))
+    return Shown(figure, table, (*agree, _plotted(curves), *_corrections(problem)))
 
 
 def _theory(problem: rfm.Problem, nu: float) -> dict[str, np.ndarray]:
@@ -109,11 +105,9 @@ def _plotted(curves: Parts) -> Verdict:
         f"{risk.theory[at]:.2e} (trained {risk.mean[at]:.2e} ± {risk.stderr[at]:.0e}); {claim:.2e} is the squared "
         f"bias: theory {bias.theory[at]:.2e}, trained {bias.mean[at]:.2e} ± {bias.stderr[at]:.0e}"
     )
-    otherwise = CONTRADICTED if abs(bias.theory[at] / claim - 1.0) < 0.01 else OPEN
-    holds = bool(abs(risk.theory[at] / claim - 1.0) < 0.01)
-    return condition(
-        f"loss at nu = {NU_READ:g}, t = {T_READ:g}", f"{claim:.2e}", measured, holds, yes=CONFIRMED, no=otherwise
-    )
+    is_risk, is_bias = (bool(abs(part.theory[at] / claim - 1.0) < 0.01) for part in (risk, bias))
+    quantity, otherwise = f"loss at nu = {NU_READ:g}, t = {T_READ:g}", CONTRADICTED if is_bias else OPEN
+    return condition(quantity, f"{claim:.2e}", measured, is_risk, no=otherwise)
 
 
 def _corrections(problem: rfm.Problem) -> list[Verdict]:

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, INFINITE, SYMBOLS, Comparison, across, agreement, with_size
-from experiments.compare.laws import FLOW, all_laws
-from experiments.compare.scans import whole
+from experiments.compare.comparison import AXES, INFINITE, SYMBOLS, Comparison, across, agreement
+from experiments.compare.laws import FLOW, all_laws, corrections
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge
 from experiments.output import plotting
@@ -92,16 +91,13 @@ def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndar
     x = first.x[-3:]
     ax.plot(x, 0.6 * first.theory[-1] * x[-1] / x, "k", lw=1, label="slope $-1$")
     ax.legend(fontsize=6.5, frameon=False)
-    clean = whole(rfm.power_law(A, B, 1000))
+    clean = rfm.power_law(A, B, None)
 
-    def risk(size: float) -> np.ndarray:
-        return theory.predict(clean, **with_size(axis, size), optimizer=FLOW, times=np.array(EARLY_TIMES)).risk
+    def slope(t: float) -> float:
+        return -log_derivative(lambda sizes: corrections(clean, np.array([t]), axis, sizes)[:, 0], EARLY_AT)
 
-    def correction(sizes: np.ndarray) -> np.ndarray:  # (sizes, times)
-        return np.array([risk(size) for size in sizes]) - risk(np.inf)
-
-    slopes = {EARLY_TIMES[i]: -log_derivative(lambda sizes, i=i: correction(sizes)[:, i], EARLY_AT) for i in (0, -1)}
-    return [judge(f"correction, t = {t:g}, theory at {EARLY_AT:g}", slope, claimed=1.0) for t, slope in slopes.items()]
+    ends = EARLY_TIMES[0], EARLY_TIMES[-1]
+    return [judge(f"correction, t = {t:g}, theory at {EARLY_AT:g}", slope(t), claimed=1.0) for t in ends]
 
 
 def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Verdict]:

@@ -44,10 +44,8 @@ def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int
     gap = [replace(r, risks=r.risks - x.risks, theory=r.theory - x.theory) for r, x in zip(risk, loss, strict=True)]
     # in parts of the mean risk: a ratio of means, not a mean of ratios
     part = [replace(g, risks=g.risks / r.mean, theory=g.theory / r.theory) for g, r in zip(gap, risk, strict=True)]
-    wide, late = (
-        slice(len(sizes), None),
-        slice(int(np.searchsorted(T_REUSE, T_EARLY)), None, 3),
-    )  # the training loss itself falls exponentially
+    wide = slice(len(sizes), None)
+    late = slice(int(np.searchsorted(T_REUSE, T_EARLY)), None, 3)  # the training loss itself falls exponentially
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)
     findings = [

@@ -38,8 +38,10 @@ def show(seed: int, *, shown: tuple[int, ...], late: tuple[int, ...], seeds: int
 
     figure, axes = plotting.new_figure(1, 3)
     _all(axes[0, 0], number, many)
-    _each(axes[0, 1], measures, few)
-    _each_late(axes[0, 2], many)
+    _each(axes[0, 1], few, rf"$N$ = {HELD['N']}, $P$ = {HELD['P']}; dots: $\lambda_k$", measures)
+    axes[0, 1].set(xlim=(1e-4, 6.0), ylim=(1e-3, 30.0))
+    _each(axes[0, 2], many, r"$N = P = 10^4$, theory alone; dots: $\lambda_k$")
+    axes[0, 2].set(xlim=(1e-7, 6.0), ylim=(1e-3, 3e3))
     columns = ("k", "z", "density", "stderr", "theory")
     table = [
         row
@@ -67,26 +69,15 @@ def _all(ax: Axes, number: Comparison, many: Rates) -> None:
     ax.set_xlim(1e-7, 6.0)
 
 
-def _each(ax: Axes, measures: Sequence[Comparison], few: Rates) -> None:
-    """Draw weights of single modes; bars at lambda_k."""
-    for index, measure in enumerate(measures):
-        plotting.draw(ax, measure, index, label=few.label(index))
-        ax.axvline(few.modes[index] ** -B_RATES, ymax=0.7, color=plotting.COLORS[index], lw=0.8, ls=":")
-    ax.set_ylim(1e-3, 30.0)
-    title = rf"$N$ = {HELD['N']}, $P$ = {HELD['P']}; dots: $\lambda_k$"
+def _each(ax: Axes, rates: Rates, title: str, measures: Sequence[Comparison] = ()) -> None:
+    """Draw weights of single modes, of real draws where there are any; bars at lambda_k."""
+    for index, k in enumerate(rates.modes):
+        if measures:
+            plotting.draw(ax, measures[index], index, label=rates.label(index))
+        else:
+            ax.plot(rates.z, rates.measures[index], color=plotting.COLORS[index], lw=1.1, label=rates.label(index))
+        ax.axvline(k**-B_RATES, ymax=0.7, color=plotting.COLORS[index], lw=0.8, ls=":")
     plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", title)
-    ax.set_xlim(1e-4, 6.0)
-
-
-def _each_late(ax: Axes, many: Rates) -> None:
-    for index, k in enumerate(many.modes):
-        line, color = many.measures[index], plotting.COLORS[index]
-        ax.plot(many.z, line, color=color, lw=1.1, label=many.label(index))
-        ax.axvline(k**-B_RATES, ymax=0.68, color=color, lw=0.8, ls=":")
-    ax.set_ylim(1e-3, 3e3)
-    title = r"$N = P = 10^4$, theory alone; dots: $\lambda_k$"
-    plotting.finish(ax, "rate $z$", r"weight of mode $k$ per unit of $\log z$", title)
-    ax.set_xlim(1e-7, 6.0)
 
 
 def _agreements(values: np.ndarray, weights: np.ndarray, few: Rates) -> list[Verdict]:
@@ -112,18 +103,14 @@ def _claims(few: Rates, many: Rates) -> list[Verdict]:
     off = np.max(np.abs(many.integral(many.measures) + late_never - 1.0))
     low, high, late_low, late_high = few.modes[0], few.modes[-1], many.modes[0], many.modes[-1]
     return [
-        condition(
-            "spread of rates, 10 to 90 % of what is learned", "narrow for large lambda_k, broad for small ones",
-            f"a factor {narrow:.2g} at k = {low}, {wide:.2g} at k = {high} for N, P = {SMALL_PAIR}; "
-            f"{late_narrow:.3f} at k = {late_low}, {late_wide:.2g} at k = {late_high} for {LARGE_PAIR}",
-            narrow < wide and late_narrow < min(late_wide, narrow),
-        ),
-        condition(
-            "part never learned", "grows with k",
-            f"{never[0]:.1%} at k = {low}, {never[-1]:.1%} at k = {high}; N = P = 10^4: "
-            f"{late_never[0]:.1e} and {late_never[-1]:.1%} at k = {late_low} and {late_high}",
-            bool(np.all(np.diff(never) > 0) and np.all(np.diff(late_never) > 0)),
-        ),
+        condition("spread of rates, 10 to 90 % of what is learned", "narrow for large lambda_k, broad for small ones",
+                  f"a factor {narrow:.2g} at k = {low}, {wide:.2g} at k = {high} for N, P = {SMALL_PAIR}; "
+                  f"{late_narrow:.3f} at k = {late_low}, {late_wide:.2g} at k = {late_high} for {LARGE_PAIR}",
+                  narrow < wide and late_narrow < min(late_wide, narrow)),
+        condition("part never learned", "grows with k",
+                  f"{never[0]:.1%} at k = {low}, {never[-1]:.1%} at k = {high}; N = P = 10^4: "
+                  f"{late_never[0]:.1e} and {late_never[-1]:.1%} at k = {late_low} and {late_high}",
+                  bool(np.all(np.diff(never) > 0) and np.all(np.diff(late_never) > 0))),
         condition("weight of a mode at N = P = 10^4", "-", f"one to {off:.0e} at all k drawn",
                   bool(off < 0.01 and max(few.residual, many.residual) < 1e-8)),
     ]  # fmt: skip

@@ -79,14 +79,10 @@ def measure(point: Point, compute: float) -> Best:
 
 def follow(points: Sequence[Point], computes: Sequence[float] | np.ndarray) -> list[list[Best]]:
     """Return `measure` of every point at every compute, a list a point, with a progress bar."""
-    work = [(point, compute) for point in points for compute in computes]
     # two at a time: each leaves a core idle
     with ThreadPoolExecutor(2) as pool:
-        measured = list(
-            progress.over(pool.map(measure, *zip(*work, strict=True)), "point", total=len(work)) if work else ()
-        )
-    count = len(computes)
-    return [measured[i * count : (i + 1) * count] for i in range(len(points))]
+        lines = pool.map(lambda point: [measure(point, compute) for compute in computes], points)
+        return list(progress.over(lines, "point", total=len(points)))
 
 
 def verdict(formula: float, measured: np.ndarray) -> str:

@@ -11,9 +11,8 @@ import theory
 from experiments.compare.comparison import Comparison, agreement, derive
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
-from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict, condition
+from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition
 from experiments.output import plotting, progress
-from experiments.output.tables import records
 from experiments.papers.paquette2024 import phase_map as phases
 from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
@@ -23,6 +22,8 @@ SGD_POINTS = ((0.75, 0.25), (1.25, 0.75), (1.0, 2.0), (0.25, 2.0), (0.33, 0.45),
 WIDER_BETAS = (0.05, 2.2)  # of the map
 FRONTIER_POINTS = 16  # compute points of a frontier
 RECORDED = 40  # steps at which risks are recorded
+COLUMNS = ("alpha", "beta", "N", "steps", "compute", "risk", "stderr", "theory")
+FRONTIER_COLUMNS = ("compute", "risk_exponent", "size_exponent", "converged")
 
 
 def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: int, trend: int) -> Shown:
@@ -38,17 +39,12 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
         for ax, (name, (alpha, beta)), line in zip(axes.flat, names.items(), followed, strict=False):
             curves = [_train((alpha, beta), n, times, keys, bar.update) for n in sizes]
             verdicts += [_tends(name, (alpha, beta), line), *_compare(ax, name, (alpha, beta), curves)]
-            for n, pair in zip(sizes, curves, strict=True):
-                table += records({
-                    "alpha": alpha, "beta": beta, "N": n, "steps": times, "compute": pair.x, "risk": pair.mean,
-                    "stderr": pair.stderr, "theory": pair.theory,
-                })  # fmt: skip
+            held = {"alpha": alpha, "beta": beta}
+            table += [row for pair in curves for row in pair.rows(*COLUMNS, steps=times, **held)]
             table += [
-                {
-                    "alpha": alpha, "beta": beta, "compute": best.compute, "risk_exponent": best.risk,
-                    "size_exponent": best.size, "converged": best.converged,
-                } for best in line
-            ]  # fmt: skip
+                held | dict(zip(FRONTIER_COLUMNS, (best.compute, best.risk, best.size, best.converged), strict=True))
+                for best in line
+            ]
     for ax in axes.flat[len(chosen) : -2]:
         ax.set_visible(False)
     last = [next((best.risk for best in reversed(line) if best.converged), np.nan) for line in followed]
@@ -83,7 +79,7 @@ def _tends(name: str, point: tuple[float, float], line: Sequence[phases.Best]) -
     everywhere = bool(len(gap) and gap.max() < CLOSE)
     closer = len(gap) > 1 and bool(np.all(np.diff(gap) < 0))
     quantity, yes = f"{name}: best risk in C, theory", CONFIRMED if everywhere else REFINED
-    return condition(quantity, f"{formula:.3f}", text, everywhere or closer, yes=yes, no=OPEN)
+    return condition(quantity, f"{formula:.3f}", text, everywhere or closer, yes=yes)
 
 
 def _compare(ax: Axes, name: str, point: tuple[float, float], curves: Sequence[Comparison]) -> list[Verdict]:
