@@ -7,7 +7,6 @@ from functools import partial
 import jax
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
 
 import rfm
 from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived, agreement
@@ -29,35 +28,28 @@ DUAL_LAWS = {
     "features": ("model", r"\alpha_P", exponents.model_exponent),
 }
 COLUMNS = ("a", "b", "axis", "size", "risk", "stderr", "theory")
-Run = dict[str, Comparison]  # by axis, of one (a, b)
+Law = tuple[float, float]  # a, b
+Runs = dict[tuple[Law, str], Comparison]  # by law and axis, the other size infinite
 
 
 def show(
     seed: int, *, kernels: tuple[float, ...], tasks: tuple[float, ...], sizes: tuple[int, ...], seeds: int, modes: int
 ) -> Shown:
     """Draw alpha_D and alpha_P against alpha_K for the flat teacher, and against the task; the ratio of amplitudes."""
-    keys = jax.random.split(jax.random.key(seed), seeds)
-    flat = [(1.0 + alpha, 1.0 + alpha) for alpha in kernels]
-    laws = dict.fromkeys(flat + [(a, FIXED_B) for a in tasks])
-    runs = {law: _train(rfm.power_law(*law, modes), sizes, keys) for law in laws}
+    end = partial(scan_size, **INFINITE, optimizer=END, time=None, keys=jax.random.split(jax.random.key(seed), seeds))
+    flat, varied = [(1.0 + alpha, 1.0 + alpha) for alpha in kernels], [(a, FIXED_B) for a in tasks]
+    laws = dict.fromkeys(flat + varied)
+    runs = {(law, axis): end(rfm.power_law(*law, modes), axis, sizes).risk for law in laws for axis in DUAL_LAWS}
     figure, axes = plotting.new_figure(1, 3)
-    _flat_panel(axes[0, 0], kernels, [runs[law] for law in flat])
-    _task_panel(axes[0, 1], tasks, [runs[a, FIXED_B] for a in tasks])
-    _ratio_panel(axes[0, 2], {a: runs[a, FIXED_B] for a in tasks if a - 1.0 < FIXED_B})
+    _flat_panel(axes[0, 0], flat, runs)
+    _task_panel(axes[0, 1], varied, runs)
+    _ratio_panel(axes[0, 2], [law for law in varied if law[0] - 1.0 < FIXED_B], runs)
     table = [
-        record
-        for (a, b), run in runs.items()
-        for axis, pair in run.items()
-        for record in pair.rows(*COLUMNS, a=a, b=b, axis=AXES[axis], size=sizes)
+        row
+        for ((a, b), axis), pair in runs.items()
+        for row in pair.rows(*COLUMNS, a=a, b=b, axis=AXES[axis], size=sizes)
     ]
-    verdicts = [agreement([pair for run in runs.values() for pair in run.values()]), *_flat_verdicts(kernels)]
-    return Shown(figure, table, (*verdicts, *_task_verdicts(runs[HARD, FIXED_B], runs[EASY, FIXED_B])))
-
-
-def _train(problem: rfm.Problem, sizes: Sequence[int], keys: jax.Array) -> Run:
-    """Risk at the end of training where data, or model size, alone limit it."""
-    scan = partial(scan_size, problem, sizes=sizes, **INFINITE, optimizer=END, time=None, keys=keys)
-    return {axis: scan(axis).risk for axis in DUAL_LAWS}
+    return Shown(figure, table, (agreement(list(runs.values())), *_flat_verdicts(kernels), *_task_verdicts(runs)))
 
 
 def _large(a: float, b: float) -> dict[str, float]:
@@ -66,40 +58,38 @@ def _large(a: float, b: float) -> dict[str, float]:
     return {name: laws[name].measured() for name in ("data", "model", "duality") if name in laws}
 
 
-def _flat_panel(ax: Axes, kernels: Sequence[float], runs: Sequence[Run]) -> None:
-    line_x = np.linspace(kernels[0], kernels[-1], 7)
-    large = [_large(1.0 + alpha, 1.0 + alpha) for alpha in line_x]
+def _flat_panel(ax: Axes, flat: Sequence[Law], runs: Runs) -> None:
+    line_x = np.linspace(flat[0][1] - 1.0, flat[-1][1] - 1.0, 7)
     ax.plot(line_x, line_x, "k:", lw=1, label=r"claimed: $\alpha_D = \alpha_P = \alpha_K$")
-    for index, (axis, (name, symbol, _)) in enumerate(DUAL_LAWS.items()):
-        line_style = "--" if index else "-"
-        ax.plot(line_x, [laws[name] for laws in large], color=plotting.COLORS[index], lw=1.3, ls=line_style)
-        shifted = np.array(kernels) + (0.012 if index else -0.012)
-        _draw_slopes(ax, shifted, [run[axis] for run in runs], symbol, index)
+    _draw_exponents(ax, flat, runs, [(1.0 + alpha, 1.0 + alpha) for alpha in line_x], apart=0.012)
     plotting.finish(ax, r"$\alpha_K = b - 1$", "exponent", "flat teacher, $a = b$", log=False)
 
 
-def _task_panel(ax: Axes, tasks: Sequence[float], runs: Sequence[Run]) -> None:
-    large, exact = [_large(a, FIXED_B) for a in TASK_LINE], np.linspace(TASK_LINE[0], TASK_LINE[-1], 101)
-    for index, (axis, (name, symbol, closed)) in enumerate(DUAL_LAWS.items()):
-        color = plotting.COLORS[index]
-        ax.plot(TASK_LINE - 1.0, [laws[name] for laws in large], color=color, lw=1.3)
-        ax.plot(exact - 1.0, [closed(a, FIXED_B) for a in exact], color=color, lw=0.9, ls="--")
-        _draw_slopes(ax, np.array(tasks) - 1.0, [run[axis] for run in runs], symbol, index)
-    equal = np.linspace(1.0 + FIXED_B, TASK_LINE[-1], 21)
+def _task_panel(ax: Axes, varied: Sequence[Law], runs: Runs) -> None:
+    _draw_exponents(ax, varied, runs, [(a, FIXED_B) for a in TASK_LINE])
+    exact, equal = (np.linspace(start, TASK_LINE[-1], 101) for start in (TASK_LINE[0], 1.0 + FIXED_B))
+    for index, (_, _, closed) in enumerate(DUAL_LAWS.values()):
+        ax.plot(exact - 1.0, [closed(a, FIXED_B) for a in exact], color=plotting.COLORS[index], lw=0.9, ls="--")
     claim = [exponents.data_exponent(a, FIXED_B) for a in equal]
     ax.plot(equal - 1.0, claim, "k:", lw=1.6, label=r"claimed: $\alpha_P = \alpha_D$")
     plotting.finish(ax, "$a - 1$", "exponent", f"$b$ = {FIXED_B:g}; dashes: closed form", log=False)
 
 
-def _draw_slopes(ax: Axes, x: np.ndarray, pairs: Sequence[Comparison], symbol: str, index: int) -> None:
-    slopes, sizes = [pair.slope() for pair in pairs], pairs[0].x
-    measured = [Derived(slope.simulated, slope.stderr, slope.theory) for slope in slopes]
-    labels = f"${symbol}$, trained at {sizes[0]:g} to {sizes[-1]:g}", f"${symbol}$, theory there"
-    _draw(ax, x, measured, labels, index, hollow=index > 0)
+def _draw_exponents(ax: Axes, trained: Sequence[Law], runs: Runs, line: Sequence[Law], apart: float = 0.0) -> None:
+    """Exponents by data and by model size against a - 1: of theory at large sizes, and of what was trained."""
+    large = [_large(*law) for law in line]
+    for index, (axis, (name, symbol, _)) in enumerate(DUAL_LAWS.items()):
+        style = {"color": plotting.COLORS[index], "lw": 1.3, "ls": "--" if index and apart else "-"}
+        ax.plot([a - 1.0 for a, _ in line], [laws[name] for laws in large], **style)
+        slopes, sizes = [runs[law, axis].slope() for law in trained], runs[trained[0], axis].x
+        measured = [Derived(slope.simulated, slope.stderr, slope.theory) for slope in slopes]
+        labels = f"${symbol}$, trained at {sizes[0]:g} to {sizes[-1]:g}", f"${symbol}$, theory there"
+        x = [a - 1.0 + (apart if index else -apart) for a, _ in trained]
+        _draw(ax, x, measured, labels, index, hollow=index > 0)
 
 
 def _draw(
-    ax: Axes, x: ArrayLike, measured: Sequence[Derived], labels: tuple[str, str], index: int, *, hollow: bool = False
+    ax: Axes, x: Sequence[float], measured: Sequence[Derived], labels: tuple[str, str], index: int, *, hollow: bool
 ) -> None:
     """Numbers of trained models with two standard errors, and of theory over the same sizes as a short bar."""
     trained, errors, known = np.transpose(measured)
@@ -107,25 +97,24 @@ def _draw(
     ax.plot(x, known, "_", color=plotting.COLORS[index], ms=11, label=labels[1])
 
 
-def _ratio_panel(ax: Axes, runs: dict[float, Run]) -> None:
+def _ratio_panel(ax: Axes, hard: Sequence[Law], runs: Runs) -> None:
     """risk(P)/risk(N) at P = N: equal only for the flat teacher."""
-    line_x, tasks = [a for a in TASK_LINE if a - 1.0 < FIXED_B], list(runs)
+    line_x = [a for a in TASK_LINE if a - 1.0 < FIXED_B]
     ax.plot(line_x, [_large(a, FIXED_B)["duality"] for a in line_x], "k", lw=1.3, label="theory at large sizes")
     closed, label = [exponents.duality_ratio(a, FIXED_B) for a in line_x], "closed form $b - (a - 1)$"
     ax.plot(line_x, closed, color="0.5", lw=2.5, ls="--", zorder=0, label=label)
-    sizes = next(iter(runs.values()))["samples"].x
     for index, end in enumerate((0, -1)):
-        labels = f"trained, $N = P$ = {sizes[end]:g}", "theory there"
-        _draw(ax, tasks, [_ratio(run, end) for run in runs.values()], labels, index)
+        labels = f"trained, $N = P$ = {runs[hard[0], 'samples'].x[end]:g}", "theory there"
+        _draw(ax, [a for a, _ in hard], [_ratio(runs, law, end) for law in hard], labels, index, hollow=False)
     ax.axhline(1.0, color="k", ls=":", lw=1, label="claimed: equal")
     ax.axvline(FIXED_B, color="0.8", lw=0.8, zorder=-1)
     ax.set_ylim(0.2, 1.9)
     plotting.finish(ax, "$a$", "risk($P$)/risk($N$) at $P = N$", f"$b$ = {FIXED_B:g}; grey: flat teacher", log=False)
 
 
-def _ratio(run: Run, end: int) -> Derived:
+def _ratio(runs: Runs, law: Law, end: int) -> Derived:
     """risk(P)/risk(N) at one P = N."""
-    data, model = run["samples"], run["features"]
+    data, model = runs[law, "samples"], runs[law, "features"]
     ratio = data.mean / model.mean
     error = ratio * np.hypot(data.stderr / data.mean, model.stderr / model.mean)
     return Derived(ratio[end], error[end], data.theory[end] / model.theory[end])
@@ -142,21 +131,21 @@ def _flat_verdicts(kernels: Sequence[float]) -> list[Verdict]:
     return [*verdicts, judge("risk(P)/risk(N), flat teacher, theory", _large(FIXED_B, FIXED_B)["duality"], claimed=1.0)]
 
 
-def _task_verdicts(hard: Run, easy: Run) -> list[Verdict]:
+def _task_verdicts(runs: Runs) -> list[Verdict]:
     """Other teachers: a ratio that is not one, and exponents that differ."""
-    mean, error, known = _ratio(hard, -1)
-    sizes, large, closed = hard["samples"].x, _large(EASY, FIXED_B), exponents.duality_ratio(HARD, FIXED_B)
+    hard, easy = (HARD, FIXED_B), (EASY, FIXED_B)
+    ratio, sizes, large = _ratio(runs, hard, -1), runs[hard, "samples"].x, _large(*easy)
     quantity = f"risk(P)/risk(N), a = {HARD:g}, b = {FIXED_B:g}, theory"
-    split = judge(quantity, _large(HARD, FIXED_B)["duality"], claimed=1.0, closed=closed)
-    text = f"{split.measured} (trained at {sizes[-1]:g}: {mean:.2f} ± {error:.2f}, theory there {known:.2f})"
-    verdicts = [dataclasses.replace(split, measured=text)]
-    claimed, closed = exponents.data_exponent(EASY, FIXED_B), exponents.model_exponent(EASY, FIXED_B)
+    split = judge(quantity, _large(*hard)["duality"], claimed=1.0, closed=exponents.duality_ratio(*hard))
+    trained = f"trained at {sizes[-1]:g}: {ratio.simulated:.2f} ± {ratio.stderr:.2f}, theory there {ratio.theory:.2f}"
+    claimed, closed = exponents.data_exponent(*easy), exponents.model_exponent(*easy)
     quantity = f"alpha_P, a = {EASY:g}, b = {FIXED_B:g}, theory; alpha_D = {large['data']:.3f}"
-    verdicts.append(judge(quantity, large["model"], claimed=claimed, closed=closed))
-    for axis, (_, symbol, _) in DUAL_LAWS.items():
-        quantity = f"{symbol[1:]}, a = {EASY:g}, trained at {sizes[0]:g} to {sizes[-1]:g}, beside theory there"
-        verdicts.append(easy[axis].slope(quantity=quantity).verdict())
-    return verdicts
+    beside = f"a = {EASY:g}, trained at {sizes[0]:g} to {sizes[-1]:g}, beside theory there"
+    return [
+        dataclasses.replace(split, measured=f"{split.measured} ({trained})"),
+        judge(quantity, large["model"], claimed=claimed, closed=closed),
+        *(runs[easy, axis].slope(quantity=f"{law[1][1:]}, {beside}").verdict() for axis, law in DUAL_LAWS.items()),
+    ]
 
 
 main = Script(
