@@ -38,25 +38,23 @@ def show(
     network = networks.build((max(dims) + 1, width, width, 1), "standard", "adam")
     figure, axes = plotting.new_figure(1, 3, caption="points: networks, two standard errors over teachers; lines: fits")
     verdicts, table, last = [], [], axes[0, 2]
-    with progress.bar(len(TEACHERS) * len(samples), "size") as bar:
-        for index, (teacher, ax) in enumerate(zip(TEACHERS, axes[0], strict=False)):
-            rows, losses, fits = _rows(keys, d, max(dims), most + test, teacher), [], []
-            for size in samples:
-                losses.append(_train(network, rows, size, keys, most=most, batch=batch, steps=steps))
-                bar.update()
-            # (size, test or training, dimension, seed)
-            tested, trained = np.moveaxis(np.reshape(np.array(losses, float), (-1, 2, len(dims), seeds)), 0, -1)
-            for j, dim in enumerate(dims):
-                pair, fit = _fit(f"alpha_D, {teacher} teacher", dim, np.array(samples), tested[j], trained[j].mean(0))
-                plotting.draw(ax, pair, j)
-                fits.append(fit)
-                verdicts.append(_verdict(fit, dim))
-                columns = {"teacher": teacher, "d": dim, "loss": pair.mean, "training_loss": trained[j].mean(0)}
-                table += pair.rows("teacher", "d", "P", "loss", "stderr", "training_loss", **columns)
-            plotting.finish(ax, "data $P$", "test loss, labels of variance one", f"{teacher} teacher")
-            ax.set_ylim(bottom=ax.get_ylim()[0] / 30)
-            alphas, stderrs = np.transpose([(fit.simulated, fit.stderr) for fit in fits])
-            plotting.draw_points(last, dims, alphas, stderrs, index, label=f"{teacher} teacher")
+    for index, (teacher, ax) in enumerate(zip(TEACHERS, axes[0], strict=False)):
+        rows, losses, fits = _rows(keys, d, max(dims), most + test, teacher), [], []
+        for size in progress.over(samples, "size", teacher):
+            losses.append(_train(network, rows, size, keys, most=most, batch=batch, steps=steps))
+        # (size, test or training, dimension, seed)
+        tested, trained = np.moveaxis(np.reshape(np.array(losses, float), (-1, 2, len(dims), seeds)), 0, -1)
+        for j, dim in enumerate(dims):
+            pair, fit = _fit(f"alpha_D, {teacher} teacher", dim, np.array(samples), tested[j], trained[j].mean(0))
+            plotting.draw(ax, pair, j)
+            fits.append(fit)
+            verdicts.append(_verdict(fit, dim))
+            columns = {"teacher": teacher, "d": dim, "loss": pair.mean, "training_loss": trained[j].mean(0)}
+            table += pair.rows("teacher", "d", "P", "loss", "stderr", "training_loss", **columns)
+        plotting.finish(ax, "data $P$", "test loss, labels of variance one", f"{teacher} teacher")
+        ax.set_ylim(bottom=ax.get_ylim()[0] / 30)
+        alphas, stderrs = np.transpose([(fit.simulated, fit.stderr) for fit in fits])
+        plotting.draw_points(last, dims, alphas, stderrs, index, label=f"{teacher} teacher")
     span = np.linspace(min(dims), max(dims), 50)
     last.plot(span, 4 / span, "k:", label="S3: $4/d$")
     last.plot(span, 3 / span, "k-", lw=1, label="$3/d$: pieces that miss the kinks")

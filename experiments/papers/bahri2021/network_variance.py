@@ -91,14 +91,13 @@ def show(
     caption = "points: networks, two standard errors over seeds; lines: slope $-1$"
     figure, axes = plotting.new_figure(1, 3, caption=caption)
     verdicts, table = [], []
-    with progress.bar(len(widths) + 2 * len(deep) + 2 * len(samples), "size") as bar:
-        panels = (
-            ("lazy: ntk, gradient descent", "width $n$", widths, _lazy(task, widths, bar)),
-            ("features: mup, Adam", "width $n$", deep, _mup(task, deep, bar)),
-            ("width 32, finite data", "data $P$", samples, _data(task, samples, bar)),
-        )
-    for ax, (title, x_name, sizes, curves) in zip(axes[0], panels, strict=True):
-        x = np.array(sizes, float)
+    panels = (
+        ("lazy: ntk, gradient descent", "width $n$", widths, _lazy),
+        ("features: mup, Adam", "width $n$", deep, _mup),
+        ("width 32, finite data", "data $P$", samples, _data),
+    )
+    for ax, (title, x_name, sizes, measure) in zip(axes[0], panels, strict=True):
+        x, curves = np.array(sizes, float), measure(task, sizes)
         for index, (name, points) in enumerate(curves.items()):
             mean, label, last = points.mean(0), name, points[:, LAST_THREE]
             quantity = f"{title}: {name}, {x[LAST_THREE][0]:g} to {x[-1]:g}".replace("$", "").replace("\\infty", "inf")
@@ -117,32 +116,30 @@ def show(
     return Shown(figure, table, tuple(verdicts))
 
 
-def _lazy(task: Task, widths: tuple[int, ...], bar: progress.Bar) -> Curves:
+def _lazy(task: Task, widths: tuple[int, ...]) -> Curves:
     """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
     first = (np.arange(len(task.x)) < task.train) / task.train
     limit = task.loss(networks.lazy(networks.kernels(task.x)[1], task.y, first, GD.lr, GD.steps))
     added, spread = [], []
-    for n in widths:
+    for n in progress.over(widths, "width", "ntk"):
         network = networks.build((task.x.shape[1], n, task.y.shape[1]), "ntk")
         (outputs,) = task.trained(network, GD, centred=True)
         added.append(task.loss(outputs) - limit)
         spread.append(task.variance(outputs))
-        bar.update()
     return {"loss $-$ loss at $n = \\infty$": np.array(added).T, "variance over draws": np.array(spread).T}
 
 
-def _mup(task: Task, widths: tuple[int, ...], bar: progress.Bar) -> Curves:
+def _mup(task: Task, widths: tuple[int, ...]) -> Curves:
     """Two hidden layers; the limit of infinite width is one function, not in closed form."""
     spread = []
-    for n in widths:
+    for n in progress.over(widths, "width", "mup"):
         network = networks.build((task.x.shape[1], n, n, task.y.shape[1]), "mup", "adam")
         spread.append([task.variance(outputs) for outputs in task.trained(network, ADAM, LATE_ADAM)])
-        bar.update(2)
     early, late = np.moveaxis(np.array(spread), 0, -1)
     return {"early: variance over draws": early, "late: variance over draws": late}
 
 
-def _data(task: Task, samples: tuple[int, ...], bar: progress.Bar) -> Curves:
+def _data(task: Task, samples: tuple[int, ...]) -> Curves:
     """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
     curves, (rows, labels), most = {}, task.rows, max(samples)
     whole, keys = jnp.full(len(rows), 1.0 / len(rows), jnp.float32), jax.random.split(task.key, task.seeds)
@@ -162,11 +159,10 @@ def _data(task: Task, samples: tuple[int, ...], bar: progress.Bar) -> Curves:
         many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
         limit, added, spread = np.asarray(many(keys, 0), float), [], []  # (S, n, k)
         least = ((limit - task.y) ** 2).sum(-1).mean(-1)
-        for size in samples:
+        for size in progress.over(samples, "size", name):
             outputs = np.asarray(many(keys, size), float)
             added.append(((outputs - task.y) ** 2).sum(-1).mean(-1) - least)
             spread.append(((outputs - limit) ** 2).sum(-1).mean(-1))
-            bar.update()
         curves[f"{name}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
         curves[f"{name}: distance from $P = \\infty$"] = np.array(spread).T
     return curves

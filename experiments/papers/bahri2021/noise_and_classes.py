@@ -38,40 +38,35 @@ def show(
     figure, axes = plotting.new_figure(1, 2, caption="points: networks, two standard errors over seeds; lines: fits")
     verdicts, table, size = [], [], np.array(samples, float)
     least = 0.0  # change by the least noise
-    with progress.bar(len(samples) * (len(noises) + len(groups) + 1), "run") as bar:
-        for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
-            first = None
-            for index, (name, (s, g)) in enumerate(curves.items()):
-                z, y = (x[rows] + s * noise) / np.sqrt(1.0 + s**2), images.outputs(classes, g)[rows]
-                drawn = jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32)
-                network = networks.build((z.shape[-1], width, y.shape[-1]), "standard", "adam")
-                best = np.empty((seeds, len(samples)))
-                for i, count in enumerate(samples):
-                    best[:, i] = _losses(network, drawn, count, keys, most=most, times=times).min(1)  # of (S, T)
-                    bar.update()
-                each = -slopes_of_draws(size, best)
-                alpha, error = each.mean(), float(standard_error(each))
-                label = f"{name}: $\\alpha_D$ = {alpha:.3f} $\\pm$ {error:.3f}"
-                pair = Comparison("samples", size, best, power_line(size, best, -alpha), label=label)
-                plotting.draw(ax, pair, index)
-                columns = ("panel", "curve", "P", "loss", "stderr")
-                table += pair.rows(*columns, panel=title, curve=name, P=samples, loss=pair.mean)
-                if first is None:
-                    first = each
-                    continue
-                change, error = float(np.mean(each - first)), float(standard_error(each - first))
-                same = abs(change) <= max(2.0 * error, CLOSE)  # by seeds, of the same rows in both
-                text = f"{alpha:.3f} against {first.mean():.3f}, difference {change:+.3f} ± {error:.3f}"
-                if g == whole:
-                    least, claim, holds = least or abs(change), "another", not same
-                else:
-                    text, claim, holds = (
-                        f"{text}, {abs(change) / least:.0%} of what the least noise does",
-                        "the same",
-                        same,
-                    )
-                verdicts.append(condition(f"alpha_D with {name}", claim, text, holds))
-            plotting.finish(ax, "data $P$", "test loss over that of the mean label", title)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        first = None
+        for index, (name, (s, g)) in enumerate(curves.items()):
+            z, y = (x[rows] + s * noise) / np.sqrt(1.0 + s**2), images.outputs(classes, g)[rows]
+            drawn = jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32)
+            network = networks.build((z.shape[-1], width, y.shape[-1]), "standard", "adam")
+            best = np.empty((seeds, len(samples)))
+            for i, count in enumerate(progress.over(samples, "run", name)):
+                best[:, i] = _losses(network, drawn, count, keys, most=most, times=times).min(1)  # of (S, T)
+            each = -slopes_of_draws(size, best)
+            alpha, error = each.mean(), float(standard_error(each))
+            label = f"{name}: $\\alpha_D$ = {alpha:.3f} $\\pm$ {error:.3f}"
+            pair = Comparison("samples", size, best, power_line(size, best, -alpha), label=label)
+            plotting.draw(ax, pair, index)
+            columns = ("panel", "curve", "P", "loss", "stderr")
+            table += pair.rows(*columns, panel=title, curve=name, P=samples, loss=pair.mean)
+            if first is None:
+                first = each
+                continue
+            change, error = float(np.mean(each - first)), float(standard_error(each - first))
+            same = abs(change) <= max(2.0 * error, CLOSE)  # by seeds, of the same rows in both
+            text = f"{alpha:.3f} against {first.mean():.3f}, difference {change:+.3f} ± {error:.3f}"
+            if g == whole:
+                least, claim, holds = least or abs(change), "another", not same
+            else:
+                claim, holds = "the same", same
+                text += f", {abs(change) / least:.0%} of what the least noise does"
+            verdicts.append(condition(f"alpha_D with {name}", claim, text, holds))
+        plotting.finish(ax, "data $P$", "test loss over that of the mean label", title)
     return Shown(figure, table, tuple(verdicts))
 
 

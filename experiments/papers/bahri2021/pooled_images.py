@@ -29,29 +29,28 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
     caption = plotting.CAPTION + plotting.POINTS + "; rings: Gaussians of the same spectrum"
     figure, axes = plotting.new_figure(1, 3, caption=caption)
     verdicts, table, rows_and_neurons, gaussians = [], [], [], []
-    with progress.bar(2 * len(pools) * len(sizes), "run") as bar:
-        for index, pool in enumerate(pools):
-            problem, color = _problem(images.flatten(images.pool(inputs, pool)), classes, seed), plotting.COLORS[index]
-            name = f"pooled {pool} x {pool}"
-            alpha, error = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
-            for ax, (axis, symbol) in zip(axes[0, 1:], SLOPE_NAMES.items(), strict=True):
-                scan = partial(scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=END, time=None, keys=keys)
-                law = "relu" if axis == "features" else "gaussian"
-                real = scan(problem, features=law, on_point=bar.update).risk
-                gaussian = scan(dataclasses.replace(problem, population=None)).risk
-                gaussian = dataclasses.replace(gaussian, theory=real.theory)
-                rows_and_neurons.append(real)
-                gaussians.append(gaussian)
-                slope = real.slope(quantity=f"{name}: {symbol}, trained, against alpha_K")
-                text = f"{name}: $\\{symbol}$ = {slope.simulated:.2f}, $\\alpha_K$ = {alpha:.2f}"
-                plotting.draw(ax, real, index, label=text)
-                ax.plot(real.x, gaussian.mean, ls="none", marker="o", ms=7, mfc="none", color=color)
-                plotting.finish(ax, AXES[axis], "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
-                ax.plot(real.x, 0.6 * real.theory[0] * (real.x / real.x[0]) ** -alpha, ":", lw=1, color=color)
-                unsure = float(np.hypot(error, slope.stderr))
-                verdicts.append(dataclasses.replace(slope, claimed=alpha, stderr=unsure).verdict())
-                more = {"pool": pool, "alpha_K": alpha, "axis": axis, "size": sizes, "risk_gaussian": gaussian.mean}
-                table += real.rows(*COLUMNS, **more)
+    for index, pool in enumerate(progress.over(pools, "pool")):
+        problem, color = _problem(images.flatten(images.pool(inputs, pool)), classes, seed), plotting.COLORS[index]
+        name = f"pooled {pool} x {pool}"
+        alpha, error = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
+        for ax, (axis, symbol) in zip(axes[0, 1:], SLOPE_NAMES.items(), strict=True):
+            scan = partial(scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=END, time=None, keys=keys)
+            law = "relu" if axis == "features" else "gaussian"
+            real = scan(problem, features=law).risk
+            gaussian = scan(dataclasses.replace(problem, population=None)).risk
+            gaussian = dataclasses.replace(gaussian, theory=real.theory)
+            rows_and_neurons.append(real)
+            gaussians.append(gaussian)
+            slope = real.slope(quantity=f"{name}: {symbol}, trained, against alpha_K")
+            text = f"{name}: $\\{symbol}$ = {slope.simulated:.2f}, $\\alpha_K$ = {alpha:.2f}"
+            plotting.draw(ax, real, index, label=text)
+            ax.plot(real.x, gaussian.mean, ls="none", marker="o", ms=7, mfc="none", color=color)
+            plotting.finish(ax, AXES[axis], "risk, all else infinite", "flat teacher; dotted: slope $-\\alpha_K$")
+            ax.plot(real.x, 0.6 * real.theory[0] * (real.x / real.x[0]) ** -alpha, ":", lw=1, color=color)
+            unsure = float(np.hypot(error, slope.stderr))
+            verdicts.append(dataclasses.replace(slope, claimed=alpha, stderr=unsure).verdict())
+            more = {"pool": pool, "alpha_K": alpha, "axis": axis, "size": sizes, "risk_gaussian": gaussian.mean}
+            table += real.rows(*COLUMNS, **more)
     alike = agreement(rows_and_neurons, "rows and neurons are as Gaussians of their spectrum")
     if alike.verdict == OPEN:  # a property of the data that theory does not claim
         alike = dataclasses.replace(alike, verdict=REFINED)

@@ -64,33 +64,31 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
     figure, axes = plotting.new_figure(1, len(networks.PARAMETRIZATIONS), caption=caption)
     panels: dict[str, Axes] = dict(zip(networks.PARAMETRIZATIONS, axes[0], strict=True))
     verdicts, table = [], []
-    with progress.bar((len(NETWORK_RUNS) + len(networks.OPTIMIZERS)) * len(widths), "width") as bar:
-        for (parametrization, name), (lr, closed) in NETWORK_RUNS.items():
-            for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
-                steps, label = np.empty((seeds, len(n))), f"{ALGORITHM_NAMES[name]}{', last layer' * last_only}"
-                for i, width in enumerate(widths):
-                    network = networks.build((x.shape[1], width, y.shape[1]), parametrization, name)
-                    if last_only:
-                        network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
-                    trainer = Trainer(network, jnp.asarray(rate * lr), name)
-                    steps[:, i] = _steps(task, trainer, fold_keys(keys, width))
-                    bar.update()
-                quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST_TWO][0]} to {n[-1]}"
-                if not np.all(np.isfinite(steps)):
-                    verdicts.append(condition(quantity, "1.000", f"not reached in {STEPS_AT_MOST} steps", False))
-                    continue
-                each = -slopes_of_draws(n[LAST_TWO], steps[:, LAST_TWO])
-                g, error = float(each.mean()), float(standard_error(each))
-                verdict = judge(quantity, g, claimed=1.0, closed=closed, error=error)
-                # in "standard" 1 is reached from below: the first layer, whose share falls as d/n (gradient descent) or
-                # sqrt(d/n) (signs), is the faster learner of a narrow network
-                verdicts.append(approaching(verdict, n, steps.mean(0), 1.0) if closed == 1.0 else verdict)
-                line = power_line(n[LAST_TWO], steps.mean(0)[LAST_TWO], -g)
-                label += f": slope ${-g:+.3f} \\pm {error:.3f}$"
-                pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST_TWO], line)
-                plotting.draw(panels[parametrization], pair, list(ALGORITHM_NAMES).index(name), hollow=last_only)
-                held = {"parametrization": parametrization, "optimizer": label.split(":")[0], "lr": rate * lr}
-                table += pair.rows(*held, "width", "steps", "stderr", **held, steps=pair.mean)
+    for (parametrization, name), (lr, closed) in progress.over(NETWORK_RUNS.items(), "algorithm"):
+        for last_only in (True, False) if parametrization == LAST_ONLY else (False,):
+            steps, label = np.empty((seeds, len(n))), f"{ALGORITHM_NAMES[name]}{', last layer' * last_only}"
+            for i, width in enumerate(widths):
+                network = networks.build((x.shape[1], width, y.shape[1]), parametrization, name)
+                if last_only:
+                    network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
+                trainer = Trainer(network, jnp.asarray(rate * lr), name)
+                steps[:, i] = _steps(task, trainer, fold_keys(keys, width))
+            quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST_TWO][0]} to {n[-1]}"
+            if not np.all(np.isfinite(steps)):
+                verdicts.append(condition(quantity, "1.000", f"not reached in {STEPS_AT_MOST} steps", False))
+                continue
+            each = -slopes_of_draws(n[LAST_TWO], steps[:, LAST_TWO])
+            g, error = float(each.mean()), float(standard_error(each))
+            verdict = judge(quantity, g, claimed=1.0, closed=closed, error=error)
+            # in "standard" 1 is reached from below: the first layer, whose share falls as d/n (gradient descent) or
+            # sqrt(d/n) (signs), is the faster learner of a narrow network
+            verdicts.append(approaching(verdict, n, steps.mean(0), 1.0) if closed == 1.0 else verdict)
+            line = power_line(n[LAST_TWO], steps.mean(0)[LAST_TWO], -g)
+            label += f": slope ${-g:+.3f} \\pm {error:.3f}$"
+            pair = Comparison("width", n, steps, steps.mean(0), {}, label, n[LAST_TWO], line)
+            plotting.draw(panels[parametrization], pair, list(ALGORITHM_NAMES).index(name), hollow=last_only)
+            held = {"parametrization": parametrization, "optimizer": label.split(":")[0], "lr": rate * lr}
+            table += pair.rows(*held, "width", "steps", "stderr", **held, steps=pair.mean)
     for parametrization, ax in panels.items():
         lowest = min((np.min(np.asarray(line.get_ydata())) for line in ax.lines), default=1.0)
         ax.plot(n[LAST_TWO], 0.6 * lowest * n[-1] / n[LAST_TWO], "k:", lw=1.2, label="S2: slope $-1$")

@@ -1,6 +1,6 @@
 """S4: compute-optimal one-pass SGD at six points of the (alpha, beta) plane: curves, exponents, and the phase map."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -35,16 +35,15 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
     verdicts, table = [], []
     times = rfm.log_times(1, steps, RECORDED, integer=True)
     keys = jax.random.split(jax.random.key(seed), seeds)
-    with progress.bar(len(chosen) * len(sizes), "run") as bar:
-        for ax, (name, (alpha, beta)), line in zip(axes.flat, names.items(), followed, strict=False):
-            curves = [_train((alpha, beta), n, times, keys, bar.update) for n in sizes]
-            verdicts += [_tends(name, (alpha, beta), line), *_compare(ax, name, (alpha, beta), curves)]
-            held = {"alpha": alpha, "beta": beta}
-            table += [row for pair in curves for row in pair.rows(*COLUMNS, steps=times, **held)]
-            table += [
-                held | dict(zip(FRONTIER_COLUMNS, (best.compute, best.risk, best.size, best.converged), strict=True))
-                for best in line
-            ]
+    for ax, (name, (alpha, beta)), line in zip(axes.flat, names.items(), followed, strict=False):
+        curves = [_train((alpha, beta), n, times, keys) for n in progress.over(sizes, "size", name)]
+        verdicts += [_tends(name, (alpha, beta), line), *_compare(ax, name, (alpha, beta), curves)]
+        held = {"alpha": alpha, "beta": beta}
+        table += [row for pair in curves for row in pair.rows(*COLUMNS, steps=times, **held)]
+        table += [
+            held | dict(zip(FRONTIER_COLUMNS, (best.compute, best.risk, best.size, best.converged), strict=True))
+            for best in line
+        ]
     for ax in axes.flat[len(chosen) : -2]:
         ax.set_visible(False)
     last = [next((best.risk for best in reversed(line) if best.converged), np.nan) for line in followed]
@@ -55,9 +54,7 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
     return Shown(figure, table, tuple(verdicts))
 
 
-def _train(
-    point: tuple[float, float], n: int, times: np.ndarray, keys: jax.Array, on_run: Callable[[], object]
-) -> Comparison:
+def _train(point: tuple[float, float], n: int, times: np.ndarray, keys: jax.Array) -> Comparison:
     """Risk against compute of SGD with batches of one, beside theory: lr shrinks with N for 2 alpha < 1."""
     a, b = exponents.from_alpha_beta(*point)
     lr, shrinks = phases.learning_rate(b)
@@ -65,7 +62,6 @@ def _train(
     args = Arguments(num_features=n, num_samples=np.inf, optimizer=rfm.SGD(lr * n**shrinks, 1), times=times)
     risks = rfm.simulate(problem, **args, keys=fold_keys(keys, n)).risk
     predicted = theory.predict(problem, **args).risk
-    on_run()
     return Comparison("compute", n * times, risks, predicted, {"N": n}, f"N = {n}")
 
 
