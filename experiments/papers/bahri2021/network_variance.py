@@ -88,9 +88,8 @@ def show(
     """Draw loss less that of infinite width or data, and the variance of outputs, against width and against data."""
     inputs, classes = (array[:rows] for array in images.load(data, seed))
     task = Task(images.flatten(inputs), images.outputs(classes), train, seeds, jax.random.key(seed))
-    caption = "points: networks, two standard errors over seeds; lines: slope $-1$"
+    caption, verdicts, table = "points: networks, two standard errors over seeds; lines: slope $-1$", [], []
     figure, axes = plotting.new_figure(1, 3, caption=caption)
-    verdicts, table = [], []
     panels = (
         ("lazy: ntk, gradient descent", "width $n$", widths, _lazy),
         ("features: mup, Adam", "width $n$", deep, _mup),
@@ -99,11 +98,11 @@ def show(
     for ax, (title, x_name, sizes, measure) in zip(axes[0], panels, strict=True):
         x, curves = np.array(sizes, float), measure(task, sizes)
         for index, (name, points) in enumerate(curves.items()):
-            mean, label, last = points.mean(0), name, points[:, LAST_THREE]
+            mean, label = points.mean(0), name
             quantity = f"{title}: {name}, {x[LAST_THREE][0]:g} to {x[-1]:g}".replace("$", "").replace("\\infty", "inf")
             pair = Comparison("size", x, points, mean[-1] * x[-1] / x)
-            if np.all(bootstrap_means(last) > 0):
-                slope = pair.slope(LAST_THREE)
+            if np.all(bootstrap_means(points[:, LAST_THREE]) > 0):
+                slope = pair.slope(LAST_THREE, quantity)
                 label += f": slope $-${slope.simulated:.3f} $\\pm$ {slope.stderr:.3f}"
                 verdict = judge(quantity, slope.simulated, claimed=1.0, error=slope.stderr)
                 verdicts.append(approaching(verdict, x, mean, 1.0))
@@ -122,8 +121,7 @@ def _lazy(task: Task, widths: tuple[int, ...]) -> Curves:
     limit = task.loss(networks.lazy(networks.kernels(task.x)[1], task.y, first, GD.lr, GD.steps))
     added, spread = [], []
     for n in progress.over(widths, "width", "ntk"):
-        network = networks.build((task.x.shape[1], n, task.y.shape[1]), "ntk")
-        (outputs,) = task.trained(network, GD, centred=True)
+        (outputs,) = task.trained(networks.build((task.x.shape[1], n, task.y.shape[1]), "ntk"), GD, centred=True)
         added.append(task.loss(outputs) - limit)
         spread.append(task.variance(outputs))
     return {"loss $-$ loss at $n = \\infty$": np.array(added).T, "variance over draws": np.array(spread).T}
@@ -157,14 +155,13 @@ def _data(task: Task, samples: tuple[int, ...]) -> Curves:
             return networks.apply(network, params, rows)
 
         many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
-        limit, added, spread = np.asarray(many(keys, 0), float), [], []  # (S, n, k)
-        least = ((limit - task.y) ** 2).sum(-1).mean(-1)
-        for size in progress.over(samples, "size", name):
-            outputs = np.asarray(many(keys, size), float)
-            added.append(((outputs - task.y) ** 2).sum(-1).mean(-1) - least)
-            spread.append(((outputs - limit) ** 2).sum(-1).mean(-1))
-        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = np.array(added).T
-        curves[f"{name}: distance from $P = \\infty$"] = np.array(spread).T
+        limit = np.asarray(many(keys, 0), float)  # (S, n, k)
+        outputs = np.array([many(keys, size) for size in progress.over(samples, "size", name)], float)
+        loss, least, distance = (
+            (difference**2).sum(-1).mean(-1).T for difference in (outputs - task.y, limit - task.y, outputs - limit)
+        )
+        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = loss - least[:, None]
+        curves[f"{name}: distance from $P = \\infty$"] = distance
     return curves
 
 
