@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 import rfm
 from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived, agreement
@@ -82,15 +83,13 @@ def _draw_exponents(ax: Axes, trained: Sequence[Law], runs: Runs, line: Sequence
         style = {"color": plotting.COLORS[index], "lw": 1.3, "ls": "--" if index and apart else "-"}
         ax.plot([a - 1.0 for a, _ in line], [laws[name] for laws in large], **style)
         slopes, sizes = [runs[law, axis].slope() for law in trained], runs[trained[0], axis].x
-        measured = [Derived(slope.simulated, slope.stderr, slope.theory) for slope in slopes]
+        measured = [(slope.simulated, slope.stderr, slope.theory) for slope in slopes]
         labels = f"${symbol}$, trained at {sizes[0]:g} to {sizes[-1]:g}", f"${symbol}$, theory there"
         x = [a - 1.0 + (apart if index else -apart) for a, _ in trained]
         _draw(ax, x, measured, labels, index, hollow=index > 0)
 
 
-def _draw(
-    ax: Axes, x: Sequence[float], measured: Sequence[Derived], labels: tuple[str, str], index: int, *, hollow: bool
-) -> None:
+def _draw(ax: Axes, x: ArrayLike, measured: ArrayLike, labels: tuple[str, str], index: int, *, hollow: bool) -> None:
     """Numbers of trained models with two standard errors, and of theory over the same sizes as a short bar."""
     trained, errors, known = np.transpose(measured)
     plotting.draw_points(ax, x, trained, errors, index, label=labels[0], hollow=hollow)

@@ -106,12 +106,12 @@ def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Compari
     import optax
 
     problem, largest, times, pairs = _problem(setting), setting.stepped[-1], _times(setting), []
-    args = Arguments(num_samples=np.inf, parametrization=parametrization)
-    z_max = theory.largest_curvature(problem, num_features=largest, **args)
+    z_max = theory.largest_curvature(problem, num_features=largest, num_samples=np.inf, parametrization=parametrization)
     rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
     descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
     algorithms = (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate))
-    args |= Arguments(optimizer=algorithms[st.T6_ALGORITHMS.index(name)], times=times)
+    optimizer = algorithms[st.T6_ALGORITHMS.index(name)]
+    args = Arguments(num_samples=np.inf, optimizer=optimizer, times=times, parametrization=parametrization)
     for n in setting.stepped:
         args |= Arguments(num_features=n)
         risks = rfm.simulate(problem, **args, keys=fold_keys(setting.keys, n)).risk

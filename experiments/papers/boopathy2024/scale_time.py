@@ -127,8 +127,8 @@ def trained_risk(
 ) -> np.ndarray:  # fmt: skip
     """Return simulated risks (S, T) at clock `clock` (T,): N t, or t in the other parametrization."""
     times = clock / (size if parametrization == "standard" else 1)
-    args = Arguments(num_samples=samples, optimizer=FLOW, times=times, parametrization=parametrization)
-    return rfm.simulate(problem, num_features=size, **args, keys=keys).risk
+    args = Arguments(num_features=size, num_samples=samples, optimizer=FLOW, parametrization=parametrization)
+    return rfm.simulate(problem, **(args | {"times": times}), keys=keys).risk
 
 
 @lru_cache
