@@ -45,11 +45,9 @@ def show(
     _flat_panel(axes[0, 0], flat, runs)
     _task_panel(axes[0, 1], varied, runs)
     _ratio_panel(axes[0, 2], [law for law in varied if law[0] - 1.0 < FIXED_B], runs)
-    table = [
-        row
-        for ((a, b), axis), pair in runs.items()
-        for row in pair.rows(*COLUMNS, a=a, b=b, axis=AXES[axis], size=sizes)
-    ]
+    table = []
+    for ((a, b), axis), pair in runs.items():
+        table += pair.rows(*COLUMNS, a=a, b=b, axis=AXES[axis], size=sizes)
     return Shown(figure, table, (agreement(list(runs.values())), *_flat_verdicts(kernels), *_task_verdicts(runs)))
 
 

@@ -22,7 +22,6 @@ THEORY_SIZE = 1e6  # size at which theory alone measures an exponent
 OTHER = {"samples": "features", "features": "samples"}
 EXPONENT = {"samples": exponents.data_exponent, "features": exponents.model_exponent}
 REGIMES = ("variance", "resolution")
-COLUMNS = ("alpha_K", "regime", "axis", "size", "held", "loss", "stderr", "theory")
 
 
 def show(
@@ -49,9 +48,8 @@ def show(
             closed = None if regime == "variance" else EXPONENT[axis](*law)
             verdicts.append(judge(f"{name}, theory at {THEORY_SIZE:g}", large, claimed=claim, closed=closed))
             verdicts.append(judge(slope.quantity, slope.simulated, closed=slope.theory, error=slope.stderr))
-            table += pair.rows(
-                *COLUMNS, alpha_K=alpha, regime=regime, axis=symbol, size=pair.x, held=fixed, loss=pair.mean
-            )
+            columns = {"alpha_K": alpha, "regime": regime, "axis": symbol, "size": pair.x, "held": fixed}
+            table += pair.rows(*columns, "loss", "stderr", "theory", **columns, loss=pair.mean)
         verdicts.append(agreement(pairs, f"theory = simulation, alpha_K = {alpha:g}"))
         verdicts.append(_mirrored(problem, sizes["variance"], held, alpha))
     for (regime, axis), ax in panels.items():

@@ -158,10 +158,10 @@ def _data(task: Task, samples: tuple[int, ...]) -> Curves:
         limit = np.asarray(many(keys, 0), float)  # (S, n, k)
         outputs = np.array([many(keys, size) for size in progress.over(samples, "size", name)], float)
         loss, least, distance = (
-            (difference**2).sum(-1).mean(-1).T for difference in (outputs - task.y, limit - task.y, outputs - limit)
+            (difference**2).sum(-1).mean(-1) for difference in (outputs - task.y, limit - task.y, outputs - limit)
         )
-        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = loss - least[:, None]
-        curves[f"{name}: distance from $P = \\infty$"] = distance
+        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = (loss - least).T
+        curves[f"{name}: distance from $P = \\infty$"] = distance.T
     return curves
 
 

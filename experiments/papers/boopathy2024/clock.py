@@ -69,10 +69,8 @@ def _table(setting: st.Setting) -> Verdict:
     """The times themselves: variance 1/N; at b = 1.25 the modes beyond still move them by percents."""
     problem = rfm.power_law(setting.a, setting.b, TABLE_MODES)
     times = np.array([st.times_to_risk(st.CLOCK, st.risk_by_clock(problem, n)) for n in setting.sizes])
-    text = "; ".join(
-        f"N = {n}: " + "/".join(f"{t:.1f}" if np.isfinite(t) else "never" for t in line)
-        for n, line in zip(setting.sizes, times, strict=True)
-    )
+    lines = ["/".join(f"{t:.1f}" if np.isfinite(t) else "never" for t in of_size) for of_size in times]
+    text = "; ".join(f"N = {n}: {line}" for n, line in zip(setting.sizes, lines, strict=True))
     levels = " / ".join(f"{level:g}" for level in st.RISKS)
     quantity = f"T1 table, variance 1/N, {TABLE_MODES:.0e} modes: time to risk {levels}"
     return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])))

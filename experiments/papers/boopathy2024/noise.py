@@ -29,7 +29,7 @@ SPREAD = 0.3  # of the collapsed points
 SURFACE_SAMPLES = 100
 SURFACE_SIZES = SURFACE_SAMPLES * np.geomspace(1 / 16, 16, 33)
 SURFACE_CLOCK = rfm.log_times(1e-1, 1e8, 46)
-CUT_TIMES = (0.03, 0.3, 3.0, 30.0)  # of the cuts through the surface that are trained, at these sizes
+CUT_TIMES = np.array([0.03, 0.3, 3.0, 30.0])  # of the cuts through the surface that are trained, at these sizes
 CUT_SIZES = (12, 25, 50, 80, 100, 125, 200, 400, 800)
 CUT_MODES = 2000
 CLEAR = 3.0  # standard errors by which a peak stands out
@@ -79,9 +79,8 @@ def surface(ax: Axes, setting: st.Setting) -> st.Part:
     picture = ax.pcolormesh(SURFACE_CLOCK, SURFACE_SIZES, np.log10(risk), cmap="cividis", shading="nearest", vmax=1.0)
     ax.axhline(SURFACE_SAMPLES, color="w", lw=0.8, ls=":", label="$N = P$")
     ax.figure.colorbar(picture, ax=ax, label=r"$\log_{10}$ risk", extend="max")
-    plotting.finish(
-        ax, "clock $N t$", "model size $N$", f"one law: risk at P = {SURFACE_SAMPLES}, noise {setting.noise:g}"
-    )
+    title = f"one law: risk at P = {SURFACE_SAMPLES}, noise {setting.noise:g}"
+    plotting.finish(ax, "clock $N t$", "model size $N$", title)
     ax.legend(fontsize=6.5, frameon=False, labelcolor="w")
     middle = (SURFACE_SIZES > SURFACE_SAMPLES / 4) & (SURFACE_SIZES < SURFACE_SAMPLES * 4)
     late = risk[:, SURFACE_CLOCK >= 1e4]
@@ -98,9 +97,7 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw cuts through the surface at fixed t, trained: a U in model size early, the peak at N = P late."""
     n = np.array(CUT_SIZES if len(setting.samples) > 1 else CUT_SIZES[::4])
     keys = jax.random.split(jax.random.key(setting.seed), CUT_SEEDS * setting.seeds)
-    args = Arguments(
-        num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=np.array(CUT_TIMES), parametrization="standard"
-    )
+    args = Arguments(num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=CUT_TIMES, parametrization="standard")
     problem = _noisy(_problem(setting), setting.noise)
     trained = rfm.sweep(problem, {"num_features": n}, keys, **args).risk  # (N, S, T)
     line_x = np.unique([*n, *SURFACE_SIZES])
@@ -112,9 +109,8 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
         pairs.append(Comparison("features", n, risks, known[:, i], held, label, line_x, line[:, i]))
         plotting.draw(ax, pairs[-1], i)
     ax.axvline(SURFACE_SAMPLES, color="0.6", lw=0.8, ls=":")
-    plotting.finish(
-        ax, AXES["features"], "risk", f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
-    )
+    title = f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
+    plotting.finish(ax, AXES["features"], "risk", title)
     ax.set_xlim(0.8 * n[0], 1.25 * n[-1])
     ax.set_ylim(0.7 * known.min(), 4 * known.max())
     humps = [text for pair in pairs if (text := _hump(n, pair.mean, pair.stderr, pair.fixed["t"]))]
@@ -165,7 +161,8 @@ def _problem(setting: st.Setting) -> rfm.Problem:
 def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
     """Risk that unit noise adds, against (N t)^(1/b)/P: the same draws with noise and without."""
     keys, problem = fold_keys(fold_keys(setting.keys, n), p), _problem(setting)
-    noisy, clean = (st.trained_risk(_noisy(problem, var), n, clock, keys, samples=p) for var in (LOUD, 0.0))
+    args = st.by_clock(n, p, clock)
+    noisy, clean = (rfm.simulate(_noisy(problem, var), **args, keys=keys).risk for var in (LOUD, 0.0))
     x, predicted = clock ** (1 / setting.b) / p, noise_added(problem, n, p, clock)
     return Comparison("x", x, (noisy - clean) / LOUD, predicted, {"N": n, "P": p}, f"N = {n}, P = {p}")
 

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
+import rfm
 from experiments.compare.comparison import Comparison, agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
@@ -54,7 +55,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
 
 def _train(setting: st.Setting, n: int) -> Comparison:
     """One size against the clock; by S2's rule all sizes are the same."""
-    risks = st.trained_risk(setting.finite, n, TRAINED_CLOCK, fold_keys(setting.keys, n))
+    args, keys = st.by_clock(n, np.inf, TRAINED_CLOCK), fold_keys(setting.keys, n)
+    risks = rfm.simulate(setting.finite, **args, keys=keys).risk
     return Comparison("clock", TRAINED_CLOCK, risks, st.risk_by_clock(setting.finite, n, clock=TRAINED_CLOCK), {"N": n})
 
 

@@ -114,21 +114,15 @@ def shower(*panels: Panel) -> Callable[..., Shown]:
     return show
 
 
+def by_clock(size: float, samples: float, clock: np.ndarray, parametrization: str = "standard") -> Arguments:
+    """Return the arguments of gradient flow at `clock` (T,): N t where features have variance one, else t."""
+    args = Arguments(num_features=size, num_samples=samples, optimizer=FLOW, parametrization=parametrization)
+    return args | {"times": clock / size if parametrization == "standard" else clock}
+
+
 def risk_by_clock(problem: rfm.Problem, size: float, samples: float = np.inf, clock: np.ndarray = CLOCK) -> np.ndarray:
     """Return the predicted risk (T,) at clock N t = `clock` (T,), from the standard parametrization at t = clock/N."""
-    return theory.predict(
-        problem, num_features=size, num_samples=samples, optimizer=FLOW, times=clock / size, parametrization="standard"
-    ).risk
-
-
-def trained_risk(
-    problem: rfm.Problem, size: int, clock: np.ndarray, keys: jax.Array, *, samples: float = np.inf,
-    parametrization: str = "standard",
-) -> np.ndarray:  # fmt: skip
-    """Return simulated risks (S, T) at clock `clock` (T,): N t, or t in the other parametrization."""
-    times = clock / (size if parametrization == "standard" else 1)
-    args = Arguments(num_features=size, num_samples=samples, optimizer=FLOW, parametrization=parametrization)
-    return rfm.simulate(problem, **(args | {"times": times}), keys=keys).risk
+    return theory.predict(problem, **by_clock(size, samples, clock)).risk
 
 
 @lru_cache
@@ -140,7 +134,8 @@ def curves(setting: Setting, parametrization: str = "standard") -> tuple[Compari
     keys = fold_keys(setting.keys, list(FEATURE_UNITS).index(parametrization))
     pairs = []
     for n in setting.sizes:
-        risks = trained_risk(setting.finite, n, FEW_CLOCK, fold_keys(keys, n), parametrization=parametrization)
+        args = by_clock(n, np.inf, FEW_CLOCK, parametrization)
+        risks = rfm.simulate(setting.finite, **args, keys=fold_keys(keys, n)).risk
         predicted = risk_by_clock(setting.finite, n, clock=FEW_CLOCK)
         pairs.append(Comparison("clock", FEW_CLOCK, risks, predicted, {"N": n}, f"N = {n}"))
     return tuple(pairs)

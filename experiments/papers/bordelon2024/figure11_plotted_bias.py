@@ -47,14 +47,12 @@ def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, se
     _against_time(axes[0, 0], problem, "risk", curves, "our loss: the risk")
     _against_time(axes[0, 1], problem, "bias", curves, "what S1 plots: the squared bias")
     _against_size(axes[0, 2], problem, curves)
-    few = slice(3, None, 4)
-    agree = [agreement([c.at(few) for c in curves[part]], f"theory = simulation, {NAMED[part]}") for part in NAMED]
+    few = {part: [curve.at(slice(3, None, 4)) for curve in curves[part]] for part in NAMED}
+    agree = [agreement(few[part], f"theory = simulation, {name}") for part, name in NAMED.items()]
     columns = ("nu", "t", "risk", "stderr", "theory", "bias", "bias_theory")
-    table = [
-        row
-        for risk, bias in zip(curves["risk"], curves["bias"], strict=True)
-        for row in risk.rows(*columns, bias=bias.mean, bias_theory=bias.theory)
-    ]
+    table = []
+    for risk, bias in zip(curves["risk"], curves["bias"], strict=True):
+        table += risk.rows(*columns, bias=bias.mean, bias_theory=bias.theory)
     return Shown(figure, table, (*agree, _plotted(curves), *_corrections(problem)))
 
 

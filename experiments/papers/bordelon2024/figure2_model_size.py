@@ -75,10 +75,8 @@ def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: 
     plotting.draw_slope(ax, late, 0.7 * ends.theory[0])
     plotting.finish(ax, AXES[axis], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
     law = LAWS[LATE_LAWS[axis]]
-    return [
-        judge(f"{name}, late, theory at {law.at:g}", law.measured(), claimed=A - 1.0, closed=law.closed),
-        late.verdict(known="theory there"),
-    ]
+    far = judge(f"{name}, late, theory at {law.at:g}", law.measured(), claimed=A - 1.0, closed=law.closed)
+    return [far, late.verdict(known="theory there")]
 
 
 def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
@@ -86,11 +84,10 @@ def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndar
     added = [curve.minus(unlimited) for curve in curves]
     for index, t in enumerate(EARLY_TIMES):
         plotting.draw(ax, across(added, axis, t), index)
-    plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
     first = across(added, axis, EARLY_TIMES[0])
     x = first.x[-3:]
     ax.plot(x, 0.6 * first.theory[-1] * x[-1] / x, "k", lw=1, label="slope $-1$")
-    ax.legend(fontsize=6.5, frameon=False)
+    plotting.finish(ax, AXES[axis], "risk $-$ risk at infinite size", "early: slope $-1$ at large sizes")
     clean = rfm.power_law(A, B, None)
 
     def slope(t: float) -> float:
@@ -112,11 +109,8 @@ def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Ver
     plotting.draw_slope(ax, slope, 0.7 * largest.theory[window][0])
     plotting.finish(ax, AXES["time"], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}")
     law = LAWS["time"]
-    late = -log_derivative(law.curve, LATE_AT)
-    return [
-        judge(f"time, theory at {LATE_AT:g}, all sizes infinite", late, claimed=0.4, closed=law.closed),
-        slope.verdict(known="theory there"),
-    ]
+    late, where = -log_derivative(law.curve, LATE_AT), f"theory at {LATE_AT:g}, all sizes infinite"
+    return [judge(f"time, {where}", late, claimed=0.4, closed=law.closed), slope.verdict(known="theory there")]
 
 
 main = Script(

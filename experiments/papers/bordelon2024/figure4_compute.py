@@ -38,8 +38,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
     figure, axes = plotting.new_figure(len(tasks) // 2, 2, width=4.4)
     findings, table = [], []
     for index, (ax, (a, b)) in enumerate(zip(axes.flat, tasks, strict=True)):
-        curves = []
-        apart = fold_keys(keys, index)  # or all tasks would be lucky at the same size
+        curves, apart = [], fold_keys(keys, index)  # or all tasks would be lucky at the same size
         for n in progress.over(sizes, "size", f"a = {a:g}, b = {b:g}"):
             problem = rfm.power_law(a, b, PER_FEATURE * n)
             args = Arguments(num_features=n, num_samples=np.inf, optimizer=FLOW, times=COMPUTE_TIMES)
@@ -53,8 +52,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ..
         largest, budgets = rfm.power_law(a, b, PER_FEATURE * sizes[-1]), np.array([*LINE_BUDGETS, *FAR])
         frontier = theory.frontier(largest, budgets, optimizer=FLOW, modes_per_feature=PER_FEATURE, nodes=CONTOUR_NODES)
         _draw(ax, curves, best, frontier)
-        claimed, closed = best_risk(a, b)
-        task = f"a = {a:g}, b = {b:g}"
+        task, (claimed, closed) = f"a = {a:g}, b = {b:g}", best_risk(a, b)
         window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
         slope = best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there")
         if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
@@ -114,10 +112,8 @@ def _far(a: float, b: float, frontier: Frontier) -> list[Verdict]:
     claimed, closed = best_risk(a, b)
     closed_size, _ = exponents.frontier_exponents(a, b)
     where = f"theory from C = {FAR[0]:g} to {FAR[-1]:g}, limit in 1/log C" if edge else f"theory at C = {FAR[0]:g}"
-    slopes = frontier.risk_exponent
-    risk, size = (
-        limit(values[-len(FAR) :], FAR) if edge else values[-len(FAR)] for values in (slopes, frontier.size_exponent)
-    )
+    slopes, far = frontier.risk_exponent, slice(-len(FAR), None)
+    risk, size = (limit(x[far], FAR) if edge else x[far][0] for x in (slopes, frontier.size_exponent))
     findings = [
         judge(f"{task}: compute, {where}", risk, claimed=claimed, closed=closed),
         judge(f"{task}: best size in compute, {where}", size, claimed=claimed_size(a, b), closed=closed_size),

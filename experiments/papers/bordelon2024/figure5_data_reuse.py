@@ -56,11 +56,9 @@ def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int
     ]
     _both(axes[0, 1], problem, risk[wide], loss[wide])
     columns = ("N", "P", "t", "risk", "stderr", "theory", "training loss", "its theory")
-    table = [
-        row
-        for r, x in zip(risk, loss, strict=True)
-        for row in r.rows(*columns, **{"training loss": x.mean, "its theory": x.theory})
-    ]
+    table = []
+    for r, x in zip(risk, loss, strict=True):
+        table += r.rows(*columns, **{"training loss": x.mean, "its theory": x.theory})
     return Shown(figure, table, tuple(findings))
 
 

@@ -45,14 +45,11 @@ def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: in
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)
     _against_compute(axes[0, 0], runs)
-    findings = [
-        agreement([run.at(slice(None, None, 3)) for run in runs.values()]),
-        *_wider(axes[0, 1], runs, ladder),
-        *_modes(axes[0, 2], problem, alone),
-    ]
+    agrees = agreement([run.at(slice(None, None, 3)) for run in runs.values()])
+    findings = agrees, *_wider(axes[0, 1], runs), *_modes(axes[0, 2], problem, alone)
     columns = ("N", "members", "t", "compute", "risk", "stderr", "theory")
     table = [row for (n, k), run in runs.items() for row in run.rows(*columns, compute=k * n * ENSEMBLE_TIMES)]
-    return Shown(figure, table, tuple(findings))
+    return Shown(figure, table, findings)
 
 
 def _ladder(problem: rfm.Problem) -> dict[tuple[int, int], np.ndarray]:
@@ -72,7 +69,7 @@ def _against_compute(ax: Axes, runs: Runs) -> None:
     plotting.finish(ax, "compute $C = K N t$", "risk", f"a = {A:g}, b = {B:g}; {seeds} seeds")
 
 
-def _wider(ax: Axes, runs: Runs, ladder: Mapping[tuple[int, int], np.ndarray]) -> list[Verdict]:
+def _wider(ax: Axes, runs: Runs) -> list[Verdict]:
     """Draw one model of MEMBERS times the size over the ensemble: the same compute at the same time."""
     ladders = {(a, b): _ladder(rfm.power_law(a, b, ENDLESS)) for a, b in TASKS}
     each, below = [], True

@@ -50,10 +50,8 @@ def show(
         ]
         endless = lines[:, -1]
         _draw(ax, nu, against_data, endless)
-        findings += [
-            agreement(against_members, f"theory = simulation, nu = {nu:g}"),
-            *_verdicts(nu, against_data[0], endless),
-        ]
+        agrees = agreement(against_members, f"theory = simulation, nu = {nu:g}")
+        findings += [agrees, *_verdicts(nu, against_data[0], endless)]
         if nu == 0.25:
             findings += _at_two(ax, next(point for point in against_members if point.fixed["alpha"] == 2.0))
         columns = ("nu", "alpha", "ensemble", "risk", "stderr", "theory")

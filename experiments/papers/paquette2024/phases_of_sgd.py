@@ -40,10 +40,8 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
         verdicts += [_tends(name, (alpha, beta), line), *_compare(ax, name, (alpha, beta), curves)]
         held = {"alpha": alpha, "beta": beta}
         table += [row for pair in curves for row in pair.rows(*COLUMNS, steps=times, **held)]
-        table += [
-            held | dict(zip(FRONTIER_COLUMNS, (best.compute, best.risk, best.size, best.converged), strict=True))
-            for best in line
-        ]
+        frontier = [(best.compute, best.risk, best.size, best.converged) for best in line]
+        table += [held | dict(zip(FRONTIER_COLUMNS, values, strict=True)) for values in frontier]
     for ax in axes.flat[len(chosen) : -2]:
         ax.set_visible(False)
     last = [next((best.risk for best in reversed(line) if best.converged), np.nan) for line in followed]
@@ -103,11 +101,8 @@ def _compare(ax: Axes, name: str, point: tuple[float, float], curves: Sequence[C
     plotting.finish(ax, "compute $f = N r$", "risk", f"$(\\alpha, \\beta)$ = {name}: {phase.balance}")
     ax.set_ylim(0.3 * known.min(), None)
     ax.legend(fontsize=5.5, frameon=False, loc="lower left")
-    span = f"C = {window[0]:.0e} to {window[-1]:.0e}"
-    return [
-        slope.verdict(f"{name}: trained, {span}, beside theory there"),
-        agreement(some, f"{name}: theory = simulation"),
-    ]
+    quantity = f"{name}: trained, C = {window[0]:.0e} to {window[-1]:.0e}, beside theory there"
+    return [slope.verdict(quantity), agreement(some, f"{name}: theory = simulation")]
 
 
 def _at(x: Sequence[np.ndarray], risks: Sequence[np.ndarray] | np.ndarray, compute: np.ndarray) -> np.ndarray:
