@@ -13,10 +13,8 @@ from experiments.compare.statistics import log_slope, slopes_of_draws, standard_
 from experiments.compare.verdicts import CONTRADICTED, Verdict, condition, judge
 from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
-from experiments.papers.row import Script
 from rfm.arguments import Arguments
 
-STEPPED_MODES = 2000  # at most: every step is taken
 REACHED_PART = 0.6  # part of the risk at the start that is to be reached
 CLOCK_OF_SIGNS = {"standard": 0.0, "ntk": 0.5}  # see `panel_of`
 GRADIENT_DESCENT, SIGNS = st.T6_ALGORITHMS[0], st.T6_ALGORITHMS[-1]
@@ -105,7 +103,7 @@ def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Compari
     """
     import optax
 
-    problem, largest, times, pairs = _problem(setting), setting.stepped[-1], _times(setting), []
+    problem, largest, times, pairs = setting.small, setting.stepped[-1], _times(setting), []
     z_max = theory.largest_curvature(problem, num_features=largest, num_samples=np.inf, parametrization=parametrization)
     rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
     descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
@@ -122,7 +120,7 @@ def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Compari
 
 def steps_to_risk(setting: st.Setting, risks: np.ndarray) -> np.ndarray:
     """Return steps until risks (S, T) fall to REACHED_PART of the start of all models, (S,)."""
-    lam, w = _problem(setting).modes(0, min(setting.modes, STEPPED_MODES))
+    lam, w = setting.small.modes(0, min(setting.modes, st.FEW_MODES))
     level = REACHED_PART * float(np.sum(lam * w**2))
     return np.array([st.time_to_risk(_times(setting), risk, level) for risk in risks])
 
@@ -130,11 +128,7 @@ def steps_to_risk(setting: st.Setting, risks: np.ndarray) -> np.ndarray:
 def _floor(setting: st.Setting, n: int) -> np.ndarray:
     """Risk (S,) at the end of training by gradient flow."""
     args = Arguments(num_features=n, num_samples=np.inf, optimizer=rfm.Ridge(0.0))
-    return rfm.simulate(_problem(setting), **args, keys=fold_keys(setting.keys, n)).risk[:, 0]
-
-
-def _problem(setting: st.Setting) -> rfm.Problem:
-    return rfm.power_law(setting.a, setting.b, min(setting.modes, STEPPED_MODES))
+    return rfm.simulate(setting.small, **args, keys=fold_keys(setting.keys, n)).risk[:, 0]
 
 
 def _times(setting: st.Setting) -> np.ndarray:
@@ -142,12 +136,11 @@ def _times(setting: st.Setting) -> np.ndarray:
     return rfm.log_times(1, setting.steps, 60, integer=True)
 
 
-main = Script(
+main = st.script(
     name="S2-T6",
     title="Adam and sign-SGD: steps to a risk against model size",
-    source=st.SOURCE + "scale-time equivalence",
     claim="one clock N t for all training algorithms",
-    show=st.shower(curves, panel_of("standard"), panel_of("ntk")),
+    panels=(curves, panel_of("standard"), panel_of("ntk")),
     full=dict(modes=2000, seeds=16, stepped=st.T6_SIZES, steps=st.T6_STEPS, algorithms=st.T6_ALGORITHMS),
     smoke=dict(modes=300, seeds=4, stepped=(16, 32), steps=1000, algorithms=(GRADIENT_DESCENT, "sign-SGD")),
     limits="theory knows no Adam and no sign-SGD: those are training runs alone",

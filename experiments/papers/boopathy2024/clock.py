@@ -11,7 +11,6 @@ from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
-from experiments.papers.row import Script
 from rfm import checks
 
 TABLE_MODES = 10**7
@@ -76,13 +75,10 @@ def _table(setting: st.Setting) -> Verdict:
     return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])))
 
 
-main = Script(
+main = st.script(
     name="S2-T1",
     title="Time to reach a risk against model size, in two parametrizations",
-    source=st.SOURCE + "scale-time equivalence",
     claim="a model N times larger reaches a risk N times sooner",
-    show=st.shower(panel),
-    full=st.FULL,
-    smoke=st.SMOKE,
+    panels=(panel,),
     limits="S2's networks on images (MNIST, CIFAR) are not trained here: random features only",
 )

@@ -9,7 +9,6 @@ from experiments.compare.comparison import AXES, agreement, derive
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
-from experiments.papers.row import Script
 
 EARLY_RISKS = np.geomspace(1.0, 0.6, 15)[1:]  # risks that are compared, in parts of the start
 PAIRS = np.geomspace(32, 2**16, 12)  # sizes N of pairs N, 2N
@@ -76,13 +75,9 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
     return st.Part([agreement(compared, "T3 theory = simulation")])
 
 
-main = Script(
+main = st.script(
     name="S2-T3",
     title="The exponent that collapses learning curves of all sizes",
-    source=st.SOURCE + "scale-time equivalence",
     claim="learning curves of all sizes are one curve in N t",
-    show=st.shower(panel, curves),
-    full=st.FULL,
-    smoke=st.SMOKE,
-    limits=st.NO_IMAGES,
+    panels=(panel, curves),
 )

@@ -9,7 +9,6 @@ from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, condition, judge
 from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
-from experiments.papers.row import Script
 from theory import exponents
 
 PART = 1.1  # a curve has parted where it is so many times that of infinite size
@@ -73,13 +72,9 @@ def partings(ax: Axes, setting: st.Setting) -> st.Part:
     return st.Part([judge("T2 clock where a size parts, theory at 1e6", slope, closed=closed)], table)
 
 
-main = Script(
+main = st.script(
     name="S2-T2",
     title="Curves against the clock N t, and the floor at which they part",
-    source=st.SOURCE + "scale-time equivalence",
     claim="a small model trained longer does what a large one does",
-    show=st.shower(panel, floors, partings),
-    full=st.FULL,
-    smoke=st.SMOKE,
-    limits=st.NO_IMAGES,
+    panels=(panel, floors, partings),
 )

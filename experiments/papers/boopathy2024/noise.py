@@ -16,7 +16,6 @@ from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st
-from experiments.papers.row import Script
 from rfm.arguments import Arguments
 
 LOUD = 100.0  # noise that is trained on: what it adds is divided by it, the rest matters less the louder it is
@@ -31,7 +30,6 @@ SURFACE_SIZES = SURFACE_SAMPLES * np.geomspace(1 / 16, 16, 33)
 SURFACE_CLOCK = rfm.log_times(1e-1, 1e8, 46)
 CUT_TIMES = np.array([0.03, 0.3, 3.0, 30.0])  # of the cuts through the surface that are trained, at these sizes
 CUT_SIZES = (12, 25, 50, 80, 100, 125, 200, 400, 800)
-CUT_MODES = 2000
 CLEAR = 3.0  # standard errors by which a peak stands out
 CUT_SEEDS = 4  # times as many as elsewhere: small models, and the risk at N = P has a heavy tail
 
@@ -98,7 +96,7 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     n = np.array(CUT_SIZES if len(setting.samples) > 1 else CUT_SIZES[::4])
     keys = jax.random.split(jax.random.key(setting.seed), CUT_SEEDS * setting.seeds)
     args = Arguments(num_samples=SURFACE_SAMPLES, optimizer=st.FLOW, times=CUT_TIMES, parametrization="standard")
-    problem = _noisy(_problem(setting), setting.noise)
+    problem = _noisy(setting.small, setting.noise)
     trained = rfm.sweep(problem, {"num_features": n}, keys, **args).risk  # (N, S, T)
     line_x = np.unique([*n, *SURFACE_SIZES])
     line = theory.sweep(problem, {"num_features": line_x}, **args).risk  # (N, T)
@@ -154,26 +152,20 @@ def _noisy(problem: rfm.Problem, noise_var: float) -> rfm.Problem:
     return dataclasses.replace(problem, noise_var=noise_var)
 
 
-def _problem(setting: st.Setting) -> rfm.Problem:
-    return rfm.power_law(setting.a, setting.b, min(setting.modes, CUT_MODES))
-
-
 def _train(setting: st.Setting, n: int, p: int, clock: np.ndarray) -> Comparison:
     """Risk that unit noise adds, against (N t)^(1/b)/P: the same draws with noise and without."""
-    keys, problem = fold_keys(fold_keys(setting.keys, n), p), _problem(setting)
-    args = st.by_clock(n, p, clock)
+    keys, problem, args = fold_keys(fold_keys(setting.keys, n), p), setting.small, st.by_clock(n, p, clock)
     noisy, clean = (rfm.simulate(_noisy(problem, var), **args, keys=keys).risk for var in (LOUD, 0.0))
     x, predicted = clock ** (1 / setting.b) / p, noise_added(problem, n, p, clock)
     return Comparison("x", x, (noisy - clean) / LOUD, predicted, {"N": n, "P": p}, f"N = {n}, P = {p}")
 
 
-main = Script(
+main = st.script(
     name="S2-T5",
     title="Label noise by the clock, and the unified law in N, t and P",
-    source=st.SOURCE + "unified scaling laws",
+    shown="unified scaling laws",
     claim="size and time act as N t: so does the sensitivity to noise, and double descent",
-    show=st.shower(panel, surface, cuts),
+    panels=(panel, surface, cuts),
     full=dict(modes=2000, seeds=16, noise=0.1, sizes=(64, 128, 256, 512), samples=st.T5_SAMPLES),
     smoke=dict(modes=500, seeds=4, noise=0.1, sizes=(32, 64), samples=(64,)),
-    limits=st.NO_IMAGES,
 )

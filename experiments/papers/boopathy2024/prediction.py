@@ -10,7 +10,6 @@ from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONTRADICTED, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
-from experiments.papers.row import Script
 
 GOOD = 0.1  # relative error of a prediction that counts as good
 LATER = 6  # points of the large sizes where the error is a power law
@@ -60,13 +59,12 @@ def _train(setting: st.Setting, n: int) -> Comparison:
     return Comparison("clock", TRAINED_CLOCK, risks, st.risk_by_clock(setting.finite, n, clock=TRAINED_CLOCK), {"N": n})
 
 
-main = Script(
+main = st.script(
     name="S2-T4",
     title="A large model predicted from a small one trained longer",
-    source=st.SOURCE + "prediction of large models from small ones",
+    shown="prediction of large models from small ones",
     claim="a model trained N' / N times longer predicts one N' / N times larger",
-    show=st.shower(panel),
+    panels=(panel,),
     full=dict(modes=10_000, seeds=16, pair=(st.SMALL, st.BIG)),
     smoke=dict(modes=500, seeds=4, pair=(32, 64)),
-    limits=st.NO_IMAGES,
 )

@@ -8,7 +8,7 @@ features of variance 1/N ("ntk") the clock is t.
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import Verdict
 from experiments.output import plotting
-from experiments.papers.row import Shown
+from experiments.papers.row import Script, Shown
 from rfm.arguments import Arguments
 
 SOURCE = "Boopathy and Fiete 2024 (arXiv 2409.05782), "
@@ -37,6 +37,7 @@ T6_SIZES = (32, 64, 128, 256)  # sizes that other algorithms train
 T5_SAMPLES = (256, 1024)  # training samples with noisy labels
 T6_ALGORITHMS = ("gradient descent", "Adam", "sign-SGD")
 LAW = (2**14, 2**17)  # sizes where the error of S2's rule is a power law over decades
+FEW_MODES = 2000
 LARGE_N = 1e6 * np.exp([-0.1, 0.1])  # sizes where theory alone measures exponents
 SLOPE_SIZES = 3  # sizes over which training measures a slope: the largest ones
 # of the rows that gradient flow trains for, which share their runs
@@ -83,6 +84,11 @@ class Setting:
         return rfm.power_law(self.a, self.b, self.modes)
 
     @property
+    def small(self) -> rfm.Problem:
+        """The same with FEW_MODES at most, where every step is taken, or many draws are."""
+        return rfm.power_law(self.a, self.b, min(self.modes, FEW_MODES))
+
+    @property
     def keys(self) -> jax.Array:
         """Keys (S,) of the seeds."""
         return jax.random.split(jax.random.key(self.seed), self.seeds)
@@ -103,15 +109,18 @@ def joined(parts: Sequence[Part]) -> Part:
 Panel = Callable[[Axes, Setting], Part]
 
 
-def shower(*panels: Panel) -> Callable[..., Shown]:
-    """Return `show` of a row made of these panels, side by side: its arguments are the fields of `Setting`."""
+def script(
+    *, name: str, title: str, claim: str, panels: Sequence[Panel], shown: str = "scale-time equivalence",
+    full: dict[str, Any] = FULL, smoke: dict[str, Any] = SMOKE, limits: str = NO_IMAGES,
+) -> Script:  # fmt: skip
+    """Return the row made of these panels, side by side; its parameters are fields of `Setting`."""
 
     def show(seed: int, **size) -> Shown:
         figure, axes = plotting.new_figure(1, len(panels), width=4.2)
         part = joined([panel(ax, Setting(seed=seed, **size)) for ax, panel in zip(axes.flat, panels, strict=True)])
         return Shown(figure, part.table, tuple(part.verdicts))
 
-    return show
+    return Script(name, title, SOURCE + shown, claim, show, full, smoke, limits)
 
 
 def by_clock(size: float, samples: float, clock: np.ndarray, parametrization: str = "standard") -> Arguments:
