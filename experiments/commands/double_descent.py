@@ -170,8 +170,7 @@ def draw(series: Sequence[Series], settings: Settings) -> Figure:
     figure, axes = plotting.new_figure(2, 2)
     size, late = settings.size, f"$t = 10^{{{np.log10(END_TIME):g}}}$"
     for panel, place in PANEL_PLACES.items():
-        for index, curve in enumerate(curve for curve in series if curve.panel == panel):
-            plotting.draw(axes[place], curve.pair, index)
+        plotting.draw_all(axes[place], [curve.pair for curve in series if curve.panel == panel])
         if panel != "time":
             axes[place].axvline(size, color="0.8", lw=0.8, zorder=-1)
     plotting.finish(axes[0, 0], "model size $N$", "risk", f"$P = {size}$, {late}")

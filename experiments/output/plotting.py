@@ -1,6 +1,6 @@
 """Data in, Figure out. Theory is a line, simulation points with error bars; style in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -63,6 +63,12 @@ def draw(
     ax.plot(line_x, theory, **(style | dict(line_style or {})))
     stderr = standard_error(pair.risks) if pair.seeds > 1 else None
     draw_points(ax, pair.x, pair.mean, stderr, index, label=pair.label if label is None else label, hollow=hollow)
+
+
+def draw_all(ax: Axes, pairs: Iterable[Comparison], label: str | None = None) -> None:
+    """Draw each in the next colour; label: "N = {N}" with what is held, their own where it is None."""
+    for index, pair in enumerate(pairs):
+        draw(ax, pair, index, label=None if label is None else label.format(**pair.fixed))
 
 
 def draw_points(

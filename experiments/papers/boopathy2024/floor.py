@@ -18,8 +18,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw risk against the clock, one curve a size."""
     curves, lowest = st.curves(setting), st.RISKS[-1]
     some = [pair.at(slice(None, None, 2)) for pair in curves]
-    for index, pair in enumerate(some):
-        plotting.draw(ax, pair, index)
+    plotting.draw_all(ax, some)
     plotting.finish(ax, "clock $N t$", "risk", "T2: one curve, until each size meets its floor")
     never = [n for n in setting.sizes if risk_at_end(setting.infinite, [n], "features") > lowest]
     trained = [n for n, pair in zip(setting.sizes, curves, strict=True) if pair.mean[-1] > lowest]

@@ -105,7 +105,7 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     for i, t in enumerate(CUT_TIMES):
         risks, held, label = trained[..., i].T, {"P": SURFACE_SAMPLES, "t": t}, f"$t$ = {t:g}"
         pairs.append(Comparison("features", n, risks, known[:, i], held, label, line_x, line[:, i]))
-        plotting.draw(ax, pairs[-1], i)
+    plotting.draw_all(ax, pairs)
     ax.axvline(SURFACE_SAMPLES, color="0.6", lw=0.8, ls=":")
     title = f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
     plotting.finish(ax, AXES["features"], "risk", title)

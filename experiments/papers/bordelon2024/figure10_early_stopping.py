@@ -58,15 +58,14 @@ def _stopped(curves: Sequence[Comparison], lines: np.ndarray) -> Comparison:
 
 
 def _against_size(ax: Axes, title: str, pairs: Sequence[Comparison]) -> None:
-    for index, pair in enumerate(pairs):
-        plotting.draw(ax, pair, index)
+    plotting.draw_all(ax, pairs)
     ax.axvline(ALPHA, color="0.8", lw=0.8, zorder=-1)
     plotting.finish(ax, r"$\nu = N/M$", r"risk over $|w|^2$", title, log=False)
 
 
 def _against_time(ax: Axes, curves: Sequence[Comparison]) -> None:
-    for index, curve in enumerate(curve for curve in curves if curve.fixed["nu"] in SHOWN_NUS):
-        plotting.draw(ax, curve.at(slice(None, None, 4)), index, label=rf"$\nu$ = {curve.fixed['nu']:g}")
+    shown = [curve.at(slice(None, None, 4)) for curve in curves if curve.fixed["nu"] in SHOWN_NUS]
+    plotting.draw_all(ax, shown, r"$\nu$ = {nu:g}")
     plotting.finish(ax, AXES["time"], r"risk over $|w|^2$", "no label noise", log=False)
     ax.set_xscale("log")
 

@@ -64,11 +64,10 @@ def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -
 
 def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw a curve for each time, tending to the risk at infinite size; the last one falls as the floor of its size."""
-    for index, t in enumerate((*EARLY_TIMES, END_OF_TRAINING)):
-        plotting.draw(ax, across(curves, axis, t), index)
-        if t < END_OF_TRAINING:
-            ax.axhline(np.interp(t, curves[0].x, unlimited), color=plotting.COLORS[index], lw=0.6, ls=":")
-    ends = across(curves, axis, END_OF_TRAINING)
+    early, ends = [across(curves, axis, t) for t in EARLY_TIMES], across(curves, axis, END_OF_TRAINING)
+    plotting.draw_all(ax, [*early, ends])
+    for t, color in zip(EARLY_TIMES, plotting.COLORS, strict=False):
+        ax.axhline(np.interp(t, curves[0].x, unlimited), color=color, lw=0.6, ls=":")
     ends = ends.at(ends.x <= FIXED / 4)  # beyond it the size that is held limits the risk too
     name = SIZE_NAMES[axis]
     late = ends.slope(quantity=f"{name}, late, trained at {ends.x[0]:g} to {ends.x[-1]:g}")
@@ -82,8 +81,7 @@ def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: 
 def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
     """Draw what a finite size adds to the risk, at early times."""
     added = [curve.minus(unlimited) for curve in curves]
-    for index, t in enumerate(EARLY_TIMES):
-        plotting.draw(ax, across(added, axis, t), index)
+    plotting.draw_all(ax, [across(added, axis, t) for t in EARLY_TIMES])
     first = across(added, axis, EARLY_TIMES[0])
     x = first.x[-3:]
     ax.plot(x, 0.6 * first.theory[-1] * x[-1] / x, "k", lw=1, label="slope $-1$")
@@ -99,13 +97,11 @@ def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndar
 
 def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Verdict]:
     """Draw a curve for every other size, down to its floor."""
-    for index, curve in enumerate(curves[::-2]):
-        points = slice(None, None, max(1, len(curve.x) // 20))
-        plotting.draw(ax, curve.at(points), index, label=f"{SYMBOLS[axis]} = {curve.fixed[SYMBOLS[axis]]:g}")
-    largest = curves[-1]
+    largest, symbol = curves[-1], SYMBOLS[axis]
+    points = slice(None, None, max(1, len(largest.x) // 20))
+    plotting.draw_all(ax, [curve.at(points) for curve in curves[::-2]], f"{symbol} = {{{symbol}:g}}")
     window = (largest.x >= 1.0) & (largest.x <= 30.0)
-    quantity = f"time, trained at 1 to 30, {SYMBOLS[axis]} = {largest.fixed[SYMBOLS[axis]]:g}"
-    slope = largest.slope(window, quantity)
+    slope = largest.slope(window, f"time, trained at 1 to 30, {symbol} = {largest.fixed[symbol]:g}")
     plotting.draw_slope(ax, slope, 0.7 * largest.theory[window][0])
     plotting.finish(ax, AXES["time"], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}")
     law = LAWS["time"]

@@ -120,8 +120,7 @@ def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batc
 
 def _excess(ax: Axes, predicted: OnePass, size: int, excess: Sequence[Comparison]) -> list[Verdict]:
     """Draw what batches add to the risk, in parts of it: 1/B at all times, at the plateau the factor less one."""
-    for index, pair in enumerate(excess):
-        plotting.draw(ax, pair, index)
+    plotting.draw_all(ax, excess)
     batches, _ = excess[0].theory_line
     closed = [predicted.factor(b) - 1.0 for b in batches]
     ax.plot(batches, closed, color="k", lw=0.9, ls="--", label="plateau, closed form")

@@ -69,8 +69,7 @@ def _theory(problem: rfm.Problem, n: float, p: float) -> rfm.Curve:
 def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) -> list[Verdict]:
     """Draw larger models on the same few data: faster, and in the end no better than an infinite one."""
     endless, where = _theory(problem, np.inf, P_FEW).risk[: len(T_REUSE)], f"P = {P_FEW}, t = {T_REUSE[-1]:g}"
-    for index, curve in enumerate(curves):
-        plotting.draw(ax, curve, index, label=f"N = {curve.fixed['N']}")
+    plotting.draw_all(ax, curves, "N = {N}")
     ax.plot(T_REUSE, endless, "k", lw=1.0, ls=":", label="N = $\\infty$")
     plotting.finish(ax, AXES["time"], "risk", f"P = {P_FEW}; {curves[0].seeds} seeds")
     far = log_derivative(lambda x: np.array([_theory(problem, n, P_FEW).risk[T_LAST] for n in x]) - endless[-1], N_FAR)
@@ -97,8 +96,7 @@ def _both(ax: Axes, problem: rfm.Problem, risk: Sequence[Comparison], loss: Sequ
 
 def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Verdict]:
     """Draw the gap in parts of the risk: the modes learned for each sample, t^(1/b)/P, until all seen is fitted."""
-    for index, part in enumerate(parts):
-        plotting.draw(ax, part, index)
+    plotting.draw_all(ax, parts)
     most, early = parts[-1], across(parts, "samples", T_EARLY)
     window = np.clip(T_REUSE, *GAP_WINDOW) == T_REUSE
     times, first, last = T_REUSE[window], early.x[0], early.x[-1]

@@ -79,8 +79,7 @@ def _tends(name: str, point: tuple[float, float], line: Sequence[phases.Best]) -
 def _compare(ax: Axes, name: str, point: tuple[float, float], curves: Sequence[Comparison]) -> list[Verdict]:
     """Curves against compute and their lower envelope; its slope where no size at an end of the range is the best."""
     some = [pair.at(slice(None, None, 3)) for pair in curves]
-    for index, pair in enumerate(some):
-        plotting.draw(ax, pair, index)
+    plotting.draw_all(ax, some)
     x, known = [pair.x for pair in curves], np.array([pair.theory for pair in curves])
     compute = np.geomspace(curves[-1].fixed["N"], x[1][-1], 8 * FRONTIER_POINTS)
     best = np.argmin(_at(x, known, compute), axis=0)
