@@ -35,8 +35,7 @@ def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tupl
         alpha, error = _spectrum(axes[0, 0], index, name, problem, np.array(sizes, float))
         for ax, (axis, symbol) in zip(axes[0, 1:], SLOPE_NAMES.items(), strict=True):
             scan = partial(scan_size, axis=axis, sizes=sizes, **INFINITE, optimizer=END, time=None, keys=keys)
-            law = "relu" if axis == "features" else "gaussian"
-            real = scan(problem, features=law).risk
+            real = scan(problem, features="relu" if axis == "features" else "gaussian").risk
             gaussian = scan(dataclasses.replace(problem, population=None)).risk
             gaussian = dataclasses.replace(gaussian, theory=real.theory)
             rows_and_neurons.append(real)

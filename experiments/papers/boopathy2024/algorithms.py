@@ -107,8 +107,7 @@ def train(setting: st.Setting, parametrization: str, name: str) -> tuple[Compari
     z_max = theory.largest_curvature(problem, num_features=largest, num_samples=np.inf, parametrization=parametrization)
     rate = {"learning_rate": 2e-4 * (1.0 if parametrization == "standard" else largest**0.5)}  # for the same output
     descent, adam, signs = rfm.GradientDescent(0.05 / float(z_max)), optax.adam, optax.sign_sgd
-    algorithms = (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate))
-    optimizer = algorithms[st.T6_ALGORITHMS.index(name)]
+    optimizer = (descent, rfm.Optax(adam, rate), rfm.Optax(signs, rate))[st.T6_ALGORITHMS.index(name)]
     args = Arguments(num_samples=np.inf, optimizer=optimizer, times=times, parametrization=parametrization)
     for n in setting.stepped:
         args |= Arguments(num_features=n)

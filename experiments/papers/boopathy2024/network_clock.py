@@ -71,8 +71,7 @@ def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...]
                 network = networks.build((x.shape[1], width, y.shape[1]), parametrization, name)
                 if last_only:
                     network = dataclasses.replace(network, rate=network.rate * [0.0, 1.0])
-                trainer = Trainer(network, jnp.asarray(rate * lr), name)
-                steps[:, i] = _steps(task, trainer, fold_keys(keys, width))
+                steps[:, i] = _steps(task, Trainer(network, jnp.asarray(rate * lr), name), fold_keys(keys, width))
             quantity = f"{parametrization}, {label}: g in steps ~ n^-g, n = {n[LAST_TWO][0]} to {n[-1]}"
             if not np.all(np.isfinite(steps)):
                 verdicts.append(condition(quantity, "1.000", f"not reached in {STEPS_AT_MOST} steps", False))

@@ -65,8 +65,8 @@ def _against_compute(ax: Axes, runs: Runs) -> None:
         label = f"N = {n}" + (f", {k} models" if k > 1 else "")
         against = replace(run, axis="compute", x=k * n * ENSEMBLE_TIMES)
         plotting.draw(ax, against, sizes.index(n), label=label, hollow=k > 1)
-    seeds = runs[sizes[0], 1].seeds
-    plotting.finish(ax, "compute $C = K N t$", "risk", f"a = {A:g}, b = {B:g}; {seeds} seeds")
+    title = f"a = {A:g}, b = {B:g}; {runs[sizes[0], 1].seeds} seeds"
+    plotting.finish(ax, "compute $C = K N t$", "risk", title)
 
 
 def _wider(ax: Axes, runs: Runs) -> list[Verdict]:

@@ -47,8 +47,7 @@ def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: i
     last = [next((best.risk for best in reversed(line) if best.converged), np.nan) for line in followed]
     phases.draw_map(axes[1, 2], "dots: measured", betas=WIDER_BETAS)
     axes[1, 2].scatter(*np.array(chosen).T, c=last, cmap="cividis", vmin=0.0, vmax=1.0, s=70, edgecolors="w")
-    lines = dict(zip(names, followed, strict=True))
-    phases.draw_trend(axes[1, 3], lines, "exponent of the frontier, theory")
+    phases.draw_trend(axes[1, 3], dict(zip(names, followed, strict=True)), "exponent of the frontier, theory")
     return Shown(figure, table, tuple(verdicts))
 
 
@@ -59,8 +58,7 @@ def _train(point: tuple[float, float], n: int, times: np.ndarray, keys: jax.Arra
     problem = rfm.power_law(a, b, int(phases.MODES_PER_FEATURE * n))
     args = Arguments(num_features=n, num_samples=np.inf, optimizer=rfm.SGD(lr * n**shrinks, 1), times=times)
     risks = rfm.simulate(problem, **args, keys=fold_keys(keys, n)).risk
-    predicted = theory.predict(problem, **args).risk
-    return Comparison("compute", n * times, risks, predicted, {"N": n}, f"N = {n}")
+    return Comparison("compute", n * times, risks, theory.predict(problem, **args).risk, {"N": n}, f"N = {n}")
 
 
 def _tends(name: str, point: tuple[float, float], line: Sequence[phases.Best]) -> Verdict:
