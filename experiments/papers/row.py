@@ -16,6 +16,7 @@ from experiments.output import files
 from rfm import checks
 
 SCALES = ("full", "smoke")
+Counts, Values = tuple[int, ...], tuple[float, ...]  # parameters of rows
 DECIDING = 2  # verdicts that a line has room for
 
 

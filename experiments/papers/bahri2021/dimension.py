@@ -12,7 +12,7 @@ from experiments.compare.exponent import Exponent
 from experiments.compare.statistics import power_line, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CLOSE, CONFIRMED, OPEN, REFINED, Verdict
 from experiments.output import plotting, progress
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.networks import networks
 
 TEACHER = 64  # width of the teachers, of two hidden layers as the students
@@ -22,9 +22,8 @@ RESOLVED_PART = 0.1  # data limit the loss where the training loss is below this
 
 
 def show(
-    seed: int, *, dims: tuple[int, ...], samples: tuple[int, ...], width: int, test: int, batch: int, steps: int,
-    seeds: int,
-) -> Shown:  # fmt: skip
+    seed: int, *, dims: Counts, samples: Counts, width: int, test: int, batch: int, steps: int, seeds: int
+) -> Shown:
     """Draw test loss against data for every dimension and both teachers, and its exponents beside 4/d and 3/d.
 
     Inputs of all dimensions are padded with zeros to one length, so that they train side by side in one program.

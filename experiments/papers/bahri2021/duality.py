@@ -15,7 +15,7 @@ from experiments.compare.laws import END, all_laws
 from experiments.compare.scans import scan_size
 from experiments.compare.verdicts import Verdict, judge
 from experiments.output import plotting
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown, Values
 from theory import exponents
 
 FIXED_B = 1.5  # spectral exponent where the task varies
@@ -33,9 +33,7 @@ Law = tuple[float, float]  # a, b
 Runs = dict[tuple[Law, str], Comparison]  # by law and axis, the other size infinite
 
 
-def show(
-    seed: int, *, kernels: tuple[float, ...], tasks: tuple[float, ...], sizes: tuple[int, ...], seeds: int, modes: int
-) -> Shown:
+def show(seed: int, *, kernels: Values, tasks: Values, sizes: Counts, seeds: int, modes: int) -> Shown:
     """Draw alpha_D and alpha_P against alpha_K for the flat teacher, and against the task; the ratio of amplitudes."""
     end = partial(scan_size, **INFINITE, optimizer=END, time=None, keys=jax.random.split(jax.random.key(seed), seeds))
     flat, varied = [(1.0 + alpha, 1.0 + alpha) for alpha in kernels], [(a, FIXED_B) for a in tasks]

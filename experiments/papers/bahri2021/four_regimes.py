@@ -14,7 +14,7 @@ from experiments.compare.laws import END, risk_at_end
 from experiments.compare.statistics import log_derivative, log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown, Values
 from theory import exponents
 
 REACH = 16  # times the largest size trained, to where a theory that tends to its slope is drawn
@@ -24,9 +24,7 @@ EXPONENT = {"samples": exponents.data_exponent, "features": exponents.model_expo
 REGIMES = ("variance", "resolution")
 
 
-def show(
-    seed: int, *, kernels: tuple[float, ...], held: int, sizes: dict[str, tuple[int, ...]], seeds: int, modes: int
-) -> Shown:
+def show(seed: int, *, kernels: Values, held: int, sizes: dict[str, Counts], seeds: int, modes: int) -> Shown:
     """Draw the loss at the end of training against data and model size: above its limit at a held size, and alone."""
     keys = jax.random.split(jax.random.key(seed), seeds)
     figure, axes = plotting.new_figure(2, 2)
@@ -99,7 +97,7 @@ def _draw(ax: Axes, pair: Comparison, claim: float, label: str, index: int) -> N
     ax.plot(x, guide, color=plotting.COLORS[index], lw=0.9, ls="--", label=f"slope $-${claim:g}")
 
 
-def _mirrored(problem: rfm.Problem, sizes: tuple[int, ...], held: int, alpha: float) -> Verdict:
+def _mirrored(problem: rfm.Problem, sizes: Counts, held: int, alpha: float) -> Verdict:
     """Flat teacher: N and P exchanged leave the risk as it is, at every pair of sizes."""
     data, model = (risk_at_end(problem, sizes, axis, held=with_size(OTHER[axis], held)) for axis in OTHER)
     gap = np.max(np.abs(data / model - 1.0))

@@ -13,7 +13,7 @@ from experiments.compare.statistics import bootstrap_means
 from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers import images
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.networks import networks
 
 
@@ -82,9 +82,8 @@ class Task:
 
 
 def show(
-    seed: int, *, data: str, rows: int, train: int, widths: tuple[int, ...], deep: tuple[int, ...],
-    samples: tuple[int, ...], seeds: int,
-) -> Shown:  # fmt: skip
+    seed: int, *, data: str, rows: int, train: int, widths: Counts, deep: Counts, samples: Counts, seeds: int
+) -> Shown:
     """Draw loss less that of infinite width or data, and the variance of outputs, against width and against data."""
     inputs, classes = (array[:rows] for array in images.load(data, seed))
     task = Task(images.flatten(inputs), images.outputs(classes), train, seeds, jax.random.key(seed))
@@ -115,7 +114,7 @@ def show(
     return Shown(figure, table, tuple(verdicts))
 
 
-def _lazy(task: Task, widths: tuple[int, ...]) -> Curves:
+def _lazy(task: Task, widths: Counts) -> Curves:
     """Output less that at the start, so that infinite width has one limit: that of its tangent kernel."""
     first = (np.arange(len(task.x)) < task.train) / task.train
     limit = task.loss(networks.lazy(networks.kernels(task.x)[1], task.y, first, GD.lr, GD.steps))
@@ -127,7 +126,7 @@ def _lazy(task: Task, widths: tuple[int, ...]) -> Curves:
     return {"loss $-$ loss at $n = \\infty$": np.array(added).T, "variance over draws": np.array(spread).T}
 
 
-def _mup(task: Task, widths: tuple[int, ...]) -> Curves:
+def _mup(task: Task, widths: Counts) -> Curves:
     """Two hidden layers; the limit of infinite width is one function, not in closed form."""
     spread = []
     for n in progress.over(widths, "width", "mup"):
@@ -137,7 +136,7 @@ def _mup(task: Task, widths: tuple[int, ...]) -> Curves:
     return {"early: variance over draws": early, "late: variance over draws": late}
 
 
-def _data(task: Task, samples: tuple[int, ...]) -> Curves:
+def _data(task: Task, samples: Counts) -> Curves:
     """The rows are the population, P of them drawn with replacement; P = infinity is all of them; one start a seed."""
     curves, (rows, labels), most = {}, task.rows, max(samples)
     whole, keys = jnp.full(len(rows), 1.0 / len(rows), jnp.float32), jax.random.split(task.key, task.seeds)

@@ -12,7 +12,7 @@ from experiments.compare.statistics import power_line, slopes_of_draws, standard
 from experiments.compare.verdicts import CLOSE, condition
 from experiments.output import plotting, progress
 from experiments.papers import images
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.networks import networks
 
 FULL_BATCH_LR = 3e-3  # of Adam, full batches
@@ -20,7 +20,7 @@ NUM_STOPS = 12  # times at which training could stop
 
 
 def show(
-    seed: int, *, data: str, samples: tuple[int, ...], test: int, noises: tuple[float, ...], groups: tuple[int, ...],
+    seed: int, *, data: str, samples: Counts, test: int, noises: Values, groups: Counts,
     width: int, steps: int, seeds: int,
 ) -> Shown:  # fmt: skip
     """Draw test loss at the best stopping time against data: panels of noise on the inputs, and of merged classes."""

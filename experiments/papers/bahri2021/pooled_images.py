@@ -16,13 +16,13 @@ from experiments.compare.verdicts import OPEN, REFINED
 from experiments.compare.windows import SHORTER
 from experiments.output import plotting, progress
 from experiments.papers import images
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 
 COLUMNS = ("pool", "alpha_K", "axis", "size", "risk", "stderr", "theory", "risk_gaussian")
 SLOPE_NAMES = {"samples": "alpha_D", "features": "alpha_P"}
 
 
-def show(seed: int, *, data: str, rows: int, pools: tuple[int, ...], sizes: tuple[int, ...], seeds: int) -> Shown:
+def show(seed: int, *, data: str, rows: int, pools: Counts, sizes: Counts, seeds: int) -> Shown:
     """Draw spectra; risk against data and against model size, trained and in closed form, for a flat teacher."""
     inputs, classes = (array[:rows] for array in images.load(data, seed))
     keys = jax.random.split(jax.random.key(seed), seeds)

@@ -16,7 +16,7 @@ from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers import images
 from experiments.papers.boopathy2024.scale_time import time_to_risk
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.networks import networks
 from rfm.pytrees import pytree, static
 
@@ -53,7 +53,7 @@ class Trainer:
     name: str = static()
 
 
-def show(seed: int, *, data: str, train: int, test: int, widths: tuple[int, ...], seeds: int, rate: float) -> Shown:
+def show(seed: int, *, data: str, train: int, test: int, widths: Counts, seeds: int, rate: float) -> Shown:
     """Draw steps to LOSS_LEVEL of the loss at the start against width, at `rate` times the rates of NETWORK_RUNS."""
     inputs, classes = images.load(data, seed)
     x = images.flatten(images.pool(inputs, POOLED_SIDE) if inputs.ndim == 3 else inputs)

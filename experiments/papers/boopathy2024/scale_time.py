@@ -21,7 +21,7 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import Verdict
 from experiments.output import plotting
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 
 SOURCE = "Boopathy and Fiete 2024 (arXiv 2409.05782), "
@@ -66,11 +66,11 @@ class Setting:
     noise: float = 0.1
     modes: int = 10_000
     seeds: int = 16
-    sizes: tuple[int, ...] = RUN_SIZES
+    sizes: Counts = RUN_SIZES
     pair: tuple[int, int] = (SMALL, BIG)
-    stepped: tuple[int, ...] = T6_SIZES
+    stepped: Counts = T6_SIZES
     steps: int = T6_STEPS
-    samples: tuple[int, ...] = T5_SAMPLES
+    samples: Counts = T5_SAMPLES
     algorithms: tuple[str, ...] = T6_ALGORITHMS
 
     @property

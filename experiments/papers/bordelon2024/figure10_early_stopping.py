@@ -14,7 +14,7 @@ from experiments.compare.laws import FLOW
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, Verdict, condition
 from experiments.output import plotting
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Script, Shown, Values
 from rfm.arguments import Arguments
 
 ALPHA, NUM_MODES = 0.8, 200
@@ -24,7 +24,7 @@ FOLLOWED = np.array([1e4, 1e5, 1e6])  # where theory alone follows the peak on i
 SHOWN_NUS = (0.2, 0.5, 0.8, 1.0)  # model sizes whose curves are drawn against time
 
 
-def show(seed: int, times: tuple[float, ...], ratios: tuple[float, ...], seeds: int) -> Shown:
+def show(seed: int, times: Values, ratios: Values, seeds: int) -> Shown:
     """Show the risk over |w|^2 against nu = N/M at fixed times, against time, and at the best time to stop."""
     problem, data = rfm.white(NUM_MODES), round(ALPHA * NUM_MODES)
     clock = np.unique(np.concatenate([CURVE_TIMES, times]))

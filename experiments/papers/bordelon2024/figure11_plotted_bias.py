@@ -13,7 +13,7 @@ from experiments.compare.comparison import AXES, Comparison, across, agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Script, Shown, Values
 
 BIAS_TIMES = np.linspace(0.25, 8.0, 32)
 NAMED = {"risk": "risk", "bias": "squared bias"}
@@ -26,7 +26,7 @@ STEP_IN_LOG_NU = 0.1  # in log nu
 Parts = Mapping[str, Sequence[Comparison]]  # risk and bias over |w|^2 along time, one for each nu that is trained
 
 
-def show(seed: int, num_modes: int, trained: tuple[float, ...], members: int, seeds: int) -> Shown:
+def show(seed: int, num_modes: int, trained: Values, members: int, seeds: int) -> Shown:
     """Show risk and squared bias over |w|^2 against time, and what nu = N/M adds to both, against nu."""
     problem = rfm.white(num_modes)
     sizes = [round(nu * num_modes) for nu in trained]

@@ -14,7 +14,7 @@ from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, A, B
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 
 EARLY_TIMES = (10.0, 20.0, 50.0, 100.0)
@@ -28,7 +28,7 @@ SIZE_NAMES, LATE_LAWS = {"features": "model size", "samples": "data"}, {"feature
 LAWS = {law.name: law for law in all_laws(A, B)}
 
 
-def show(seed: int, axis: str, sizes: tuple[int, ...], seeds: int, modes: int) -> Shown:
+def show(seed: int, axis: str, sizes: Counts, seeds: int, modes: int) -> Shown:
     """Show the risk against one size and against time, trained and in closed form, with its three exponents."""
     problem, symbol = rfm.power_law(A, B, modes), SYMBOLS[axis]
     times = np.unique(np.concatenate([LINE_TIMES, EARLY_TIMES]))

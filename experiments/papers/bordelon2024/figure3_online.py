@@ -14,7 +14,7 @@ from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import ENDLESS, ONE_PASS_LR, A, B, OnePass
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
 
@@ -27,7 +27,7 @@ Pair = tuple[int, int]  # N and B
 
 
 def show(
-    *, seed: int, sizes: tuple[int, ...], trained: int, size: int, batch: int, batches: tuple[int, ...],
+    *, seed: int, sizes: Counts, trained: int, size: int, batch: int, batches: Counts,
     steps: int, seeds: int, modes: int,
 ) -> Shown:  # fmt: skip
     """Show the risk against steps for many N and for many B, its plateau against N, and what batches add against B.
@@ -93,7 +93,7 @@ def _against_steps(
     plotting.finish(ax, "steps", "risk", title)
 
 
-def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batches: tuple[int, ...]) -> list[Verdict]:
+def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batches: Counts) -> list[Verdict]:
     """Draw where training ends, against N: at the floor of the model, times a factor of lr and B alone."""
     (sizes, _), least = plateau.theory_line, min(batches)
     floors = predicted.ends(sizes, np.inf)

@@ -20,7 +20,7 @@ from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import best_risk, claimed_size, limit
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
 from theory.optimal import Frontier
@@ -32,7 +32,7 @@ FAR = np.array([1e10, 1e14, 1e18])  # where theory alone measures exponents: the
 CONTOUR_NODES = 64  # of the contour of the frontier: exponents to 1e-4
 
 
-def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: tuple[int, ...], seeds: int) -> Shown:
+def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: Counts, seeds: int) -> Shown:
     """Show the risk against compute of models of every size, the envelope of the trained ones, and the frontier."""
     keys = jax.random.split(jax.random.key(seed), seeds)
     figure, axes = plotting.new_figure(len(tasks) // 2, 2, width=4.4)

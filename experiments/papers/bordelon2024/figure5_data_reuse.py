@@ -16,7 +16,7 @@ from experiments.compare.statistics import STEP, log_derivative
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting
 from experiments.papers.bordelon2024.formulas import ENDLESS, A, B
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 
 T_REUSE = rfm.log_times(1.0, 1e4, 25)
 P_FEW, N_WIDE = 128, 512  # data where N varies, model size where P does
@@ -28,7 +28,7 @@ GRID = np.unique(np.concatenate([T_REUSE, T_FAR * np.exp([-STEP, STEP])]))  # of
 T_LAST = len(T_REUSE) - 1  # where the last of them is in GRID
 
 
-def show(seed: int, sizes: tuple[int, ...], samples: tuple[int, ...], seeds: int, modes: int) -> Shown:
+def show(seed: int, sizes: Counts, samples: Counts, seeds: int, modes: int) -> Shown:
     """Show the risk for many N at P = P_FEW, with training loss for many P at N = N_WIDE, and the gap of the two."""
     problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
     train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=T_REUSE, progress=True)

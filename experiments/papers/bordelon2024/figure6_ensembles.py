@@ -14,7 +14,7 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import ENDLESS, SAME_NUMBER, A, B, one_mode, response
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 
 MEMBERS = 4
@@ -26,7 +26,7 @@ TASKS = ((A, B), (3.0, 1.25), (2.0, 2.0))  # for theory alone: an easy one too, 
 Runs = Mapping[tuple[int, int], Comparison]  # risk along time, by (N, members)
 
 
-def show(seed: int, sizes: tuple[int, ...], followed: tuple[int, ...], seeds: int, modes: int) -> Shown:
+def show(seed: int, sizes: Counts, followed: Counts, seeds: int, modes: int) -> Shown:
     """Show the risk of one model and of MEMBERS against compute K N t, their ratio at equal compute, and single modes.
 
     followed: which modes, in models of the smallest of sizes.

@@ -13,7 +13,7 @@ from experiments.compare.statistics import standard_error
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
 from experiments.papers.bordelon2024.mode_rates import A_RATES, B_RATES, Rates, draw_spectra, predict_rates, resolved
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 
 SMALL_PAIR, LARGE_PAIR = (50, 100), (10_000, 10_000)  # N, P
 HELD = dict(zip("NP", SMALL_PAIR, strict=True))
@@ -23,7 +23,7 @@ BINS = np.linspace(np.log(1e-4), np.log(4.0), 43)  # of log z
 BIN_Z = np.exp(0.5 * (BINS[1:] + BINS[:-1]))  # z of the bins
 
 
-def show(seed: int, *, shown: tuple[int, ...], late: tuple[int, ...], seeds: int, modes: int, points: int) -> Shown:
+def show(seed: int, *, shown: Counts, late: Counts, seeds: int, modes: int, points: int) -> Shown:
     """Show eigenvalues of A = F^T F Psi^T Psi/P, and the spectral measure of single modes, k of `shown` and `late`."""
     problem, keys = rfm.power_law(A_RATES, B_RATES, modes), jax.random.split(jax.random.key(seed), seeds)
     drawn = draw_spectra(problem, SMALL_PAIR, keys, jnp.array(shown) - 1)

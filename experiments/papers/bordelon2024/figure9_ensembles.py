@@ -13,16 +13,15 @@ from experiments.compare.comparison import Comparison, across, agreement
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
 from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, SAME_NUMBER, end_of_training
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 
 PLOTTED = {1: 0.857, 50: 0.586}  # S1 at nu = 1/4, alpha = 2: one model, and the average of 50
 
 
 def show(
-    *, seed: int, num_modes: int, ratios: tuple[float, ...], alphas: tuple[float, ...], members: tuple[int, ...],
-    seeds: int, points: int,
-) -> Shown:  # fmt: skip
+    *, seed: int, num_modes: int, ratios: Values, alphas: Values, members: Counts, seeds: int, points: int
+) -> Shown:
     """Show the risk over |w|^2 at the end against alpha = P/M, one panel a ratio nu = N/M, one curve an ensemble."""
     problem, keys = rfm.white(num_modes), jax.random.split(jax.random.key(seed), seeds)
     line_x = (np.arange(points) + 0.5) * 2.0 / points  # alpha; never nu itself, where the risk of one is infinite

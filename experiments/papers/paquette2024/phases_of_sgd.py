@@ -14,7 +14,7 @@ from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition
 from experiments.output import plotting, progress
 from experiments.papers.paquette2024 import phase_map as phases
-from experiments.papers.row import Script, Shown
+from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
 
@@ -26,7 +26,7 @@ COLUMNS = ("alpha", "beta", "N", "steps", "compute", "risk", "stderr", "theory")
 FRONTIER_COLUMNS = ("compute", "risk_exponent", "size_exponent", "converged")
 
 
-def show(seed: int, *, sizes: tuple[int, ...], steps: int, seeds: int, points: int, trend: int) -> Shown:
+def show(seed: int, *, sizes: Counts, steps: int, seeds: int, points: int, trend: int) -> Shown:
     """Draw trained models of some sizes beside their theory, their frontier, and where its exponent tends."""
     chosen, computes = SGD_POINTS[:points], phases.TREND[:trend]
     followed = phases.follow(chosen, computes)
