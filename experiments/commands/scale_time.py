@@ -13,7 +13,7 @@ from rfm import checks
 
 PANELS = {
     "T1": clock.panel, "T2": floor.panel, "T3": collapse.panel, "T4": prediction.panel, "T5": noise.panel,
-    "T6 standard": algorithms.panel_of("standard"), "T6 ntk": algorithms.panel_of("ntk"), "surface": noise.surface,
+    "T6 standard": algorithms.STANDARD, "T6 ntk": algorithms.NTK, "surface": noise.surface,
 }  # fmt: skip
 
 

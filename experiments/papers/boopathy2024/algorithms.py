@@ -1,6 +1,6 @@
 """S2, T6: algorithms that are not linear in the gradient have another clock, and another end."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,52 +16,51 @@ from experiments.papers.boopathy2024 import scale_time as st
 from rfm.arguments import Arguments
 
 REACHED_PART = 0.6  # part of the risk at the start that is to be reached
-CLOCK_OF_SIGNS = {"standard": 0.0, "ntk": 0.5}  # see `panel_of`
+CLOCK_OF_SIGNS = {"standard": 0.0, "ntk": 0.5}  # see `panel`
 GRADIENT_DESCENT, SIGNS = st.T6_ALGORITHMS[0], st.T6_ALGORITHMS[-1]
 EXCESS = 3.0  # standard errors by which an end lies above the floor
 SOME = slice(None, None, 4)  # of the steps that are recorded
 
 
-def panel_of(parametrization: str) -> st.Panel:
-    """Return the panel of steps to a risk against model size.
+def panel(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
+    """Draw steps to a risk against model size.
 
     A step of gradient descent moves the output by sum_i F_i^2 g ~ N E F^2, a step of signs by sum_i |F_i| ~ N E |F|:
     both N with features of variance one, 1 and N^(1/2) with 1/N. So the clock is N^gamma t with a gamma that is larger
     by CLOCK_OF_SIGNS for signs, and for Adam, whose first steps are signs.
     """
-    unit = st.FEATURE_UNITS[parametrization]
+    n, unit = np.array(setting.stepped, float), st.FEATURE_UNITS[parametrization]
+    verdicts, table, gammas = [], [], {}
+    for index, name in enumerate(setting.algorithms):
+        pairs, title = train(setting, parametrization, name), f"T6 {name}, {unit}"
+        steps = np.stack([steps_to_risk(setting, pair.risks) for pair in pairs], axis=1)  # (S, X)
+        if not np.isfinite(steps).all():
+            text = f"not all reach the risk in {setting.steps} steps"
+            verdicts.append(condition(title, "risk(N^g t)", text, False))
+            continue
+        gamma = gammas[name] = -slopes_of_draws(n, steps)  # (S,)
+        mean, stderr, color = steps.mean(0), standard_error(steps), plotting.COLORS[index]
+        plotting.draw_points(ax, n, mean, stderr, index, label=f"{name}: slope {-gamma.mean():.2f}")
+        if name == GRADIENT_DESCENT:
+            line = steps_to_risk(setting, np.array([pair.theory for pair in pairs]))
+            ax.plot(n, line, color=color, lw=1.3)
+            verdicts += [
+                _judge(f"{title}, trained at {n[0]:g} to {n[-1]:g}, beside theory", gamma, -log_slope(n, line)),
+                agreement([pair.at(SOME) for pair in pairs], f"T6 theory = simulation, {name}, {unit}"),
+            ]
+        else:
+            ax.plot(n, mean, color=color, ls=":", lw=1.0)
+            more, closed = gamma - gammas[GRADIENT_DESCENT], CLOCK_OF_SIGNS[parametrization]
+            verdicts.append(_judge(f"{title}: clock N^g t, g beyond gradient descent's", more, closed, claimed=0.0))
+        held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
+        table += tables.records(held | {"N": n, "steps": mean, "stderr": stderr})
+    plotting.finish(ax, AXES["features"], f"steps to {REACHED_PART:g} of the risk at the start", f"T6: {unit}")
+    low, high = ax.get_ylim()
+    ax.set_ylim(0.5 * low, 4 * high)
+    return st.Part(verdicts, table)
 
-    def panel(ax: Axes, setting: st.Setting) -> st.Part:
-        n, verdicts, table, gammas = np.array(setting.stepped, float), [], [], {}
-        for index, name in enumerate(setting.algorithms):
-            pairs, title = train(setting, parametrization, name), f"T6 {name}, {unit}"
-            steps = np.stack([steps_to_risk(setting, pair.risks) for pair in pairs], axis=1)  # (S, X)
-            if not np.isfinite(steps).all():
-                text = f"not all reach the risk in {setting.steps} steps"
-                verdicts.append(condition(title, "risk(N^g t)", text, False))
-                continue
-            gamma = gammas[name] = -slopes_of_draws(n, steps)  # (S,)
-            mean, stderr, color = steps.mean(0), standard_error(steps), plotting.COLORS[index]
-            plotting.draw_points(ax, n, mean, stderr, index, label=f"{name}: slope {-gamma.mean():.2f}")
-            if name == GRADIENT_DESCENT:
-                line = steps_to_risk(setting, np.array([pair.theory for pair in pairs]))
-                ax.plot(n, line, color=color, lw=1.3)
-                verdicts += [
-                    _judge(f"{title}, trained at {n[0]:g} to {n[-1]:g}, beside theory", gamma, -log_slope(n, line)),
-                    agreement([pair.at(SOME) for pair in pairs], f"T6 theory = simulation, {name}, {unit}"),
-                ]
-            else:
-                ax.plot(n, mean, color=color, ls=":", lw=1.0)
-                more, closed = gamma - gammas[GRADIENT_DESCENT], CLOCK_OF_SIGNS[parametrization]
-                verdicts.append(_judge(f"{title}: clock N^g t, g beyond gradient descent's", more, closed, claimed=0.0))
-            held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
-            table += tables.records(held | {"N": n, "steps": mean, "stderr": stderr})
-        plotting.finish(ax, AXES["features"], f"steps to {REACHED_PART:g} of the risk at the start", f"T6: {unit}")
-        low, high = ax.get_ylim()
-        ax.set_ylim(0.5 * low, 4 * high)
-        return st.Part(verdicts, table)
 
-    return panel
+STANDARD, NTK = (partial(panel, parametrization=name) for name in st.FEATURE_UNITS)
 
 
 def _judge(quantity: str, values: np.ndarray, closed: float, claimed: float | None = None) -> Verdict:
@@ -139,7 +138,7 @@ main = st.script(
     name="S2-T6",
     title="Adam and sign-SGD: steps to a risk against model size",
     claim="one clock N t for all training algorithms",
-    panels=(curves, panel_of("standard"), panel_of("ntk")),
+    panels=(curves, STANDARD, NTK),
     full=dict(modes=2000, seeds=16, stepped=st.T6_SIZES, steps=st.T6_STEPS, algorithms=st.T6_ALGORITHMS),
     smoke=dict(modes=300, seeds=4, stepped=(16, 32), steps=1000, algorithms=(GRADIENT_DESCENT, "sign-SGD")),
     limits="theory knows no Adam and no sign-SGD: those are training runs alone",

@@ -38,10 +38,9 @@ def show(
         wider = {"num_samples": [*samples, *(line_x * num_modes)], "ensemble": [*members, np.inf]}
         predicted = theory.sweep(problem, wider, num_features=n, optimizer=rfm.Ridge(0.0)).risk[..., 0] / num_modes
         there, lines = np.split(predicted, [len(samples)])  # (P, K + 1), (points, K + 1)
-        held = [{"nu": nu, "alpha": alpha, "N": n, "P": p} for alpha, p in zip(apart, samples, strict=True)]
         against_members = [
-            Comparison("ensemble", np.array(members), risks.T, line[:-1], fixed)
-            for risks, line, fixed in zip(trained, there, held, strict=True)
+            Comparison("ensemble", np.array(members), risks.T, line[:-1], {"nu": nu, "alpha": alpha, "N": n, "P": p})
+            for alpha, p, risks, line in zip(apart, samples, trained, there, strict=True)
         ]
         against_data = [
             replace(across(against_members, "alpha", count), line_x=line_x, line=line)
