@@ -47,8 +47,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     ends = sizes[[0, -1]]
     ax.plot(ends, 0.25 * slowest[-1] / ends, "k", lw=1, label="slope $-1$")
     plotting.finish(ax, AXES["features"], "time to reach the risk", "T1: larger is faster, by normalization only")
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high * 300)
+    ax.set_ylim(top=300 * ax.get_ylim()[1])
     ax.legend(fontsize=6, frameon=False, ncols=2, loc="upper right")
     some = [c.at(slice(None, None, 3)) for name in st.FEATURE_UNITS for c in st.curves(setting, name)]
     return st.Part([*verdicts, agreement(some, "T1 theory = simulation")], table)

@@ -19,8 +19,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     part = st.joined([_gammas(ax, setting, parametrization) for parametrization in st.FEATURE_UNITS])
     title = r"T3: risk($N^\gamma t$) on one curve"
     plotting.finish(ax, AXES["features"], r"$\gamma$ between $N$ and $2N$", title, log=False)
-    ax.set_xscale("log")
-    ax.set_ylim(-0.25, 1.6)
+    ax.set(xscale="log", ylim=(-0.25, 1.6))
     return part
 
 

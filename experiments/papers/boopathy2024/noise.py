@@ -109,8 +109,7 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     ax.axvline(SURFACE_SAMPLES, color="0.6", lw=0.8, ls=":")
     title = f"the same at fixed $t$, P = {SURFACE_SAMPLES}: U in size, then a peak"
     plotting.finish(ax, AXES["features"], "risk", title)
-    ax.set_xlim(0.8 * n[0], 1.25 * n[-1])
-    ax.set_ylim(0.7 * known.min(), 4 * known.max())
+    ax.set(xlim=(0.8 * n[0], 1.25 * n[-1]), ylim=(0.7 * known.min(), 4 * known.max()))
     humps = [text for pair in pairs if (text := _hump(n, pair.mean, pair.stderr, pair.fixed["t"]))]
     text = "; ".join(humps) if humps else "falls with N at every time"
     verdicts = [

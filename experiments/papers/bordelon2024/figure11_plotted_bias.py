@@ -75,8 +75,7 @@ def _against_time(ax: Axes, problem: rfm.Problem, part: str, curves: Parts, titl
     ax.plot(BIAS_TIMES, np.exp(-2.0 * BIAS_TIMES), "k:", lw=1, label=r"$N = \infty$, $e^{-2t}$")
     ax.plot(T_READ, READ, "k*", ms=9, mfc="none", label=rf"S1 at $\nu$ = {NU_READ:g}: {READ:.2e}")
     plotting.finish(ax, AXES["time"], r"loss over $|w|^2$", title)
-    ax.set_xscale("linear")
-    ax.set_ylim(3e-8, 1.5)
+    ax.set(xscale="linear", ylim=(3e-8, 1.5))
 
 
 def _against_size(ax: Axes, problem: rfm.Problem, curves: Parts) -> None:

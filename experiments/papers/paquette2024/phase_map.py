@@ -105,18 +105,12 @@ def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tupl
         fine = [(x, y) for y in np.linspace(*betas, FINE) for x in np.linspace(*ALPHAS, FINE)]
         formula = np.reshape([exponents.phase(*p).risk if inside(*p) else np.nan for p in fine], (FINE, FINE))
         picture = ax.imshow(formula, origin="lower", extent=(*ALPHAS, *betas), aspect="auto", **colours)
-    highest, white = betas[1], dict[str, Any](color="w", lw=1.2)
-    ax.plot([0.5, 0.5], [0.0, highest], **white)
-    ax.plot([0.25, ALPHAS[1]], [0.5, 0.5], **white)
-    ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], **white)
-    for x in (0.25, 1.0 - 1.0 / np.sqrt(2.0)):
-        ax.plot([x, x], [0.5, highest], **white)
+    ax.vlines([0.5, 0.25, 1.0 - 1.0 / np.sqrt(2.0)], [0.0, 0.5, 0.5], betas[1], "w", lw=1.2)
+    ax.hlines(0.5, 0.25, ALPHAS[1], "w", lw=1.2)
+    ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], "w", lw=1.2)
     for name, (x, y) in PHASE_LABELS.items():
         ax.text(x, y, name, color="w", ha="center", va="center", fontsize=9, path_effects=plotting.OUTLINE)
-    ax.set_xlim(*ALPHAS)
-    ax.set_ylim(*betas)
-    ax.set_xlabel(r"$\alpha$")
-    ax.set_ylabel(r"$\beta$")
+    ax.set(xlim=ALPHAS, ylim=betas, xlabel=r"$\alpha$", ylabel=r"$\beta$")
     ax.set_title(f"exponent of the best risk, {title}", fontsize=9)
     ax.figure.colorbar(picture, ax=ax)
 
@@ -128,6 +122,5 @@ def draw_trend(ax: Axes, lines: Mapping[str, Sequence[Best]], title: str) -> Non
         style = dict[str, Any](color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
         ax.plot([best.compute for best in line], gap, label=name, **style)
     ax.axhline(0.0, color="0.6", lw=0.8)
-    ax.set_xlim(0.5 * TREND[0], 2.0 * TREND[-1])
-    ax.set_xscale("log")
+    ax.set(xlim=(0.5 * TREND[0], 2.0 * TREND[-1]), xscale="log")
     plotting.finish(ax, "compute $C$", "measured $-$ formula", title, log=False)
