@@ -16,7 +16,8 @@ from experiments.output import files
 from rfm import checks
 
 SCALES = ("full", "smoke")
-Counts, Values = tuple[int, ...], tuple[float, ...]  # parameters of rows
+Counts = tuple[int, ...]  # parameters of rows
+Values = tuple[float, ...]
 DECIDING = 2  # verdicts that a line has room for
 
 

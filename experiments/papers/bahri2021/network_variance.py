@@ -58,12 +58,12 @@ class Task:
 
     def loss(self, outputs: np.ndarray) -> np.ndarray:
         """Mean square error (...) of outputs (..., n, k) on the test rows."""
-        return ((outputs - self.y) ** 2).sum(-1) @ self.test
+        return _squares(outputs - self.y) @ self.test
 
     def variance(self, outputs: np.ndarray) -> np.ndarray:
         """Squared distance (S,) of outputs (S, n, k) from their mean over seeds; its mean is the variance."""
         count = len(outputs)
-        return ((outputs - outputs.mean(0)) ** 2).sum(-1) @ self.test * count / (count - 1)
+        return _squares(outputs - outputs.mean(0)) @ self.test * count / (count - 1)
 
     def trained(self, network: networks.Network, *rules: Rule, centred: bool = False) -> list[np.ndarray]:
         """Outputs (S, n, k) after training by each rule, less those at the start if `centred`."""
@@ -156,12 +156,15 @@ def _data(task: Task, samples: Counts) -> Curves:
         many = jax.jit(lambda keys, size, run=run: jax.lax.map(lambda key: run(key, size), keys))
         limit = np.asarray(many(keys, 0), float)  # (S, n, k)
         outputs = np.array([many(keys, size) for size in progress.over(samples, "size", name)], float)
-        loss, least, distance = (
-            (difference**2).sum(-1).mean(-1) for difference in (outputs - task.y, limit - task.y, outputs - limit)
-        )
-        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = (loss - least).T
-        curves[f"{name}: distance from $P = \\infty$"] = distance.T
+        added = _squares(outputs - task.y).mean(-1) - _squares(limit - task.y).mean(-1)
+        curves[f"{name}: loss $-$ loss at $P = \\infty$"] = added.T
+        curves[f"{name}: distance from $P = \\infty$"] = _squares(outputs - limit).mean(-1).T
     return curves
+
+
+def _squares(differences: np.ndarray) -> np.ndarray:
+    """Squares (..., n) of differences (..., n, k), summed over outputs."""
+    return (differences**2).sum(-1)
 
 
 def _train(network: networks.Network, params: list[Array], rule: Rule, batch: Batch, test: Batch) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
@@ -15,7 +16,6 @@ from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, jud
 from experiments.output import plotting, progress
 from experiments.papers.bordelon2024.formulas import ENDLESS, ONE_PASS_LR, A, B, OnePass
 from experiments.papers.row import Counts, Script, Shown
-from rfm.arguments import Arguments
 from theory import exponents
 
 THEORY_STEPS = rfm.log_times(1, 1e6, 61, integer=True)  # steps of the theory, to every plateau
@@ -38,22 +38,18 @@ def show(
     times = rfm.log_times(1, steps, 25, integer=True)
     predicted = OnePass(problem, np.unique(np.concatenate([THEORY_STEPS, times, [FAR_STEPS]])))
     there, line_x = np.searchsorted(predicted.clock, times), predicted.clock[:-1]
-    args = Arguments(num_samples=np.inf, times=times)
+    args = {"num_samples": np.inf, "times": times}
     runs: dict[Pair, Comparison] = {}
     pairs = [(n, batch) for n in sizes if n <= trained] + [(size, b) for b in batches if b != batch]
     for n, b in progress.over(pairs, "run", "one-pass SGD"):
-        sgd, line = rfm.SGD(ONE_PASS_LR, b), predicted.risk(n, b)
-        run = args | Arguments(num_features=n, optimizer=sgd)
-        risks = rfm.simulate(problem, **run, keys=fold_keys(keys, n)).risk
-        held = {"N": n, "B": b, "P": np.inf}
+        sgd, line, held = rfm.SGD(ONE_PASS_LR, b), predicted.risk(n, b), {"N": n, "B": b, "P": np.inf}
+        risks = rfm.simulate(problem, num_features=n, optimizer=sgd, **args, keys=fold_keys(keys, n)).risk
         runs[n, b] = Comparison("steps", times, risks, line[there], held, line_x=line_x, line=line[:-1])
     # the same features with and without batches, in expectation: one run's own noise would hide their small effect
-    args |= Arguments(num_features=size)
-    still, *noisy = (
-        rfm.exact(problem, **(args | Arguments(optimizer=optimizer)), keys=fold_keys(keys, size)).risk
-        for optimizer in (rfm.GradientDescent(ONE_PASS_LR), *(rfm.SGD(ONE_PASS_LR, b) for b in batches))
-    )
-    added = (np.stack(noisy, axis=1) - still[:, None]) / still.mean(0)  # (S, B, T): not the mean of ratios
+    exact = partial(rfm.exact, problem, num_features=size, **args, keys=fold_keys(keys, size))
+    still = exact(optimizer=rfm.GradientDescent(ONE_PASS_LR)).risk
+    noisy = np.stack([exact(optimizer=rfm.SGD(ONE_PASS_LR, b)).risk for b in batches], axis=1)
+    added = (noisy - still[:, None]) / still.mean(0)  # (S, B, T): not the mean of ratios
     fine = np.geomspace(batches[0], batches[-1], 9)
     here, line = (predicted.excess(size, some)[:, there] for some in (batches, fine))  # (B, T)
     picked = [int(np.searchsorted(times, times[-1] ** power)) for power in (0.3, 0.6, 1.0)]
@@ -72,13 +68,10 @@ def show(
         if n <= trained and runs[n, batch].theory[-1] < NEAR_PLATEAU * end
     ]
     plateau = replace(across(ended, "features", times[-1]), line_x=np.array(sizes, float), line=ends)
-    findings = [
-        agreement([run.at(slice(None, None, 3)) for run in runs.values()]),
-        *_plateau(axes[1, 0], predicted, plateau, batch, batches),
-        *_excess(axes[1, 1], predicted, size, excess),
-    ]
+    agrees = agreement([run.at(slice(None, None, 3)) for run in runs.values()])
+    at_end = _plateau(axes[1, 0], predicted, plateau, batch, batches)
     table = [row for run in runs.values() for row in run.rows("N", "B", "steps", "risk", "stderr", "theory")]
-    return Shown(figure, table, tuple(findings))
+    return Shown(figure, table, (agrees, *at_end, *_excess(axes[1, 1], predicted, size, excess)))
 
 
 def _against_steps(

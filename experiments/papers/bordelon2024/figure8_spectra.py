@@ -43,11 +43,9 @@ def show(seed: int, *, shown: Counts, late: Counts, seeds: int, modes: int, poin
     _each(axes[0, 2], many, r"$N = P = 10^4$, theory alone; dots: $\lambda_k$")
     axes[0, 2].set(xlim=(1e-7, 6.0), ylim=(1e-3, 3e3))
     columns = ("k", "z", "density", "stderr", "theory")
-    table = [
-        row
-        for k, pair in zip(("all", *shown), (number, *measures), strict=True)
-        for row in pair.rows(*columns, k=np.full(len(BIN_Z), k), density=pair.mean, stderr=standard_error(pair.risks))
-    ]
+    table = []
+    for k, pair in zip(("all", *shown), (number, *measures), strict=True):
+        table += pair.rows(*columns, k=k, density=pair.mean, stderr=standard_error(pair.risks))
     return Shown(figure, table, (*_agreements(values, weights, few), *_claims(few, many)))
 
 
@@ -64,9 +62,8 @@ def _all(ax: Axes, number: Comparison, many: Rates) -> None:
     plotting.draw(ax, number, label=f"$N$ = {HELD['N']}, $P$ = {HELD['P']}")
     ax.plot(many.z, many.total, color=plotting.COLORS[1], lw=1.0, label="$N = P = 10^4$, theory")
     ax.plot(many.z, many.z ** (-1 / B_RATES) / B_RATES, "k:", lw=1, label=r"of $\Lambda$ itself, smoothed")
-    ax.set_ylim(0.3, 3e4)
     plotting.finish(ax, "eigenvalue $z$", r"eigenvalues per unit of $\log z$", rf"$b$ = {B_RATES:g}: all of $A$")
-    ax.set_xlim(1e-7, 6.0)
+    ax.set(xlim=(1e-7, 6.0), ylim=(0.3, 3e4))
 
 
 def _each(ax: Axes, rates: Rates, title: str, measures: Sequence[Comparison] = ()) -> None:
