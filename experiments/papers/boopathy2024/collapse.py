@@ -65,9 +65,8 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
     pairs = st.curves(setting)
     start, lowest = pairs[0].theory[0], np.min([pair.theory for pair in pairs], axis=0)
     late = st.FEW_CLOCK >= 0.1
-    for index, pair in enumerate(pairs):
-        shown = pair.at(late & (st.FEW_CLOCK <= 1e3))
-        plotting.draw(ax, dataclasses.replace(shown, line_x=None, line=None), index)
+    shown = [pair.at(late & (st.FEW_CLOCK <= 1e3)) for pair in pairs]
+    plotting.draw_all(ax, [dataclasses.replace(pair, line_x=None, line=None) for pair in shown])
     ax.axhspan(EARLY_RISKS[-1] * start, EARLY_RISKS[0] * start, color="0.93", zorder=-1)
     plotting.finish(ax, "$N t$", "risk", "shaded: risks that are compared")
     compared = [pair.at(late & (lowest > 0.9 * EARLY_RISKS[-1] * start)) for pair in pairs]
