@@ -37,7 +37,7 @@ T6_SIZES = (32, 64, 128, 256)  # sizes that other algorithms train
 T5_SAMPLES = (256, 1024)  # training samples with noisy labels
 T6_ALGORITHMS = ("gradient descent", "Adam", "sign-SGD")
 LAW = (2**14, 2**17)  # sizes where the error of S2's rule is a power law over decades
-FEW_MODES = 2000
+FEW_MODES = 2000  # at most, of `Setting.small`
 LARGE_N = 1e6 * np.exp([-0.1, 0.1])  # sizes where theory alone measures exponents
 SLOPE_SIZES = 3  # sizes over which training measures a slope: the largest ones
 # of the rows that gradient flow trains for, which share their runs
