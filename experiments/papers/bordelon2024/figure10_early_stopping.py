@@ -46,7 +46,7 @@ def show(seed: int, times: Values, ratios: Values, seeds: int) -> Shown:
     _against_size(axes[0, 2], "early stopping", [_stopped(curves, lines), against_size[clock[-1]]])
     table = [row for curve in curves for row in curve.rows("nu", "t", "risk", "stderr", "theory")]
     agrees = agreement([curve.at(slice(None, None, 4)) for curve in curves])
-    return Shown(figure, table, (agrees, _late_peak(problem, by_time, len(clock)), *_stopping(clock, lines)))
+    return Shown(figure, table, (agrees, _late_peak(problem, by_time), *_stopping(clock, lines)))
 
 
 def _stopped(curves: Sequence[Comparison], lines: np.ndarray) -> Comparison:
@@ -70,16 +70,15 @@ def _against_time(ax: Axes, curves: Sequence[Comparison]) -> None:
     ax.set_xscale("log")
 
 
-def late_peak(problem: rfm.Problem, time: float, count: int) -> float:
+def late_peak(problem: rfm.Problem, time: float) -> float:
     """Return nu of the largest risk at a late time: a parabola through the best of a grid in (1 - nu/alpha) t.
 
     The grid is where the peak lies: its distance to alpha falls as 1/t, faster than the t^-1/2 of its width.
     """
-    x = np.linspace(20.0, 100.0, len(NUS))  # as many points, and times, as above: one compilation
-    times = np.linspace(0.5, 1.0, count) * time
+    x = np.linspace(20.0, 100.0, len(NUS))
     sizes = ALPHA * (1.0 - x / time) * problem.num_modes
-    args = Arguments(num_samples=ALPHA * problem.num_modes, optimizer=FLOW, times=times)
-    risk = theory.sweep(problem, {"num_features": list(sizes)}, **args).risk[:, -1]
+    args = Arguments(num_samples=ALPHA * problem.num_modes, optimizer=FLOW, times=[time])
+    risk = theory.sweep(problem, {"num_features": list(sizes)}, **args).risk[:, 0]
     at = int(np.clip(np.argmax(risk), 1, len(x) - 2))
     bend, slope, _ = np.polyfit(x[at - 1 : at + 2] - x[at], risk[at - 1 : at + 2], 2)
     return ALPHA * (1.0 - (x[at] - slope / (2.0 * bend)) / time)
@@ -91,10 +90,10 @@ def _highest(risk: np.ndarray) -> float | None:
     return float(NUS[at[np.argmax(risk[at])]]) if len(at) else None
 
 
-def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray], count: int) -> Verdict:
+def _late_peak(problem: rfm.Problem, by_time: Mapping[float, np.ndarray]) -> Verdict:
     peaks = {t: _highest(line) for t, line in by_time.items()}
     path = ", ".join(f"{nu:.3f} (t = {t:g})" for t, nu in peaks.items() if nu is not None)
-    gaps = np.array([ALPHA - late_peak(problem, t, count) for t in FOLLOWED])
+    gaps = np.array([ALPHA - late_peak(problem, t) for t in FOLLOWED])
     rate = log_slope(FOLLOWED[1:], 1.0 / gaps[1:])
     gap = f"alpha - nu is {gaps[0]:.1e} at t = {FOLLOWED[0]:g} and falls as t^-{rate:.2f}"
     claim, tends = f"nu = alpha = {ALPHA:g}", bool(np.all(gaps > 0) and rate > 0.5)
