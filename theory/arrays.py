@@ -7,15 +7,12 @@ transformation follows, and whole grids, by XLA. An equation file asks for the n
 
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-
-from rfm.precision import complex128, is_traced
 
 Array = Any  # of numpy or of JAX
 Tree = TypeVar("Tree")
@@ -31,17 +28,6 @@ def by_xla(*values: object) -> bool:
 def namespace(*values: object) -> Any:
     """Return jax.numpy if any of some arrays is one of JAX, else numpy."""
     return jnp if any(isinstance(value, jax.Array) for value in values) else np
-
-
-def float_arrays(tree: Tree) -> Tree:
-    """Convert the leaves to float64 arrays: JAX's where one of them is traced, else numpy's."""
-    xp: Any = jnp if is_traced(tree) else np
-    return jax.tree.map(lambda x: xp.asarray(x, float), tree)
-
-
-def arithmetic(*values: object) -> AbstractContextManager[None]:
-    """Open the scope in which an evaluation runs: that of complex128 for XLA, none for numpy."""
-    return complex128(*values) if is_traced(*values) else nullcontext()
 
 
 def evaluated(*static: str) -> Callable[[Callable[P, Result]], Callable[P, Result]]:

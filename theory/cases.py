@@ -1,17 +1,32 @@
 """One call of the theory as a record, made and checked once by the public functions."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rfm import checks
 from rfm.optimizers import SGD, Optax, Optimizer, check_times, resolve
-from rfm.precision import is_traced
+from rfm.precision import complex128, is_traced
 from rfm.problem import Problem
 from rfm.pytrees import pytree, static
-from theory.arrays import float_arrays
 from theory.filters import FILTERS
+
+Tree = TypeVar("Tree")
+
+
+def float_arrays(tree: Tree) -> Tree:
+    """Convert the leaves to float64 arrays: JAX's where one of them is traced, else numpy's."""
+    xp: Any = jnp if is_traced(tree) else np
+    return jax.tree.map(lambda x: xp.asarray(x, float), tree)
+
+
+def arithmetic(*values: object) -> AbstractContextManager[None]:
+    """Open the scope in which an evaluation runs: that of complex128 for XLA, none for numpy."""
+    return complex128(*values) if is_traced(*values) else nullcontext()
 
 
 @pytree

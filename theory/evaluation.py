@@ -10,8 +10,8 @@ from rfm import checks
 from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
-from theory.arrays import Array, arithmetic, evaluated, float_arrays, namespace, stop_gradient
-from theory.cases import Case, Members, check_case
+from theory.arrays import Array, evaluated, namespace, stop_gradient
+from theory.cases import Case, Members, arithmetic, check_case, float_arrays
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint

@@ -24,7 +24,7 @@ MOST_MEMBERS = 2**14  # of an ensemble, or of its data sets
 
 
 class Counts(NamedTuple):
-    """How many features and samples there are where arrays are longer than that: the rest of them is zero."""
+    """Numbers of features and samples where arrays are longer than that: the rest of them is zero."""
 
     features: Any
     samples: Any

@@ -9,6 +9,7 @@ import pytest
 from tolerances import FORMULA
 
 from theory import arrays
+from theory.cases import float_arrays
 
 BOTH = pytest.mark.parametrize("xp", [np, jnp], ids=["numpy", "XLA"])
 POINTS = np.array([r * np.exp(1j * angle) for r in (1e-9, 1e-6, 1e-3, 0.1) for angle in (0.0, 0.4, 1.2, 2.8)])
@@ -65,6 +66,6 @@ def test_the_arrays_of_the_arguments_decide():
 
     assert isinstance(double(np.ones(2), np.ones(2)), np.ndarray)
     assert isinstance(double(np.ones(2), jnp.ones(2)), jax.Array)
-    assert isinstance(arrays.float_arrays({"a": jnp.arange(2)})["a"], np.ndarray)
+    assert isinstance(float_arrays({"a": jnp.arange(2)})["a"], np.ndarray)
     assert not np.any(arrays.stop_gradient(np.zeros(1)))
     assert jax.grad(lambda x: x * arrays.stop_gradient(x))(3.0) == 3.0
