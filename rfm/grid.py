@@ -10,7 +10,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from rfm import checks
@@ -156,3 +159,9 @@ def words(point: Mapping[str, float]) -> tuple[int, int]:
     text = ";".join(f"{name}={(float(point[name]) + 0.0).hex()}" for name in sorted(point))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
+
+
+def fold_point(key: Array, words: ArrayLike) -> Array:
+    """The key of a run at a point of a grid: that of its seed with both `words` (2,) of the point folded in."""
+    low, high = jnp.asarray(words, jnp.uint32)
+    return jax.random.fold_in(jax.random.fold_in(key, low), high)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -25,7 +24,7 @@ from experiments.compare.keys import fold_keys
 from experiments.fit.least_squares import Fit, fit
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.table import DESIGN_AXES, CurveTable, Design, runs
-from experiments.output import files
+from experiments.output import files, progress
 from rfm.arguments import Arguments
 
 TRIAL_FEATURES, TRIAL_SAMPLES = (64, 128, 256), (100, 200, 400)
@@ -180,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     floor = 0.0 if args.risk else None
     asked = dict(gaussian=args.gaussian, units=DESIGN_AXES if args.units else (), hold=args.hold)
-    with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
+    with progress.bar(args.trials * len(args.setting), "trial") as bar:
         for i in args.setting:
             trials = run_trials(SETTINGS[i], args.trials, seed=args.seed, floor=floor, **asked, on_trial=bar.update)
             rows.append(summary(SETTINGS[i], trials, floor))
