@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -36,17 +36,12 @@ QUANTITIES = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of `rfm compare`; samples: a number, or ONE_PASS; real: rows of a finite population, not Gaussians."""
+    """Settings of `rfm compare`; samples: a number, or ONE_PASS; options: see `algorithms.options_of`."""
 
     shared: Shared
     features: int
     samples: float | str
-    optimizer: str
-    lr: float | None
-    momentum: float | None
-    weight_decay: float | None
-    schedule: str | None
-    batch_size: int | None
+    options: dict[str, Any]
     ensemble: int
     bags: int
     map: str
@@ -116,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
     messages = [f"{QUANTITIES[scan.axis]}: {message}" for scan in scans for message in scan.messages]
     scans = [scan for scan in scans if len(scan.x)]
     if not scans:
-        checks.fail("lr", "smaller: every run diverged before the first point", settings.lr)
+        checks.fail("lr", "smaller: every run diverged before the first point", settings.options["lr"])
     fits = [fit_exponent(scan) for scan in scans]
 
     source = f"fitted to the spectrum of {settings.data or f'the {settings.map} kernel'}" if real else "given"
@@ -180,7 +175,7 @@ def make_task(settings: Settings) -> Task:
 
 def closed_form(settings: Settings, task: Task) -> dict[str, float]:
     """Return the exponents known in closed form: full batches at constant learning rate, without weight decay."""
-    if settings.optimizer not in algorithms.FULL_BATCH or settings.weight_decay or settings.schedule == "cosine":
+    if settings.options["optimizer"] not in algorithms.FULL_BATCH or not algorithms.is_plain(settings.options):
         return {}
     a, b = task.a, task.b
     known = {"time": exponents.time_exponent(a, b), "features": exponents.model_exponent(a, b)}

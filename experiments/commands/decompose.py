@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -29,16 +30,12 @@ PRINTED_TIMES = 4  # times in the printed table
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of `rfm decompose`."""
+    """Settings of `rfm decompose`; options: see `algorithms.options_of`."""
 
     shared: Shared
     features: int
     samples: int
-    optimizer: str
-    lr: float | None
-    momentum: float | None
-    weight_decay: float | None
-    schedule: str | None
+    options: dict[str, Any]
     times: tuple[float, ...]
 
     @property

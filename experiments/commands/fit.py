@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
 def _settings(args: argparse.Namespace) -> job.Settings:
     """Return the settings that the command line asks for; ValueError for what is wrong before the file is read."""
     optimizer = algorithms.choose(args, 1.0)
-    if getattr(args, "schedule", None) == "cosine" or getattr(args, "weight_decay", None):
+    if not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a fit", args.optimizer)
     return settings_of(
         job.Settings,
