@@ -17,9 +17,9 @@ from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
 from experiments.explore.export import NAME, TYPES, export_file
+from experiments.explore.jobs import Workers
 from experiments.explore.page import Page
 from experiments.explore.settings import from_address
-from experiments.explore.workers import Workers
 from rfm import checks
 
 HOST = "127.0.0.1"
@@ -44,7 +44,7 @@ def serve(port: int, *, browser: bool) -> None:
     # settings of other projects in the environment must neither open the server nor send the page elsewhere
     bokeh_settings.allowed_ws_origin.set_value(hosts)
     bokeh_settings.resources.set_value("server")
-    workers = Workers.start()
+    workers = Workers()
     application = Application(FunctionHandler(partial(_open, workers, origin)))
     route = rf"/export/{NAME}\.({'|'.join(TYPES)})"
     app = BokehTornado(
