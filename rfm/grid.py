@@ -23,7 +23,6 @@ from rfm.problem import Problem, power_law
 from rfm.steps import Schedule
 
 SIZES = ("num_features", "num_samples", "batch_size", "num_modes", "ensemble", "bags")
-PROBLEM_NUMBERS = ("noise_var", "a", "b")
 UNITS = {
     "num_features": "random features", "num_samples": "training samples", "batch_size": "samples a step",
     "num_modes": "modes", "ensemble": "feature draws", "bags": "data sets", "lr": "1/curvature",

@@ -196,12 +196,13 @@ def best_size(fit: Fit, compute: float) -> BestSize | None:
         loss = value["floor"] + value["scale"] * float(best.risk[0])
         return BestSize(size, loss, float(best.size_exponent[0])) if best.converged[0] else None
     (a, alpha), (c, gamma) = ([fit.value(name) for name in POWERS[axis]] for axis in ("features", "times"))
-    size = (alpha * a / (gamma * c)) ** (1.0 / (alpha + gamma)) * compute ** (gamma / (alpha + gamma))
+    growth, _ = _power_rule(alpha, gamma)
+    size = (alpha * a / (gamma * c)) ** (1.0 / (alpha + gamma)) * compute**growth
     loss = fit.value("E") + a * size**-alpha + c * (compute / size) ** -gamma
-    return BestSize(size, loss, gamma / (alpha + gamma))
+    return BestSize(size, loss, growth)
 
 
-def errors(fit: Fit, rows: np.ndarray) -> Errors:
-    """Return the relative errors of a fit over the rows of a mask (R,)."""
-    gap = np.abs(1.0 / (1.0 + fit.residuals[rows]) - 1.0)
+def errors(fit: Fit, rows: np.ndarray | None = None) -> Errors:
+    """Return the relative errors of a fit over the rows of a mask (R,), over all without one."""
+    gap = np.abs(1.0 / (1.0 + (fit.residuals if rows is None else fit.residuals[rows])) - 1.0)
     return Errors(float(np.median(gap)), float(gap.max()))

@@ -7,7 +7,7 @@ import numpy as np
 from experiments.fit.job import BothFits
 from experiments.fit.least_squares import Fit
 from experiments.fit.readings import BestSize, Reading, compute_rule, errors, parameters, regimes
-from experiments.fit.table import LETTERS, CurveTable
+from experiments.fit.table import LETTERS
 from experiments.output.tables import align
 
 POOR = 1.5  # a misfit of the theory so many times that of power laws is told
@@ -37,14 +37,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
-def _everything(table: CurveTable) -> np.ndarray:
-    return np.ones(len(table), bool)
-
-
 def _error_rows(fits: BothFits) -> list[tuple[str, ...]]:
     """Relative errors of both models, over all points and over those held out, as a table."""
     table, held = fits.table, fits.held
-    rows = [(f"all {len(table)} points, fitted", fits.whole, _everything(table))]
+    rows: list[tuple] = [(f"all {len(table)} points, fitted", fits.whole, None)]
     if fits.ahead is not None:
         axes = [axis for axis in table.design.axes if _beyond(getattr(table.design, axis), held)]
         cut = ", ".join(LETTERS[axis] for axis in axes)
@@ -77,8 +73,7 @@ def few_runs(fit: Fit) -> list[str]:
 def _poor_fit(fits: BothFits) -> list[str]:
     """Return a line where the theory fits much worse than power laws."""
     solvable, chinchilla = fits.whole
-    everything = _everything(fits.table)
-    if errors(solvable, everything).median <= POOR * errors(chinchilla, everything).median:
+    if errors(solvable).median <= POOR * errors(chinchilla).median:
         return []
     why = "if N, P, t are not those of the model, try --units all"
     if set(getattr(solvable.model, "units", ())) >= set(fits.table.design.axes):
@@ -104,10 +99,9 @@ def rule_rows(
 
 def record(fits: BothFits) -> dict:
     """Return what the file of settings keeps beside them."""
-    everything = _everything(fits.table)
     said = {
         "parameters": {fit.model.name: {r.name: r.record() for r in parameters(fit)} for fit in fits.whole},
-        "errors": {"all": [errors(fit, everything) for fit in fits.whole]},
+        "errors": {"all": [errors(fit) for fit in fits.whole]},
         "held_out": int(fits.held.sum()),
     }
     if fits.ahead is not None:

@@ -271,7 +271,7 @@ def test_trials_cover(gaussian, floor, monkeypatch):
     """A few of the trials of `experiments.fit.trials`, of fewer and smaller sizes; also of the risk, floor known."""
     from experiments.fit import trials as fit_trials
 
-    small = dict(FEATURES=(48, 96, 192), SAMPLES=(100, 300), FAR_FEATURES=1000, MODES=2000)
+    small = dict(TRIAL_FEATURES=(48, 96, 192), TRIAL_SAMPLES=(100, 300), FAR_FEATURES=1000, TRIAL_MODES=2000)
     for name, value in small.items():
         monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
