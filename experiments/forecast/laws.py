@@ -9,8 +9,8 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.statistics import log_derivative, student
-from experiments.forecast.bands import Band, band, interval
+from experiments.compare.statistics import log_derivative
+from experiments.forecast.bands import Band, band, interval, scatter
 from experiments.forecast.curves import NUM_TIMES, Forecast, losses
 from rfm.data.spectra import Estimate
 from rfm.problem import Array
@@ -126,10 +126,7 @@ def _measured(estimate: Estimate, curve: Curve, at: float) -> Band:
         with np.errstate(all="ignore"):  # a target that is all noise leaves no law
             return -log_derivative(lambda x: curve(clean, x), at)
 
-    value = measure(estimate.problem)
-    replicas = [measure(replica.problem) for replica in estimate.replicas]
-    half = student(len(replicas)) * np.std(replicas, ddof=1) if len(replicas) > 1 else np.nan
-    return Band(value, value - half, value + half)
+    return Band.around(measure(estimate.problem), scatter([measure(replica.problem) for replica in estimate.replicas]))
 
 
 def _closed(estimate: Estimate, formula: Callable[[float, float], float]) -> Band:

@@ -14,9 +14,7 @@ from rfm.data.spectra import Estimate
 
 def summary(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return the relative error over all points and times, median, worst and where; and without extrapolation."""
-    error, z, times, far = (
-        np.concatenate([getattr(trial, name) for trial in trials]) for name in ("error", "z", "times", "extrapolated")
-    )  # fmt: skip
+    error, z, times, far = joined(trials)
     place = int(np.abs(error).argmax())
     n, p = trials[int(np.repeat(np.arange(len(trials)), [len(trial.times) for trial in trials])[place])].sizes
 
@@ -29,6 +27,11 @@ def summary(trials: Sequence[Trial]) -> dict[str, Any]:
         "median_z": float(np.median(np.abs(z))), "extrapolated": int(far.sum()),
         "resolved": None if far.all() else sizes_of(error[~far]),
     }  # fmt: skip
+
+
+def joined(trials: Sequence[Trial]) -> list[np.ndarray]:
+    """Return errors, z, times, and where it is extrapolation, of all trials one after the other."""
+    return [np.concatenate([getattr(t, name) for t in trials]) for name in ("error", "z", "times", "extrapolated")]
 
 
 def rows(foretold: Foretold) -> list[dict]:
