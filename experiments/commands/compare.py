@@ -28,10 +28,8 @@ from theory import exponents
 MODEL_SIZES = (8, 16, 32, 64, 128, 256)
 ONE_PASS = "one pass"
 QUANTITIES = {
-    "time": "time t (N, P large)",
-    "features": "model size N (t, P large)",
-    "samples": "data P (t, N large)",
-}
+    "time": "time t (N, P large)", "features": "model size N (t, P large)", "samples": "data P (t, N large)",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--features", type=int, metavar="N", help="model size of the learning curve (default: 512; 200 for real inputs)"
     )
     parser.add_argument(
-        "--samples",
-        type=int,
-        metavar="P",
+        "--samples", type=int, metavar="P",
         help="training samples of the learning curve (default: 1024; 400 for real inputs; one pass for sgd)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"),
         help="log-spaced times (default: 0.1 1e6 71; steps 1 2000 34 where steps are taken)",

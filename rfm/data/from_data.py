@@ -151,10 +151,7 @@ def from_inputs(
     """
     checks.one_of("activation", activation, tuple(KERNELS))
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
-    try:
-        x = np.asarray(inputs, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("inputs", "numeric", inputs)
+    x = checks.numeric("inputs", inputs)
     if x.ndim != 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
         checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
     y = check_labels(labels, len(x), "inputs")

@@ -31,10 +31,7 @@ class Moments(NamedTuple):
 
 def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
     """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers."""
-    try:
-        y = np.asarray(labels, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("labels", "numeric", labels)
+    y = checks.numeric("labels", labels)
     if y.ndim not in (1, 2) or len(y) != rows or y.size == 0:
         checks.fail("labels", f"of shape ({rows},) or ({rows}, outputs), one a row of {name}", y.shape)
     if not np.all(np.isfinite(y)):
@@ -60,10 +57,7 @@ def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.nda
 
 def _numbers(part: Any, row: int, column: int) -> np.ndarray:
     """Return a part of the features that begins at (row, column), float64; ValueError for what is no finite number."""
-    try:
-        x = np.asarray(part, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("features", "numeric", f"something else from row {row}, column {column} on")
+    x = checks.numeric("features", part, f"something else from row {row}, column {column} on")
     if not np.all(np.isfinite(x)):
         i, j = np.argwhere(~np.isfinite(x))[0]
         checks.fail("features", "finite", f"an array with NaN or infinity, first in row {row + i}, column {column + j}")
