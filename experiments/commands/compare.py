@@ -18,7 +18,7 @@ from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows
 from experiments.compare.windows import fit_exponent
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import draw_scan
-from experiments.output.tables import align
+from experiments.output.tables import align, records
 from rfm import checks, datasets
 from rfm.arguments import Sizes
 from rfm.engine.features import ACTIVATIONS, FEATURES
@@ -238,9 +238,8 @@ def table(scan: Scan) -> list[dict]:
     }  # fmt: skip
     if not scan.comparable:
         del columns["z"], columns["relative_gap"]
-    head = {"axis": scan.axis, "kind": scan.kind, **risk.fixed}
     other = {} if scan.own_theory else {"theory_of": scan.theory_label}
-    return [head | {name: float(column[i]) for name, column in columns.items()} | other for i in range(len(scan.x))]
+    return records({"axis": scan.axis, "kind": scan.kind, **risk.fixed} | columns | other)
 
 
 def draw(scans: Sequence[Scan], fits: Sequence[Exponent]) -> Figure:

@@ -17,7 +17,7 @@ from experiments.compare.limits import RISK_PARTS
 from experiments.compare.scans import check, scan_size, scan_time
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import describe
-from experiments.output.tables import align
+from experiments.output.tables import align, records
 from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
@@ -142,12 +142,8 @@ def table(panel: Panel) -> list[dict]:
     pair, nothing = panel.pair, dict.fromkeys(("risk", "stderr", "z"), "")
     columns = zip(pair.x, pair.mean, pair.stderr, pair.z, strict=True)
     simulated = {x: {"risk": m, "stderr": s, "z": z} for x, m, s, z in columns}
-    rows = []
-    for i, x in enumerate(panel.x):
-        parts = {name: float(part[i]) for name, part in panel.parts.items()}
-        head = {"axis": pair.axis, **pair.fixed, "x": float(x), "theory": float(panel.risk[i])}
-        rows.append(head | parts | simulated.get(x, nothing))
-    return rows
+    rows = records({"axis": pair.axis, **pair.fixed, "x": panel.x, "theory": panel.risk} | panel.parts)
+    return [row | simulated.get(row["x"], nothing) for row in rows]
 
 
 def draw(panels: Sequence[Panel]) -> Figure:

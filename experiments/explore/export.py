@@ -11,6 +11,7 @@ from experiments.explore import model
 from experiments.explore.settings import Settings, python_call
 from experiments.output import files as reports
 from experiments.output import plotting
+from experiments.output.tables import records
 from rfm.curve import Curve
 from theory import exponents
 
@@ -49,7 +50,7 @@ def table(shown: Curve, details: model.Details, runs: Curve | None) -> list[dict
     columns = {"time": shown.times, "risk": shown.risk, "train_loss": shown.train_loss, "slope": slope}
     columns |= {f"limit_{name}": y for name, y in details.limits.items()}
     columns |= {f"part_{name}": y for name, y in details.parts.items()}
-    rows = [dict(zip(columns, map(float, values), strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = records(columns)
     if runs is not None:
         for name in model.LOSSES:
             for row, mean, error in zip(rows, runs.mean(name), runs.stderr(name), strict=False):

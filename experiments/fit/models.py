@@ -164,14 +164,9 @@ class Solvable:
 
     @cached_property
     def _points(self) -> Points:
-        curves = self._curves
-        optimizer = Ridge(0.0) if curves.times is None else self.optimizer
-        return Points(
-            jax.tree.map(lambda x: jnp.asarray(x, float), optimizer),
-            jnp.asarray(curves.features, float),
-            jnp.asarray(curves.samples, float),
-            None if curves.times is None else jnp.asarray(curves.times, float),
-        )
+        features, samples, times, _ = self._curves
+        optimizer = Ridge(0.0) if times is None else self.optimizer
+        return Points(*jax.tree.map(lambda x: jnp.asarray(x, float), (optimizer, features, samples, times)))
 
     @cached_property
     def _nodes(self) -> int:

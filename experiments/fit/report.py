@@ -8,7 +8,7 @@ from experiments.fit.job import BothFits
 from experiments.fit.least_squares import Fit
 from experiments.fit.readings import BestSize, Reading, compute_rule, errors, parameters, regimes
 from experiments.fit.table import LETTERS
-from experiments.output.tables import align
+from experiments.output.tables import align, records
 
 POOR = 1.5  # a misfit of the theory so many times that of power laws is told
 FEW = 4.0  # standard errors either way of a 95 % interval: at fewer than three degrees of freedom
@@ -125,8 +125,7 @@ def rows(fits: BothFits) -> list[dict]:
     ]  # fmt: skip
     fitted = {fit.model.name: fit for fit in fits.whole}
     fitted |= {f"{fit.model.name}_held_out": fit for fit in fits.ahead or ()}
-    for i, loss in enumerate(table.loss):
-        point = {"kind": "point", "run": int(table.run[i]), "loss": float(loss), "held_out": bool(fits.held[i])}
-        point |= {axis: float(getattr(design, axis)[i]) for axis in design.axes}
-        written.append(point | {name: float(loss / (1.0 + fit.residuals[i])) for name, fit in fitted.items()})
-    return written
+    points = {"kind": "point", "run": table.run, "loss": table.loss, "held_out": fits.held}
+    points |= {axis: getattr(design, axis) for axis in design.axes}
+    points |= {name: table.loss / (1.0 + fit.residuals) for name, fit in fitted.items()}
+    return written + records(points)
