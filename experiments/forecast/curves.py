@@ -215,18 +215,19 @@ def line(
         replicas.append(forecast.replicas(*pairs[i]))
         on_point()
     replicas = np.array(replicas)  # (X', R, T)
-    bands = []
-    for value, scatter in ((loss[:, -1], replicas[..., -1]), (loss.min(-1), replicas.min(-1))):
-        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(scatter.T)))
-        bands.append(Band(value, value / width, value * width))
-    end, stopped = bands
+
+    def banded(value: np.ndarray, scattered: np.ndarray) -> Band:
+        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(scattered.T)))
+        return Band(value, value / width, value * width)
+
     ridge = [theory.best_ridge(problem, num_features=n, num_samples=p).risk for n, p in pairs]
     share = [forecast.unresolved_share(n, p, values) for (n, p), values in zip(pairs, loss, strict=True)]
     far = forecast.extrapolates([[p] for _, p in pairs], share)  # (X, T)
-    far = np.stack([far[:, -1], far[np.arange(len(x)), loss.argmin(-1)]])
     return Line(
-        axis, x, fixed, float(times[-1]), end, stopped,
-        ridge=np.array(ridge) + float(problem.noise_var), extrapolated=far,
+        axis, x, fixed, float(times[-1]),
+        end=banded(loss[:, -1], replicas[..., -1]), stopped=banded(loss.min(-1), replicas.min(-1)),
+        ridge=np.array(ridge) + float(problem.noise_var),
+        extrapolated=np.stack([far[:, -1], far[np.arange(len(x)), loss.argmin(-1)]]),
     )  # fmt: skip
 
 
