@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from experiments.fit.job import BothFits
 from experiments.fit.least_squares import Fit
 from experiments.fit.readings import BestSize, Reading, compute_rule, errors, parameters, regimes
@@ -42,19 +40,14 @@ def _error_rows(fits: BothFits) -> list[tuple[str, ...]]:
     table, held = fits.table, fits.held
     rows: list[tuple] = [(f"all {len(table)} points, fitted", fits.whole, None)]
     if fits.ahead is not None:
-        axes = [axis for axis in table.design.axes if _beyond(getattr(table.design, axis), held)]
-        cut = ", ".join(LETTERS[axis] for axis in axes)
+        along = {axis: getattr(table.design, axis) for axis in table.design.axes}
+        cut = ", ".join(LETTERS[axis] for axis, x in along.items() if x[held].max() > x[~held].max())
         rows.append((f"{_count(int(held.sum()), 'point')} held out: largest {cut}", fits.ahead, held))
     cells = [("relative error: median, worst", "solvable", "chinchilla")]
     return cells + [
         (name, *(f"{e.median:.2%}, {e.worst:.2%}" for e in (errors(fit, points) for fit in pair)))
         for name, pair, points in rows
     ]
-
-
-def _beyond(x: np.ndarray, held: np.ndarray) -> bool:
-    """Do the rows held out go beyond the others along x?"""
-    return x[held].max() > x[~held].max()
 
 
 def few_runs(fit: Fit) -> list[str]:

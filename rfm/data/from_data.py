@@ -76,14 +76,9 @@ def from_features(
 
 
 def from_kernel(
-    kernel: Array,
-    labels: Array,
-    noise_var: float = 0.0,
-    *,
-    center: bool = True,
-    normalize: bool = True,
+    kernel: Array, labels: Array, noise_var: float = 0.0, *, center: bool = True, normalize: bool = True,
     num_modes: int | None = None,
-) -> Problem:
+) -> Problem:  # fmt: skip
     """Estimate the population behind a kernel matrix, e.g. a neural tangent kernel, and keep rows to train on.
 
     The rows are those of a root of the kernel.
