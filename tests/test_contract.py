@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import compilations
 from tolerances import FORMULA, POWERS, ROUNDING, SAME_SUMS, STANDARD_ERRORS
 
 import rfm
@@ -122,6 +123,29 @@ def test_theory_within_error(row, computed):
         value = getattr(expected, name)
         allowed = STANDARD_ERRORS * solved.stderr(name) + value / 40
         assert np.all(np.abs(solved.mean(name) - value) <= allowed)
+
+
+@rows(lambda row: row.known and not callable(getattr(row.optimizer, "lr", None)))
+def test_known_numbers_compile_nothing(row):
+    """Numpy evaluates the theory where nothing is traced, on shapes that nothing was compiled for."""
+    times = None if row.times is None else np.arange(1.0, 8.0)
+    with compilations() as compiled:
+        run(theory.predict, row._replace(times=times))
+    assert not compiled
+
+
+@each_known
+def test_compiled_theory_is_that_of_numpy(row):
+    """One set of equations, on the same contour, evaluated by XLA."""
+    from theory.cases import Case
+    from theory.evaluation import evaluate, most_nodes
+
+    case, nodes = Case(PROBLEM, 40, row.num_samples, row.optimizer, row.times).arrays(), most_nodes(row.optimizer)
+    by_numpy, by_xla = evaluate(case, nodes=nodes), evaluate(jax.tree.map(jnp.asarray, case), nodes=nodes)
+    assert isinstance(by_numpy.risk, np.ndarray)
+    assert isinstance(by_xla.risk, jax.Array)
+    np.testing.assert_allclose(by_xla.risk, by_numpy.risk, rtol=SAME_SUMS)
+    np.testing.assert_allclose(by_xla.train_loss, by_numpy.train_loss, rtol=SAME_SUMS)
 
 
 @rows(lambda row: row.known and not row.solved)

@@ -2,16 +2,15 @@
 
 from typing import Any
 
-import jax
-from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
 from rfm.optimizers import SGD, GradientFlow, Optimizer
-from rfm.precision import complex128, settle
+from rfm.precision import settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
+from theory.arrays import Array, arithmetic, evaluated
 from theory.cases import Case, check_size, curve_times, members_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge
@@ -184,11 +183,11 @@ def largest_curvature(
     """
     case = Case(problem, num_features, num_samples, GradientFlow(), None, parametrization)
     check_size(case)
-    with complex128(problem, num_features, num_samples):
+    with arithmetic(case):
         return settle(_edge(case.arrays()))
 
 
-@jax.jit
+@evaluated()
 def _edge(case: Case) -> Array:
     modes = problem_modes(case.problem, MARGIN, case.clock)
     return spectral_edge(Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples))

@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rfm import checks
@@ -12,6 +10,7 @@ from rfm.optimizers import SGD, Optax, Optimizer, check_times, resolve
 from rfm.precision import is_traced
 from rfm.problem import Problem
 from rfm.pytrees import pytree, static
+from theory.arrays import float_arrays
 from theory.filters import FILTERS
 
 
@@ -35,11 +34,11 @@ class Case:
         return self.num_features if self.parametrization == "standard" else 1.0  # eq. 19
 
     def arrays(self) -> "Case":
-        """Convert to float64 arrays, without real rows and with a schedule tabulated; call inside `complex128`."""
+        """Convert to float64 arrays, without real rows and with a schedule tabulated; call inside `arithmetic`."""
         times: Any = self.times if self.times is None or is_traced(self.times) else np.asarray(self.times, np.float64)
         problem = dataclasses.replace(self.problem, population=None)
         case = dataclasses.replace(self, problem=problem, times=times, optimizer=resolve(self.optimizer, times))
-        return jax.tree.map(lambda x: jnp.asarray(x, float), case)
+        return float_arrays(case)
 
 
 class Members(NamedTuple):

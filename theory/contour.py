@@ -7,11 +7,10 @@ then wound up at a point beyond w_max by w = W (1 - exp(-zeta/W)): the integrand
 decay doubly exponentially, and nothing is cut off, so t = 0 and a single step are as exact as t = 10^8.
 """
 
+import math
 from typing import NamedTuple
 
-import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from theory.arrays import Array, namespace
 
 NODES = 160  # in the upper half plane, plus the vertex; at t = 10^8 a step of 0.15
 CONTOUR_STEP = 0.16  # with more nodes, a step that is short enough: the error is about exp(-4.2/step)
@@ -27,22 +26,25 @@ class Contour(NamedTuple):
     weights: Array
 
 
-def length(horizon: ArrayLike, w_max: ArrayLike) -> Array:
+def length(horizon: Array, w_max: Array) -> Array:
     """Return the length of `hyperbola` in its parameter, in which the nodes are equidistant."""
-    excess = (CLOSURE * BEYOND * jnp.maximum(jnp.multiply(horizon, w_max), 1.0) + 1.0) / jnp.sin(ANGLE)
-    return jnp.arccosh(1.0 + excess)
+    xp = namespace(horizon, w_max)
+    excess = (CLOSURE * BEYOND * xp.maximum(horizon * w_max, 1.0) + 1.0) / math.sin(ANGLE)
+    return xp.arccosh(1.0 + excess)
 
 
 def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES) -> Contour:
     """Return the contour for times up to `horizon` (in units of 1/w) around the spectrum [0, w_max]."""
     # notation: mu = distance of the vertex, W = closing point
-    mu = 1.0 / jnp.maximum(horizon, 1.0 / w_max)
+    xp = namespace(horizon, w_max)
+    mu = 1.0 / xp.maximum(horizon, 1.0 / w_max)
     closing = BEYOND * w_max
     step = length(horizon, w_max) / nodes
-    u = step * jnp.arange(nodes + 1)  # (n,)
+    u = step * xp.arange(nodes + 1)  # (n,)
     shift = ANGLE + 1j * u
-    zeta = -mu * (1.0 - jnp.sin(shift))
-    slope = 1j * mu * jnp.cos(shift)  # dzeta/du
-    w = -closing * jnp.expm1(-zeta / closing)
-    weights = step / (2j * jnp.pi) * jnp.exp(-zeta / closing) * slope / w  # eq. 7
-    return Contour(w, weights.at[0].multiply(0.5))  # the vertex is shared with the lower half
+    zeta = -mu * (1.0 - xp.sin(shift))
+    slope = 1j * mu * xp.cos(shift)  # dzeta/du
+    w = -closing * xp.expm1(-zeta / closing)
+    weights = step / (2j * math.pi) * xp.exp(-zeta / closing) * slope / w  # eq. 7
+    shared = xp.where(xp.arange(nodes + 1) == 0, 0.5, 1.0)  # the vertex, with the lower half
+    return Contour(w, weights * shared)

@@ -11,10 +11,9 @@ continuation to the cut is that of Silverstein and Choi 1995.
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax import Array, lax
+import numpy as np
 
+from theory.arrays import Array, evaluated, over
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real
 
 GAP = 1e-9  # angle that is left to the negative axis, where kappa has its cut
@@ -33,7 +32,7 @@ class Density(NamedTuple):
     residual: Array
 
 
-@jax.jit
+@evaluated()
 def density(model: Model, curvature: Array, eigenvalues: Array) -> Density:
     """Return the density at every curvature z (Z,), and that of the modes with `eigenvalues` (K,).
 
@@ -42,14 +41,14 @@ def density(model: Model, curvature: Array, eigenvalues: Array) -> Density:
     lies on the cut: where kappa comes within an angle of -lambda_k that is small against the spacing of nodes, the k
     there must be among the modes kept one by one.
     """
-    turn = jnp.exp(-1j * (jnp.pi - jnp.geomspace(jnp.pi, GAP, TURNS)))  # (turns,)
+    turn = np.exp(-1j * (np.pi - np.geomspace(np.pi, GAP, TURNS)))  # (turns,)
 
     def at(z: Array) -> tuple[Array, Array, Array]:
         path = kappa_path(z * turn, model)
         df1, _ = degrees_of_freedom(path.kappa[-1:], model.modes)
         left = path.kappa[-1] / (path.kappa[-1] + eigenvalues)  # (K,)
-        return df1[0].imag / jnp.pi, -left.imag / jnp.pi, path.residual
+        return df1[0].imag / np.pi, -left.imag / np.pi, path.residual
 
-    total, of_modes, residual = lax.map(at, curvature)
-    kappa, _ = kappa_real(0.0, model)
-    return Density(total, of_modes, kappa / (kappa + eigenvalues), jnp.max(residual))
+    total, of_modes, residual = over(at, curvature)
+    kappa, _ = kappa_real(0.0 * curvature[0], model)
+    return Density(total, of_modes, kappa / (kappa + eigenvalues), residual.max())

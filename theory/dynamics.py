@@ -6,13 +6,11 @@ and the training loss with E replaced by R1(-z) R1(-z') E(-z, -z'), R1 = 1 - df1
 and the label noise in it by averages of their own (`theory.mixture`).
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jax import Array, lax
 
+from theory.arrays import Array, barrier, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.equivalent import TwoPoint, two_point
 from theory.filters import FILTERS
@@ -41,50 +39,51 @@ class LearningCurve(NamedTuple):
 def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
     """Return the scale of z that the latest of `times` resolves; |kappa| stays above it, since |s| < |kappa|."""
     flt = FILTERS[algorithm](**parameters)
-    return flt.curvature(1.0 / (flt.elapsed(jnp.max(times)) + 1e-3))  # 1e-3 stands for times of zero
+    return flt.curvature(1.0 / (flt.elapsed(times.max()) + 1e-3))  # 1e-3 stands for times of zero
 
 
-@partial(jax.jit, static_argnames="algorithm")
+@evaluated("algorithm")
 def nodes_needed(model: Model, times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
     """Count the nodes that bring the contour's step down to CONTOUR_STEP: above NODES for strong momentum only."""
     flt = FILTERS[algorithm](**parameters)
     w_max = flt.stability(spectral_edge(model))
-    return length(flt.elapsed(jnp.max(times)), jnp.maximum(w_max, 0.0)) / CONTOUR_STEP
+    return length(flt.elapsed(times.max()), namespace(w_max).maximum(w_max, 0.0)) / CONTOUR_STEP
 
 
-@partial(jax.jit, static_argnames=("algorithm", "nodes", "split"))
+@evaluated("algorithm", "nodes", "split")
 def learning_curve(
     model: Model, times: Array, algorithm: str, parameters: dict[str, Any], *, nodes: int = NODES, split: bool = False
 ) -> LearningCurve:
     """Return all curves at `times` (T,) for a filter named in `filters.FILTERS`; split: the pieces as well."""
     flt = FILTERS[algorithm](**parameters)
     modes, inv_n, inv_p, noise_var = model
+    xp = namespace(times, modes.eigenvalues)
     edge = spectral_edge(model)
     w_max = flt.stability(edge)
     stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
-    path = hyperbola(flt.elapsed(jnp.max(times)), jnp.where(stable, w_max, 1.0), nodes)
+    path = hyperbola(flt.elapsed(times.max()), xp.where(stable, w_max, 1.0), nodes)
     # the integral does not depend on the path, so no derivative goes through it
-    w, weights = lax.stop_gradient((path.nodes, path.weights))
-    z = lax.stop_gradient(flt.curvature(w))  # (n,)
+    w, weights = stop_gradient((path.nodes, path.weights))
+    z = stop_gradient(flt.curvature(w))  # (n,)
     kappa, data, residual = kappa_path(-z, model)  # (n,)
     df1, _ = degrees_of_freedom(kappa, modes)
     q = row_factors(df1 * inv_p, data, modes.mixture)  # (n, J)
     row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
     here, across = two_point(kappa, model, row_pairs)
-    untrained = lax.stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
+    untrained = stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
     r = flt.response(z[None], times[:, None]) * untrained[None]  # (T, n)
     # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
-    data = jnp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
+    data = xp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
-    rows = lax.optimization_barrier(jnp.concatenate([r, untrained[None], r * data[None]]))
-    share = jnp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
+    rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
+    share = xp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
     pairs = [(x.risk, x.risk * sums.train_signal) for x, sums in zip((here, across), row_pairs, strict=True)]
 
     def integrals(rows: Array, q: Array, pairs: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
         """Risk, the risk of no training, and training loss."""
         (pair, train_pair), (mirror, train_mirror) = pairs
-        r, r_data = jnp.split(rows, [len(times) + 1])
+        r, r_data = xp.split(rows, [len(times) + 1])
         noise = noise_var * ((2.0 * (r_data @ q).real) ** 2 @ share)
         risk = _integrate(r, pair, mirror)  # eq. 7
         train_loss = _integrate(r_data, train_pair, train_mirror) + noise  # eq. 8
@@ -95,18 +94,18 @@ def learning_curve(
     halved = jax.tree.map(lambda x: x[::2, ::2], pairs)
     coarse_risk, _, coarse_loss = integrals(2.0 * rows[:, ::2], q[::2], halved)
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
-    start = jnp.maximum(modes.power.sum() + noise_var, jnp.finfo(z.real.dtype).tiny)
-    risk_gap = (coarse_risk - risk) / jnp.maximum(risk, 1e-12 * start)
+    start = xp.maximum(modes.power.sum() + noise_var, xp.finfo(z.real.dtype).tiny)
+    risk_gap = (coarse_risk - risk) / xp.maximum(risk, 1e-12 * start)
     train_gap = (coarse_loss - train_loss) / start
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
-    missed = jnp.abs(at_start - modes.power.sum()) / start
-    residual = jnp.max(jnp.stack([residual, jnp.max(risk_gap**2), jnp.max(train_gap**2), missed]))
-    residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
+    missed = xp.abs(at_start - modes.power.sum()) / start
+    residual = xp.max(xp.stack([residual, xp.max(risk_gap**2), xp.max(train_gap**2), missed]))
+    residual = stop_gradient(xp.where(stable, residual, xp.inf))
     # an exponentially small loss is lost in rounding, which may be negative
-    risk, train_loss = jnp.maximum(risk, 0.0), jnp.maximum(train_loss, 0.0)
+    risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
     pieces = None
     if split:
-        pieces = jax.tree.map(lambda x, y: jnp.maximum(_integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
+        pieces = jax.tree.map(lambda x, y: xp.maximum(_integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
     return LearningCurve(risk, train_loss, pieces, residual, residual < TOLERANCE, edge)
 
 
@@ -116,7 +115,8 @@ def _integrate(rows: Array, pair: Array, mirror: Array) -> Array:
     The four quadrants of two contours that are their own mirror images, pair symmetric and mirror Hermitian: one real
     quadratic form in (Re l, Im l).
     """
-    top = jnp.concatenate([mirror.real + pair.real, mirror.imag - pair.imag], axis=1)
-    bottom = jnp.concatenate([-mirror.imag - pair.imag, mirror.real - pair.real], axis=1)
-    rows = jnp.concatenate([rows.real, rows.imag], axis=1)
-    return 2.0 * jnp.sum(rows @ jnp.concatenate([top, bottom]) * rows, axis=1)
+    xp = namespace(rows)
+    top = xp.concatenate([mirror.real + pair.real, mirror.imag - pair.imag], axis=1)
+    bottom = xp.concatenate([-mirror.imag - pair.imag, mirror.real - pair.real], axis=1)
+    rows = xp.concatenate([rows.real, rows.imag], axis=1)
+    return 2.0 * xp.sum(rows @ xp.concatenate([top, bottom]) * rows, axis=1)

@@ -11,9 +11,7 @@ Rows of unequal size multiply what the samples see of risk and of label noise by
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
-from jax import Array, lax
-
+from theory.arrays import Array, complex_of, namespace
 from theory.fixed_point import Model, resolvent
 from theory.mixture import RowSums
 
@@ -54,12 +52,12 @@ def two_point(kappa: Array, model: Model, rows: tuple[RowSums, RowSums]) -> tupl
     """
     n = kappa.shape[0]
     r = resolvent(kappa, model.modes)  # (n, K)
-    stacked = jnp.concatenate([r.real, r.imag])  # (2n, K)
+    stacked = namespace(r).concatenate([r.real, r.imag])  # (2n, K)
 
     def sums(weight: Array) -> tuple[Array, Array, Array]:  # of r, r r' and r conj(r')
         products = (stacked * weight[None]) @ stacked.T
         xx, xy, yx, yy = products[:n, :n], products[:n, n:], products[n:, :n], products[n:, n:]
-        return r @ weight, lax.complex(xx - yy, yx + xy), lax.complex(xx + yy, yx - xy)
+        return r @ weight, complex_of(xx - yy, yx + xy), complex_of(xx + yy, yx - xy)
 
     df1, t1, t1_across = sums(model.modes.multiplicity * model.modes.eigenvalues)
     power, big_t1, big_t1_across = sums(model.modes.power)

@@ -2,19 +2,15 @@
 
 import dataclasses
 import math
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
-from jax.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
-from rfm.precision import complex128, is_traced, settle
+from rfm.precision import is_traced, settle
 from rfm.problem import Problem
+from theory.arrays import Array, arithmetic, evaluated, float_arrays, namespace, stop_gradient
 from theory.cases import Case, Members, check_case
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
@@ -33,8 +29,8 @@ TRACED_NODES = 1280  # where the momentum is not known in advance
 def solve(case: Case, members: Members | None = None, *, split: bool = False) -> LearningCurve:
     """Check a case and return its curves, settled; split: with the pieces of the risk of one model."""
     check_case(case)
-    with complex128(case.problem, case.num_features, case.num_samples, case.times):
-        arrays = case.arrays()
+    with arithmetic(case, members):
+        arrays, members = case.arrays(), float_arrays(members)
         nodes = _nodes(arrays)
         if members is not None and members.shared is not None:
             nodes = max(nodes, _nodes(dataclasses.replace(arrays, optimizer=members.shared)))
@@ -45,7 +41,7 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
     return settle(curves)
 
 
-@partial(jax.jit, static_argnames="nodes")
+@evaluated("nodes")
 def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurve:
     """Return curves of the average of some models, unchecked; see `theory.predict`."""
     curves = evaluate(case, nodes=nodes, split=members is not None)
@@ -61,7 +57,7 @@ def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurv
     inv_k, inv_b = 1.0 / members.ensemble, 1.0 / members.bags
     share = inv_k * inv_b
     risk = (
-        share * jnp.where(share > 0, pieces.risk, 0.0)  # infinite at the interpolation peak
+        share * namespace(share, pieces.risk).where(share > 0, pieces.risk, 0.0)  # infinite at the interpolation peak
         + inv_b * (1.0 - inv_k) * pieces.same_data
         + inv_k * (1.0 - inv_b) * pieces.same_features
         + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
@@ -69,9 +65,9 @@ def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurv
     return curves._replace(risk=risk, pieces=None)
 
 
-@partial(jax.jit, static_argnames=("nodes", "split"))
+@evaluated("nodes", "split")
 def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> LearningCurve:
-    """Return curves of a case of jax arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
+    """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     optimizer, model = case.optimizer, model_of(case)
     if isinstance(optimizer, SGD):
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
@@ -80,7 +76,7 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
         return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split)
     end = static_risk(model, optimizer.ridge)
     pieces = TwoPoint(*(value[None] for value in end.pieces))
-    return LearningCurve(pieces.risk, end.train_loss[None], pieces, end.residual, end.converged, jnp.zeros(()))
+    return LearningCurve(pieces.risk, end.train_loss[None], pieces, end.residual, end.converged, 0.0 * end.kappa)
 
 
 def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
@@ -92,18 +88,19 @@ def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
 def model_of(case: Case) -> Model:
     """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise."""
     problem, optimizer = case.problem, case.optimizer
+    xp = namespace(case.num_features, case.num_samples)
     if isinstance(optimizer, Ridge):
         # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
-        smaller = jnp.minimum(case.num_features, case.num_samples)
+        smaller = xp.minimum(case.num_features, case.num_samples)
         b = 0.0 if problem.tail is None else problem.tail.b
-        depth = MARGIN + jnp.minimum(b * jnp.log(smaller), -jnp.log(optimizer.ridge / case.clock))
+        depth = MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
     else:
-        depth = MARGIN - jnp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
+        depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
     modes = problem_modes(problem, depth, case.clock)
     return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
 
 
-def problem_modes(problem: Problem, depth: ArrayLike, clock: ArrayLike = 1.0) -> Modes:
+def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0) -> Modes:
     """Return the weighted nodes that stand for a problem's modes in every sum, eigenvalues times `clock`.
 
     depth: -log of the smallest kappa, before `clock`, with a margin; see `spectrum.power_law_tail`.
@@ -112,7 +109,7 @@ def problem_modes(problem: Problem, depth: ArrayLike, clock: ArrayLike = 1.0) ->
     tail, mixture = problem.tail, problem.mixture
     if tail is not None:
         law = TailLaw(tail.a, tail.b, tail.eigenvalue_scale, tail.power_scale, tail.num_modes)
-        resolved = lax.stop_gradient(jnp.add(depth, jnp.log(law.eigenvalue_scale)))
+        resolved = stop_gradient(depth + namespace(law.eigenvalue_scale).log(law.eigenvalue_scale))
         modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved))
     rows = None if mixture is None else Mixture(mixture.sizes, mixture.noise, mixture.weights)
     return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=rows)
@@ -148,7 +145,7 @@ def _in_steps(needed: float) -> int:
     return NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
 
 
-@jax.jit
+@evaluated()
 def _count_nodes(case: Case) -> Array:
     if isinstance(case.optimizer, SGD):
         return one_pass_nodes(case.times, case.optimizer.momentum)

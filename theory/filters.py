@@ -5,14 +5,11 @@ the right half plane, Re(w) >= 0, onto a region of z where |r_t| <= 1, so that o
 algorithms (`contour.py`). Adding an algorithm is adding one function here.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax import Array, lax
-from jax.typing import ArrayLike
-
+from theory.arrays import Array, complex_of, log1p, namespace, scan, sinh, stop_gradient
 from theory.roots import BISECTIONS, Bracket, bisect
 
 LANDEN_STEPS = 5  # the modulus is squared and more at every one: k < 0.4 becomes 1e-40
@@ -36,14 +33,14 @@ def gradient_flow() -> Filter:
     """r_t(z) = exp(-z t): stable in the whole right half plane."""
     return Filter(
         curvature=lambda w: w,
-        log_slope=jnp.ones_like,
+        log_slope=lambda w: namespace(w).ones_like(w),
         stability=lambda z: z,
-        response=lambda z, t: jnp.exp(-z * t),  # eq. 11
+        response=lambda z, t: namespace(z).exp(-z * t),  # eq. 11
         elapsed=lambda t: t,
     )
 
 
-def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: ArrayLike = 0.0) -> Filter:
+def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0) -> Filter:
     """r_t(z) = (d + z prod_{u<t} (1 - lr_u (z + d)))/(z + d), d the weight decay, t a number of steps.
 
     lr: a number, or (values, ends) of a schedule of constant pieces. Stable in the disc |1 - lr (z + d)| <= 1 of the
@@ -51,32 +48,33 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: ArrayLike = 
     """
     # notation: d = weight_decay, z_end = 2/lr - d
     d = weight_decay
-    values, ends = lr if isinstance(lr, tuple) else (jnp.asarray(lr)[None], jnp.array([jnp.inf]))  # (R,), (R,)
-    z_end = 2.0 / jnp.max(values) - d
+    xp = namespace(*lr) if isinstance(lr, tuple) else namespace(lr)
+    values, ends = lr if isinstance(lr, tuple) else (xp.reshape(lr, 1), xp.full(1, xp.inf))  # (R,), (R,)
+    z_end = 2.0 / values.max() - d
 
     def counts(t: Array) -> Array:  # steps taken in each piece: (T, 1) -> (T, R)
-        starts = jnp.concatenate([jnp.zeros(1), ends[:-1]])
-        return jnp.clip(t - starts[None], 0.0, (ends - starts)[None])
+        starts = xp.concatenate([xp.zeros(1), ends[:-1]])
+        return xp.clip(t - starts[None], 0.0, (ends - starts)[None])
 
     def log_factor(x: Array) -> Array:
         # one step of lr (z + d) = 1 leaves nothing: no zero times infinity before it is taken
-        return jnp.log1p(-jnp.where(x == 1.0, 1.0 - 1e-16, x))
+        return log1p(-xp.where(x == 1.0, 1.0 - 1e-16, x))
 
     def response(z: Array, t: Array) -> Array:
         # log1p keeps (1 - lr z)^t right at 10^6 steps, where a plain power loses ten digits
         log_product = _piecewise(lambda value: log_factor(value * (z + d)), values, counts(t))
-        product = jnp.exp(log_product)
+        product = xp.exp(log_product)
         # without decay z + d is z itself; with it z = -d is no singularity, but 0/0 on the way
-        near = jnp.abs(z + d) < 0.5 * jnp.abs(d)
-        total = jnp.where(z + d == 0, 1.0, z + d)
-        return jnp.where(near, 1.0 + z * jnp.expm1(log_product) / total, (d + z * product) / total)  # eq. 12
+        near = xp.abs(z + d) < 0.5 * xp.abs(d)
+        total = xp.where(z + d == 0, 1.0, z + d)
+        return xp.where(near, 1.0 + z * xp.expm1(log_product) / total, (d + z * product) / total)  # eq. 12
 
     return Filter(
         curvature=lambda w: z_end * w / (1.0 + w),
         log_slope=lambda w: 1.0 / (1.0 + w),
-        stability=lambda z: jnp.where(z < z_end, z / jnp.abs(z_end - z), -1.0),
+        stability=lambda z: xp.where(z < z_end, z / xp.abs(z_end - z), -1.0),
         response=response,
-        elapsed=lambda t: jnp.maximum(z_end * (counts(jnp.reshape(t, (1, 1)))[0] @ values), SHORTEST),
+        elapsed=lambda t: xp.maximum(z_end * (counts(xp.reshape(t, (1, 1)))[0] @ values), SHORTEST),
     )
 
 
@@ -90,7 +88,7 @@ def heavy_ball(lr: Array, momentum: Array) -> Filter:
         lr,
         momentum,
         trace=lambda z: 1.0 + momentum - lr * z,  # eq. 13
-        determinant=lambda z: jnp.full_like(z, momentum),
+        determinant=lambda z: namespace(z).full_like(z, momentum),
         z_end=2.0 * (1.0 + momentum) / lr,
         aspect=(1.0 - momentum) / (1.0 + momentum),
     )
@@ -110,7 +108,7 @@ def nesterov(lr: Array, momentum: Array) -> Filter:
         trace=lambda z: (1.0 + momentum) * (1.0 - lr * z),  # eq. 14
         determinant=lambda z: momentum * (1.0 - lr * z),
         z_end=2.0 * half_end / lr,
-        aspect=(1.0 - momentum) / jnp.sqrt(2.0 * bend * half_end),
+        aspect=(1.0 - momentum) / namespace(momentum).sqrt(2.0 * bend * half_end),
     )
 
 
@@ -124,66 +122,80 @@ def _two_term(
     aspect: Array,
 ) -> Filter:
     """r_{t+1} = trace r_t - determinant r_{t-1}, with 1 - trace + determinant = lr z."""
-    curvature, stability = _ellipse(z_end, aspect)
-
-    def log_slope(w: Array) -> Array:
-        z, slope = jax.jvp(curvature, (w,), (jnp.ones_like(w),))
-        return w * slope / z
+    curvature, log_slope, stability = _ellipse(z_end, aspect)
 
     def response(z: Array, t: Array) -> Array:
         # r_t = y^t [(1 - rho^(t+1)) - rho y (1 - rho^t)]/(1 - rho), y the larger root, rho y the smaller
+        xp = namespace(z)
         half, product = 0.5 * trace(z), determinant(z)
-        root = jnp.sqrt(half**2 - product)
-        root = jnp.where((half * root.conj()).real < 0, -root, root)
+        root = xp.sqrt(half**2 - product)
+        root = xp.where((half * root.conj()).real < 0, -root, root)
         larger = half + root
         nothing = larger == 0  # both roots vanish: one step leaves nothing
-        larger = jnp.where(nothing, 1.0, larger)
+        larger = xp.where(nothing, 1.0, larger)
         smaller = product / larger
-        rest = jnp.where(nothing, 0.0, lr * z / (1.0 - smaller))  # 1 - y without cancellation
-        log_larger = jnp.where(nothing, -700.0, jnp.log1p(-rest))
-        log_ratio = jnp.log1p(-2.0 * jnp.where(product == 0, 0.0, root) / larger)
-        log_ratio = jnp.where(product == 0, -700.0, log_ratio)  # no momentum: rho = 0
-        equal = jnp.abs(root) < 1e-9 * jnp.abs(larger)  # the critical momentum: rho = 1
-        log_ratio = jnp.where(equal, 1.0, log_ratio)
+        rest = xp.where(nothing, 0.0, lr * z / (1.0 - smaller))  # 1 - y without cancellation
+        log_larger = xp.where(nothing, -700.0, log1p(-rest))
+        log_ratio = log1p(-2.0 * xp.where(product == 0, 0.0, root) / larger)
+        log_ratio = xp.where(product == 0, -700.0, log_ratio)  # no momentum: rho = 0
+        equal = xp.abs(root) < 1e-9 * xp.abs(larger)  # the critical momentum: rho = 1
+        log_ratio = xp.where(equal, 1.0, log_ratio)
 
         def geometric(n: Array) -> Array:  # (1 - rho^n)/(1 - rho)
-            return jnp.where(equal, n, jnp.expm1(n * log_ratio) / jnp.expm1(log_ratio))
+            return xp.where(equal, n, xp.expm1(n * log_ratio) / xp.expm1(log_ratio))
 
-        return jnp.exp(t * log_larger) * (geometric(t + 1.0) - smaller * geometric(t))
+        return xp.exp(t * log_larger) * (geometric(t + 1.0) - smaller * geometric(t))
 
     tiny = 1e-9
-    rate = lr / (1.0 - momentum) * lax.stop_gradient(curvature(jnp.asarray(tiny)) / tiny)
-    return Filter(curvature, log_slope, stability, response, elapsed=lambda t: jnp.maximum(rate * t, SHORTEST))
+    xp = namespace(lr, momentum)
+    rate = lr / (1.0 - momentum) * stop_gradient(curvature(xp.asarray(tiny)) / tiny)
+    return Filter(curvature, log_slope, stability, response, elapsed=lambda t: xp.maximum(rate * t, SHORTEST))
 
 
-def _ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map]:
-    """Map the half plane onto the ellipse with axis (0, z_end), height/width = aspect: `curvature` and `stability`.
+def _ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map, Map]:
+    """Map the half plane onto the ellipse with axis (0, z_end), height/width = aspect.
+
+    Returns `curvature`, `log_slope` and `stability`.
 
     z = (z_end/2) [1 - cosh(A - x)/cosh A], aspect = tanh A, takes the rectangle of `slit_annulus` to its upper half.
     """
     # notation: A = half width
-    annulus = slit_annulus(jnp.sqrt((1.0 - aspect) / (1.0 + aspect)))
+    xp = namespace(aspect)
+    annulus = slit_annulus(xp.sqrt((1.0 - aspect) / (1.0 + aspect)))
 
     def curvature(w: Array) -> Array:
-        x = annulus.to_rectangle(w)
-        return z_end * jnp.sinh(annulus.width - 0.5 * x) * jnp.sinh(0.5 * x) / jnp.cosh(annulus.width)
+        x, _ = annulus.to_rectangle(w)
+        return z_end * sinh(annulus.width - 0.5 * x) * sinh(0.5 * x) / xp.cosh(annulus.width)
+
+    def log_slope(w: Array) -> Array:
+        x, slope = annulus.to_rectangle(w)
+        return 0.5 * slope * sinh(annulus.width - x) / (sinh(annulus.width - 0.5 * x) * sinh(0.5 * x))
 
     def stability(z: Array) -> Array:  # curvature grows with real w: bisected in log w
+        xp = namespace(z, z_end)
+
         def below(log_w: Array) -> Array:
-            return ~(curvature(lax.complex(jnp.exp(log_w), jnp.zeros_like(log_w))).real > z)
+            return ~(curvature(complex_of(xp.exp(log_w), xp.zeros_like(log_w))).real > z)
 
-        bracket = Bracket(jnp.full_like(z, -60.0), jnp.full_like(z, 690.0))
-        return jnp.where(z < z_end, jnp.exp(bisect(below, bracket, BISECTIONS).low), -1.0)
+        bracket = Bracket(xp.full_like(z, -60.0), xp.full_like(z, 690.0))
+        return xp.where(z < z_end, xp.exp(bisect(below, bracket, BISECTIONS).low), -1.0)
 
-    return curvature, stability
+    return curvature, log_slope, stability
+
+
+class Rectangle(NamedTuple):
+    """A point x of the rectangle, and dx/d log w."""
+
+    x: Array
+    slope: Array
 
 
 class Annulus(NamedTuple):
-    """See `slit_annulus`: A, the map w -> x onto a rectangle of that width, and 1/k, where the circle ends in w."""
+    """See `slit_annulus`: A, the map w -> x onto a rectangle of that width, and k: the circle ends at w = 1/k."""
 
     width: Array
-    to_rectangle: Map
-    end: Array
+    to_rectangle: Callable[[Array], Rectangle]
+    modulus: Array
 
 
 def slit_annulus(radius: Array) -> Annulus:
@@ -194,36 +206,40 @@ def slit_annulus(radius: Array) -> Annulus:
     by descending Landen steps. A radius below the least is replaced by it.
     """
     # notation: q = nome, k = modulus
-    width = -0.5 * jnp.log(jnp.maximum(radius**2, LEAST_FLATNESS))
-    q = jnp.exp(-(jnp.pi**2) / width)
-    k = 4.0 * jnp.sqrt(q) * ((1.0 + q**2 + q**6 + q**12) / (1.0 + 2.0 * q + 2.0 * q**4 + 2.0 * q**9)) ** 2
+    xp = namespace(radius)
+    width = -0.5 * xp.log(xp.maximum(radius**2, LEAST_FLATNESS))
+    q = xp.exp(-(math.pi**2) / width)
+    k = 4.0 * xp.sqrt(q) * ((1.0 + q**2 + q**6 + q**12) / (1.0 + 2.0 * q + 2.0 * q**4 + 2.0 * q**9)) ** 2
 
-    def to_rectangle(w: Array) -> Array:
-        modulus, v = k, w
+    def to_rectangle(w: Array) -> Rectangle:
+        xp = namespace(w, width)
+        modulus, v, slope = k, w, 2.0 * width / math.pi
         for _ in range(LANDEN_STEPS):
-            complement = jnp.sqrt((1.0 - modulus) * (1.0 + modulus))
+            complement = xp.sqrt((1.0 - modulus) * (1.0 + modulus))
             lower = (modulus / (1.0 + complement)) ** 2
-            v = 2.0 * v / ((1.0 + lower) * (1.0 + jnp.sqrt(1.0 - (modulus * v) ** 2)))
-            modulus = lower
-        return 2.0 * width / jnp.pi * jnp.arcsin(v)
+            delta = xp.sqrt(1.0 - (modulus * v) ** 2)
+            v = 2.0 * v / ((1.0 + lower) * (1.0 + delta))
+            modulus, slope = lower, slope / delta  # d log v of the next step is d log v/delta
+        return Rectangle(2.0 * width / math.pi * xp.arcsin(v), slope * v / xp.sqrt(1.0 - v**2))
 
-    return Annulus(width, to_rectangle, 1.0 / k)
+    return Annulus(width, to_rectangle, k)
 
 
 def _piecewise(function: Map, values: Array, counts: Array) -> Array:
     """Sum counts[t, r] function(values[r]) over r, (T, n), in blocks so that memory does not grow with a schedule."""
+    xp = namespace(values, counts)
     if values.shape[0] <= PIECES:
         return counts @ function(values[:, None])
     pad = -values.shape[0] % PIECES
-    values = jnp.pad(values, (0, pad)).reshape(-1, PIECES)
-    counts = jnp.pad(counts, ((0, 0), (0, pad))).reshape(counts.shape[0], -1, PIECES).swapaxes(0, 1)
+    values = xp.pad(values, (0, pad)).reshape(-1, PIECES)
+    counts = xp.pad(counts, ((0, 0), (0, pad))).reshape(counts.shape[0], -1, PIECES).swapaxes(0, 1)
 
     def add(total: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
         value, count = block
         return total + count @ function(value[:, None]), None
 
     first = counts[0] @ function(values[0][:, None])
-    total, _ = lax.scan(add, first, (values[1:], counts[1:]))
+    total, _ = scan(add, first, (values[1:], counts[1:]))
     return total
 
 

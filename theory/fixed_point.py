@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
-from jax.typing import ArrayLike
 
+from theory.arrays import Array, by_xla, complex_of, namespace, scan, stop_gradient
 from theory.mixture import POLISH_STEPS, data_response
 from theory.roots import BISECTIONS, Bracket, bisect, polish
 from theory.spectrum import Modes
@@ -56,14 +55,16 @@ def degrees_of_freedom(kappa: Array, modes: Modes) -> tuple[Array, Array]:
 
 
 def resolvent(kappa: Array, modes: Modes) -> Array:
-    """Return 1/(kappa + lambda_k), (..., K): by hand for complex kappa, XLA's own division is ten times slower."""
-    eigenvalues = jnp.expand_dims(modes.eigenvalues, tuple(range(jnp.ndim(kappa))))  # (1, ..., K)
+    """Return 1/(kappa + lambda_k), (..., K): by hand where XLA would divide complex numbers, ten times as slowly."""
+    if not by_xla(kappa, modes.eigenvalues):
+        return 1.0 / (kappa[..., None] + modes.eigenvalues)
+    eigenvalues = jnp.expand_dims(modes.eigenvalues, tuple(range(kappa.ndim)))  # (1, ..., K)
     if not jnp.iscomplexobj(kappa):
         return 1.0 / (kappa[..., None] + eigenvalues)
     x = kappa.real[..., None] + eigenvalues
     y = kappa.imag[..., None]
     scale = 1.0 / (x * x + y * y)
-    return lax.complex(x * scale, -y * scale)
+    return complex_of(x * scale, -y * scale)
 
 
 def one_point(kappa: Array, model: Model, data: Array | None = None) -> Point:
@@ -76,30 +77,30 @@ def one_point(kappa: Array, model: Model, data: Array | None = None) -> Point:
     return Point(kappa * data * features, ds, data, data_slope)  # eq. 1
 
 
-def kappa_real(s: ArrayLike, model: Model) -> tuple[Array, Array]:
+def kappa_real(s: Array, model: Model) -> tuple[Array, Array]:
     """Return the positive root at real s >= 0 with df1 < min(N, P), and its residual |Newton step|/kappa.
 
     s = 0 gives the ridgeless root df1 = min(N, P), or kappa = 0 where there are fewer modes than min(N, P).
     """
-    s = jnp.asarray(s, float)
     modes, inv_n, inv_p, _ = model
-    start = _search(*lax.stop_gradient((s, model)))
+    xp = namespace(s, modes.eigenvalues)
+    start = _search(*stop_gradient((s, model)))
     # s = 0 and no more modes than features and samples: df1 < min(N, P) down to kappa = 0
-    empty = (s == 0) & (modes.multiplicity.sum() * jnp.maximum(inv_n, inv_p) <= 1.0 + ROUNDING)
-    kappa = jnp.where(empty, jnp.max(modes.eigenvalues), start)
+    empty = (s == 0) & (modes.multiplicity.sum() * xp.maximum(inv_n, inv_p) <= 1.0 + ROUNDING)
+    kappa = xp.where(empty, xp.max(modes.eigenvalues), start)
 
     # at N = P s(kappa) has a double root at s = 0: there the vanishing factor alone is solved for
     def newton(kappa: Array) -> Array:
         point = one_point(kappa, model)
         df1, df1_slope = degrees_of_freedom(kappa, modes)
-        inv_min = jnp.maximum(inv_n, inv_p)
-        at_zero = (1.0 - df1 * inv_min) / (-df1_slope * jnp.where(inv_min > 0, inv_min, 1.0))
-        return jnp.where((s == 0) & (inv_n == inv_p), at_zero, (point.s - s) / point.slope)
+        inv_min = xp.maximum(inv_n, inv_p)
+        at_zero = (1.0 - df1 * inv_min) / (-df1_slope * xp.where(inv_min > 0, inv_min, 1.0))
+        return xp.where((s == 0) & (inv_n == inv_p), at_zero, (point.s - s) / point.slope)
 
     for _ in range(POLISH_STEPS):
         kappa = kappa - newton(kappa)
-    residual = jnp.abs(lax.stop_gradient(newton(kappa))) / kappa
-    return jnp.where(empty, 0.0, kappa), jnp.where(empty, 0.0, residual)
+    residual = xp.abs(stop_gradient(newton(kappa))) / kappa
+    return xp.where(empty, 0.0, kappa), xp.where(empty, 0.0, residual)
 
 
 def _search(s: Array, model: Model) -> Array:
@@ -110,39 +111,42 @@ def _search(s: Array, model: Model) -> Array:
     one root, also at N = P and s = 0, and Newton turns an error e into e^2/2 whatever the spectrum.
     """
     modes, inv_n, inv_p, _ = model
+    xp = namespace(s, modes.eigenvalues)
 
     # notation: x = log kappa, rho = s/kappa
     def gap(x: Array) -> tuple[Array, Array]:  # q (df1 - D), and its slope but for that of q
-        kappa = jnp.exp(x)
+        kappa = xp.exp(x)
         rho = s / kappa
         df1, slope = degrees_of_freedom(kappa, modes)
-        root = jnp.sqrt((inv_n - inv_p) ** 2 + 4.0 * inv_n * inv_p * rho)
+        root = xp.sqrt((inv_n - inv_p) ** 2 + 4.0 * inv_n * inv_p * rho)
         q = 0.5 * (inv_n + inv_p + root)
-        share = jnp.where(root > 0, q / jnp.where(root > 0, root, 1.0), 1.0)
+        share = xp.where(root > 0, q / xp.where(root > 0, root, 1.0), 1.0)
         return q * df1 - (1.0 - rho), q * kappa * slope - rho * share
 
     # kappa <= s + trace (1/N + E tau^2/P), since df1 <= trace/kappa; 1e-290 stands for zero
-    trace, least = modes.multiplicity @ modes.eigenvalues, 1e-290 * jnp.max(modes.eigenvalues)
+    trace, least = modes.multiplicity @ modes.eigenvalues, 1e-290 * xp.max(modes.eigenvalues)
     inv_most = inv_p if modes.mixture is None else inv_p * modes.mixture.second
-    bracket = Bracket(jnp.log(jnp.maximum(s, least)), jnp.log(s + trace * (inv_n + inv_most) + least))
+    bracket = Bracket(xp.log(xp.maximum(s, least)), xp.log(s + trace * (inv_n + inv_most) + least))
     if modes.mixture is not None:
-        return jnp.exp(_search_mixture(s, model, bracket))
+        return xp.exp(_search_mixture(s, model, bracket))
 
     def below(x: Array) -> Array:
         value, _ = gap(x)
         return value > 0
 
-    return jnp.exp(polish(gap, bisect(below, bracket, HALVINGS), NEWTON_STEPS))
+    return xp.exp(polish(gap, bisect(below, bracket, HALVINGS), NEWTON_STEPS))
 
 
 def _search_mixture(s: Array, model: Model, bracket: Bracket) -> Array:
     """Find log kappa for rows of unequal size: s(kappa) rises wherever df1 < min(N, P)."""
 
+    xp = namespace(s, model.modes.eigenvalues)
+
     def below(x: Array) -> Array:
-        kappa = jnp.exp(x)
+        kappa = xp.exp(x)
         df1, _ = degrees_of_freedom(kappa, model.modes)
-        inside = df1 * jnp.maximum(model.inv_n, model.inv_p) < 1.0
-        return ~inside | (one_point(jnp.where(inside, kappa, jnp.exp(bracket.high)), model).s < s)
+        inside = df1 * xp.maximum(model.inv_n, model.inv_p) < 1.0
+        return ~inside | (one_point(xp.where(inside, kappa, xp.exp(bracket.high)), model).s < s)
 
     return bisect(below, bracket, BISECTIONS).middle
 
@@ -152,7 +156,7 @@ def kappa_path(s: Array, model: Model) -> Kappa:
 
     Analytic continuation node by node: Euler predictor, then a fixed number of Newton steps.
     """
-    s_path, frozen = lax.stop_gradient((s, model))
+    s_path, frozen = stop_gradient((s, model))
     start, _ = kappa_real(s_path[0].real, frozen)
 
     def continue_to(carry: tuple[Array, Point], s_next: Array) -> tuple[tuple[Array, Point], tuple[Array, Array]]:
@@ -165,15 +169,16 @@ def kappa_path(s: Array, model: Model) -> Kappa:
         return (kappa, point), (kappa + step, point.data + point.data_slope * step)
 
     first = start, one_point(start, frozen)
-    first = jax.tree.map(lambda x: lax.complex(x, jnp.zeros_like(x)), first)
-    _, path = lax.scan(continue_to, first, s_path)
-    kappa, data = lax.stop_gradient(path)
-    step = jnp.zeros_like(kappa)
+    first = jax.tree.map(lambda x: complex_of(x, 0.0 * x), first)
+    _, path = scan(continue_to, first, s_path)
+    kappa, data = stop_gradient(path)
+    step = 0.0 * kappa
     for _ in range(POLISH_STEPS):  # all nodes at once, differentiated: the implicit function theorem
         point = one_point(kappa, model, data)
         step = (s - point.s) / point.slope
         kappa, data = kappa + step, point.data + point.data_slope * step  # eq. 2
-    residual = jnp.max(jnp.abs(lax.stop_gradient(step)) / jnp.abs(lax.stop_gradient(kappa)))
+    xp = namespace(kappa)
+    residual = xp.max(xp.abs(stop_gradient(step)) / xp.abs(stop_gradient(kappa)))
     return Kappa(kappa, data, residual)
 
 
@@ -184,24 +189,25 @@ def spectral_edge(model: Model) -> Array:
     (Silverstein and Choi 1995); the sign of the slope is bisected in log(-kappa/lambda_1 - 1).
     """
     mixture = model.modes.mixture
-    inv_most = model.inv_p if mixture is None else model.inv_p * jnp.max(mixture.sizes)
+    inv_most = model.inv_p if mixture is None else model.inv_p * mixture.sizes.max()
     return edge_of(model, model.inv_n + inv_most, lambda kappa, point: point.slope > 0)  # eq. 3
 
 
-def edge_of(model: Model, spread: ArrayLike, beyond: Callable[[Array, Point], Array]) -> Array:
+def edge_of(model: Model, spread: Array, beyond: Callable[[Array, Point], Array]) -> Array:
     """Return z = -s at the kappa < -lambda_1 from which on to the left beyond(kappa, point) holds, not differentiated.
 
     It must hold from kappa = -10 (lambda_1 + spread trace) on.
     """
-    model, spread = lax.stop_gradient((model, spread))
+    model, spread = stop_gradient((model, spread))
     modes = model.modes
-    top = jnp.max(modes.eigenvalues)
+    xp = namespace(modes.eigenvalues)
+    top = xp.max(modes.eigenvalues)
     effective = modes.multiplicity @ modes.eigenvalues / top
-    bracket = Bracket(jnp.full_like(top, -36.0), jnp.log(10.0 * (1.0 + effective * spread)))
+    bracket = Bracket(xp.full_like(top, -36.0), xp.log(10.0 * (1.0 + effective * spread)))
 
     def below(x: Array) -> Array:
-        kappa = -top * (1.0 + jnp.exp(x))
+        kappa = -top * (1.0 + xp.exp(x))
         return ~beyond(kappa, one_point(kappa, model))
 
     high = bisect(below, bracket, BISECTIONS).high
-    return -one_point(-top * (1.0 + jnp.exp(high)), model).s
+    return -one_point(-top * (1.0 + xp.exp(high)), model).s

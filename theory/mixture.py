@@ -12,8 +12,7 @@ Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092) with a response for ever
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
-from jax import Array, lax
+from theory.arrays import Array, namespace, repeat, stop_gradient
 
 SEARCH_STEPS = 24  # of Newton on the real axis, monotone from below
 POLISH_STEPS = 2  # two differentiated steps give exact first and second derivatives
@@ -48,7 +47,7 @@ class RowSums(NamedTuple):
 def data_response(x: Array, mixture: Mixture | None, start: Array | None = None) -> tuple[Array, Array]:
     """Return R1 and dR1/dx at x = df1/P, elementwise; x is real and below 1, or a root nearby is given as `start`."""
     if mixture is None:
-        return 1.0 - x, -jnp.ones_like(x)
+        return 1.0 - x, -namespace(x).ones_like(x)
     tau, nu = mixture.sizes, mixture.weights * mixture.sizes
 
     # the harmonic mean of R1 + tau x under nu is concave in R1: Newton's steps from below stay below
@@ -61,11 +60,12 @@ def data_response(x: Array, mixture: Mixture | None, start: Array | None = None)
         return response - (1.0 / mean - 1.0) * mean**2 / slope  # eq. 9
 
     if start is None:
-        least = jnp.maximum(jnp.maximum(1.0 - x * (nu @ tau), 0.0), -(1.0 + 1e-9) * jnp.max(tau) * x)
-        response = lax.fori_loop(0, SEARCH_STEPS, lambda _, response: step(response), lax.stop_gradient(least))
+        xp = namespace(x, tau)
+        least = xp.maximum(xp.maximum(1.0 - x * (nu @ tau), 0.0), -(1.0 + 1e-9) * tau.max() * x)
+        response = repeat(SEARCH_STEPS, step, stop_gradient(least))
     else:
         response = start
-    response = lax.stop_gradient(response)
+    response = stop_gradient(response)
     for _ in range(POLISH_STEPS):
         response = step(response)
     _, by_response, by_x = moments(response)
@@ -74,9 +74,10 @@ def data_response(x: Array, mixture: Mixture | None, start: Array | None = None)
 
 def row_factors(x: Array, data: Array, mixture: Mixture | None) -> Array:
     """Return q (..., J) of every size, (..., 1) for equal rows, at x = df1/P with the response R1 there."""
+    xp = namespace(x)
     if mixture is None:
-        return jnp.ones_like(x)[..., None]
-    sizes = jnp.expand_dims(mixture.sizes, tuple(range(jnp.ndim(x))))  # (1, ..., J)
+        return xp.ones_like(x)[..., None]
+    sizes = xp.expand_dims(mixture.sizes, tuple(range(x.ndim)))  # (1, ..., J)
     return 1.0 / (data[..., None] + sizes * x[..., None])
 
 
@@ -84,9 +85,9 @@ def row_sums(q: Array, other: Array, mixture: Mixture | None) -> RowSums:
     """Average over rows: factors q (n, J) and q' (n, J) give (n, n) each; (J,) and (J,) give scalars."""
     if mixture is None:
         return RowSums()
-    tau, v, w = mixture.sizes, mixture.noise, mixture.weights
+    xp, tau, v, w = namespace(q), mixture.sizes, mixture.noise, mixture.weights
 
     def average(weight: Array) -> Array:
-        return (q * jnp.expand_dims(w * weight, tuple(range(q.ndim - 1)))) @ other.T
+        return (q * xp.expand_dims(w * weight, tuple(range(q.ndim - 1)))) @ other.T
 
     return RowSums(average(tau**2), average(tau * v), average(tau), average(v))  # eq. 10

@@ -18,12 +18,7 @@ to integrate. L(t) is then one contour integral of eta^t, around 0 <= eta <= 1 a
 oscillates.
 """
 
-from functools import partial
-
-import jax
-import jax.numpy as jnp
-from jax import Array, lax
-
+from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.filters import SHORTEST, Annulus, slit_annulus
@@ -35,16 +30,17 @@ BEYOND_DISC = 2.0  # the contour closes past the disc, at twice this times 1/k
 def one_pass_nodes(times: Array, momentum: Array) -> Array:
     """Count the nodes that bring the step of the contour down to CONTOUR_STEP."""
     annulus = slit_annulus(momentum)
-    return length(_horizon(times, annulus), BEYOND_DISC * annulus.end) / CONTOUR_STEP
+    return length(_horizon(times, annulus), BEYOND_DISC / annulus.modulus) / CONTOUR_STEP
 
 
 def _horizon(times: Array, annulus: Annulus) -> Array:
     """Latest time in the units of w."""
-    rate = (annulus.to_rectangle(jnp.asarray(1e-9)) / 1e-9).real
-    return jnp.maximum(rate * jnp.max(times), SHORTEST)
+    xp = namespace(times, annulus.width)
+    rate = (annulus.to_rectangle(xp.asarray(1e-9)).x / 1e-9).real
+    return xp.maximum(rate * times.max(), SHORTEST)
 
 
-@partial(jax.jit, static_argnames="nodes")
+@evaluated("nodes")
 def one_pass_curve(
     model: Model, times: Array, lr: Array, batch_size: Array, momentum: Array, *, nodes: int = NODES
 ) -> LearningCurve:
@@ -53,27 +49,27 @@ def one_pass_curve(
     `spectral_edge` is the z* of `effective_edge`, by which the largest stable lr is named.
     """
     # notation: beta = momentum, x = -log eta, Z = 1 - eta
-    model = model._replace(inv_p=jnp.zeros_like(model.inv_n))
-    modes, beta, noise_var = model.modes, jnp.asarray(momentum, float), model.noise_var
+    xp = namespace(times, model.modes.eigenvalues)
+    model = model._replace(inv_p=xp.zeros_like(model.inv_n))
+    modes, beta, noise_var = model.modes, momentum, model.noise_var
     edge = effective_edge(model, batch_size, beta)
     spread = 1.0 - beta + (1.0 + beta) / batch_size
     stable = lr * spread * edge < 2.0 * (1.0 - beta**2)
 
     annulus = slit_annulus(beta)
-    path = lax.stop_gradient(hyperbola(_horizon(times, annulus), BEYOND_DISC * annulus.end, nodes))
-    x, slope = jax.jvp(annulus.to_rectangle, (path.nodes,), (jnp.ones_like(path.nodes),))  # (n,)
-    weights = lax.stop_gradient(path.weights * path.nodes * slope)
-    x = lax.stop_gradient(x)
-    eta, big_z = jnp.exp(-x), -jnp.expm1(-x)
+    path = stop_gradient(hyperbola(_horizon(times, annulus), BEYOND_DISC / annulus.modulus, nodes))
+    x, slope = annulus.to_rectangle(path.nodes)  # (n,)
+    weights, x = stop_gradient((path.weights * slope, x))
+    eta, big_z = xp.exp(-x), -xp.expm1(-x)
 
     # det = -a z^2 + 2 b z - c
     a = eta * lr**2 * (eta - beta + (eta + beta) / batch_size)
     b = eta * (eta - beta) * (1.0 + beta) * lr
     c = big_z * (eta - beta) * (eta - beta**2)
-    root = _continuous(jnp.sqrt(b**2 - a * c))
+    root = _continuous(xp.sqrt(b**2 - a * c))
     small, large = c / (b + root), (b + root) / a
     # where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex
-    z = jnp.concatenate([small, large.conj()[::-1]])
+    z = xp.concatenate([small, large.conj()[::-1]])
     kappa, _, residual = kappa_path(-z, model)
     df1, _ = degrees_of_freedom(kappa, modes)
     bias = kappa * (resolvent(kappa, modes) @ modes.power)  # Q
@@ -87,23 +83,24 @@ def one_pass_curve(
     kernel = eta * (eta + beta) * (small * df1_small - large * df1_large) / (2.0 * root)
     transform = weights * eta * forcing / (1.0 - lr**2 / batch_size * kernel)  # eq. 16
     # d eta = -eta dx, the contour runs clockwise, and its lower half is the conjugate
-    powers = jnp.exp(-times[:, None] * x[None])  # (T, n)
+    powers = xp.exp(-times[:, None] * x[None])  # (T, n)
     label_risk = 2.0 * (powers @ transform).real
     coarse = 4.0 * (powers[:, ::2] @ transform[::2]).real
     start = modes.power.sum() + noise_var
-    gap = (coarse - label_risk) / jnp.maximum(label_risk, 1e-12 * start)
+    gap = (coarse - label_risk) / xp.maximum(label_risk, 1e-12 * start)
     # at t = 0 nothing is learned: a contour that cuts through the spectrum would miss it
-    missed = 2.0 * jnp.sum(transform).real / start - 1.0
-    residual = jnp.maximum(residual, jnp.maximum(jnp.max(gap**2), jnp.abs(missed)))
-    residual = lax.stop_gradient(jnp.where(stable, residual, jnp.inf))
-    risk = jnp.maximum(label_risk - noise_var, 0.0)
+    missed = 2.0 * xp.sum(transform).real / start - 1.0
+    residual = xp.maximum(residual, xp.maximum(xp.max(gap**2), xp.abs(missed)))
+    residual = stop_gradient(xp.where(stable, residual, xp.inf))
+    risk = xp.maximum(label_risk - noise_var, 0.0)
     return LearningCurve(risk, risk + noise_var, None, residual, residual < TOLERANCE, edge)
 
 
 def _continuous(root: Array) -> Array:
     """Give square roots along a path the signs that make them continuous from its first point."""
-    kept = jnp.where((root[1:] * root[:-1].conj()).real < 0, -1.0, 1.0)
-    return root * jnp.concatenate([jnp.ones(1), jnp.cumprod(kept)])
+    xp = namespace(root)
+    kept = xp.where((root[1:] * root[:-1].conj()).real < 0, -1.0, 1.0)
+    return root * xp.concatenate([xp.ones(1), xp.cumprod(kept)])
 
 
 def effective_edge(model: Model, batch_size: Array, momentum: Array) -> Array:
@@ -112,10 +109,10 @@ def effective_edge(model: Model, batch_size: Array, momentum: Array) -> Array:
     (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + B (1 - beta)/(1 + beta), with kappa < -lambda_1 real beyond the edge
     of the spectrum. P is infinite in `model`.
     """
-    bound = lax.stop_gradient(1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum))
+    bound = stop_gradient(1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum))
 
     def bounded(kappa: Array, point: Point) -> Array:
-        df1, _ = degrees_of_freedom(kappa, lax.stop_gradient(model.modes))
+        df1, _ = degrees_of_freedom(kappa, stop_gradient(model.modes))
         return (point.slope > 0) & (-df1 < bound)  # eq. 17
 
     return edge_of(model, 1.0 + model.inv_n, bounded)

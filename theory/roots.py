@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
-from jax import Array, lax
+from theory.arrays import Array, namespace, repeat
 
 BISECTIONS = 60  # a root to 1e-15 of its bracket and better
 
@@ -24,19 +23,19 @@ class Bracket(NamedTuple):
 def bisect(below: Callable[[Array], Array], bracket: Bracket, halvings: int) -> Bracket:
     """Halve a bracket; below(x) says whether x lies below the root, so that what may be NaN there counts as above."""
 
-    def halve(_: int, bracket: Bracket) -> Bracket:
+    def halve(bracket: Bracket) -> Bracket:
         middle = bracket.middle
-        is_below = below(middle)
-        return Bracket(jnp.where(is_below, middle, bracket.low), jnp.where(is_below, bracket.high, middle))
+        is_below, xp = below(middle), namespace(middle)
+        return Bracket(xp.where(is_below, middle, bracket.low), xp.where(is_below, bracket.high, middle))
 
-    return lax.fori_loop(0, halvings, halve, bracket)
+    return repeat(halvings, halve, bracket)
 
 
 def polish(function: Callable[[Array], tuple[Array, Array]], bracket: Bracket, steps: int) -> Array:
     """Take Newton's steps from the middle of a bracket, none beyond its ends; function(x) is a value and its slope."""
 
-    def step(_: int, x: Array) -> Array:
+    def step(x: Array) -> Array:
         value, slope = function(x)
-        return jnp.clip(x - value / slope, bracket.low, bracket.high)
+        return namespace(x).clip(x - value / slope, bracket.low, bracket.high)
 
-    return lax.fori_loop(0, steps, step, bracket.middle)
+    return repeat(steps, step, bracket.middle)

@@ -13,10 +13,9 @@ from math import comb, factorial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
+from theory.arrays import Array, namespace
 from theory.mixture import Mixture
 
 SINGLE_MODES = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
@@ -54,7 +53,7 @@ class TailLaw(NamedTuple):
 
 def exact_modes(eigenvalues: Array, target: Array) -> Modes:
     """Make every mode its own node: eigenvalues (M,), target (M,) -> K = M."""
-    return Modes(eigenvalues, jnp.ones_like(eigenvalues), eigenvalues * target**2)
+    return Modes(eigenvalues, namespace(eigenvalues).ones_like(eigenvalues), eigenvalues * target**2)
 
 
 def power_law_tail(law: TailLaw, first: int, depth: Array) -> Modes:
@@ -67,31 +66,33 @@ def power_law_tail(law: TailLaw, first: int, depth: Array) -> Modes:
     """
     # notation: c, d as in `TailLaw`
     a, b, c, d, num_modes = law
+    xp = namespace(*law, depth)
     resolved = max(first, SINGLE_MODES)  # one by one up to here
     offsets, weights = _end_correction()
     one_by_one = np.arange(first + 1.0, resolved + 1.0)
     v_start = b * np.log(resolved)
-    v_end = jnp.maximum(jnp.minimum(depth, DEEPEST), v_start + 12.0)
+    v_end = xp.maximum(xp.minimum(depth, DEEPEST), v_start + 12.0)
     # how many modes each k stands for: one, and the end corrections of the integral
     k_parts = [one_by_one, resolved + offsets]
     n_parts = [np.ones_like(one_by_one), np.where(offsets == 0, -0.5, -weights)]
     log_end = None
     if num_modes is not None:
-        end = jnp.maximum(num_modes, resolved)  # fewer modes: an empty integral, whose corrections cancel
-        log_end = jnp.log(end)
-        v_end = jnp.minimum(b * log_end, v_end)
+        end = xp.maximum(num_modes, resolved)  # fewer modes: an empty integral, whose corrections cancel
+        log_end = xp.log(end)
+        v_end = xp.minimum(b * log_end, v_end)
         k_parts.append(end + offsets)
-        n_parts = [jnp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
+        n_parts = [xp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
     x, dx = _strip_rule(PANEL)
-    k_parts.append(jnp.exp((v_start + (v_end - v_start) * x) / b))  # (PANEL,)
+    k_parts.append(xp.exp((v_start + (v_end - v_start) * x) / b))  # (PANEL,)
     n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b, eq. 18
-    k, n = jnp.concatenate(k_parts), jnp.concatenate(n_parts)
+    k, n = xp.concatenate(k_parts), xp.concatenate(n_parts)
     return join(Modes(c * k**-b, n, n * d * k**-a), _lumps(law, v_end / b, log_end))
 
 
 def join(head: Modes, tail: Modes) -> Modes:
     """Concatenate two sets of nodes."""
-    return jax.tree.map(lambda x, y: jnp.concatenate([x, y]), head._replace(mixture=None), tail)
+    xp = namespace(head.eigenvalues, tail.eigenvalues)
+    return jax.tree.map(lambda x, y: xp.concatenate([x, y]), head._replace(mixture=None), tail)
 
 
 def _lumps(law: TailLaw, log_start: Array, log_end: Array | None) -> Modes:
@@ -100,27 +101,28 @@ def _lumps(law: TailLaw, log_start: Array, log_end: Array | None) -> Modes:
     Each sits at the mean eigenvalue of what it carries, so it is right to second order in lambda/kappa.
     """
     a, b, c, d, _ = law
+    xp = namespace(*law, log_start)
 
     def span(p: Array) -> Array:  # int k^-p dk over the range / k^(1-p) at its start: positive however short the range
         q = 1.0 - p
         if log_end is None:
             return -1.0 / q
         x = q * width
-        small = jnp.abs(x) < 1e-12
-        return jnp.where(small, 1.0, jnp.expm1(x) / jnp.where(small, 1.0, x))  # a factor `width` left out
+        small = xp.abs(x) < 1e-12
+        return xp.where(small, 1.0, xp.expm1(x) / xp.where(small, 1.0, x))  # a factor `width` left out
 
-    width = 1.0 if log_end is None else jnp.maximum(log_end - log_start, 0.0)
+    width = 1.0 if log_end is None else xp.maximum(log_end - log_start, 0.0)
     # only ratios of spans are divided: a width that is zero up to rounding may round either way
-    first = c * jnp.exp(-b * log_start)
+    first = c * xp.exp(-b * log_start)
     at_trace = first * span(2 * b) / span(b)
     at_power = first * span(a + b) / span(a)
-    trace = first * jnp.exp(log_start) * width * span(b)
-    power = d * jnp.exp((1.0 - a) * log_start) * width * span(a)
-    zero = jnp.zeros(())
+    trace = first * xp.exp(log_start) * width * span(b)
+    power = d * xp.exp((1.0 - a) * log_start) * width * span(a)
+    zero = xp.zeros(())
     return Modes(
-        jnp.stack([at_trace, at_power]),
-        jnp.stack([trace / at_trace, zero]),
-        jnp.stack([zero, power]),
+        xp.stack([at_trace, at_power]),
+        xp.stack([trace / at_trace, zero]),
+        xp.stack([zero, power]),
     )
 
 

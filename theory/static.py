@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jax import Array
 
+from theory.arrays import Array, evaluated, namespace
 from theory.dynamics import TOLERANCE
 from theory.equivalent import TwoPoint, one_real_point
 from theory.fixed_point import ROUNDING, Model, degrees_of_freedom, kappa_real
@@ -22,7 +21,7 @@ class StaticRisk(NamedTuple):
     converged: Array
 
 
-@jax.jit
+@evaluated()
 def static_risk(model: Model, ridge: Array) -> StaticRisk:
     """Return risk E(s, s) - sigma^2 and training loss R1^2 E at s = ridge >= 0; zero is the limit of gradient flow.
 
@@ -32,31 +31,32 @@ def static_risk(model: Model, ridge: Array) -> StaticRisk:
     risk is infinite: that is the interpolation peak, not a failure, and `converged` stays true.
     """
     modes, inv_n, inv_p, noise_var = model
+    xp = namespace(ridge, modes.eigenvalues)
     kappa, residual = kappa_real(ridge, model)
     # kappa = 0: at least as many features and samples as modes; only the noise is left, sigma^2 M/(P - M)
     full_rank = kappa == 0
-    k = jnp.where(full_rank, jnp.max(modes.eigenvalues), kappa)
+    k = xp.where(full_rank, xp.max(modes.eigenvalues), kappa)
     num_modes = modes.multiplicity.sum()
     load = inv_p * num_modes  # M/P
     determined = load < 1 - ROUNDING
     df1, _ = degrees_of_freedom(k, modes)
-    x = jnp.where(full_rank, jnp.where(determined, load, 0.5), df1 * inv_p)
+    x = xp.where(full_rank, xp.where(determined, load, 0.5), df1 * inv_p)
     data, _ = data_response(x, modes.mixture)
     q = row_factors(x, data, modes.mixture)
     rows = row_sums(q, q, modes.mixture)
     pieces = one_real_point(k, model, rows)  # eq. 15
     noise = noise_var * load * rows.noise / (1.0 - load * rows.signal)
-    noise = jnp.where(determined, noise, jnp.where(noise_var > 0, jnp.inf, 0.0))
+    noise = xp.where(determined, noise, xp.where(noise_var > 0, xp.inf, 0.0))
     # N = P = M: both factors of s vanish with kappa, and without noise M |w|^2 / (3 sum 1/lambda) stays
-    square = ~determined & (jnp.abs(inv_n - inv_p) <= ROUNDING * inv_p)
+    square = ~determined & (xp.abs(inv_n - inv_p) <= ROUNDING * inv_p)
     signal = num_modes * (modes.power / modes.eigenvalues).sum() / (3 * (modes.multiplicity / modes.eigenvalues).sum())
-    zero = jnp.zeros(())
-    at_zero = TwoPoint(noise + jnp.where(square, signal, 0.0), noise, zero, zero, noise, noise)
-    pieces = jax.tree.map(lambda limit, other: jnp.where(full_rank, limit, other), at_zero, pieces)
+    zero = xp.zeros(())
+    at_zero = TwoPoint(noise + xp.where(square, signal, 0.0), noise, zero, zero, noise, noise)
+    pieces = jax.tree.map(lambda limit, other: xp.where(full_rank, limit, other), at_zero, pieces)
     # R1 = s/(kappa R3) where P < N, as in dynamics; both factors vanish together at the peak
-    data = jnp.where((inv_p > inv_n) & ~full_rank, ridge / (k * (1.0 - df1 * inv_n)), data)
+    data = xp.where((inv_p > inv_n) & ~full_rank, ridge / (k * (1.0 - df1 * inv_n)), data)
     peak = (ridge == 0) & (inv_n == inv_p) & (inv_n > 0) & (kappa > 0)
-    pieces = pieces._replace(risk=jnp.where(peak, jnp.inf, pieces.risk))
+    pieces = pieces._replace(risk=xp.where(peak, xp.inf, pieces.risk))
     seen = pieces.risk * rows.train_signal + noise_var * rows.train_noise
-    train_loss = jnp.where(jnp.where(full_rank, ~determined, peak), 0.0, data**2 * seen)
+    train_loss = xp.where(xp.where(full_rank, ~determined, peak), 0.0, data**2 * seen)
     return StaticRisk(pieces, train_loss, kappa, residual, residual < TOLERANCE)

@@ -4,15 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import Optimizer, Ridge
-from rfm.precision import complex128, is_traced
+from rfm.precision import is_traced
 from rfm.problem import Problem
 from theory._predict import predict
 from theory.cases import Case, check_case
@@ -150,25 +147,21 @@ def best_ridge(
     case = Case(problem, num_features, num_samples, Ridge(0.0), None, parametrization)
     check_case(case)
     unit = float(problem.eigenvalues[0]) * float(case.clock)
-    with complex128():
-        arrays = case.arrays()
-
-        def risk(ridges: np.ndarray) -> np.ndarray:
-            return np.asarray(_at_ridges(arrays, jnp.asarray(ridges)))
-
-        return BestRidge(*_least(risk, RIDGE_RANGE[0] * unit, RIDGE_RANGE[1] * unit, whole=False))
+    arrays = case.arrays()
+    return BestRidge(
+        *_least(lambda ridges: _at_ridges(arrays, ridges), RIDGE_RANGE[0] * unit, RIDGE_RANGE[1] * unit, whole=False)
+    )
 
 
-@jax.jit
-def _at_ridges(case: Case, ridges: Array) -> Array:
+def _at_ridges(case: Case, ridges: np.ndarray) -> np.ndarray:
     """Risk at every ridge, (POINTS_PER_LOOK,)."""
 
-    def at(ridge: Array) -> Array:
+    def at(ridge: np.ndarray) -> np.ndarray:
         curve = evaluate(dataclasses.replace(case, optimizer=Ridge(ridge)))
         # at N = P to rounding, a ridge near zero is lost in the difference of the two
-        return jnp.where(curve.converged & (curve.risk[0] >= 0), curve.risk[0], jnp.inf)
+        return np.where(curve.converged & (curve.risk[0] >= 0), curve.risk[0], np.inf)
 
-    return lax.map(at, ridges)
+    return np.array([at(ridge) for ridge in ridges])
 
 
 def _least(risk: Callable[[np.ndarray], np.ndarray], start: float, stop: float, *, whole: bool) -> _Least:

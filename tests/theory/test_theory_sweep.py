@@ -107,9 +107,10 @@ def test_infinitely_many_modes():
 
 
 def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
-    """It is told, and the numbers are the same."""
-    problem, args = rfm.power_law(1.8, 1.5, 700), dict(num_features=30, num_samples=40, optimizer=rfm.GradientFlow())
-    before = theory.predict(problem, **args, times=TIMES)
+    """It is told, and the numbers are the same; a single curve is numpy's and needs no accelerator."""
+    args = dict(num_samples=40, optimizer=rfm.GradientFlow(), times=TIMES)
+    problem, grid = rfm.power_law(1.8, 1.5, 700), {"num_features": [30]}
+    before = theory.sweep(problem, grid, **args)
     used = []
 
     def lacking(backend):
@@ -118,9 +119,11 @@ def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
 
     monkeypatch.setattr(precision, "_has_complex128", lacking)
     with pytest.warns(RuntimeWarning, match="cpu backend has no complex128: the theory runs on the host"):
-        after = theory.predict(problem, **args, times=TIMES)
+        after = theory.sweep(problem, grid, **args)
     np.testing.assert_array_equal(after.risk, before.risk)
     assert used == [jax.default_backend()]
+    theory.predict(problem, num_features=30, **args)
+    assert len(used) == 1
 
 
 def test_the_probe_tells_precisions_apart(monkeypatch):

@@ -1,11 +1,10 @@
 """jax.vmap, jax.grad, second derivatives, one compilation a shape, and what happens with x64 off."""
 
-from contextlib import contextmanager
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilations import compilations
 
 import rfm
 import theory
@@ -138,22 +137,6 @@ def test_derivative_at_infinitely_many_modes():
     np.testing.assert_allclose(jax.jit(jax.grad(f))(1.4), central_difference(f, 1.4, 1e-3), rtol=1e-7)
 
 
-@contextmanager
-def compilations():
-    """Counts what XLA compiles while the block runs."""
-    found, active = [], [True]
-
-    def listen(event, duration, **kwargs):
-        if active[0] and event == "/jax/core/compile/backend_compile_duration":
-            found.append(kwargs)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield found
-    finally:
-        active[0] = False  # one listener cannot be taken back by itself: it falls silent
-
-
 VARIANTS = [
     (1.7, 1.3, 0.1, 0.2),
     (2.1, 1.3, 0.1, 0.2),
@@ -163,23 +146,22 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(("room", "modes"), [("predict", 50), ("predict", MODES), ("simulate", 2000), ("exact", 50)])
+@pytest.mark.parametrize(("room", "modes"), [("sweep", 50), ("sweep", MODES), ("simulate", 2000), ("exact", 50)])
 def test_one_compilation_a_shape(room, modes):
-    """Spectrum, target, noise, learning rate and seeds are traced, sizes too in the theory."""
+    """Spectrum, target, noise, learning rate and seeds are traced, sizes too on grids of the theory."""
 
-    def run(a, b, noise_var, lr, seed, num_features):
+    def run(a, b, noise_var, lr, seed):
         problem = rfm.power_law(a, b, modes, noise_var)
-        times = STEPS if room == "predict" else [0, 3, 10, 11]
-        sizes = dict(num_features=num_features, num_samples=11)
-        kwargs = dict(sizes, optimizer=rfm.GradientDescent(lr), times=times)
-        if room == "predict":
-            return theory.predict(problem, **kwargs)
-        return getattr(rfm, room)(problem, **kwargs, keys=jax.random.split(jax.random.key(seed), 3))
+        kwargs = dict(num_samples=11, optimizer=rfm.GradientDescent(lr))
+        if room == "sweep":
+            return theory.sweep(problem, {"num_features": [7 + seed, 9.5]}, **kwargs, times=STEPS)
+        keys = jax.random.split(jax.random.key(seed), 3)
+        return getattr(rfm, room)(problem, num_features=7, **kwargs, times=[0, 3, 10, 11], keys=keys)
 
-    run(*VARIANTS[0], seed=0, num_features=7)
+    run(*VARIANTS[0], seed=0)
     with compilations() as again:
         for seed, variant in enumerate(VARIANTS):
-            run(*variant, seed=seed, num_features=7 + seed if room == "predict" else 7)
+            run(*variant, seed=seed)
     assert not again
 
 

@@ -1,0 +1,122 @@
+"""One set of equations for numpy and for JAX: the namespace of an array, and what a loop is in each.
+
+Numbers that are known are evaluated by numpy at once, as nothing has to be compiled for them; those that a JAX
+transformation follows, and whole grids, by XLA. An equation file asks for the namespace of what it is given,
+`xp = namespace(x)`, and writes its formula once.
+"""
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rfm.precision import complex128, is_traced
+
+Array = Any  # of numpy or of JAX
+Tree = TypeVar("Tree")
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+def by_xla(*values: object) -> bool:
+    """Is any leaf an array of JAX, so that XLA evaluates?"""
+    return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(values))
+
+
+def namespace(*values: object) -> Any:
+    """Return jax.numpy if any of some arrays is one of JAX, else numpy."""
+    return jnp if any(isinstance(value, jax.Array) for value in values) else np
+
+
+def float_arrays(tree: Tree) -> Tree:
+    """Convert the leaves to float64 arrays: JAX's where one of them is traced, else numpy's."""
+    xp: Any = jnp if is_traced(tree) else np
+    return jax.tree.map(lambda x: xp.asarray(x, float), tree)
+
+
+def arithmetic(*values: object) -> AbstractContextManager[None]:
+    """Open the scope in which an evaluation runs: that of complex128 for XLA, none for numpy."""
+    return complex128(*values) if is_traced(*values) else nullcontext()
+
+
+def evaluated(*static: str) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
+    """Decorate an equation: compiled where an argument is an array of JAX, else evaluated by numpy, without warnings.
+
+    static: names of arguments that are no arrays.
+    """
+
+    def decorate(function: Callable[P, Result]) -> Callable[P, Result]:
+        compiled = jax.jit(function, static_argnames=static)
+
+        @functools.wraps(function)
+        def evaluate(*args: P.args, **kwargs: P.kwargs) -> Result:
+            if by_xla(args, kwargs):
+                return compiled(*args, **kwargs)
+            with np.errstate(all="ignore"):  # the values of branches that are not taken
+                return function(*args, **kwargs)
+
+        return evaluate
+
+    return decorate
+
+
+def stop_gradient(tree: Tree) -> Tree:
+    """Return what no derivative goes through; numpy takes none."""
+    return lax.stop_gradient(tree) if by_xla(tree) else tree
+
+
+def barrier(x: Any) -> Any:
+    """Keep XLA from computing x anew at every use; numpy does not."""
+    return lax.optimization_barrier(x) if by_xla(x) else x
+
+
+def complex_of(real: Any, imag: Any) -> Any:
+    """Join real and imaginary part."""
+    if by_xla(real, imag):
+        return lax.complex(real, imag)
+    z = np.empty(np.shape(real), complex)
+    z.real, z.imag = real, imag
+    return z
+
+
+def sinh(x: Any) -> Any:
+    """sinh x with all digits at small x, where XLA's own loses them for complex x."""
+    return 0.5 * (jnp.expm1(x) - jnp.expm1(-x)) if by_xla(x) else np.sinh(x)
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x) with all digits at small x, where numpy's own loses them for complex x."""
+    if by_xla(x) or not np.iscomplexobj(x):
+        return namespace(x).log1p(x)
+    u, v = np.real(x), np.imag(x)
+    return complex_of(0.5 * np.log1p(u * (2.0 + u) + v * v), np.arctan2(v, 1.0 + u))
+
+
+def repeat(count: int, step: Callable[[Tree], Tree], start: Tree) -> Tree:
+    """Apply a step so many times."""
+    if by_xla(start):
+        return lax.fori_loop(0, count, lambda _, carry: step(carry), start)
+    for _ in range(count):
+        start = step(start)
+    return start
+
+
+def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tuple[Any, Any]:
+    """Carry a state along the first axis of xs and stack what each step gives, as `jax.lax.scan`."""
+    if by_xla(start, xs):
+        return lax.scan(step, start, xs)
+    results = []
+    for i in range(len(jax.tree.leaves(xs)[0])):
+        start, result = step(start, jax.tree.map(lambda x, i=i: x[i], xs))
+        results.append(result)
+    return start, jax.tree.map(lambda *parts: np.stack(parts), *results)
+
+
+def over(function: Callable[[Any], Any], xs: Any) -> Any:
+    """Apply a function to every entry of xs, one after the other, and stack, as `jax.lax.map`."""
+    return scan(lambda _, x: ((), function(x)), (), xs)[1]
