@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -92,8 +93,8 @@ def exponent_table(estimate: Estimate) -> list[ExponentBands]:
     clock = 1.0 / float(eigenvalues[min(int(k), len(eigenvalues)) - 1])
     laws = (
         ("time t", exponents.time_exponent, clock, _along_time),
-        ("model size N", exponents.model_exponent, k, _along_features),
-        ("data P", exponents.data_exponent, k, _along_samples),
+        ("model size N", exponents.model_exponent, k, partial(_along_size, "features")),
+        ("data P", exponents.data_exponent, k, partial(_along_size, "samples")),
     )
     return [
         ExponentBands(quantity, _closed(estimate, formula), _measured(estimate, curve, at), at)
@@ -110,12 +111,9 @@ def _along_time(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
     return losses(problem, math.inf, math.inf, rfm.GradientFlow(), times)[[0, -1]]
 
 
-def _along_features(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
-    return np.array([losses(problem, n, math.inf, rfm.Ridge(0.0), None)[0] for n in x])
-
-
-def _along_samples(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
-    return np.array([losses(problem, math.inf, p, rfm.Ridge(0.0), None)[0] for p in x])
+def _along_size(axis: str, problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
+    pairs = [(size, math.inf) if axis == "features" else (math.inf, size) for size in x]  # (N, P)
+    return np.array([losses(problem, n, p, rfm.Ridge(0.0), None)[0] for n, p in pairs])
 
 
 def _measured(estimate: Estimate, curve: Curve, at: float) -> Band:

@@ -277,8 +277,7 @@ def _powers(sample: Sample, levels: Levels, spectrum: _Modes, tail: _Tail, windo
             far = levels.kappa[:, None] / (outer + levels.kappa[:, None]) @ (tail.modes * outer_power)
             far += outer_power[0] * tail.rest(a)  # far below kappa: not learned
         matched = columns / levels.unlearned[:, None] / MATCH
-        if len(tail.k):
-            matched[:, len(groups) - 1] += far / levels.unlearned / MATCH
+        matched[:, len(groups) - 1] += far / levels.unlearned / MATCH
         factors, _ = nnls(np.concatenate([matched, before]), side, maxiter=100 * len(groups))
         power = rough * np.repeat(factors[:-1], np.diff(edges).astype(int))
     return _Modes(power, outer_power * factors[-2], a, float(factors[-1]))
