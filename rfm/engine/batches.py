@@ -18,7 +18,7 @@ from jax import Array, lax
 
 from rfm.devices import Layout, spread
 from rfm.engine.curvature import Eigensystems, eigensystems
-from rfm.engine.features import Draw, Keys, Setting, draw, member_keys
+from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
 from rfm.engine.risk import population_risk
 from rfm.grid import fold_point, place_optimizer, place_problem
 from rfm.optimizers import Optimizer
@@ -26,11 +26,15 @@ from rfm.problem import Problem
 
 
 class Task(NamedTuple):
-    """Traced values that all runs of a call share: a problem, and an algorithm at times (T,)."""
+    """Traced values that all runs of a call share: a problem, and an algorithm at times (T,).
+
+    counts: sizes, where those of the plan are longer.
+    """
 
     problem: Problem
     optimizer: Optimizer
     times: Array | np.ndarray
+    counts: Counts | None = None
 
 
 class Batch(NamedTuple):
@@ -106,9 +110,11 @@ class Losses(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0)
-def draw_batch(plan: Plan, problem: Problem, keys: Array, numbers: dict[str, Array]) -> Batch:
-    """Draw runs with keys (S,) and numbers (S,) each."""
-    return spread(partial(_draw, plan), plan.layout, problem, (keys, numbers))
+def draw_batch(
+    plan: Plan, problem: Problem, counts: Counts | None, keys: Array, numbers: Mapping[str, Array | np.ndarray]
+) -> Batch:
+    """Draw runs with keys (S,) and numbers (S,) each; counts as in `Task`."""
+    return spread(partial(_draw, plan), plan.layout, (problem, counts), (keys, numbers))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -124,13 +130,16 @@ def run_batch(plan: Plan, task: Task, keys: Array, runs: Drawing) -> Losses:
     def draw_and_solve(shared: tuple[Task, Array], runs: Drawing) -> Losses:
         task, keys = shared
         point_keys = jax.vmap(fold_point)(keys[runs.seeds], runs.words)
-        return _solve(plan, task, _draw(plan, task.problem, (point_keys, runs.numbers)))
+        return _solve(plan, task, _draw(plan, (task.problem, task.counts), (point_keys, runs.numbers)))
 
     return spread(draw_and_solve, plan.layout, (task, keys), runs)
 
 
-def _draw(plan: Plan, problem: Problem, runs: tuple[Array, Mapping[str, Array | np.ndarray]]) -> Batch:
-    keys, run_numbers = runs
+def _draw(
+    plan: Plan, shared: tuple[Problem, Counts | None], runs: tuple[Array, Mapping[str, Array | np.ndarray]]
+) -> Batch:
+    (problem, counts), (keys, run_numbers) = shared, runs
+    setting = plan.setting._replace(counts=counts)
     members = member_keys(keys, plan.ensemble, plan.bags)
     numbers = {name: jnp.repeat(x, plan.models) for name, x in run_numbers.items()}
 
@@ -138,7 +147,7 @@ def _draw(plan: Plan, problem: Problem, runs: tuple[Array, Mapping[str, Array | 
         placed = place_problem(problem, numbers)
 
         def draw_output(index: Array) -> tuple[tuple[Array | None, Array | None], Array]:
-            drawn = draw(placed.output(index), plan.setting, keys)
+            drawn = draw(placed.output(index), setting, keys)
             return (drawn.design, drawn.gram), drawn.labels
 
         # what an output does not change is drawn once
@@ -146,11 +155,11 @@ def _draw(plan: Plan, problem: Problem, runs: tuple[Array, Mapping[str, Array | 
         return Draw(design, gram, labels)
 
     draws = over_runs(draw_model, members, numbers)
-    return Batch(members, draws, numbers, eigensystems(plan.setting, draws) if plan.spectrum else None)
+    return Batch(members, draws, numbers, eigensystems(setting, draws) if plan.spectrum else None)
 
 
 def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
-    setting, models = plan.setting, plan.models
+    setting, models = plan.setting._replace(counts=task.counts), plan.models
     solution = plan.method(task, setting, batch)
     weights = solution.weights
 
@@ -177,8 +186,9 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
     assert weights is not None  # left out only where data are infinite
 
     def loss(draw: Draw, v: Array) -> Array:
-        outputs = v @ draw.matrix * setting.num_samples if draw.design is None else v @ draw.design.T  # (K, T, P)
-        return jnp.mean((outputs - draw.labels[:, None]) ** 2, axis=2).sum(0)
+        samples = setting.true.samples
+        outputs = v @ draw.matrix * samples if draw.design is None else v @ draw.design.T  # (K, T, P)
+        return jnp.sum((outputs - draw.labels[:, None]) ** 2, axis=(0, 2)) / samples
 
     return Losses(risk, grouped(jax.vmap(loss)(batch.draws, weights)).mean(1), steps)
 

@@ -15,6 +15,7 @@ from rfm.curve import Curve
 from rfm.devices import AXIS, RUNS, free_memory
 from rfm.engine.batches import Losses, Plan, Task, draw_batch, solve_batch
 from rfm.engine.costs import run_floats
+from rfm.engine.padding import pad
 from rfm.engine.requests import Request, check_keys, refuse_tracers
 from rfm.optimizers import check_stability, resolve, stability_edge
 from rfm.precision import float64
@@ -28,12 +29,15 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     keys = check_keys(request.keys)
     times = np.array([np.inf]) if request.times is None else np.asarray(request.times, np.float64)
     with float64():
-        task = Task(request.problem, resolve(request.optimizer, times), times)
+        optimizer = resolve(request.optimizer, times)
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
-        plan = plan._replace(spectrum=plan.spectrum or isinstance(task.optimizer, Bounded))
-        batches = _batches(request.problem, plan, len(times), keys)
-        losses = [_run_batch(plan, task, keys, seeds) for keys, seeds in (_bar(batches, plan) if progress else batches)]
-    risk, train_loss = (np.concatenate(x) for x in ([b.risk for b in losses], [b.train_loss for b in losses]))
+        plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
+        longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
+        batches = _batches(request.problem, longer, len(task.times), keys)
+        losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
+    risk, train_loss = (
+        np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]) for x in ("risk", "train_loss")
+    )
     steps = min((math.inf if batch.steps is None else int(np.min(batch.steps))) for batch in losses)
     message = ""
     if steps < times[-1]:
@@ -52,12 +56,12 @@ def _run_batch(plan: Plan, task: Task, keys: Array, seeds: int) -> Losses:
     """Losses of the first `seeds` of keys; ValueError for a learning rate beyond the stability of a draw."""
     numbers = {"noise_var": np.full(len(keys), task.problem.noise_var)}
     ahead = _compile_ahead(plan, task, keys, numbers)
-    batch = draw_batch(plan, task.problem, keys, numbers)
+    batch = draw_batch(plan, task.problem, task.counts, keys, numbers)
     refuse_tracers(batch)  # arguments closed over by a transformation
     if plan.spectrum:
-        sizes = plan.setting.num_features, plan.setting.num_samples
-        edge = stability_edge(task.optimizer, np.asarray(batch.eigensystems.values), plan.setting.num_samples)
-        check_stability(task.optimizer, edge, *sizes)
+        num_features, num_samples = plan.setting._replace(counts=task.counts).true
+        edge = stability_edge(task.optimizer, np.asarray(batch.eigensystems.values), num_samples)
+        check_stability(task.optimizer, edge, num_features, num_samples)
     ahead.join()
     risk, train_loss, steps = jax.device_get(solve_batch(plan, task, batch))
     return Losses(risk[:seeds], train_loss[:seeds], steps)
@@ -83,7 +87,7 @@ def _bar(batches: Iterable[tuple[Array, int]], plan: Plan) -> Iterable[tuple[Arr
 
 def _compile_ahead(plan: Plan, task: Task, keys: Array, numbers: dict[str, np.ndarray]) -> threading.Thread:
     """Compile `solve_batch` beside `draw_batch`: a fresh process waits longest for compilation."""
-    batch = draw_batch.eval_shape(plan, task.problem, keys, numbers)
+    batch = draw_batch.eval_shape(plan, task.problem, task.counts, keys, numbers)
     if plan.layout.mesh is not None:
         spec = NamedSharding(plan.layout.mesh, PartitionSpec(AXIS) if plan.layout.split == RUNS else PartitionSpec())
         batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spec), batch)

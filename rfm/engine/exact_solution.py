@@ -99,9 +99,9 @@ def solve(task: Task, setting: Setting, batch: Batch) -> Solution:
         if draw.design is None:
             moment, back = draw.moment(setting), basis.T
         elif setting.dual:
-            moment, back = draw.labels / setting.num_samples, basis.T @ draw.design
+            moment, back = draw.labels / setting.true.samples, basis.T @ draw.design
         else:
-            moment, back = draw.labels @ draw.design / setting.num_samples, basis.T
+            moment, back = draw.labels @ draw.design / setting.true.samples, basis.T
         return (response[None] * (moment @ basis)[:, None]) @ back  # (K, T, n)
 
     return Solution(each(task.optimizer, batch, solve_draw, batch.draws, *batch.eigensystems))

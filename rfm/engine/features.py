@@ -23,20 +23,37 @@ _FEATURES, _DATA, _NOISE, _STEPS, _KINDS = 0, 1, 2, 3, 4
 MOST_MEMBERS = 2**14  # of an ensemble, or of its data sets
 
 
+class Counts(NamedTuple):
+    """How many features and samples there are where arrays are longer than that: the rest of them is zero."""
+
+    features: Any
+    samples: Any
+
+
 class Setting(NamedTuple):
-    """Sizes and kind of a run, one size possibly math.inf: hashable, so that each compiles once."""
+    """Sizes of the arrays and kind of a run, one size possibly math.inf: hashable, so that each compiles once.
+
+    batch_size: of SGD, 0 for algorithms that see every sample. mode_parts: devices that the modes are divided among.
+    counts: traced, inside a program that serves several sizes (`padding`); None where they are those of the arrays.
+    """
 
     num_features: float
     num_samples: float
     parametrization: str
     features: str = "gaussian"
-    batch_size: int = 0  # of SGD; 0 for algorithms that see every sample
-    mode_parts: int = 1  # devices that the modes are divided among
+    batch_size: int = 0
+    mode_parts: int = 1
+    counts: Counts | None = None
 
     @property
     def dual(self) -> bool:
         """Is the smaller linear system the one over samples?"""
         return self.num_samples < self.num_features
+
+    @property
+    def true(self) -> Counts:
+        """Numbers of features and samples that count."""
+        return Counts(self.num_features, self.num_samples) if self.counts is None else self.counts
 
 
 class Keys(NamedTuple):
@@ -78,7 +95,7 @@ class Draw(NamedTuple):
 
     def moment(self, setting: Setting) -> Array:
         """The sides b of gram v = b, where there is no design: the labels of samples count 1/P each."""
-        return self.labels / setting.num_samples if setting.dual else self.labels
+        return self.labels / setting.true.samples if setting.dual else self.labels
 
 
 def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
@@ -117,7 +134,7 @@ def _draw_moments(problem: Problem, setting: Setting, keys: Keys) -> Draw:
 def _draw_data(problem: Problem, setting: Setting, keys: Keys) -> Draw:
     """Finite P; Psi Psi^T / P in place of the design where N is infinite."""
     p, kernel = int(setting.num_samples), math.isinf(setting.num_features)
-    labels = _label_noise(problem, p, keys.data)
+    labels = _kept(_label_noise(problem, p, keys.data), setting.counts and setting.counts.samples)
     if problem.population is not None:
         labels = labels + jnp.asarray(problem.population.labels)[sampled_rows(problem.population, p, keys.data)]
 
@@ -127,7 +144,7 @@ def _draw_data(problem: Problem, setting: Setting, keys: Keys) -> Draw:
         if problem.population is None:  # a population brings its own labels
             labels = labels + psi @ w
         if kernel:
-            return product + psi @ psi.T / p, labels
+            return product + psi @ psi.T / setting.true.samples, labels
         f, _, _ = feature_chunk(problem, setting, keys.features, i)
         return product + psi @ f.T, labels
 
@@ -168,8 +185,18 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLi
     key = jax.random.fold_in(key, index)
     n = int(setting.num_features)
     signs = setting.features == "rademacher"
+    # number ij depends on its own place alone: more rows leave those before as they are
     f = jax.random.rademacher(key, (n, length), float) if signs else normal(key, (n, length))
-    return (f if setting.parametrization == "standard" else f / math.sqrt(n)), lam, w
+    f = _kept(f, setting.counts and setting.counts.features)
+    return (f if setting.parametrization == "standard" else f / jnp.sqrt(setting.true.features)), lam, w
+
+
+def _kept(rows: Array, count: Array | float | None) -> Array:
+    """Rows (n, ...) with zeros past the first `count`, where it is given."""
+    if count is None:
+        return rows
+    index = jnp.arange(len(rows)).reshape(-1, *[1] * (rows.ndim - 1))
+    return jnp.where(index < count, rows, 0.0)
 
 
 def neural(setting: Setting) -> bool:
@@ -193,7 +220,8 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike)
         return row_chunk(problem, problem.population, index)[sampled_rows(problem.population, p, key)], w
     root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
     key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
-    return normal(key, (p, length)) * jnp.sqrt(lam)[None] * root, w
+    psi = normal(key, (p, length)) * jnp.sqrt(lam)[None] * root
+    return _kept(psi, setting.counts and setting.counts.samples), w
 
 
 def row_chunk(problem: Problem, population: Population, index: ArrayLike) -> Array:

@@ -105,12 +105,12 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     def gradient(draw: Draw, key: Array, count: Array) -> Callable[[Array], Array]:
         if draw.design is None:
             return lambda v: v @ draw.matrix - draw.moment(setting)
-        phi, labels = draw.design, draw.labels
+        phi, labels, samples = draw.design, draw.labels, setting.true.samples
         if 0 < setting.batch_size < len(labels):
             row = jax.random.choice(jax.random.fold_in(key, count), len(labels), (setting.batch_size,), False)
-            phi, labels = phi[row], labels[row]
+            phi, labels, samples = phi[row], labels[row], setting.batch_size
         # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
-        return lambda v: (phi @ v - labels) @ phi / len(labels)
+        return lambda v: (phi @ v - labels) @ phi / samples
 
     def update(v: Array, memory: tuple[Any, Array]) -> tuple[Array, tuple[Any, Array]]:
         memory, count = memory
@@ -134,7 +134,7 @@ def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
 
     By least squares, so that without a ridge a singular system gives the weights of least norm.
     """
-    p, phi = setting.num_samples, draw.design
+    p, phi = setting.true.samples, draw.design
     if phi is None:
         gram, moment = draw.matrix, draw.moment(setting)
     elif setting.dual:

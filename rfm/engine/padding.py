@@ -1,0 +1,58 @@
+"""Longer arrays, so that one program serves runs of several sizes and numbers of times.
+
+A fresh size compiles for seconds, and runs for milliseconds where it is small. A normal number of a draw depends on its
+own place alone, so that rows of zeros after the true ones, and times after the last one, change nothing but rounding.
+"""
+
+import math
+
+import numpy as np
+
+from rfm.engine.batches import Plan, Task
+from rfm.engine.costs import estimate
+from rfm.engine.features import Counts, Setting
+from rfm.optimizers import SGD, Optax
+
+COMPILATION = 1.0  # seconds of runs that are worth less than a compilation
+STEPS = (4, 2)  # ratios of the lengths tried, the largest first
+LEAST = 32  # rows and columns of an array that costs next to nothing
+
+
+def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
+    """Return plan and task with longer arrays, by as much as costs less than to compile for the sizes themselves."""
+    if not _can_be_longer(task):
+        return plan, task
+    setting, problem = plan.setting, task.problem
+    allowed = seeds * estimate(plan, problem, task.times).seconds + COMPILATION
+    for ratio in STEPS:
+        longer = plan._replace(setting=_longer(setting, ratio))
+        times = _more(np.asarray(task.times), ratio)
+        if seeds * estimate(longer, problem, times).seconds <= allowed:
+            return longer, task._replace(times=times, counts=Counts(setting.num_features, setting.num_samples))
+    return plan, task
+
+
+def _can_be_longer(task: Task) -> bool:
+    """Rows chosen out of many, and updates that look at several coordinates at a time, depend on how many there are."""
+    problem = task.problem
+    drawn = problem.population is None and problem.mixture is None
+    return drawn and not isinstance(task.optimizer, SGD | Optax)
+
+
+def _longer(setting: Setting, ratio: int) -> Setting:
+    sizes = setting.num_features, setting.num_samples
+    n, p = (x if math.isinf(x) else _next(int(x), LEAST, ratio) for x in sizes)
+    return setting._replace(num_features=n, num_samples=p)
+
+
+def _more(times: np.ndarray, ratio: int) -> np.ndarray:
+    """The last time repeated."""
+    return np.concatenate([times, np.repeat(times[-1:], _next(len(times), 1, ratio) - len(times))])
+
+
+def _next(size: int, least: int, ratio: int) -> int:
+    """The first of least, least * ratio, ... that is not below a size."""
+    longer = least
+    while longer < size:
+        longer *= ratio
+    return longer

@@ -1,0 +1,93 @@
+"""One program for several sizes: the numbers of longer arrays are those of the sizes themselves."""
+
+import jax
+import numpy as np
+import pytest
+from compilations import compilations
+from tolerances import SAME_SUMS
+
+import rfm
+from rfm.engine import padding
+from rfm.engine.batches import Task
+from rfm.engine.features import Counts
+from rfm.engine.requests import Request
+from rfm.engine.simulation import plan_simulation
+
+PROBLEM = rfm.power_law(1.8, 1.5, 1300, noise_var=0.1)  # two chunks of modes
+KEYS = jax.random.split(jax.random.key(3), 3)
+TIMES = np.array([1.0, 10.0, 100.0])
+
+
+def simulate(**changed):
+    args = dict(num_features=20, num_samples=45, optimizer=rfm.GradientFlow(), times=TIMES, keys=KEYS) | changed
+    return rfm.simulate(PROBLEM, **args)
+
+
+def plan_and_task(problem, optimizer, num_samples=45):
+    request = Request(problem, 20, num_samples, optimizer, TIMES, KEYS)
+    return plan_simulation(request), Task(problem, optimizer, TIMES)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"num_samples": 13},
+        {"num_samples": np.inf},
+        {"num_features": np.inf},
+        {"features": "rademacher", "parametrization": "standard", "optimizer": rfm.GradientDescent(1e-3)},
+        {"optimizer": rfm.Nesterov(0.2, 0.8), "num_samples": 13},
+        {"optimizer": rfm.Ridge(0.0), "times": None},
+        {"optimizer": rfm.Ridge(1e-2), "times": None, "num_samples": 13},
+        {"ensemble": 2, "bags": 2},
+    ],
+    ids=str,
+)
+def test_longer_arrays_change_nothing(changed, monkeypatch):
+    """Risk and training loss, where runs are so short that the longest arrays are taken, and with none."""
+    longer = simulate(**changed)
+    monkeypatch.setattr(padding, "STEPS", ())
+    itself = simulate(**changed)
+    for name in ("risk", "train_loss"):
+        np.testing.assert_allclose(getattr(longer, name), getattr(itself, name), rtol=SAME_SUMS)
+    np.testing.assert_array_equal(longer.times, itself.times)
+
+
+def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
+    """Thirteen sizes are three pairs of programs, to draw and to solve; without padding one pair a size."""
+    sizes = np.unique(np.geomspace(8, 400, 13).astype(int))
+    assert len(sizes) == 13
+    simulate(num_features=8, num_samples=np.inf, times=TIMES[:1])  # what is compiled for keys and the like
+    with compilations() as compiled:
+        for n in sizes:
+            simulate(num_features=n, num_samples=np.inf, times=TIMES[:1])
+    assert 0 < len(compiled) <= 6
+    monkeypatch.setattr(padding, "STEPS", ())
+    with compilations() as each:
+        for n in sizes[:3]:
+            simulate(num_features=n, num_samples=np.inf, times=TIMES[:1])
+    assert len(each) == 6
+
+
+def test_long_runs_have_their_sizes():
+    """Where the runs cost more than a compilation nothing is longer, or only a little."""
+    plan, task = plan_and_task(PROBLEM, rfm.GradientFlow())
+    longer, padded = padding.pad(plan, task, 3)
+    assert (longer.setting.num_features, longer.setting.num_samples, len(padded.times)) == (32, 128, 4)
+    assert padded.counts == Counts(20, 45)
+    assert padding.pad(plan, task, 10**6) == (plan, task)
+
+
+def test_what_depends_on_a_size_is_left_alone():
+    """Batches out of a training set, updates across coordinates, rows of real data."""
+    import optax
+
+    rows = np.random.default_rng(0).normal(size=(60, 9))
+    real = rfm.from_features(rows, rows[:, 0])
+    for problem, optimizer in (
+        (PROBLEM, rfm.SGD(0.1, 4)),
+        (PROBLEM, rfm.Optax(optax.adam, {"learning_rate": 0.01})),
+        (real, rfm.GradientDescent(0.01)),
+    ):
+        plan, task = plan_and_task(problem, optimizer)
+        assert padding.pad(plan, task, 3) == (plan, task)
