@@ -118,7 +118,7 @@ def run_trials(
     designs = [Design.grid(features, TRIAL_SAMPLES, times) for features, times in far]
 
     def errors(fitted: Fit) -> list[tuple[np.floating, np.floating]]:
-        """Of the loss and of the risk, by DIRECTIONS."""
+        """Median errors by DIRECTIONS, relative to the loss and to the risk."""
         losses = [fitted.model.at(there).loss(fitted.theta) for there in designs]
         gaps = [np.abs(loss - floor - risk) for loss, risk in zip(losses, truth, strict=True)]
         return [(np.median(gap / (risk + floor)), np.median(gap / risk)) for gap, risk in zip(gaps, truth, strict=True)]
