@@ -64,6 +64,14 @@ def _float(value: Any) -> float:
         return np.nan
 
 
+def numeric(name: str, value: object, shown: object = None) -> np.ndarray:
+    """Return an array of numbers in float64; a refusal shows `shown` in place of the value where that is given."""
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        fail(name, "numeric", value if shown is None else shown)
+
+
 def time_grid(values: Any, *, integer: bool) -> None:
     """Refuse times unless (T,), finite, >= 0 and strictly increasing; whole numbers where steps are taken."""
     if is_traced(values):

@@ -10,7 +10,6 @@ from rfm.pytrees import pytree, static
 MONTE_CARLO = "Monte Carlo"  # a training run with its steps taken
 EXACT = "exact given the draw"  # random features and data, dynamics solved exactly
 THEORY = "deterministic equivalent"  # the closed-form theory at finite N, P, t
-ASYMPTOTE = "asymptote"  # a pure power law
 
 
 @pytree
@@ -23,7 +22,7 @@ class Curve:
         train_loss: of the shape of risk.
         converged: the computation is sound: for the simulator, every number is finite and no run diverged.
         residual: estimated relative error of the theory; 0 or inf from the simulator.
-        kind: "Monte Carlo", "exact given the draw", "deterministic equivalent" or "asymptote", never mixed.
+        kind: "Monte Carlo", "exact given the draw" or "deterministic equivalent", never mixed.
         message: why a run ended early, else empty.
 
     Example:

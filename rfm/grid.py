@@ -10,7 +10,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from rfm import checks
@@ -20,7 +23,6 @@ from rfm.problem import Problem, power_law
 from rfm.steps import Schedule
 
 SIZES = ("num_features", "num_samples", "batch_size", "num_modes", "ensemble", "bags")
-PROBLEM_NUMBERS = ("noise_var", "a", "b")
 UNITS = {
     "num_features": "random features", "num_samples": "training samples", "batch_size": "samples a step",
     "num_modes": "modes", "ensemble": "feature draws", "bags": "data sets", "lr": "1/curvature",
@@ -156,3 +158,9 @@ def words(point: Mapping[str, float]) -> tuple[int, int]:
     text = ";".join(f"{name}={(float(point[name]) + 0.0).hex()}" for name in sorted(point))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
+
+
+def fold_point(key: Array, words: ArrayLike) -> Array:
+    """The key of a run at a point of a grid: that of its seed with both `words` (2,) of the point folded in."""
+    low, high = jnp.asarray(words, jnp.uint32)
+    return jax.random.fold_in(jax.random.fold_in(key, low), high)

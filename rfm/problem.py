@@ -270,9 +270,4 @@ def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
 
 def _as_float64(name: str, value: object) -> Array:
     """Return the value as numpy float64; tracers stay as they are."""
-    if is_traced(value):
-        return value
-    try:
-        return np.asarray(jax.device_get(value), np.float64)
-    except (TypeError, ValueError):
-        checks.fail(name, "numeric", value)
+    return value if is_traced(value) else checks.numeric(name, jax.device_get(value))

@@ -168,8 +168,9 @@ def test_no_module_has_the_name_of_a_function():
         assert not exported & {path.stem for path in modules(package)}, package
 
 
-def test_oracles_import_nothing_of_ours():
-    names = imports_of((ROOT / "tests" / "oracles.py").read_text(), "tests")
+@pytest.mark.parametrize("name", ["oracles", "one_pass_oracles"])
+def test_oracles_import_nothing_of_ours(name):
+    names = imports_of((ROOT / "tests" / f"{name}.py").read_text(), "tests")
     for target in (*PACKAGES, "jax"):
         assert not reaches(names, target)
 

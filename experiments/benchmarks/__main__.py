@@ -10,7 +10,7 @@ import jax
 from experiments.benchmarks import growth, ratios
 from experiments.benchmarks.timing import busy, rates
 from experiments.output import files
-from experiments.output.tables import align
+from experiments.output.tables import align, records
 
 COMPARED = ("numpy", "scikit-learn", "floor", "floor with random numbers")
 
@@ -44,11 +44,8 @@ def main() -> None:
     costs = growth.measure(quick=args.quick)
     for cost in costs:
         print(f"{cost.part} ~ {cost.argument}^{cost.exponent:.2f}")
-        table += [
-            {"what": cost.part, "argument": cost.argument, "size": int(size), "seconds": float(seconds),
-             "exponent": cost.exponent}
-            for size, seconds in zip(cost.sizes, cost.seconds, strict=True)
-        ]  # fmt: skip
+        columns = {"size": cost.sizes, "seconds": cost.seconds, "exponent": cost.exponent}
+        table += records({"what": cost.part, "argument": cost.argument} | columns)
     settings = {**vars(args), "rates": measured._asdict()}
     files.save_and_tell(folder, "benchmarks", growth.draw(costs), table, settings)
 

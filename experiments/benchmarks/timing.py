@@ -38,9 +38,8 @@ def rates() -> Rates:
     a = jax.random.normal(jax.random.key(0), (n, n))
     gram = a @ a.T + n * np.eye(n)
     product = best_of(jax.jit(lambda x: x @ x), 5, a)
-    normals = best_of(
-        jax.jit(lambda key: jax.random.normal(key, (n, n), "float32").astype(float)), 5, jax.random.key(1)
-    )
+    draw = jax.jit(lambda key: jax.random.normal(key, (n, n), "float32").astype(float))
+    normals = best_of(draw, 5, jax.random.key(1))
     division = best_of(jax.jit(lambda x: (1.0 / (x + 3.0)).sum()), 5, gram)
     return Rates(product / n**3, normals / n**2, division / n**2, best_of(jax.jit(jax.numpy.linalg.eigh), 3, gram))
 

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows
 from experiments.compare.windows import fit_exponent
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import draw_scan
-from experiments.output.tables import align
+from experiments.output.tables import align, records
 from rfm import checks, datasets
 from rfm.arguments import Sizes
 from rfm.engine.features import ACTIVATIONS, FEATURES
@@ -28,25 +28,18 @@ from theory import exponents
 MODEL_SIZES = (8, 16, 32, 64, 128, 256)
 ONE_PASS = "one pass"
 QUANTITIES = {
-    "time": "time t (N, P large)",
-    "features": "model size N (t, P large)",
-    "samples": "data P (t, N large)",
-}
+    "time": "time t (N, P large)", "features": "model size N (t, P large)", "samples": "data P (t, N large)",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of `rfm compare`; samples: a number, or ONE_PASS; real: rows of a finite population, not Gaussians."""
+    """Settings of `rfm compare`; samples: a number, or ONE_PASS; options: see `algorithms.options_of`."""
 
     shared: Shared
     features: int
     samples: float | str
-    optimizer: str
-    lr: float | None
-    momentum: float | None
-    weight_decay: float | None
-    schedule: str | None
-    batch_size: int | None
+    options: dict[str, Any]
     ensemble: int
     bags: int
     map: str
@@ -79,11 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--features", type=int, metavar="N", help="model size of the learning curve (default: 512; 200 for real inputs)"
     )
     parser.add_argument(
-        "--samples",
-        type=int,
-        metavar="P",
+        "--samples", type=int, metavar="P",
         help="training samples of the learning curve (default: 1024; 400 for real inputs; one pass for sgd)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"),
         help="log-spaced times (default: 0.1 1e6 71; steps 1 2000 34 where steps are taken)",
@@ -116,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     messages = [f"{QUANTITIES[scan.axis]}: {message}" for scan in scans for message in scan.messages]
     scans = [scan for scan in scans if len(scan.x)]
     if not scans:
-        checks.fail("lr", "smaller: every run diverged before the first point", settings.lr)
+        checks.fail("lr", "smaller: every run diverged before the first point", settings.options["lr"])
     fits = [fit_exponent(scan) for scan in scans]
 
     source = f"fitted to the spectrum of {settings.data or f'the {settings.map} kernel'}" if real else "given"
@@ -180,7 +171,7 @@ def make_task(settings: Settings) -> Task:
 
 def closed_form(settings: Settings, task: Task) -> dict[str, float]:
     """Return the exponents known in closed form: full batches at constant learning rate, without weight decay."""
-    if settings.optimizer not in algorithms.FULL_BATCH or settings.weight_decay or settings.schedule == "cosine":
+    if settings.options["optimizer"] not in algorithms.FULL_BATCH or not algorithms.is_plain(settings.options):
         return {}
     a, b = task.a, task.b
     known = {"time": exponents.time_exponent(a, b), "features": exponents.model_exponent(a, b)}
@@ -247,9 +238,8 @@ def table(scan: Scan) -> list[dict]:
     }  # fmt: skip
     if not scan.comparable:
         del columns["z"], columns["relative_gap"]
-    head = {"axis": scan.axis, "kind": scan.kind, **risk.fixed}
     other = {} if scan.own_theory else {"theory_of": scan.theory_label}
-    return [head | {name: float(column[i]) for name, column in columns.items()} | other for i in range(len(scan.x))]
+    return records({"axis": scan.axis, "kind": scan.kind, **risk.fixed} | columns | other)
 
 
 def draw(scans: Sequence[Scan], fits: Sequence[Exponent]) -> Figure:

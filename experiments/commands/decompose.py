@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from experiments.compare.limits import RISK_PARTS
 from experiments.compare.scans import check, scan_size, scan_time
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import describe
-from experiments.output.tables import align
+from experiments.output.tables import align, records
 from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
@@ -29,16 +30,12 @@ PRINTED_TIMES = 4  # times in the printed table
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of `rfm decompose`."""
+    """Settings of `rfm decompose`; options: see `algorithms.options_of`."""
 
     shared: Shared
     features: int
     samples: int
-    optimizer: str
-    lr: float | None
-    momentum: float | None
-    weight_decay: float | None
-    schedule: str | None
+    options: dict[str, Any]
     times: tuple[float, ...]
 
     @property
@@ -145,12 +142,8 @@ def table(panel: Panel) -> list[dict]:
     pair, nothing = panel.pair, dict.fromkeys(("risk", "stderr", "z"), "")
     columns = zip(pair.x, pair.mean, pair.stderr, pair.z, strict=True)
     simulated = {x: {"risk": m, "stderr": s, "z": z} for x, m, s, z in columns}
-    rows = []
-    for i, x in enumerate(panel.x):
-        parts = {name: float(part[i]) for name, part in panel.parts.items()}
-        head = {"axis": pair.axis, **pair.fixed, "x": float(x), "theory": float(panel.risk[i])}
-        rows.append(head | parts | simulated.get(x, nothing))
-    return rows
+    rows = records({"axis": pair.axis, **pair.fixed, "x": panel.x, "theory": panel.risk} | panel.parts)
+    return [row | simulated.get(row["x"], nothing) for row in rows]
 
 
 def draw(panels: Sequence[Panel]) -> Figure:

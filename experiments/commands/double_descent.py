@@ -157,12 +157,9 @@ def cure_table(series: Sequence[Series]) -> str:
 def table(series: Series) -> list[dict]:
     """Return every point of a series, one row each."""
     pair = series.pair
-    columns = {"risk": pair.mean, "stderr": pair.stderr, "theory": pair.theory, "z": pair.z}
+    rows = pair.rows("risk", "stderr", "theory", "z", z=pair.z)
     head = {"panel": series.panel, "label": pair.label}
-    return [
-        head | setting | {name: column[i] for name, column in columns.items()}
-        for i, setting in enumerate(series.settings)
-    ]
+    return [head | setting | row for setting, row in zip(series.settings, rows, strict=True)]
 
 
 def draw(series: Sequence[Series], settings: Settings) -> Figure:

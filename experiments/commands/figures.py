@@ -58,9 +58,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         help="the same as --size smoke",
     )  # fmt: skip
     parser.add_argument(
-        "--data",
-        metavar="DATA",
-        help="real data for rows that train on it: a set, or a file, whose labels are classes",
+        "--data", metavar="DATA", help="real data for rows that train on it: a set, or a file, whose labels are classes"
     )
 
 

@@ -3,13 +3,11 @@
 import argparse
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
 from experiments.fit import job, plots, report
 from experiments.fit.table import COLUMNS, LETTERS, read
-from experiments.output import files
+from experiments.output import files, progress
 from rfm import checks
 
 ARGUMENTS = ("out",)
@@ -56,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     table = read(settings.file, settings.columns)
     models = job.models_of(settings, table)
     folder = files.open_folder(settings.out)
-    with tqdm(total=job.STEPS + 1, unit="step") as bar:
+    with progress.bar(job.STEPS + 1, "step") as bar:
         fits = job.fit_both(models, table, settings.hold_out, bar)
         bar.set_description("drawing")
         figure = plots.draw(fits)
@@ -68,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
 def _settings(args: argparse.Namespace) -> job.Settings:
     """Return the settings that the command line asks for; ValueError for what is wrong before the file is read."""
     optimizer = algorithms.choose(args, 1.0)
-    if getattr(args, "schedule", None) == "cosine" or getattr(args, "weight_decay", None):
+    if not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a fit", args.optimizer)
     return settings_of(
         job.Settings,

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,17 +29,12 @@ Algorithm = GradientFlow | GradientDescent | SGD
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of `rfm frontier`; `algorithm` is what `optimizer` and its options name."""
+    """Settings of `rfm frontier`; `algorithm` is what `options` name, see `algorithms.options_of`."""
 
     shared: Shared
     compute: tuple[float, ...]
     samples: float
-    optimizer: str
-    lr: float | None
-    momentum: float | None
-    weight_decay: float | None
-    schedule: str | None
-    batch_size: int | None
+    options: dict[str, Any]
     tune_lr: bool
     algorithm: Algorithm
 
@@ -87,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     """Print one line a budget, write frontier.png, .pdf, .csv and .json."""
     folder = files.open_folder(args.out)
     algorithm = algorithms.choose(args, 1.0)
-    if getattr(args, "schedule", None) == "cosine" or getattr(args, "weight_decay", None):
+    if not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a frontier", args.optimizer)
     if args.tune_lr and args.optimizer != "sgd":
         checks.fail("tune-lr", "left out but for --optimizer sgd", True)
@@ -221,7 +217,7 @@ def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequen
     label = f"$N^*$, slope {grows:.3f} at the end"
     right.plot(line.compute, line.num_features, color=plotting.COLORS[0], label=label)
     right.plot(line.compute, line.times, color=plotting.COLORS[1], ls="-.", label=f"$t^*$, slope {1 - grows:.3f}")
-    task = f"a = {settings.shared.a:g}, b = {settings.shared.b:g}, {settings.optimizer}"
+    task = f"a = {settings.shared.a:g}, b = {settings.shared.b:g}, {settings.options['optimizer']}"
     plotting.finish(left, "compute $C$", "risk", task)
     plotting.finish(right, "compute $C$", "best size and time", task)
     return figure

@@ -58,8 +58,7 @@ def run(args: argparse.Namespace) -> None:
     print(grid_summary(grid, chosen))
     settings = vars(args) | {"lr": phases.LR, "modes_per_feature": phases.MODES_PER_FEATURE}
     table = [record(best) for best in (*grid, *followed)]
-    written = reports.save(folder, "phases", draw(grid, lines), table, settings)
-    print("wrote " + ", ".join(str(path) for path in written))
+    reports.save_and_tell(folder, "phases", draw(grid, lines), table, settings)
 
 
 def trend_table(lines: Lines, settings: Settings) -> str:

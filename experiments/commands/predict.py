@@ -74,12 +74,11 @@ def _settings(args: argparse.Namespace) -> Settings:
     """Return the settings that the command line asks for; ValueError for what is wrong before any file is read."""
     images.check_source("file", args.file)
     algorithms.choose(args, 1.0)  # refuses options of other algorithms, and fills in defaults
-    constant = getattr(args, "schedule", None) != "cosine" and not getattr(args, "weight_decay", None)
     return settings_of(
         Settings,
         args,
         make_optimizer=partial(algorithms.choose, args),
-        plans=args.optimizer in ("flow", "gd") and constant,
+        plans=args.optimizer in ("flow", "gd") and algorithms.is_plain(vars(args)),
     )
 
 

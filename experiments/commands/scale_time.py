@@ -42,5 +42,4 @@ def run(args: argparse.Namespace) -> None:
             bar.update()
     print(align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, verdicts)]))
     settings = {**vars(args), "findings": [dataclasses.asdict(verdict) for verdict in verdicts]}
-    written = reports.save(folder, "scale-time", figure, table, settings)
-    print("wrote " + ", ".join(str(path) for path in written))
+    reports.save_and_tell(folder, "scale-time", figure, table, settings)

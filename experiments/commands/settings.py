@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 import rfm
+from experiments.compare.algorithms import options_of
 
 Settings = TypeVar("Settings")
 
@@ -42,14 +43,22 @@ def settings_of(kind: Callable[..., Settings], args: argparse.Namespace, **worke
     """Return a record of settings: each field is the argument of its name, or what is worked out from others."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     given = {name: value for name, value in vars(args).items() if name in names}
-    shared = {"shared": settings_of(Shared, args)} if "shared" in names else {}
-    return kind(**(given | shared | worked_out))
+    if "shared" in names:
+        given["shared"] = settings_of(Shared, args)
+    if "options" in names:
+        given["options"] = options_of(args)
+    return kind(**(given | worked_out))
 
 
 def record_of(settings: Any) -> dict[str, Any]:
     """Return all settings by name, those that commands share among them, for the file that says what made a result."""
-    record = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return (dataclasses.asdict(record.pop("shared")) if "shared" in record else {}) | record
+    record: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name == "shared":
+            value = record_of(value)
+        record |= value if field.name in ("shared", "options") else {field.name: value}
+    return record
 
 
 def times_of(span: Sequence[Any], *, steps: bool) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import rfm
 import theory
@@ -80,6 +80,16 @@ def choose(args: argparse.Namespace, last_time: float) -> Optimizer:
         if getattr(args, option) is None:
             setattr(args, option, default)
     return make(last_time, **{option: getattr(args, option) for option in defaults})
+
+
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the name of the algorithm and the options that the command has; None for those of other algorithms."""
+    return {name: getattr(args, name) for name in ("optimizer", *OPTIONS) if hasattr(args, name)}
+
+
+def is_plain(options: Mapping[str, Any]) -> bool:
+    """Is the learning rate constant, and no weight decay asked for?"""
+    return options.get("schedule") != "cosine" and not options.get("weight_decay")
 
 
 class Drawn(NamedTuple):

@@ -16,6 +16,7 @@ from scipy.optimize import least_squares, nnls
 
 from experiments.compare.statistics import bootstrap_means, log_slope, quantile
 from experiments.compare.windows import MIN_DECADES, SHORTER
+from rfm import checks
 
 BOUNDS = (0.02, 8.0)  # of an exponent
 EXPONENT_STARTS = (0.1, 0.3, 0.7, 1.3, 2.2, 4.0)
@@ -115,19 +116,16 @@ def fit_power_laws(x: np.ndarray, samples: np.ndarray, terms: int = 1, floor: bo
 
 
 def _check(x: np.ndarray, samples: np.ndarray, terms: int, *, floor: bool) -> None:
-    if terms < 1 or int(terms) != terms:
-        raise ValueError(f"Argument `terms` must be an integer >= 1, but is {terms!r}.")
+    least = 2 * checks.count("terms", terms, "an integer >= 1") + 2
     if x.ndim != 1 or samples.shape[1:] != x.shape:
-        raise ValueError(f"Argument `samples` must be of shape (S, X) or (X,) with x (X,), but is {samples.shape}.")
+        checks.fail("samples", "of shape (S, X) or (X,) with x (X,)", samples.shape)
     if not (np.all(np.isfinite(x)) and np.all(x > 0) and np.all(np.diff(x) > 0)):
-        raise ValueError("Argument `x` must be positive, finite and increasing, but is not.")
+        checks.fail("x", "positive, finite and increasing", x)
     if not (np.all(np.isfinite(samples)) and np.all(samples.mean(0) > 0)):
-        raise ValueError("Argument `samples` must be finite with a positive mean, but is not: a loss has no logarithm.")
-    if not _fits(x, 2 * terms + 2):
-        raise ValueError(
-            f"Argument `x` must have {2 * terms + 2} points over {MIN_DECADES} decades or more for {terms} power laws"
-            f"{' and a floor' if floor else ''}, but has {len(x)} over {np.log10(x[-1] / x[0]) if len(x) else 0:.2g}."
-        )
+        checks.fail("samples", "finite with a positive mean (a loss has a logarithm)", samples)
+    if not _fits(x, least):
+        fitted = f"{terms} power laws{' and a floor' if floor else ''}"
+        checks.fail("x", f"of {least} points over {MIN_DECADES} decades or more for {fitted}", x)
 
 
 def _fits(x: np.ndarray, least: int) -> bool:

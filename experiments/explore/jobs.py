@@ -1,12 +1,34 @@
-"""Jobs of one open page: they run in threads, and what they find is dropped where something else is wanted by then."""
+"""Threads that all pages of one server share, and the jobs of one open page in them.
+
+What a job finds is dropped where something else is wanted by then.
+"""
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 from bokeh.document import Document
+
+from experiments.explore.settings import Settings
+from rfm.curve import Curve
+
+
+class Workers:
+    """Threads, one job at a time each, and what they have done.
+
+    Attributes:
+        theory, details, frontier, training, warming: The threads.
+        kept: Training runs that can be exported, by settings and number of seeds.
+        warm: Algorithms whose programs have been compiled.
+    """
+
+    def __init__(self) -> None:
+        pools = (ThreadPoolExecutor(1) for _ in range(5))
+        self.theory, self.details, self.frontier, self.training, self.warming = pools
+        self.kept: dict[tuple[Settings, int], Curve] = {}
+        self.warm: set[str] = set()
 
 
 class Jobs:

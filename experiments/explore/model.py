@@ -7,7 +7,7 @@ that the theory refuses. Whatever the settings, arrays have the same shapes, so 
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -18,37 +18,24 @@ from experiments.compare.algorithms import FULL_BATCH
 from experiments.compare.comparison import Comparison
 from experiments.compare.exponent import Exponent
 from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, limiting_terms
+from experiments.compare.statistics import local_slopes
 from experiments.explore.settings import CURVE_POINTS, Settings
-from experiments.explore.training import Runs
+from rfm.arguments import Sizes
+from rfm.curve import Curve
 from theory import exponents
 
+LOSSES = {"risk": "risk", "train_loss": "training loss"}  # of a curve, and in words
 SLOPE_FLOOR = 1e-14  # of the risk at t = 0: below it rounding makes the slope
 SIZE_STEP = 0.05  # in log of a size, of central differences
 NUM_BUDGETS = 6  # points of the frontier
 Times = TypeVar("Times", float, np.ndarray)
 
 
-class Curves(NamedTuple):
-    """Theory of one point, (T,) each.
-
-    Attributes:
-        slope: Central differences -d log risk/d log t; NaN where only rounding is left.
-        converged, residual: As in `rfm.curve.Curve`.
-    """
-
-    times: np.ndarray
-    risk: np.ndarray
-    train_loss: np.ndarray
-    slope: np.ndarray
-    converged: bool
-    residual: float
-
-
 class Point(NamedTuple):
     """Settings, and the curves that theory has there."""
 
     settings: Settings
-    curves: Curves
+    curves: Curve
 
 
 class Details(NamedTuple):
@@ -71,12 +58,12 @@ class Details(NamedTuple):
     task: str
 
 
-def curves(settings: Settings) -> Curves:
-    """Return the curve of risk and training loss, and its local slope."""
+def curves(settings: Settings) -> Curve:
+    """Return risk and training loss of the theory, (T,) each."""
     times = settings.times
     curve = theory.predict(settings.problem, **settings.arguments | {"times": _padded(times)})
-    risk, train_loss = np.asarray(curve.risk)[: len(times)], np.asarray(curve.train_loss)[: len(times)]
-    return Curves(times, risk, train_loss, slope(times, risk), bool(curve.converged), float(curve.residual))
+    risk, train_loss = (np.asarray(getattr(curve, loss))[: len(times)] for loss in LOSSES)
+    return dataclasses.replace(curve, times=times, risk=risk, train_loss=train_loss)
 
 
 def _padded(times: np.ndarray) -> np.ndarray:
@@ -85,23 +72,21 @@ def _padded(times: np.ndarray) -> np.ndarray:
 
 
 def slope(times: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """Return the local exponent -d log risk/d log t, (T,)."""
+    """Return the local exponent -d log risk/d log t, (T,), NaN where only rounding is left."""
     known = risk > SLOPE_FLOOR * np.max(risk, initial=0.0)
-    log_risk = np.log(np.where(known, risk, np.nan))
-    return -np.gradient(log_risk, np.log(times))
+    return -local_slopes(times, np.where(known, risk, np.nan))
 
 
-def details(settings: Settings, shown: Curves) -> Details:
+def details(settings: Settings, shown: Curve) -> Details:
     """Return what limits the risk and what it is made of; exponents; the regime in words."""
     count, times = len(shown.times), _padded(shown.times)
-    problem, n, p, optimizer = settings.problem, settings.N, settings.P, settings.optimizer
-    terms = limiting_terms(
-        problem, num_features=n, num_samples=p, optimizer=optimizer, times=times, ensemble=settings.K
-    )
+    problem, optimizer = settings.problem, settings.optimizer
+    sizes = Sizes(num_features=settings.N, num_samples=settings.P)
+    terms = limiting_terms(problem, optimizer=optimizer, times=times, ensemble=settings.K, **sizes)
     limits = {name: y[:count] for name, y in terms.items()}
     parts = {}
     if settings.algorithm in FULL_BATCH:
-        split = theory.decompose(problem, num_features=n, num_samples=p, optimizer=optimizer, times=times)
+        split = theory.decompose(problem, optimizer=optimizer, times=times, **sizes)
         parts = {name: np.asarray(getattr(split, name))[:count] for name in RISK_PARTS}
     last = max(float(shown.risk[-1]), np.finfo(float).tiny)
     shares = {name: float(y[-1]) / last for name, y in limits.items()}
@@ -116,23 +101,23 @@ class Gap(NamedTuple):
     errors: float
 
 
-def beside(shown: Curves, runs: Runs, loss: str = "risk") -> Comparison:
-    """Return training runs beside the theory, for "risk" or "train_loss"."""
-    line = getattr(shown, loss)
-    risks, label = getattr(runs, loss), loss.replace("train_loss", "training loss")
-    return Comparison("time", runs.times, risks, line[: len(runs.times)], label=label, line_x=shown.times, line=line)
+def beside(shown: Curve, runs: Curve, loss: str = "risk") -> Comparison:
+    """Return training runs beside the theory, for one of LOSSES."""
+    risks, line = getattr(runs, loss), getattr(shown, loss)
+    there, label = line[: len(runs.times)], LOSSES[loss]
+    return Comparison("time", runs.times, risks, there, label=label, line_x=shown.times, line=line)
 
 
-def largest_gap(shown: Curves, runs: Runs) -> Gap:
+def largest_gap(shown: Curve, runs: Curve) -> Gap:
     """Return the largest relative gap of the risk."""
     pair = beside(shown, runs)
     largest = int(np.argmax(np.abs(pair.gap)))
     return Gap(float(np.abs(pair.gap[largest])), float(np.abs(pair.z[largest])))
 
 
-def frame(shown: Curves, means: Sequence[np.ndarray] = ()) -> tuple[float, float]:
+def frame(shown: Curve, runs: Curve | None = None) -> tuple[float, float]:
     """Return the lowest and highest value to draw: all of the risk, and of losses what does not vanish beside it."""
-    values = np.concatenate([shown.risk, shown.train_loss, *means])
+    values = np.concatenate([curve.mean(loss) for curve in (shown, runs) if curve is not None for loss in LOSSES])
     top = 2.0 * float(np.max(values))
     risk = shown.risk[shown.risk > 1e-12 * top]
     least = float(risk.min()) if len(risk) else 1e-12 * top
@@ -167,7 +152,7 @@ def task(settings: Settings) -> str:
     return f"{text}; phase {phase.name} of compute-optimal SGD, {phase.balance} ({where})"
 
 
-def _exponents(settings: Settings, shown: Curves, terms: dict[str, np.ndarray]) -> list[Exponent]:
+def _exponents(settings: Settings, shown: Curve, terms: dict[str, np.ndarray]) -> list[Exponent]:
     a, b = settings.a, settings.b
     at = f"t = {shown.times[-1]:.3g}"
 
@@ -175,7 +160,7 @@ def _exponents(settings: Settings, shown: Curves, terms: dict[str, np.ndarray]) 
         """Return the slope of a limit at the last time."""
         return float(slope(shown.times, terms[name])[-1])
 
-    rows = [_law(f"risk of this model at {at}", None, float(shown.slope[-1]))]
+    rows = [_law(f"risk of this model at {at}", None, float(slope(shown.times, shown.risk)[-1]))]
     rows.append(_law(f"time t, N = P = \u221e, at {at}", exponents.time_exponent(a, b), late("time")))
     if math.isfinite(settings.N):
         law = {1: exponents.model_exponent, math.inf: exponents.ensemble_exponent}.get(settings.K)

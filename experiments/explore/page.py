@@ -14,11 +14,11 @@ import theory
 from experiments.compare.exponent import Exponent
 from experiments.explore import model, training, words
 from experiments.explore.controls import LABELS, Controls
-from experiments.explore.jobs import Jobs, Ticket
+from experiments.explore.jobs import Jobs, Ticket, Workers
 from experiments.explore.plots import Plots
 from experiments.explore.settings import Query, Settings, from_address
 from experiments.explore.widgets import Widgets
-from experiments.explore.workers import Workers
+from rfm.curve import Curve
 
 GATHER = 20  # least ms between two looks at a moving slider
 PATIENCE = 500  # ms without a curve after which the page says what it waits for
@@ -35,7 +35,7 @@ class Page:
         self._waiting = self._detailed = False  # for the next look at the sliders; were there ever details?
         self._moved = self._asked = time.perf_counter()
         self._shown: model.Point | None = None
-        self._runs: training.Runs | None = None
+        self._runs: Curve | None = None
         settings, refused = from_address(query)
         self.controls, self.plots, self.widgets = Controls(settings, self.changed), Plots(), Widgets()
         self.widgets.refused.update(text=words.notice("Refused in the address", refused), visible=bool(refused))
@@ -175,26 +175,26 @@ class Page:
             for runs in training.train(point.settings, seeds):
                 if not ticket.valid:
                     return
-                ticket.later(self._show_runs, point, runs, time.perf_counter() - started)
+                ticket.later(self._show_runs, point, runs, seeds, time.perf_counter() - started)
         except ValueError as error:
             ticket.later(self.widgets.idle, words.notice("Refused", [str(error)]))
 
-    def _show_runs(self, point: model.Point, runs: training.Runs, took: float) -> None:
+    def _show_runs(self, point: model.Point, runs: Curve, seeds: int, took: float) -> None:
         self._runs = runs
         self.plots.show_runs(point.curves, runs)
-        if runs.seeds < runs.wanted:
-            self.widgets.progress.text = f"training {runs.seeds} of {runs.wanted} seeds, {took:.0f} s \u2026"
+        if runs.num_seeds < seeds:
+            self.widgets.progress.text = f"training {runs.num_seeds} of {seeds} seeds, {took:.0f} s \u2026"
             return
         gap = model.largest_gap(point.curves, runs)
         self.widgets.idle(
-            f"{runs.seeds} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against theory: "
+            f"{seeds} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against theory: "
             f"largest gap {gap.relative:.1%}, {gap.errors:.1f} standard errors there."
         )
         kept = self._workers.kept
-        kept[point.settings, runs.seeds] = runs
+        kept[point.settings, seeds] = runs
         while len(kept) > KEPT:
             del kept[next(iter(kept))]
-        self.widgets.describe(point.settings, self._origin, runs.seeds)
+        self.widgets.describe(point.settings, self._origin, seeds)
 
     def _forget_runs(self, text: str) -> None:
         if self._runs is not None or self.widgets.busy:

@@ -9,13 +9,13 @@ from bokeh.plotting import figure
 import theory
 from experiments.compare.limits import LIMITS, RISK_PARTS
 from experiments.explore import model
-from experiments.explore.training import Runs
+from experiments.explore.model import LOSSES
 from experiments.output.plotting import COLORS
+from rfm.curve import Curve
 from theory import exponents
 
 TOOLS = "pan,box_zoom,wheel_zoom,reset"
 PART_COLUMNS = {f"part_{name}": name for name in RISK_PARTS}  # by their columns
-LOSSES = {"risk": ("risk", "solid"), "train_loss": ("training loss", "dashed")}
 
 
 class Plots:
@@ -41,15 +41,15 @@ class Plots:
         work = np.full(len(shown.times), np.nan) if infinite else model.compute(settings, shown.times)
         self.curve.update(data={
             "times": shown.times, "risk": _positive(shown.risk), "train_loss": _positive(shown.train_loss),
-            "slope": shown.slope, "compute": work,
+            "slope": model.slope(shown.times, shown.risk), "compute": work,
         })  # fmt: skip
         closed = np.full(2, exponents.time_exponent(settings.a, settings.b))
         self.closed.update(data={"times": shown.times[[0, -1]], "slope": closed})
         for plot in (self.risk, self.slope):
             plot.xaxis.axis_label = "steps" if settings.discrete else "time t"
-        self._frame(shown, [])
+        self._frame(shown)
 
-    def show_details(self, shown: model.Curves, details: model.Details) -> None:
+    def show_details(self, shown: Curve, details: model.Details) -> None:
         """Draw what limits the risk, and its parts."""
         none = np.full(len(shown.times), np.nan)
         terms = {name: _positive(details.limits.get(name, none)) for name in LIMITS}
@@ -71,7 +71,7 @@ class Plots:
                 if isinstance(item, LegendItem):
                     item.visible = all(line.visible for line in item.renderers)
 
-    def show_runs(self, shown: model.Curves, runs: Runs) -> None:
+    def show_runs(self, shown: Curve, runs: Curve) -> None:
         """Draw training runs with two standard errors."""
         few = slice(None, None, 2)
         data = {"times": runs.times[few]}
@@ -80,7 +80,7 @@ class Plots:
             data |= {f"{loss}_mean": _positive(mean), f"{loss}_upper": mean + error}
             data[f"{loss}_lower"] = np.maximum(mean - error, 1e-3 * mean)
         self.runs.update(data=data)
-        self._frame(shown, [runs.mean(loss) for loss in LOSSES])
+        self._frame(shown, runs)
 
     def add_budget(self, optimum: theory.Frontier) -> None:
         """Draw one more point of the frontier."""
@@ -93,9 +93,8 @@ class Plots:
             if any(len(source.data[name]) for name in source.column_names):
                 source.update(data={name: [] for name in source.column_names})
 
-    def _frame(self, shown: model.Curves, means: list[np.ndarray]) -> None:
-        low, high = model.frame(shown, means)
-        self.corners.update(data={"x": [shown.times[0], shown.times[-1]], "y": [low, high]})
+    def _frame(self, shown: Curve, runs: Curve | None = None) -> None:
+        self.corners.update(data={"x": shown.times[[0, -1]], "y": model.frame(shown, runs)})
 
     def _risk(self) -> figure:
         plot = _figure("risk", y_axis_type="log", height=430)
@@ -109,10 +108,10 @@ class Plots:
         for color, (column, name) in zip(COLORS[2:], PART_COLUMNS.items(), strict=True):
             self.lines[column] = plot.line("times", column, source=self.terms, color=color, line_dash="dotdash",
                                            visible=False, legend_label=f"part: {name}")  # fmt: skip
-        for color, (loss, (label, dash)) in zip(COLORS, LOSSES.items(), strict=False):
+        for color, (loss, label) in zip(COLORS, LOSSES.items(), strict=False):
+            dash, face = ("solid", color) if loss == "risk" else ("dashed", "white")
             line = plot.line("times", loss, source=self.curve, color=color, line_dash=dash, line_width=2,
                              legend_label=label)  # fmt: skip
-            face = color if loss == "risk" else "white"
             plot.scatter("times", f"{loss}_mean", source=self.runs, color=color, fill_color=face, size=6)
             lower, upper = (TeeHead(size=5, line_color=color) for _ in range(2))
             plot.add_layout(Whisker(

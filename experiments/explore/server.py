@@ -17,9 +17,9 @@ from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
 from experiments.explore.export import NAME, TYPES, export_file
+from experiments.explore.jobs import Workers
 from experiments.explore.page import Page
 from experiments.explore.settings import from_address
-from experiments.explore.workers import Workers
 from rfm import checks
 
 HOST = "127.0.0.1"
@@ -44,7 +44,7 @@ def serve(port: int, *, browser: bool) -> None:
     # settings of other projects in the environment must neither open the server nor send the page elsewhere
     bokeh_settings.allowed_ws_origin.set_value(hosts)
     bokeh_settings.resources.set_value("server")
-    workers = Workers.start()
+    workers = Workers()
     application = Application(FunctionHandler(partial(_open, workers, origin)))
     route = rf"/export/{NAME}\.({'|'.join(TYPES)})"
     app = BokehTornado(
@@ -84,27 +84,20 @@ class Export(RequestHandler):
         """Send the file, or 400 and one line for an address that is refused."""
         query = dict(self.request.query_arguments)
         seeds = query.pop("seeds", [b"0"])[0].decode(errors="replace")
-        settings, refused = from_address(query)
-        if refused:
-            self._refuse(refused[0])
-            return
-        runs = self._workers.kept.get((settings, int(seeds))) if seeds.isdecimal() and len(seeds) < 6 else None
-        if seeds != "0" and runs is None:
-            self._refuse(
-                f"Argument `seeds` must be 0, or that of runs made since the server started, but is {seeds!r}."
-            )
-            return
         try:
+            settings, refused = from_address(query)
+            if refused:
+                raise ValueError(refused[0])
+            runs = self._workers.kept.get((settings, int(seeds))) if seeds.isdecimal() and len(seeds) < 6 else None
+            if seeds != "0" and runs is None:
+                checks.fail("seeds", "0, or that of runs made since the server started", seeds)
             work = partial(export_file, settings, runs, suffix)
             data = await asyncio.get_running_loop().run_in_executor(self._workers.details, work)
         except ValueError as error:
-            self._refuse(str(error))
+            self.set_status(400)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.write(f"{error}\n")
             return
         self.set_header("Content-Type", TYPES[suffix])
         self.set_header("Content-Disposition", f'attachment; filename="{NAME}.{suffix}"')
         self.write(data)
-
-    def _refuse(self, line: str) -> None:
-        self.set_status(400)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.write(line + "\n")

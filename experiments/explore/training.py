@@ -1,13 +1,12 @@
 """Training runs at one point, some seeds at a time, refused beforehand where they would take too much."""
 
+import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
 import rfm
-from experiments.compare.statistics import standard_error
 from experiments.explore.settings import Settings
 from rfm import checks
 from rfm.curve import Curve
@@ -19,37 +18,7 @@ SEEDS_AT_ONCE = 4  # seeds between two looks at whether they are still wanted
 LONGEST = 180.0  # seconds that all seeds may take
 
 
-class Runs(NamedTuple):
-    """Training runs so far.
-
-    Attributes:
-        times: (T,).
-        risk, train_loss: A row a seed, (S, T).
-        kind: How the curve was computed, as in `rfm.curve.Curve`.
-        wanted: Number of seeds when all are there.
-    """
-
-    times: np.ndarray
-    risk: np.ndarray
-    train_loss: np.ndarray
-    kind: str
-    wanted: int
-
-    @property
-    def seeds(self) -> int:
-        """Number of seeds so far."""
-        return len(self.risk)
-
-    def mean(self, loss: str = "risk") -> np.ndarray:
-        """Return the mean over seeds, (T,), of "risk" or "train_loss"."""
-        return getattr(self, loss).mean(0)
-
-    def stderr(self, loss: str = "risk") -> np.ndarray:
-        """Return the standard error of that mean, (T,)."""
-        return standard_error(getattr(self, loss))
-
-
-def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Runs]:
+def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Curve]:
     """Train with `seeds` keys of jax.random.key(seed), SEEDS_AT_ONCE at a time, and yield the runs so far each time.
 
     Raises:
@@ -60,12 +29,12 @@ def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Runs]:
     curves: list[Curve] = []
     for start in range(0, seeds, SEEDS_AT_ONCE):
         curves.append(rfm.simulate(settings.problem, **settings.arguments, keys=keys[start : start + SEEDS_AT_ONCE]))
-        last = min(len(curve.times) for curve in curves)  # shorter where a run diverged
+        shortest = min(curves, key=lambda curve: len(curve.times))  # where a run diverged
         risk, train_loss = (
-            np.concatenate([getattr(curve, name)[:, :last] for curve in curves]) for name in ("risk", "train_loss")
+            np.concatenate([getattr(curve, loss)[:, : len(shortest.times)] for curve in curves])
+            for loss in ("risk", "train_loss")
         )
-        first, *_ = curves
-        yield Runs(np.asarray(first.times)[:last], risk, train_loss, first.kind, seeds)
+        yield dataclasses.replace(shortest, risk=risk, train_loss=train_loss)
 
 
 def check_cost(settings: Settings, seeds: int) -> None:

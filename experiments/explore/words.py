@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import theory
 from experiments.compare.exponent import Exponent
 from experiments.explore import model
+from experiments.explore.export import TYPES
 from experiments.output import pages
 
 
@@ -40,4 +41,4 @@ def budget(optimum: theory.Frontier) -> str:
 
 def downloads(query: str) -> str:
     """Return the links to the files of a point."""
-    return pages.render("explore/downloads.html", query=query, suffixes=("png", "pdf", "csv", "json", "py"))
+    return pages.render("explore/downloads.html", query=query, suffixes=TYPES)

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-from tqdm import tqdm
 
 from experiments.fit.least_squares import Fit, check_count, fit
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.readings import BestSize, best_size
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, held_out
+from experiments.output.progress import Bar
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow
 
@@ -108,7 +108,7 @@ def _units(settings: Settings, table: CurveTable) -> tuple[str, ...]:
     return asked
 
 
-def fit_both(models: tuple[Solvable, Chinchilla], table: CurveTable, part: float, bar: tqdm) -> BothFits:
+def fit_both(models: tuple[Solvable, Chinchilla], table: CurveTable, part: float, bar: Bar) -> BothFits:
     """Fit both models to all rows, and to all but about `part` of them where enough are left.
 
     `bar` advances by STEPS.

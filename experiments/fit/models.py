@@ -77,11 +77,6 @@ class Solvable:
     names = ("a", "b", "noise", "scale", "floor", *(f"unit of {LETTERS[axis]}" for axis in DESIGN_AXES))
     logarithmic = (False, False, False, True, False, True, True, True)
 
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """Axes that the model depends on."""
-        return self.design.axes
-
     @cached_property
     def held(self) -> dict[str, float]:
         """Parameters that are not fitted: those asked for, units that are not fitted, noise without data."""
@@ -132,19 +127,14 @@ class Solvable:
 
         There are many (a, b, units); the rest is by least squares of relative residuals of loss (R,) with weight (R,).
         """
-        tried = []
-        linear = np.array([name not in self.held for name in ("floor", "scale", "noise")])
-        held = np.array([self.held.get("floor", 0.0), 0.0, 0.0])
-        noise = self.held.get("noise", 0.0)
-        tied = "scale" in self.held or "noise" in self.held  # what is held ties the columns together
-        if tied:
-            linear[2] = "noise" not in self.held and "scale" not in self.held
-            held[1] = self.held.get("scale", 0.0)
+        tried, free = [], [name not in self.held for name in ("floor", "scale", "noise")]
+        # linear in floor, scale and scale x noise: what is held of the last two ties these together
+        linear = np.array([free[0], free[1], free[1] and free[2]])
+        held = np.array([self.held.get("floor", 0.0), self.held.get("scale", 0.0), 0.0])
         for candidate in self._candidates:
             columns = np.stack([np.ones_like(candidate.risk), candidate.risk, candidate.noisy], 1)
             columns *= (weight / loss)[:, None]
-            if tied:
-                columns[:, 1] += noise * columns[:, 2]
+            columns[:, 1] += self.held.get("noise", 0.0) * columns[:, 2]
             value = held.copy()
             value[linear], error = positive_fit(columns[:, linear], weight - columns @ held)
             floor, slope, noise_part = value
@@ -174,14 +164,9 @@ class Solvable:
 
     @cached_property
     def _points(self) -> Points:
-        curves = self._curves
-        optimizer = Ridge(0.0) if curves.times is None else self.optimizer
-        return Points(
-            jax.tree.map(lambda x: jnp.asarray(x, float), optimizer),
-            jnp.asarray(curves.features, float),
-            jnp.asarray(curves.samples, float),
-            None if curves.times is None else jnp.asarray(curves.times, float),
-        )
+        features, samples, times, _ = self._curves
+        optimizer = Ridge(0.0) if times is None else self.optimizer
+        return Points(*jax.tree.map(lambda x: jnp.asarray(x, float), (optimizer, features, samples, times)))
 
     @cached_property
     def _nodes(self) -> int:

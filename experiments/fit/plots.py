@@ -74,15 +74,11 @@ def _slices(design: Design, axis: str) -> list[np.ndarray]:
 def _means(part: CurveTable, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distinct x, the mean loss there, and its standard error: over repetitions, else as given, else zero."""
     x = getattr(part.design, axis)
-    distinct, mean, error = np.unique(x), [], []
-    for value in distinct:
-        here = part.loss[x == value]
-        mean.append(here.mean())
-        if len(here) > 1:
-            error.append(standard_error(here))
-        else:
-            error.append(0.0 if part.stderr is None else part.stderr[x == value][0])
-    return distinct, np.array(mean), np.array(error)
+    distinct = np.unique(x)
+    losses = [part.loss[x == value] for value in distinct]
+    given = [0.0 if part.stderr is None else part.stderr[x == value][0] for value in distinct]
+    error = [standard_error(y) if len(y) > 1 else known for y, known in zip(losses, given, strict=True)]
+    return distinct, np.array([y.mean() for y in losses]), np.array(error)
 
 
 def _draw_ratio(ax: Axes, fits: BothFits) -> None:

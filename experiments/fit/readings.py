@@ -149,23 +149,14 @@ def compute_rule(fit: Fit) -> list[Reading]:
     """
     if not {"features", "times"} <= set(fit.model.design.axes):
         return []
-    names, labels = _exponents(fit), ("N* ~ C^", "loss - floor ~ C^-")
+    (names, rule), labels = RULES[fit.model.name], ("N* ~ C^", "loss - floor ~ C^-")
     if lost := unknown(fit, *names):
         return [Reading(label, note=f"not identified: {lost}") for label in labels]
-    rule = _solvable_rule if isinstance(fit.model, Solvable) else _power_rule
     places = [fit.model.names.index(name) for name in names]
     here = rule(*fit.theta[places])
     drawn = np.array([rule(*pair) for pair in fit.draws()[:, places]])
     ends = np.quantile(drawn, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2], axis=0).T
     return [Reading(label, value, *pair) for label, value, pair in zip(labels, here, ends, strict=True)]
-
-
-def _exponents(fit: Fit) -> tuple[str, str]:
-    """Names of the parameters that the exponents in compute follow from."""
-    if isinstance(fit.model, Solvable):
-        return "a", "b"
-    (_, alpha), (_, gamma) = POWERS["features"], POWERS["times"]
-    return alpha, gamma
 
 
 def _solvable_rule(a: float, b: float) -> tuple[float, float]:
@@ -176,13 +167,18 @@ def _power_rule(alpha: float, gamma: float) -> tuple[float, float]:
     return gamma / (alpha + gamma), alpha * gamma / (alpha + gamma)
 
 
+# by model: the parameters that the exponents in compute follow from, and how
+RULES = {"solvable": (("a", "b"), _solvable_rule), "chinchilla": (("alpha", "gamma"), _power_rule)}
+
+
 def best_size(fit: Fit, compute: float) -> BestSize | None:
     """Return the best model size at one budget C = N t on fresh data, in the units of the table.
 
     None where the model has no such rule (an axis that there is not, an algorithm without one) or the data do not
     determine it.
     """
-    if not {"features", "times"} <= set(fit.model.design.axes) or unknown(fit, *_exponents(fit)):
+    names, _ = RULES[fit.model.name]
+    if not {"features", "times"} <= set(fit.model.design.axes) or unknown(fit, *names):
         return None
     if isinstance(fit.model, Solvable):
         value = {name: fit.value(name) for name in fit.model.names}
@@ -196,12 +192,13 @@ def best_size(fit: Fit, compute: float) -> BestSize | None:
         loss = value["floor"] + value["scale"] * float(best.risk[0])
         return BestSize(size, loss, float(best.size_exponent[0])) if best.converged[0] else None
     (a, alpha), (c, gamma) = ([fit.value(name) for name in POWERS[axis]] for axis in ("features", "times"))
-    size = (alpha * a / (gamma * c)) ** (1.0 / (alpha + gamma)) * compute ** (gamma / (alpha + gamma))
+    growth, _ = _power_rule(alpha, gamma)
+    size = (alpha * a / (gamma * c)) ** (1.0 / (alpha + gamma)) * compute**growth
     loss = fit.value("E") + a * size**-alpha + c * (compute / size) ** -gamma
-    return BestSize(size, loss, gamma / (alpha + gamma))
+    return BestSize(size, loss, growth)
 
 
-def errors(fit: Fit, rows: np.ndarray) -> Errors:
-    """Return the relative errors of a fit over the rows of a mask (R,)."""
-    gap = np.abs(1.0 / (1.0 + fit.residuals[rows]) - 1.0)
+def errors(fit: Fit, rows: np.ndarray | None = None) -> Errors:
+    """Return the relative errors of a fit over the rows of a mask (R,), over all without one."""
+    gap = np.abs(1.0 / (1.0 + (fit.residuals if rows is None else fit.residuals[rows])) - 1.0)
     return Errors(float(np.median(gap)), float(gap.max()))

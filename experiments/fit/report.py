@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from experiments.fit.job import BothFits
 from experiments.fit.least_squares import Fit
 from experiments.fit.readings import BestSize, Reading, compute_rule, errors, parameters, regimes
-from experiments.fit.table import LETTERS, CurveTable
-from experiments.output.tables import align
+from experiments.fit.table import LETTERS
+from experiments.output.tables import align, records
 
 POOR = 1.5  # a misfit of the theory so many times that of power laws is told
 FEW = 4.0  # standard errors either way of a 95 % interval: at fewer than three degrees of freedom
@@ -37,28 +35,19 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
-def _everything(table: CurveTable) -> np.ndarray:
-    return np.ones(len(table), bool)
-
-
 def _error_rows(fits: BothFits) -> list[tuple[str, ...]]:
     """Relative errors of both models, over all points and over those held out, as a table."""
     table, held = fits.table, fits.held
-    rows = [(f"all {len(table)} points, fitted", fits.whole, _everything(table))]
+    rows: list[tuple] = [(f"all {len(table)} points, fitted", fits.whole, None)]
     if fits.ahead is not None:
-        axes = [axis for axis in table.design.axes if _beyond(getattr(table.design, axis), held)]
-        cut = ", ".join(LETTERS[axis] for axis in axes)
+        along = {axis: getattr(table.design, axis) for axis in table.design.axes}
+        cut = ", ".join(LETTERS[axis] for axis, x in along.items() if x[held].max() > x[~held].max())
         rows.append((f"{_count(int(held.sum()), 'point')} held out: largest {cut}", fits.ahead, held))
     cells = [("relative error: median, worst", "solvable", "chinchilla")]
     return cells + [
         (name, *(f"{e.median:.2%}, {e.worst:.2%}" for e in (errors(fit, points) for fit in pair)))
         for name, pair, points in rows
     ]
-
-
-def _beyond(x: np.ndarray, held: np.ndarray) -> bool:
-    """Do the rows held out go beyond the others along x?"""
-    return x[held].max() > x[~held].max()
 
 
 def few_runs(fit: Fit) -> list[str]:
@@ -77,8 +66,7 @@ def few_runs(fit: Fit) -> list[str]:
 def _poor_fit(fits: BothFits) -> list[str]:
     """Return a line where the theory fits much worse than power laws."""
     solvable, chinchilla = fits.whole
-    everything = _everything(fits.table)
-    if errors(solvable, everything).median <= POOR * errors(chinchilla, everything).median:
+    if errors(solvable).median <= POOR * errors(chinchilla).median:
         return []
     why = "if N, P, t are not those of the model, try --units all"
     if set(getattr(solvable.model, "units", ())) >= set(fits.table.design.axes):
@@ -104,10 +92,9 @@ def rule_rows(
 
 def record(fits: BothFits) -> dict:
     """Return what the file of settings keeps beside them."""
-    everything = _everything(fits.table)
     said = {
         "parameters": {fit.model.name: {r.name: r.record() for r in parameters(fit)} for fit in fits.whole},
-        "errors": {"all": [errors(fit, everything) for fit in fits.whole]},
+        "errors": {"all": [errors(fit) for fit in fits.whole]},
         "held_out": int(fits.held.sum()),
     }
     if fits.ahead is not None:
@@ -131,8 +118,7 @@ def rows(fits: BothFits) -> list[dict]:
     ]  # fmt: skip
     fitted = {fit.model.name: fit for fit in fits.whole}
     fitted |= {f"{fit.model.name}_held_out": fit for fit in fits.ahead or ()}
-    for i, loss in enumerate(table.loss):
-        point = {"kind": "point", "run": int(table.run[i]), "loss": float(loss), "held_out": bool(fits.held[i])}
-        point |= {axis: float(getattr(design, axis)[i]) for axis in design.axes}
-        written.append(point | {name: float(loss / (1.0 + fit.residuals[i])) for name, fit in fitted.items()})
-    return written
+    points = {"kind": "point", "run": table.run, "loss": table.loss, "held_out": fits.held}
+    points |= {axis: getattr(design, axis) for axis in design.axes}
+    points |= {name: table.loss / (1.0 + fit.residuals) for name, fit in fitted.items()}
+    return written + records(points)

@@ -158,17 +158,15 @@ def read(path: str | Path, named: Mapping[str, str | None]) -> CurveTable:
     if not any(axis in columns for axis in DESIGN_AXES):
         checks.fail("features, samples, times", f"columns, at least one of {', '.join(header)}", None)
     cells = {role: [(line, row[header.index(name)]) for line, row in rows] for role, name in columns.items()}
+    labels = cells.pop("run", None)
     numbers = {
-        role: np.array(
-            [_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in cells[role]]
-        )
-        for role in (*DESIGN_AXES, "loss", "stderr")
-        if role in columns
+        role: np.array([_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in column])
+        for role, column in cells.items()
     }
     nothing = np.full(len(rows), np.inf)
     design = Design(*(numbers.get(axis, nothing) for axis in DESIGN_AXES))
-    labels = [name for _, name in cells["run"]] if "run" in cells else None
-    return CurveTable(design, numbers["loss"], numbers.get("stderr"), runs(design, labels))
+    number = runs(design, None if labels is None else [name for _, name in labels])
+    return CurveTable(design, numbers["loss"], numbers.get("stderr"), number)
 
 
 def runs(design: Design, labels: Sequence[str] | None = None) -> np.ndarray:

@@ -12,12 +12,12 @@ t, in either alone and both, against the mean of runs there, relative to the los
 """
 
 import argparse
-import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import rfm
 import theory
@@ -25,7 +25,7 @@ from experiments.compare.keys import fold_keys
 from experiments.fit.least_squares import Fit, fit
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.table import DESIGN_AXES, CurveTable, Design, runs
-from experiments.output import files
+from experiments.output import files, progress
 from rfm.arguments import Arguments
 
 TRIAL_FEATURES, TRIAL_SAMPLES = (64, 128, 256), (100, 200, 400)
@@ -38,37 +38,32 @@ RECOVERED = ("a", "b", "noise")
 DIRECTIONS = ("N", "t", "N and t")
 SETTINGS = ((1.5, 1.25, 0.1), (2.0, 1.8, 0.3), (2.5, 1.2, 0.01), (3.0, 1.5, 0.03))  # a, b, noise: two hard, two easy
 
-Pairs = Sequence[tuple[float, float]]
 
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One table fitted by both models.
+class Trial(NamedTuple):
+    """One table fitted by both models, the solvable one first.
 
     Attributes:
-        fits: The solvable model, Chinchilla.
-        solvable, chinchilla: (3, 2) median error of each beyond the table, by DIRECTIONS, relative to the loss and
-            to the risk.
+        fits: Of the table.
+        errors: (2, 3, 2) median error beyond the table, by model and DIRECTIONS, relative to the loss and to the risk.
     """
 
-    fits: tuple[Fit, Fit]
-    solvable: np.ndarray
-    chinchilla: np.ndarray
+    fits: list[Fit]
+    errors: np.ndarray
 
 
-def simulated(problem: rfm.Problem, sizes: Pairs, times: np.ndarray, keys: jax.Array) -> np.ndarray:
-    """Risks (seeds, pairs T) at pairs of sizes (N, P), exact given the draw."""
+def simulated(problem: rfm.Problem, features: Sequence[int], times: np.ndarray, keys: jax.Array) -> np.ndarray:
+    """Risks (seeds, pairs T) at sizes N and all TRIAL_SAMPLES, exact given the draw."""
     risks = []
-    for i, (n, p) in enumerate(sizes):
+    for i, (n, p) in enumerate(itertools.product(features, TRIAL_SAMPLES)):
         args = Arguments(num_features=n, num_samples=p, optimizer=rfm.GradientFlow(), times=times)
         risks.append(np.asarray(rfm.exact(problem, **args, keys=fold_keys(keys, i)).risk))
     return np.concatenate(risks, 1)
 
 
-def predicted(problem: rfm.Problem, sizes: Pairs, times: np.ndarray) -> np.ndarray:
-    """Risks (pairs, T) of the theory at pairs of sizes (N, P)."""
-    flow = rfm.GradientFlow()
-    curves = [theory.predict(problem, num_features=n, num_samples=p, optimizer=flow, times=times) for n, p in sizes]
+def predicted(problem: rfm.Problem, features: Sequence[int], times: np.ndarray) -> np.ndarray:
+    """Risks (pairs, T) of the theory at sizes N and all TRIAL_SAMPLES."""
+    flow, pairs = rfm.GradientFlow(), itertools.product(features, TRIAL_SAMPLES)
+    curves = [theory.predict(problem, num_features=n, num_samples=p, optimizer=flow, times=times) for n, p in pairs]
     return np.stack([curve.risk for curve in curves])
 
 
@@ -106,42 +101,33 @@ def run_trials(
     a, b, noise = setting
     floor = noise if floor is None else floor
     problem = rfm.power_law(a, b, TRIAL_MODES, noise)
-    far_n = (FAR_FEATURES,)
-    beyond = {"N": (far_n, TRIAL_TIMES), "t": (TRIAL_FEATURES, FAR_TIMES), "N and t": (far_n, FAR_TIMES)}
-    sizes = [(n, p) for n in TRIAL_FEATURES for p in TRIAL_SAMPLES]
-    far = {part: ([(n, p) for n in all_n for p in TRIAL_SAMPLES], times) for part, (all_n, times) in beyond.items()}
+    further = (FAR_FEATURES,)
+    far = (further, TRIAL_TIMES), (TRIAL_FEATURES, FAR_TIMES), (further, FAR_TIMES)  # by DIRECTIONS
     if gaussian:
-        by_pair = predicted(problem, sizes, TRIAL_TIMES).reshape(len(TRIAL_FEATURES), len(TRIAL_SAMPLES), -1)
-        pool = scattered(by_pair, count * TRIAL_SEEDS, seed)
-        truth = {part: predicted(problem, *where).reshape(-1) for part, where in far.items()}
+        pool = scattered(predicted(problem, TRIAL_FEATURES, TRIAL_TIMES), count * TRIAL_SEEDS, seed)
+        truth = [predicted(problem, *where).reshape(-1) for where in far]
     else:
         key, far_key = jax.random.split(jax.random.key(seed))
-        pool = simulated(problem, sizes, TRIAL_TIMES, jax.random.split(key, count * TRIAL_SEEDS))
+        pool = simulated(problem, TRIAL_FEATURES, TRIAL_TIMES, jax.random.split(key, count * TRIAL_SEEDS))
         keys = jax.random.split(far_key, FAR_SEEDS)
-        truth = {part: simulated(problem, *where, keys).mean(0) for part, where in far.items()}
+        truth = [simulated(problem, *where, keys).mean(0) for where in far]
     one_seed = Design.grid(TRIAL_FEATURES, TRIAL_SAMPLES, TRIAL_TIMES)
     design = Design(*(np.tile(getattr(one_seed, axis), TRIAL_SEEDS) for axis in DESIGN_AXES))
     fixed = (("floor", floor),) if hold else ()
     models = Solvable(design, num_modes=TRIAL_MODES, units=units, fixed=fixed), Chinchilla(design, DESIGN_AXES)
-    designs = {part: Design.grid(n, TRIAL_SAMPLES, times) for part, (n, times) in beyond.items()}
-    solvable_beyond, chinchilla_beyond = (
-        {part: model.at(there) for part, there in designs.items()} for model in models
-    )  # fmt: skip
+    designs = [Design.grid(features, TRIAL_SAMPLES, times) for features, times in far]
 
-    def errors(theta: np.ndarray, at: dict) -> np.ndarray:
-        """(3, 2) by DIRECTIONS, of the loss and of the risk."""
-        gaps = {part: np.abs(at[part].loss(theta) - floor - risk) for part, risk in truth.items()}
-        return np.array([
-            (np.median(gaps[part] / (truth[part] + floor)), np.median(gaps[part] / truth[part])) for part in DIRECTIONS
-        ])  # fmt: skip
+    def errors(fitted: Fit) -> list[tuple[np.floating, np.floating]]:
+        """Median errors by DIRECTIONS, relative to the loss and to the risk."""
+        losses = [fitted.model.at(there).loss(fitted.theta) for there in designs]
+        gaps = [np.abs(loss - floor - risk) for loss, risk in zip(losses, truth, strict=True)]
+        return [(np.median(gap / (risk + floor)), np.median(gap / risk)) for gap, risk in zip(gaps, truth, strict=True)]
 
     trials = []
     for risk in pool.reshape(count, -1):
         table = CurveTable(design, risk + floor, None, runs(design))
-        solvable, chinchilla = (fit(model, table) for model in models)
-        trials.append(Trial(
-            (solvable, chinchilla), errors(solvable.theta, solvable_beyond), errors(chinchilla.theta, chinchilla_beyond)
-        ))  # fmt: skip
+        fits = [fit(model, table) for model in models]
+        trials.append(Trial(fits, np.array([errors(fitted) for fitted in fits])))
         on_trial()
     return trials
 
@@ -154,12 +140,13 @@ def summary(setting: Sequence[float], trials: list[Trial], floor: float | None =
         value, low, high = np.array([trial.fits[0].interval(name) for trial in trials]).T
         numbers[f"coverage {name}"] = float(np.mean((low <= truth) & (truth <= high)))
         numbers |= {f"median {name}": float(np.median(value)), f"half width {name}": float(np.median(high - low) / 2)}
-    solvable, chinchilla = (np.array([getattr(trial, name) for trial in trials]) for name in ("solvable", "chinchilla"))
+    errors = np.array([trial.errors for trial in trials])  # (trials, 2, 3, 2)
     for i, part in enumerate(DIRECTIONS):
         for k, quantity in enumerate(("loss", "risk")):
-            numbers[f"error of {quantity}, {part}"] = float(np.median(solvable[:, i, k]))
-            numbers[f"error of {quantity}, {part}, Chinchilla"] = float(np.median(chinchilla[:, i, k]))
-        numbers[f"nearer {part}"] = float(np.mean(solvable[:, i, 0] < chinchilla[:, i, 0]))
+            solvable, chinchilla = np.median(errors[:, :, i, k], axis=0)
+            numbers[f"error of {quantity}, {part}"] = float(solvable)
+            numbers[f"error of {quantity}, {part}, Chinchilla"] = float(chinchilla)
+        numbers[f"nearer {part}"] = float(np.mean(errors[:, 0, i, 0] < errors[:, 1, i, 0]))
     return numbers
 
 
@@ -180,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     floor = 0.0 if args.risk else None
     asked = dict(gaussian=args.gaussian, units=DESIGN_AXES if args.units else (), hold=args.hold)
-    with tqdm(total=args.trials * len(args.setting), unit="trial") as bar:
+    with progress.bar(args.trials * len(args.setting), "trial") as bar:
         for i in args.setting:
             trials = run_trials(SETTINGS[i], args.trials, seed=args.seed, floor=floor, **asked, on_trial=bar.update)
             rows.append(summary(SETTINGS[i], trials, floor))

@@ -19,6 +19,11 @@ class Band(NamedTuple):
     low: Array
     high: Array
 
+    @classmethod
+    def around(cls, value: Array, half: Array) -> "Band":
+        """Return the band value +- half width."""
+        return cls(value, value - half, value + half)
+
     def at(self, index: Any) -> "Band":
         """Return the band of some of the values."""
         return Band(*(values[index] for values in self))
@@ -45,10 +50,13 @@ def band(value: ArrayLike, replicas: ArrayLike) -> Band:
 
 def half_width(replicas: ArrayLike) -> np.ndarray:
     """Return the half width of 95 % in the logarithm, (...), of replicas (R, ...); NaN for fewer than two."""
+    return scatter(np.log(np.maximum(np.asarray(replicas, float), TINY)))
+
+
+def scatter(replicas: ArrayLike) -> np.ndarray:
+    """Return Student's 95 % of the scatter of replicas (R, ...), (...); NaN for fewer than two."""
     values = np.asarray(replicas, float)
-    if len(values) < 2:
-        return np.full(values.shape[1:], np.nan)
-    return student(len(values)) * np.log(np.maximum(values, TINY)).std(0, ddof=1)
+    return student(len(values)) * values.std(0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
 
 
 def interval(estimate: Estimate, name: str) -> Band:
@@ -65,6 +73,5 @@ def interval(estimate: Estimate, name: str) -> Band:
         >>> interval(estimate, "noise_var").value < 1e-6
         True
     """
-    value, count = getattr(estimate, name), len(estimate.replicas)
-    half = student(count) * estimate.error(name) if count > 1 else np.nan
-    return Band(value, value - half, value + half)
+    half = scatter([getattr(replica, name) for replica in estimate.replicas])
+    return Band.around(getattr(estimate, name), half)

@@ -101,7 +101,7 @@ class Grid:
         beyond: (F, S, T) part of the loss that comes from modes the sample does not resolve.
         extrapolated: (F, S, T), see `Forecast.extrapolates`.
         noise: Of the labels, which no size goes below.
-        stopping, ridge: (F, S) objects, the best time to stop and the best ridge.
+        stopping, ridge: The best time to stop and the best ridge, by place (i, j) among the sizes.
     """
 
     features: np.ndarray
@@ -111,8 +111,8 @@ class Grid:
     beyond: np.ndarray
     extrapolated: np.ndarray
     noise: float
-    stopping: np.ndarray
-    ridge: np.ndarray
+    stopping: dict[tuple[int, int], theory.Stopping]
+    ridge: dict[tuple[int, int], theory.BestRidge]
 
     @property
     def stopped(self) -> Band:
@@ -176,15 +176,15 @@ def grid(
 ) -> Grid:  # fmt: skip
     """Return the theory of every pair of sizes, with its band."""
     problem, longest = forecast.estimate.problem, max(1.0, float(forecast.times[-1]))
-    loss, replicas, beyond, stopping, ridge = [], [], [], [], []
-    for n in features:
-        for p in samples:
+    loss, replicas, beyond, stopping, ridge = [], [], [], {}, {}
+    for i, n in enumerate(features):
+        for j, p in enumerate(samples):
             sizes = Sizes(num_features=n, num_samples=p)
             loss.append(forecast.losses(n, p))
             replicas.append(forecast.replicas(n, p))
             beyond.append(forecast.unresolved_share(n, p, loss[-1]))
-            stopping.append(theory.best_stopping(problem, **sizes, optimizer=forecast.optimizer, longest=longest))
-            ridge.append(theory.best_ridge(problem, **sizes))
+            stopping[i, j] = theory.best_stopping(problem, **sizes, optimizer=forecast.optimizer, longest=longest)
+            ridge[i, j] = theory.best_ridge(problem, **sizes)
             on_point()
     shape = len(features), len(samples)
     replicas = np.reshape(replicas, (*shape, -1, len(forecast.times)))  # (F, S, R, T)
@@ -197,16 +197,9 @@ def grid(
         beyond=share,
         extrapolated=forecast.extrapolates(np.asarray(samples)[:, None], share),
         noise=float(problem.noise_var),
-        stopping=_objects(stopping, shape),
-        ridge=_objects(ridge, shape),
+        stopping=stopping,
+        ridge=ridge,
     )
-
-
-def _objects(values: Sequence, shape: tuple[int, int]) -> np.ndarray:
-    """Array of named tuples, which numpy would take apart."""
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array.reshape(shape)
 
 
 def line(
@@ -222,18 +215,19 @@ def line(
         replicas.append(forecast.replicas(*pairs[i]))
         on_point()
     replicas = np.array(replicas)  # (X', R, T)
-    bands = []
-    for value, scatter in ((loss[:, -1], replicas[..., -1]), (loss.min(-1), replicas.min(-1))):
-        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(scatter.T)))
-        bands.append(Band(value, value / width, value * width))
-    end, stopped = bands
+
+    def banded(value: np.ndarray, scattered: np.ndarray) -> Band:
+        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(scattered.T)))
+        return Band(value, value / width, value * width)
+
     ridge = [theory.best_ridge(problem, num_features=n, num_samples=p).risk for n, p in pairs]
     share = [forecast.unresolved_share(n, p, values) for (n, p), values in zip(pairs, loss, strict=True)]
     far = forecast.extrapolates([[p] for _, p in pairs], share)  # (X, T)
-    far = np.stack([far[:, -1], far[np.arange(len(x)), loss.argmin(-1)]])
     return Line(
-        axis, x, fixed, float(times[-1]), end, stopped,
-        ridge=np.array(ridge) + float(problem.noise_var), extrapolated=far,
+        axis, x, fixed, float(times[-1]),
+        end=banded(loss[:, -1], replicas[..., -1]), stopped=banded(loss.min(-1), replicas.min(-1)),
+        ridge=np.array(ridge) + float(problem.noise_var),
+        extrapolated=np.stack([far[:, -1], far[np.arange(len(x)), loss.argmin(-1)]]),
     )  # fmt: skip
 
 

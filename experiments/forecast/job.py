@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 import theory
 from experiments.forecast import curves, held_out, laws
 from experiments.forecast.curves import Forecast, Grid, Line, Peak
 from experiments.forecast.settings import MOST_TIMES, Settings, planned
 from experiments.forecast.source import Source
+from experiments.output import progress
 from rfm.data.rows import PARTS
 from rfm.optimizers import GradientDescent, GradientFlow, Optimizer
 
@@ -54,7 +54,7 @@ class Job:
         forecast, features, samples = self.forecast, self.features, self.samples
         num = LINE_QUICK if self.settings.quick else LINE
         total = len(features) * len(samples) + 2 * (num // curves.BAND_STRIDE + 2) + 2
-        with tqdm(total=total, unit="point") as bar, ThreadPoolExecutor(1) as beside:
+        with progress.bar(total, "point") as bar, ThreadPoolExecutor(1) as beside:
             frontier = beside.submit(self.best_use)  # it compiles for as long as all else takes
 
             def advance() -> None:
@@ -153,7 +153,7 @@ def check(settings: Settings, source: Source, optimizer: Optimizer, points: Sequ
     halves = held_out.halves(source, settings.seed)
     times = settings.grid_of(halves[0].estimate, max(p for _, p in points), CHECKED)
     how = held_out.Check(optimizer, times, settings.keys, settings.model)
-    with tqdm(total=len(halves) * len(points) + 1, unit="point", desc="training") as bar:
+    with progress.bar(len(halves) * len(points) + 1, "point", "training") as bar:
         trials = held_out.trials(halves, points, how, bar.update)
         n, p = next((point for point in points if math.isfinite(point[0])), (16, points[0][1]))
         taken = held_out.steps_taken(halves[0], (int(n), p), MOST_STEPS, how.keys[:2])

@@ -3,14 +3,15 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 import rfm
 import theory
-from experiments.compare.statistics import log_derivative, student
-from experiments.forecast.bands import Band, band, interval
+from experiments.compare.statistics import log_derivative
+from experiments.forecast.bands import Band, band, interval, scatter
 from experiments.forecast.curves import NUM_TIMES, Forecast, losses
 from rfm.data.spectra import Estimate
 from rfm.problem import Array
@@ -92,8 +93,8 @@ def exponent_table(estimate: Estimate) -> list[ExponentBands]:
     clock = 1.0 / float(eigenvalues[min(int(k), len(eigenvalues)) - 1])
     laws = (
         ("time t", exponents.time_exponent, clock, _along_time),
-        ("model size N", exponents.model_exponent, k, _along_features),
-        ("data P", exponents.data_exponent, k, _along_samples),
+        ("model size N", exponents.model_exponent, k, partial(_along_size, "features")),
+        ("data P", exponents.data_exponent, k, partial(_along_size, "samples")),
     )
     return [
         ExponentBands(quantity, _closed(estimate, formula), _measured(estimate, curve, at), at)
@@ -110,12 +111,9 @@ def _along_time(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
     return losses(problem, math.inf, math.inf, rfm.GradientFlow(), times)[[0, -1]]
 
 
-def _along_features(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
-    return np.array([losses(problem, n, math.inf, rfm.Ridge(0.0), None)[0] for n in x])
-
-
-def _along_samples(problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
-    return np.array([losses(problem, math.inf, p, rfm.Ridge(0.0), None)[0] for p in x])
+def _along_size(axis: str, problem: rfm.Problem, x: np.ndarray) -> np.ndarray:
+    pairs = [(size, math.inf) if axis == "features" else (math.inf, size) for size in x]  # (N, P)
+    return np.array([losses(problem, n, p, rfm.Ridge(0.0), None)[0] for n, p in pairs])
 
 
 def _measured(estimate: Estimate, curve: Curve, at: float) -> Band:
@@ -126,10 +124,7 @@ def _measured(estimate: Estimate, curve: Curve, at: float) -> Band:
         with np.errstate(all="ignore"):  # a target that is all noise leaves no law
             return -log_derivative(lambda x: curve(clean, x), at)
 
-    value = measure(estimate.problem)
-    replicas = [measure(replica.problem) for replica in estimate.replicas]
-    half = student(len(replicas)) * np.std(replicas, ddof=1) if len(replicas) > 1 else np.nan
-    return Band(value, value - half, value + half)
+    return Band.around(measure(estimate.problem), scatter([measure(replica.problem) for replica in estimate.replicas]))
 
 
 def _closed(estimate: Estimate, formula: Callable[[float, float], float]) -> Band:

@@ -154,9 +154,8 @@ def check(trials: Sequence[Trial]) -> Figure:
     for ax, p in zip(axes[0], samples, strict=True):
         for index, trial in enumerate(trial for trial in shown if trial.pair.fixed["P"] == p):
             color = plotting.COLORS[index % len(plotting.COLORS)]
-            pair, spread = trial.pair, 2.0 * trial.spread
-            band = Band(pair.theory, pair.theory - spread, pair.theory + spread)
-            _banded(ax, pair.x, band, trial.extrapolated, color=color)
+            pair = trial.pair
+            _banded(ax, pair.x, Band.around(pair.theory, 2.0 * trial.spread), trial.extrapolated, color=color)
             name = f"$N$ = {plotting.number(pair.fixed['N'])}"
             plotting.draw(ax, pair, index, label=name, line_style={"lw": 0})
         plotting.finish(ax, "time $t$", "held-out loss", f"$P$ = {p}; {shown[0].pair.seeds} seeds")

@@ -9,14 +9,13 @@ import numpy as np
 from experiments.forecast.bands import Band, interval
 from experiments.forecast.held_out import Trial
 from experiments.forecast.job import Checked, Foretold
+from experiments.output import tables
 from rfm.data.spectra import Estimate
 
 
 def summary(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return the relative error over all points and times, median, worst and where; and without extrapolation."""
-    error, z, times, far = (
-        np.concatenate([getattr(trial, name) for trial in trials]) for name in ("error", "z", "times", "extrapolated")
-    )  # fmt: skip
+    error, z, times, far = joined(trials)
     place = int(np.abs(error).argmax())
     n, p = trials[int(np.repeat(np.arange(len(trials)), [len(trial.times) for trial in trials])[place])].sizes
 
@@ -31,27 +30,29 @@ def summary(trials: Sequence[Trial]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def joined(trials: Sequence[Trial]) -> list[np.ndarray]:
+    """Return errors, z, times, and where it is extrapolation, of all trials one after the other."""
+    return [np.concatenate([getattr(t, name) for t in trials]) for name in ("error", "z", "times", "extrapolated")]
+
+
 def rows(foretold: Foretold) -> list[dict]:
     """Return every point of the grid and of the lines."""
-    grid, written = foretold.grid, []
-    for i, value in np.ndenumerate(grid.loss.value):
-        n, p, k = i
-        written.append({
-            "what": "grid", "num_features": grid.features[n], "num_samples": grid.samples[p], "time": grid.times[k],
-            "loss": value, "low": grid.loss.low[i], "high": grid.loss.high[i], "excess": value - grid.noise,
-            "unresolved_share": grid.beyond[i], "extrapolated": bool(grid.extrapolated[i]),
-        })  # fmt: skip
+    grid = foretold.grid
+    n, p, t = np.meshgrid(grid.features, grid.samples, grid.times, indexing="ij")
+    written = tables.records({
+        "what": "grid", "num_features": n, "num_samples": p, "time": t,
+        "loss": grid.loss.value, "low": grid.loss.low, "high": grid.loss.high,
+        "excess": grid.loss.value - grid.noise, "unresolved_share": grid.beyond, "extrapolated": grid.extrapolated,
+    })  # fmt: skip
     for line in foretold.lines:
         fixed = "num_samples" if line.axis == "features" else "num_features"
         curves = (("end", line.end, line.time), ("best stopping", line.stopped, ""))
         for (what, band, time), far in zip(curves, line.extrapolated, strict=True):
-            for i, x in enumerate(line.x):
-                loss, low, high = band.at(i)
-                written.append({
-                    "what": f"{what}, along {line.axis}", f"num_{line.axis}": x, fixed: line.fixed, "time": time,
-                    "loss": loss, "low": low, "high": high, "excess": loss - grid.noise,
-                    "loss_at_best_ridge": line.ridge[i], "extrapolated": bool(far[i]),
-                })  # fmt: skip
+            written += tables.records({
+                "what": f"{what}, along {line.axis}", f"num_{line.axis}": line.x, fixed: line.fixed, "time": time,
+                "loss": band.value, "low": band.low, "high": band.high, "excess": band.value - grid.noise,
+                "loss_at_best_ridge": line.ridge, "extrapolated": far,
+            })  # fmt: skip
     return written
 
 
@@ -73,14 +74,11 @@ def trial_rows(trials: Sequence[Trial]) -> list[dict]:
     written = []
     for trial in trials:
         n, p = trial.sizes
-        columns = {
-            "time": trial.times, "loss": trial.pair.mean, "stderr": trial.pair.stderr, "predicted": trial.pair.theory,
-            "predicted_stderr": trial.spread, "error": trial.error, "z": trial.z,
-            "extrapolated": trial.extrapolated.tolist(),
-        }  # fmt: skip
-        for values in zip(*columns.values(), strict=True):
-            held = {"num_features": n, "num_samples": p, "trained_half": trial.half}
-            written.append(held | dict(zip(columns, values, strict=True)))
+        written += tables.records({
+            "num_features": n, "num_samples": p, "trained_half": trial.half, "time": trial.times,
+            "loss": trial.pair.mean, "stderr": trial.pair.stderr, "predicted": trial.pair.theory,
+            "predicted_stderr": trial.spread, "error": trial.error, "z": trial.z, "extrapolated": trial.extrapolated,
+        })  # fmt: skip
     return written
 
 

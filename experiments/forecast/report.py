@@ -155,10 +155,7 @@ def check_table(trials: Sequence[Trial]) -> str:
     """Return how near the forecast was, by size and over all, and where it was worst."""
     cells = [("N", "P", "median error", "worst error (at t)", "median |z|", "worst z")]
     for n, p in dict.fromkeys(trial.sizes for trial in trials):
-        error, z, times, far = (
-            np.concatenate([getattr(trial, name) for trial in trials if trial.sizes == (n, p)])
-            for name in ("error", "z", "times", "extrapolated")
-        )
+        error, z, times, far = records.joined([trial for trial in trials if trial.sizes == (n, p)])
         worst = np.abs(error).argmax()
         cells.append((
             size(n), size(p) + MARK * bool(far.any()), f"{np.median(np.abs(error)):.2%}",

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -42,13 +41,13 @@ class Directions(NamedTuple):
 
 
 def decompose(x: np.ndarray, y: np.ndarray, *, center: bool) -> Directions:
-    """Decompose rows (n, d)."""
+    """Decompose rows (n, d), less their means already where `center`, with labels (n, K) as they are."""
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     # a singular value below this is rounding of the largest one
     keep = singular > singular[0] * max(x.shape) * np.finfo(float).eps
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
-    return Directions(singular[keep] ** 2 / len(x), left[:, keep], y, center)
+    return Directions(singular[keep] ** 2 / len(x), left[:, keep], y - y.mean(0) if center else y, center)
 
 
 def problem_of(directions: Directions, columns: float, noise_var: float, *, normalize: bool, single: bool) -> Problem:
@@ -140,8 +139,3 @@ def random_halves(parts: int, count: int, seed: int) -> list[np.ndarray]:
     """Draw halves of so many parts, without replacement."""
     rng = np.random.default_rng(seed)
     return [rng.permutation(parts)[: parts // 2] for _ in range(count)]
-
-
-def total(parts: Sequence[Moments]) -> Moments:
-    """Add up moments of disjoint rows."""
-    return reduce(Moments.plus, parts)

@@ -14,13 +14,9 @@ ENDINGS = (".npz", ".npy", ".csv", ".parquet")
 
 
 def read(
-    file: str,
-    labels: str | Sequence[str] | None = None,
-    *,
-    kernel: bool = False,
-    target: str | None = None,
+    file: str, labels: str | Sequence[str] | None = None, *, kernel: bool = False, target: str | None = None,
     flat: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Read features, or a kernel, and labels of a data set of n rows.
 
     - FILE.npz: arrays X (n, d) or K (n, n), and y; in small letters too.

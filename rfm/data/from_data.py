@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import reduce
 
 import numpy as np
 
@@ -14,13 +15,13 @@ from rfm.data.directions import (
     population_of,
     problem_of,
     random_halves,
-    total,
     with_replicas,
 )
 from rfm.data.kernels import KERNELS, centered, check_kernel, kernel_spectrum, resolved
 from rfm.data.row_sizes import estimate_row_sizes, spread
 from rfm.data.rows import (
     PARTS,
+    Moments,
     blocks,
     check_features,
     check_labels,
@@ -70,21 +71,14 @@ def from_features(
     refuse_too_large(5 * 8 * n * d, f"{n} rows of {d} columns", "estimate_features keeps no rows")
     y = check_labels(labels, n)
     x = np.concatenate([block for _, block in blocks(features, n, d)])
-    if center:
-        x, y = x - x.mean(0), y - y.mean(0)
-    directions = decompose(x, y, center=center)
+    directions = decompose(x - x.mean(0) if center else x, y, center=center)
     return problem_of(directions, d, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
 
 
 def from_kernel(
-    kernel: Array,
-    labels: Array,
-    noise_var: float = 0.0,
-    *,
-    center: bool = True,
-    normalize: bool = True,
+    kernel: Array, labels: Array, noise_var: float = 0.0, *, center: bool = True, normalize: bool = True,
     num_modes: int | None = None,
-) -> Problem:
+) -> Problem:  # fmt: skip
     """Estimate the population behind a kernel matrix, e.g. a neural tangent kernel, and keep rows to train on.
 
     The rows are those of a root of the kernel.
@@ -115,7 +109,7 @@ def from_kernel(
     kernel = check_kernel(kernel)
     y = check_labels(labels, len(kernel), "kernel")
     values, basis = kernel_spectrum(kernel, num_modes, center=center)
-    directions = decompose(basis * np.sqrt(values), y - y.mean(0) if center else y, center=center)
+    directions = decompose(basis * np.sqrt(values), y, center=center)
     modes = math.inf if num_modes is None else num_modes
     return problem_of(directions, modes, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
 
@@ -152,17 +146,14 @@ def from_inputs(
     """
     checks.one_of("activation", activation, tuple(KERNELS))
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
-    try:
-        x = np.asarray(inputs, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("inputs", "numeric", inputs)
+    x = checks.numeric("inputs", inputs)
     if x.ndim != 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
         checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
     y = check_labels(labels, len(x), "inputs")
     values, basis = np.linalg.eigh(centered(KERNELS[activation](x @ x.T), center=center))
     scale = math.sqrt(len(x) / values[-1]) if normalize else 1.0
     rows = basis[:, ::-1] * np.sqrt(values[::-1].clip(0.0))
-    directions = decompose(rows, y - y.mean(0) if center else y, center=center)
+    directions = decompose(rows, y, center=center)
     problem = problem_of(directions, math.inf, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
     assert problem.population is not None
     population = dataclasses.replace(problem.population, inputs=x, scale=scale, activation=activation)
@@ -205,7 +196,7 @@ def estimate_features(
         whole = pairs.directions(resolved(*np.linalg.eigh(centered(pairs.kernel, center=center)), n))
         return estimate_with_halves(whole, d, pairs.halves(replicas, seed), normalize=normalize)
     parts = moments(features, y, center=center, parts=PARTS if replicas else 1, seed=seed)
-    whole = measure(total(parts), d, center=center)
+    whole = measure(reduce(Moments.plus, parts), d, center=center)
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MEASURED])
     x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in some])
     x = (x - (middle_row(features) + whole.mean) if center else x) @ whole.basis
@@ -213,7 +204,7 @@ def estimate_features(
     values = whole.sample.eigenvalues
     sample = whole.sample._replace(mixture=estimate_row_sizes(x, residual, values, whole.target, size=n))
     estimated = estimate(sample, float(values[0]) if normalize else 1.0)
-    halves = (total([parts[i] for i in half]) for half in random_halves(PARTS, replicas, seed))
+    halves = (reduce(Moments.plus, [parts[i] for i in half]) for half in random_halves(PARTS, replicas, seed))
     samples = [measure(half, sample.num_modes, center=center).sample for half in halves]
     return with_replicas(dataclasses.replace(estimated, spread=spread(x, values)), samples)
 
@@ -265,7 +256,7 @@ def kernel_rows_alone(kernel: Array, labels: Array, num_modes: int | None = None
 
 
 def _unestimated(x: np.ndarray, labels: np.ndarray) -> Problem:
-    directions = decompose(x, labels - labels.mean(0), center=True)
+    directions = decompose(x, labels, center=True)
     values = directions.values
     population = population_of(directions, 1.0, directions.labels, 0.0)
     size = np.sqrt(np.sum(population.target.reshape(len(values), -1) ** 2, axis=1))

@@ -11,10 +11,7 @@ NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a 
 
 def check_kernel(kernel: Array) -> np.ndarray:
     """Return a kernel in float64; ValueError unless it is square, finite and symmetric."""
-    try:
-        k = np.asarray(kernel, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("kernel", "numeric", kernel)
+    k = checks.numeric("kernel", kernel)
     if k.ndim != 2 or k.shape[0] != k.shape[1] or len(k) < 2:
         checks.fail("kernel", "a square matrix (n, n) of at least two inputs", k.shape)
     if not np.all(np.isfinite(k)):

@@ -26,22 +26,12 @@ class Moments(NamedTuple):
 
     def plus(self, other: "Moments") -> "Moments":
         """Return the sums over both."""
-        return Moments(
-            self.number + other.number,
-            self.x + other.x,
-            self.y + other.y,
-            self.gram + other.gram,
-            self.cross + other.cross,
-            self.square + other.square,
-        )
+        return Moments._make(mine + theirs for mine, theirs in zip(self, other, strict=True))
 
 
 def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
     """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers."""
-    try:
-        y = np.asarray(labels, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("labels", "numeric", labels)
+    y = checks.numeric("labels", labels)
     if y.ndim not in (1, 2) or len(y) != rows or y.size == 0:
         checks.fail("labels", f"of shape ({rows},) or ({rows}, outputs), one a row of {name}", y.shape)
     if not np.all(np.isfinite(y)):
@@ -67,10 +57,7 @@ def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.nda
 
 def _numbers(part: Any, row: int, column: int) -> np.ndarray:
     """Return a part of the features that begins at (row, column), float64; ValueError for what is no finite number."""
-    try:
-        x = np.asarray(part, np.float64)
-    except (TypeError, ValueError):
-        checks.fail("features", "numeric", f"something else from row {row}, column {column} on")
+    x = checks.numeric("features", part, f"something else from row {row}, column {column} on")
     if not np.all(np.isfinite(x)):
         i, j = np.argwhere(~np.isfinite(x))[0]
         checks.fail("features", "finite", f"an array with NaN or infinity, first in row {row + i}, column {column + j}")
@@ -89,19 +76,18 @@ def moments(features: Any, labels: np.ndarray, *, center: bool, parts: int = 1, 
     part = np.random.default_rng(seed).permutation(rows) % parts
     middle = middle_row(features) if center else np.zeros(columns)
     labels = labels - labels.mean(0) if center else labels
-    zeros = np.zeros
-    sums = [
-        Moments(0, zeros(columns), zeros(outputs), zeros((columns, columns)), zeros((columns, outputs)), zeros(outputs))
-        for _ in range(parts)
-    ]
+    sums = [_moments_of(np.zeros((0, columns)), np.zeros((0, outputs)))] * parts
     for start, x in blocks(features, rows, columns):
-        x = x - middle
-        part_of = part[start : start + len(x)]
+        x, here = x - middle, slice(start, start + len(x))
         for i in range(parts):
-            xi, yi = x[part_of == i], labels[start : start + len(x)][part_of == i]
-            of_block = Moments(len(xi), xi.sum(0), yi.sum(0), xi.T @ xi, xi.T @ yi, (yi**2).sum(0))
-            sums[i] = sums[i].plus(of_block)
+            chosen = part[here] == i
+            sums[i] = sums[i].plus(_moments_of(x[chosen], labels[here][chosen]))
     return sums
+
+
+def _moments_of(x: np.ndarray, y: np.ndarray) -> Moments:
+    """Sum over rows x (n, d) and y (n, K)."""
+    return Moments(len(x), x.sum(0), y.sum(0), x.T @ x, x.T @ y, (y**2).sum(0))
 
 
 def middle_row(features: Any) -> np.ndarray:

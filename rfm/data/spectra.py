@@ -34,10 +34,7 @@ TAIL_NODES = 400
 RESPONSE_BISECTIONS = 60  # of the response of the rows
 LAST = 1e6  # modes that stand for infinitely many while eigenvalues are fitted
 MATCH = 0.003  # relative error to which the sums are matched
-SURE, PER_ROW = (
-    0.01,
-    2.0,
-)  # a correction of mode k of n rows is of relative size SURE + PER_ROW k/n, before it is fitted
+SURE, PER_ROW = 0.01, 2.0  # a correction of mode k of n rows is of size SURE + PER_ROW k/n before it is fitted
 WINDOW = (1 / 16, 1 / 2)  # of the resolved modes: where the exponents are read off; halves of the rows resolve these
 STEEPEST = 8.0  # exponents of a tail
 SHALLOWEST = 1.05  # of one with infinitely many modes, whose sum has to converge
@@ -174,13 +171,11 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     a, b = _slope(powers.head, window), _slope(head, window)
     law = None
     if len(tail.k):
-        law = PowerLawTail(
-            np.float64(powers.exponent),
-            np.float64(steepness),
-            np.float64(spectrum.outer[0] * tail.k[0] ** steepness / scale),
-            np.float64(powers.outer[0] * tail.k[0] ** powers.exponent),
-            None if math.isinf(sample.num_modes) else np.float64(sample.num_modes),
-        )
+        eigenvalue_scale = spectrum.outer[0] * tail.k[0] ** steepness / scale
+        power_scale = powers.outer[0] * tail.k[0] ** powers.exponent
+        num_modes = None if math.isinf(sample.num_modes) else np.float64(sample.num_modes)
+        exponents = np.float64(powers.exponent), np.float64(steepness)
+        law = PowerLawTail(*exponents, eigenvalue_scale, power_scale, num_modes)
     problem = _problem(sample, head / scale, powers.head, powers.noise, law)
     return Estimate(problem, sample, scale, resolved, window, a, b)
 
@@ -268,9 +263,8 @@ def _powers(sample: Sample, levels: Levels, spectrum: _Modes, tail: _Tail, windo
     learned = levels.kappa[:, None] / (eigenvalues + levels.kappa[:, None])  # (L, K)
     columns = np.stack([learned[:, g] @ rough[g] for g in groups] + [levels.noise], axis=1)
     # as far as powers are known before: by the place of a mode, and by what was subtracted from it
-    known = np.array([SURE + PER_ROW * g.stop / sample.size + share[g].sum() / rough[g].sum() for g in groups]).clip(
-        0, 1
-    )
+    known = [SURE + PER_ROW * g.stop / sample.size + share[g].sum() / rough[g].sum() for g in groups]
+    known = np.clip(known, 0, 1)
     before = np.concatenate([np.diag(1 / known), np.zeros((len(groups), 1))], axis=1)
     side = np.append(np.full(len(levels.kappa), 1 / MATCH), 1 / known)
     power, outer_power, a = rough, np.zeros(0), 1.5
@@ -283,8 +277,7 @@ def _powers(sample: Sample, levels: Levels, spectrum: _Modes, tail: _Tail, windo
             far = levels.kappa[:, None] / (outer + levels.kappa[:, None]) @ (tail.modes * outer_power)
             far += outer_power[0] * tail.rest(a)  # far below kappa: not learned
         matched = columns / levels.unlearned[:, None] / MATCH
-        if len(tail.k):
-            matched[:, len(groups) - 1] += far / levels.unlearned / MATCH
+        matched[:, len(groups) - 1] += far / levels.unlearned / MATCH
         factors, _ = nnls(np.concatenate([matched, before]), side, maxiter=100 * len(groups))
         power = rough * np.repeat(factors[:-1], np.diff(edges).astype(int))
     return _Modes(power, outer_power * factors[-2], a, float(factors[-1]))

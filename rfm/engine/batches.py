@@ -20,7 +20,7 @@ from rfm.devices import Layout, spread
 from rfm.engine.curvature import Eigensystems, eigensystems
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
 from rfm.engine.risk import population_risk
-from rfm.grid import place_optimizer, place_problem
+from rfm.grid import fold_point, place_optimizer, place_problem
 from rfm.optimizers import Optimizer
 from rfm.problem import Problem
 
@@ -129,8 +129,7 @@ def run_batch(plan: Plan, task: Task, keys: Array, runs: Drawing) -> Losses:
 
     def draw_and_solve(shared: tuple[Task, Array], runs: Drawing) -> Losses:
         task, keys = shared
-        fold = jax.vmap(jax.random.fold_in)
-        point_keys = fold(fold(keys[runs.seeds], runs.words[:, 0]), runs.words[:, 1])
+        point_keys = jax.vmap(fold_point)(keys[runs.seeds], runs.words)
         return _solve(plan, task, _draw(plan, (task.problem, task.counts), (point_keys, runs.numbers)))
 
     return spread(draw_and_solve, plan.layout, (task, keys), runs)

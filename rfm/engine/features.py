@@ -105,9 +105,8 @@ def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
         setting = setting._replace(num_samples=len(population.rows))  # what fresh batches are drawn from
     if population is not None and neural(setting):
         return _draw_neurons(problem, population, setting, keys)
-    return (
-        _draw_moments(problem, setting, keys) if math.isinf(setting.num_samples) else _draw_data(problem, setting, keys)
-    )
+    sample = _draw_moments if math.isinf(setting.num_samples) else _draw_data
+    return sample(problem, setting, keys)
 
 
 def _draw_neurons(problem: Problem, population: Population, setting: Setting, keys: Keys) -> Draw:

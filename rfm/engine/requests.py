@@ -44,12 +44,8 @@ def make_plan(request: Request, method: Method, kind: str, *, spectrum: bool = T
 
 def check_keys(keys: object) -> Array:
     """Return `keys`; ValueError unless they are typed keys (S,), one a seed."""
-    if (
-        not isinstance(keys, Array)
-        or not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
-        or keys.ndim != 1
-        or not len(keys)
-    ):
+    typed = jax.dtypes.prng_key
+    if not isinstance(keys, Array) or not jnp.issubdtype(keys.dtype, typed) or keys.ndim != 1 or not len(keys):
         checks.fail("keys", "typed keys of shape (seeds,), as jax.random.split(jax.random.key(0), seeds)", keys)
     return keys
 
@@ -77,11 +73,8 @@ def _check(request: Request) -> Setting:
     setting = Setting(n, p, request.parametrization, request.features)
     population = problem.population
     if neural(setting) and (population is None or population.activation != setting.features):
-        checks.fail(
-            "features",
-            f"a law that the problem can draw: neurons need from_inputs(inputs, labels, {setting.features!r})",
-            setting.features,
-        )
+        allowed = f"a law that the problem can draw: neurons need from_inputs(inputs, labels, {setting.features!r})"
+        checks.fail("features", allowed, setting.features)
     if math.isinf(n) and math.isinf(p):
         checks.fail("num_samples", "finite where num_features is infinite (nothing random is left)", p)
     if math.isinf(n) and setting.parametrization == "standard":

@@ -11,7 +11,7 @@ from jax import Array
 
 from rfm import checks
 from rfm.curve import Curve
-from rfm.grid import words
+from rfm.grid import fold_point, words
 from rfm.sweeps import store
 
 
@@ -122,8 +122,8 @@ class Sweep:
         if self.keys is None:
             checks.fail("keys", "those of a simulation; theory has none", None)
         index = self._index(point)
-        low, high = words({name: float(values[i]) for (name, values), i in zip(self.axes.items(), index, strict=True)})
-        return jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, low), high))(self.keys)
+        folded = words({name: float(values[i]) for (name, values), i in zip(self.axes.items(), index, strict=True)})
+        return jax.vmap(fold_point, (0, None))(self.keys, np.array(folded, np.uint32))
 
     def _index(self, point: Mapping[str, float]) -> tuple[int, ...]:
         if sorted(point) != sorted(self.axes):

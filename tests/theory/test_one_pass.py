@@ -6,7 +6,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import one_pass_oracles as oracles
 import pytest
 from problems import INF
 

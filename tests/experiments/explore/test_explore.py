@@ -66,7 +66,7 @@ def survives(settings, more):
     for name in ("risk", "train_loss"):
         assert np.all(np.isfinite(getattr(shown, name)))
         assert np.all(getattr(shown, name) >= 0)
-    low, high = model.frame(shown, [])
+    low, high = model.frame(shown)
     assert 0 < low < high
     return True
 

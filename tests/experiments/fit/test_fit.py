@@ -14,7 +14,7 @@ from experiments.fit.least_squares import Fit, fit, sandwich
 from experiments.fit.models import Chinchilla, Solvable
 from experiments.fit.readings import BestSize, Reading, best_size, compute_rule, parameters, regimes
 from experiments.fit.report import few_runs, rule_rows
-from experiments.fit.table import DESIGN_AXES, CurveTable, Design, held_out, runs
+from experiments.fit.table import DESIGN_AXES, CurveTable, Design, runs
 from theory import exponents
 
 SIZES, TIMES = ([20.0, 60.0], [40.0, 150.0]), np.geomspace(1.0, 300.0, 6)
@@ -263,34 +263,6 @@ def test_no_rule_without_exponents(how, words):
     assert [row[2] for row in table[1:]] == ["0.400 (0.300 .. 0.500)", "0.200 (0.100 .. 0.300)", "90", "0.5", "0.4"]
 
 
-def test_runs():
-    """Rows of one pair of sizes are a run, a time that comes again starts another; a label tells them apart."""
-    design = Design(np.array([8.0, 8, 8, 8, 16]), np.full(5, np.inf), np.array([1.0, 2, 1, 2, 1]))
-    assert runs(design).tolist() == [0, 0, 1, 1, 2]
-    assert runs(design, ["x", "x", "x", "x", "x"]).tolist() == [0, 0, 0, 0, 1]
-    ended = Design(np.array([8.0, 8, 16]), np.full(3, np.inf), np.full(3, np.inf))
-    assert runs(ended, ["x", "x", "x"]).tolist() == [0, 1, 2]
-
-
-def test_held_out():
-    """About the part asked for, and all of it beyond what is kept along some axis; more axes where that is near."""
-    small = grid([10.0, 20.0, 40.0, 80.0, 160.0], [5.0, 10.0, 20.0, 40.0, 80.0], [np.inf])
-    assert held_out(small, 0.2).tolist() == (small.features == 160.0).tolist()
-    assert held_out(small, 0.4).tolist() == ((small.features == 160.0) | (small.samples == 80.0)).tolist()
-    assert not held_out(small, 0.0).any()
-    assert not held_out(grid([1.0, 2.0], [3.0, 4.0], [np.inf]), 0.2).any()
-    short = grid([64.0, 128.0, 256.0], [100.0, 200.0, 400.0], np.geomspace(1.0, 1e3, 12))
-    assert held_out(short, 0.2).tolist() == (short.times > 500.0).tolist()  # one size of three would be a third
-    infinite = grid([10.0, 100.0, np.inf, 1000.0], [np.inf], [np.inf])
-    assert held_out(infinite, 0.2).tolist() == (infinite.features >= 1000.0).tolist()
-    uneven = Design(*np.random.default_rng(0).uniform(1.0, 2.0, (3, 200)))
-    held = held_out(uneven, 0.2)
-    assert 0.19 < held.mean() < 0.22
-    outside = [getattr(uneven, axis) > getattr(uneven, axis)[~held].max() for axis in DESIGN_AXES]
-    assert all(one.any() for one in outside)
-    assert np.any(outside, axis=0).tolist() == held.tolist()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("gaussian", "floor"), [(False, None), (True, None), (True, 0.0)], ids=["trained", "gaussian", "floor held"]
@@ -299,7 +271,7 @@ def test_trials_cover(gaussian, floor, monkeypatch):
     """A few of the trials of `experiments.fit.trials`, of fewer and smaller sizes; also of the risk, floor known."""
     from experiments.fit import trials as fit_trials
 
-    small = dict(FEATURES=(48, 96, 192), SAMPLES=(100, 300), FAR_FEATURES=1000, MODES=2000)
+    small = dict(TRIAL_FEATURES=(48, 96, 192), TRIAL_SAMPLES=(100, 300), FAR_FEATURES=1000, TRIAL_MODES=2000)
     for name, value in small.items():
         monkeypatch.setattr(fit_trials, name, value)
     setting = fit_trials.SETTINGS[-1]
