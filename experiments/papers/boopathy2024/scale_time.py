@@ -85,7 +85,7 @@ class Setting:
 
     @property
     def small(self) -> rfm.Problem:
-        """The same with FEW_MODES at most, where every step is taken, or many draws are."""
+        """Problem with FEW_MODES at most and no noise, where every step is taken, or many draws are."""
         return rfm.power_law(self.a, self.b, min(self.modes, FEW_MODES))
 
     @property
