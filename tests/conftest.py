@@ -25,6 +25,7 @@ import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")  # axes that are added are written
 
 MOST_MAPS = 30_000  # of a process after a module; the largest adds 10,000
 

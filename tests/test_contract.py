@@ -138,10 +138,10 @@ def test_known_numbers_compile_nothing(row):
 def test_compiled_theory_is_that_of_numpy(row):
     """One set of equations, on the same contour, evaluated by XLA."""
     from theory.cases import Case
-    from theory.evaluation import evaluate, most_nodes
+    from theory.evaluation import evaluate
 
-    case, nodes = Case(PROBLEM, 40, row.num_samples, row.optimizer, row.times).arrays(), most_nodes(row.optimizer)
-    by_numpy, by_xla = evaluate(case, nodes=nodes), evaluate(jax.tree.map(jnp.asarray, case), nodes=nodes)
+    case = Case(PROBLEM, 40, row.num_samples, row.optimizer, row.times).arrays()
+    by_numpy, by_xla = evaluate(case), evaluate(jax.tree.map(jnp.asarray, case))
     assert isinstance(by_numpy.risk, np.ndarray)
     assert isinstance(by_xla.risk, jax.Array)
     np.testing.assert_allclose(by_xla.risk, by_numpy.risk, rtol=SAME_SUMS)

@@ -9,7 +9,7 @@
 | df1, df2 | df1, df2 | degrees of freedom | sum lambda^j/(lambda + kappa)^j |
 | R1, R3 | data, features | response of data, of features | 1 - df1/P, 1 - df1/N |
 | t1, T1, T2 | t1, big_t1, big_t2 | two-point sums | see `equivalent.two_point` |
-| E(s, s') | risk + noise_var | transform of the risk | see `equivalent.two_point` |
+| E(s, s') | risk + noise_var | transform of the risk | see `equivalent.one_model` |
 | r_t(z) | response | filter of a training algorithm | see `filters` |
 | rho_k(z) | modes | density of the rates at which mode k is learned | see `density` |
 | w | nodes | curvature mapped to the stable half plane | see `contour` |

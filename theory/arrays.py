@@ -61,6 +61,11 @@ def barrier(x: Any) -> Any:
     return lax.optimization_barrier(x) if by_xla(x) else x
 
 
+def known_below(x: Any, bound: Any) -> bool:
+    """Is x < bound everywhere? False where XLA follows x, as its loops have a fixed length."""
+    return not by_xla(x, bound) and bool(np.all(x < bound))
+
+
 def complex_of(real: Any, imag: Any) -> Any:
     """Join real and imaginary part."""
     if by_xla(real, imag):

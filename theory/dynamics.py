@@ -12,7 +12,7 @@ import jax
 
 from theory.arrays import Array, barrier, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
-from theory.equivalent import TwoPoint, two_point
+from theory.equivalent import TwoPoint, one_model, pieces, two_point
 from theory.filters import FILTERS
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
 from theory.mixture import row_factors, row_sums
@@ -70,7 +70,7 @@ def learning_curve(
     df1, _ = degrees_of_freedom(kappa, modes)
     q = row_factors(df1 * inv_p, data, modes.mixture)  # (n, J)
     row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
-    here, across = two_point(kappa, model, row_pairs)
+    sums = list(zip(two_point(kappa, model), row_pairs, strict=True))
     untrained = stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
     r = flt.response(z[None], times[:, None]) * untrained[None]  # (T, n)
     # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
@@ -78,7 +78,8 @@ def learning_curve(
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
     rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
     share = xp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
-    pairs = [(x.risk, x.risk * sums.train_signal) for x, sums in zip((here, across), row_pairs, strict=True)]
+    risks = [one_model(x, model, seen) for x, seen in sums]
+    pairs = [(x, x * seen.train_signal) for x, (_, seen) in zip(risks, sums, strict=True)]
 
     def integrals(rows: Array, q: Array, pairs: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
         """Risk, the risk of no training, and training loss."""
@@ -103,10 +104,11 @@ def learning_curve(
     residual = stop_gradient(xp.where(stable, residual, xp.inf))
     # an exponentially small loss is lost in rounding, which may be negative
     risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
-    pieces = None
+    parts = None
     if split:
-        pieces = jax.tree.map(lambda x, y: xp.maximum(_integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
-    return LearningCurve(risk, train_loss, pieces, residual, residual < TOLERANCE, edge)
+        here, across = (pieces(x, model, seen) for x, seen in sums)
+        parts = jax.tree.map(lambda x, y: xp.maximum(_integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
+    return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, edge)
 
 
 def _integrate(rows: Array, pair: Array, mirror: Array) -> Array:

@@ -42,10 +42,8 @@ class ModeSums(NamedTuple):
     big_t2: Array
 
 
-def two_point(kappa: Array, model: Model, rows: tuple[RowSums, RowSums]) -> tuple[TwoPoint, TwoPoint]:
-    """Return E(s, s') - sigma^2 and its pieces at all pairs of kappa (n,), and at all pairs of it and its conjugate.
-
-    rows: the averages over rows at the same pairs.
+def two_point(kappa: Array, model: Model) -> tuple[ModeSums, ModeSums]:
+    """Return the sums over modes at all pairs of kappa (n,), and at all pairs of it and its conjugate.
 
     With 1/(kappa + lambda) = x + iy both follow from the real sums of xx', xy', yx' and yy': one product of matrices
     each for t1 and T1, a fifth of the time that complex ones take.
@@ -69,36 +67,52 @@ def two_point(kappa: Array, model: Model, rows: tuple[RowSums, RowSums]) -> tupl
 
     here = pair(kappa, df1, t1, power, big_t1)
     across = pair(kappa.conj(), df1.conj(), t1_across, power.conj(), big_t1_across)
-    return _pieces(here, model, rows[0]), _pieces(across, model, rows[1])
+    return here, across
 
 
 def one_real_point(kappa: Array, model: Model, rows: RowSums) -> TwoPoint:
-    """Return E(s, s) - sigma^2 and its pieces, scalars, for one real kappa > 0."""
+    """Return E(s, s) - sigma^2 and its pieces at real kappa > 0 of any shape."""
     modes = model.modes
-    q = resolvent(kappa, modes) ** 2  # (K,)
+    q = resolvent(kappa, modes) ** 2  # (..., K)
     weights = modes.multiplicity * modes.eigenvalues, modes.power
     t1, big_t1 = (q @ weight for weight in weights)
-    df2, big_t2 = ((q * modes.eigenvalues) @ weight for weight in weights)
-    return _pieces(ModeSums(kappa**2, t1, df2, big_t1, big_t2), model, rows)
+    df2, big_t2 = (q @ (modes.eigenvalues * weight) for weight in weights)
+    return pieces(ModeSums(kappa**2, t1, df2, big_t1, big_t2), model, rows)
 
 
-def _pieces(sums: ModeSums, model: Model, rows: RowSums) -> TwoPoint:
-    """E - sigma^2 of the module docstring, elementwise."""
-    # notation: mixing = kk' t1/(N - df2), bias = kk' T1
-    (kk, t1, df2, big_t1, big_t2), inv_n, inv_p = sums, model.inv_n, model.inv_p
+class _Shared(NamedTuple):
+    """Parts of E that one model and two have in common: bias = kk' T1; reuse of the same data by one model."""
+
+    bias: Array
+    same_features: Array
+    reuse: Array
+
+
+def _shared(sums: ModeSums, model: Model) -> _Shared:
+    # notation: mixing = kk' t1/(N - df2)
+    (kk, t1, df2, big_t1, big_t2), inv_n = sums, model.inv_n
     mixing = kk * t1 * inv_n / (1.0 - df2 * inv_n)
-    reuse = inv_p * (df2 + mixing * t1)  # of the same data, in one model and, without mixing, in two
     bias = kk * big_t1
-    same_features = bias + mixing * big_t2
-    noise_var = model.noise_var * rows.noise
-    kept, kept_same_data = 1.0 - reuse * rows.signal, 1.0 - df2 * inv_p * rows.signal
-    noise = noise_var * reuse / kept
-    noise_same_data = noise_var * inv_p * df2 / kept_same_data
+    return _Shared(bias, bias + mixing * big_t2, model.inv_p * (df2 + mixing * t1))
+
+
+def one_model(sums: ModeSums, model: Model, rows: RowSums) -> Array:
+    """Return E - sigma^2 of the module docstring, elementwise; rows: the averages over rows at the same points."""
+    _, same_features, reuse = _shared(sums, model)
+    return (model.noise_var * rows.noise * reuse + same_features) / (1.0 - reuse * rows.signal)  # eq. 4
+
+
+def pieces(sums: ModeSums, model: Model, rows: RowSums) -> TwoPoint:
+    """Return E - sigma^2 and its pieces, elementwise; without `mixing` two models share their data alone."""
+    bias, same_features, reuse = _shared(sums, model)
+    noise_var, data = model.noise_var * rows.noise, model.inv_p * sums.df2
+    kept_same_data = 1.0 - data * rows.signal
+    noise_same_data = noise_var * data / kept_same_data
     return TwoPoint(
-        risk=noise + same_features / kept,  # eq. 4
+        risk=one_model(sums, model, rows),
         same_data=noise_same_data + bias / kept_same_data,
         same_features=same_features,
         independent=bias,
-        noise=noise,
+        noise=noise_var * reuse / (1.0 - reuse * rows.signal),
         noise_same_data=noise_same_data,
     )

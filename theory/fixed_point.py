@@ -11,13 +11,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from theory.arrays import Array, by_xla, complex_of, namespace, scan, stop_gradient
+from theory.arrays import Array, by_xla, complex_of, known_below, namespace, scan, stop_gradient
 from theory.mixture import POLISH_STEPS, data_response
 from theory.roots import BISECTIONS, Bracket, bisect, polish
 from theory.spectrum import Modes
 
 HALVINGS = 11  # log kappa to 1/6 in a bracket of up to 700, where Newton's steps cannot fail
 NEWTON_STEPS = 4  # from a start that is right to 1/6 on the real axis, 1e-2 on a path: each squares the error
+CLOSE = 1e-3  # a relative step of Newton that leaves an error of its square, which polishing squares twice more
 ROUNDING = 1e-12  # sizes count as equal within it: compressed modes add up to M with rounding error
 
 
@@ -166,6 +167,8 @@ def kappa_path(s: Array, model: Model) -> Kappa:
             kappa = kappa + step
             point = one_point(kappa, frozen, point.data + point.data_slope * step)
             step = (s_next - point.s) / point.slope
+            if known_below(abs(step), CLOSE * abs(kappa)):
+                break
         return (kappa, point), (kappa + step, point.data + point.data_slope * step)
 
     first = start, one_point(start, frozen)

@@ -10,6 +10,7 @@ which is R1 = 1 - x, q = 1 for rows of equal size. Of two points s, s' the avera
 Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092) with a response for every row.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from theory.arrays import Array, namespace, repeat, stop_gradient
@@ -82,12 +83,17 @@ def row_factors(x: Array, data: Array, mixture: Mixture | None) -> Array:
 
 
 def row_sums(q: Array, other: Array, mixture: Mixture | None) -> RowSums:
-    """Average over rows: factors q (n, J) and q' (n, J) give (n, n) each; (J,) and (J,) give scalars."""
+    """Average over rows at all pairs of points: factors q (n, J) and q' (n, J) give (n, n) each."""
+    return _averages(lambda weight: (q * weight[None]) @ other.T, mixture)  # eq. 10
+
+
+def row_squares(q: Array, mixture: Mixture | None) -> RowSums:
+    """Average over rows at every point paired with itself: factors (..., J) give (...)."""
+    return _averages(lambda weight: (q * q) @ weight, mixture)
+
+
+def _averages(average: Callable[[Array], Array], mixture: Mixture | None) -> RowSums:
     if mixture is None:
         return RowSums()
-    xp, tau, v, w = namespace(q), mixture.sizes, mixture.noise, mixture.weights
-
-    def average(weight: Array) -> Array:
-        return (q * xp.expand_dims(w * weight, tuple(range(q.ndim - 1)))) @ other.T
-
-    return RowSums(average(tau**2), average(tau * v), average(tau), average(v))  # eq. 10
+    tau, v, w = mixture.sizes, mixture.noise, mixture.weights
+    return RowSums(average(w * tau**2), average(w * (tau * v)), average(w * tau), average(w * v))

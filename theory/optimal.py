@@ -185,7 +185,10 @@ def frontier(
         arrays = dataclasses.replace(family, case=case.arrays())
         arguments = (arrays, np.log([fewest, step]), jnp.log(budgets / cost))
         arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
-        best = jax.tree.map(np.asarray, _solve(*arguments, nodes=nodes))
+        family, least, log_compute = arguments
+        # one budget at a time: the program is the same however many there are
+        each = [jax.tree.map(np.asarray, _solve(family, least, y, nodes=nodes)) for y in log_compute]
+        best = jax.tree.map(lambda *values: np.stack(values), *each)
     lr = getattr(optimizer, "lr", None)
     if not np.all(np.isfinite(best.log_risk)):
         checks.fail("lr", "smaller: training diverges at every size", lr)
@@ -228,31 +231,28 @@ def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="nodes")
-def _solve(family: _Family, least: Array, log_compute: Array, *, nodes: int) -> _Optimum:
-    """Find the best member for every y of `log_compute`; least: logarithms of the least size and training time."""
+def _solve(family: _Family, least: Array, y: Array, *, nodes: int) -> _Optimum:
+    """Find the best member of compute exp(y); least: logarithms of the least size and training time."""
     few = min(COARSE_NODES, nodes)
     log_fewest, log_shortest = least
     slope = jax.grad(family.log_risk)
 
-    def look(theta: Array, y: Array) -> Array:
+    def look(theta: Array) -> Array:
         curve = family.curve(theta, y, few)
         return jnp.where(jnp.isfinite(curve.residual), jnp.log(curve.risk[0]), jnp.inf)
 
-    def at_size(x: Array, y: Array) -> Array:  # theta at log N = x
+    def at_size(x: Array) -> Array:  # theta at log N = x
         if not family.tune_lr:
             return x[None]
         high = jnp.log(LR_MOST * family.largest_lr(x, y, few))
         bracket = Bracket(high - LR_DECADES * np.log(10.0), high)
         return jnp.stack([x, bisect(lambda u: slope(jnp.stack([x, u]), y, few)[1] < 0, bracket, LR_HALVINGS).middle])
 
-    def solve_at(y: Array) -> _Optimum:
-        sizes = jnp.linspace(log_fewest, y - log_shortest, LOOK)
-        best = jnp.argmin(lax.map(lambda x: look(at_size(x, y), y), sizes))
-        basin = Bracket(sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)])
-        basin = bisect(lambda x: slope(at_size(x, y), y, few)[0] < 0, basin, BASIN_HALVINGS)
-        return _newton(lambda both: family.log_risk(both[:-1], both[-1], nodes), at_size(basin.middle, y), y, basin)
-
-    return lax.map(solve_at, log_compute)
+    sizes = jnp.linspace(log_fewest, y - log_shortest, LOOK)
+    best = jnp.argmin(lax.map(lambda x: look(at_size(x)), sizes))
+    basin = Bracket(sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)])
+    basin = bisect(lambda x: slope(at_size(x), y, few)[0] < 0, basin, BASIN_HALVINGS)
+    return _newton(lambda both: family.log_risk(both[:-1], both[-1], nodes), at_size(basin.middle), y, basin)
 
 
 def _newton(log_risk: Callable[[Array], Array], theta: Array, y: Array, basin: Bracket) -> _Optimum:

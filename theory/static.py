@@ -8,11 +8,11 @@ from theory.arrays import Array, evaluated, namespace
 from theory.dynamics import TOLERANCE
 from theory.equivalent import TwoPoint, one_real_point
 from theory.fixed_point import ROUNDING, Model, degrees_of_freedom, kappa_real
-from theory.mixture import data_response, row_factors, row_sums
+from theory.mixture import data_response, row_factors, row_squares
 
 
 class StaticRisk(NamedTuple):
-    """Scalars: the pieces of `TwoPoint` at one ridge, the training loss, kappa, and the numerical residual."""
+    """The pieces of `TwoPoint` at every ridge, the training loss, kappa, and the numerical residual, all (...)."""
 
     pieces: TwoPoint
     train_loss: Array
@@ -23,7 +23,9 @@ class StaticRisk(NamedTuple):
 
 @evaluated()
 def static_risk(model: Model, ridge: Array) -> StaticRisk:
-    """Return risk E(s, s) - sigma^2 and training loss R1^2 E at s = ridge >= 0; zero is the limit of gradient flow.
+    """Return risk E(s, s) - sigma^2 and training loss R1^2 E at s = ridge >= 0, of any shape.
+
+    Zero is the limit of gradient flow.
 
     Rows of unequal size enter the training loss by averages of their own, of risk and of label noise.
 
@@ -43,7 +45,7 @@ def static_risk(model: Model, ridge: Array) -> StaticRisk:
     x = xp.where(full_rank, xp.where(determined, load, 0.5), df1 * inv_p)
     data, _ = data_response(x, modes.mixture)
     q = row_factors(x, data, modes.mixture)
-    rows = row_sums(q, q, modes.mixture)
+    rows = row_squares(q, modes.mixture)
     pieces = one_real_point(k, model, rows)  # eq. 15
     noise = noise_var * load * rows.noise / (1.0 - load * rows.signal)
     noise = xp.where(determined, noise, xp.where(noise_var > 0, xp.inf, 0.0))

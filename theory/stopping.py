@@ -12,8 +12,10 @@ from rfm.optimizers import Optimizer, Ridge
 from rfm.precision import is_traced
 from rfm.problem import Problem
 from theory._predict import predict
+from theory.arrays import evaluated
 from theory.cases import Case, check_case
-from theory.evaluation import evaluate
+from theory.evaluation import model_of
+from theory.static import static_risk
 
 LEAST_GAIN = 1e-8  # a gain below this is the error of the theory
 POINTS_PER_LOOK = 96  # three looks narrow 10 decades of time down to 1e-4 of the time, 1e-8 of the risk
@@ -153,15 +155,13 @@ def best_ridge(
     )
 
 
+@evaluated()
 def _at_ridges(case: Case, ridges: np.ndarray) -> np.ndarray:
-    """Risk at every ridge, (POINTS_PER_LOOK,)."""
-
-    def at(ridge: np.ndarray) -> np.ndarray:
-        curve = evaluate(dataclasses.replace(case, optimizer=Ridge(ridge)))
-        # at N = P to rounding, a ridge near zero is lost in the difference of the two
-        return np.where(curve.converged & (curve.risk[0] >= 0), curve.risk[0], np.inf)
-
-    return np.array([at(ridge) for ridge in ridges])
+    """Risk at every ridge, (POINTS_PER_LOOK,), with modes that resolve the smallest."""
+    model = model_of(dataclasses.replace(case, optimizer=Ridge(ridges.min())))
+    end = static_risk(model, ridges)
+    # at N = P to rounding, a ridge near zero is lost in the difference of the two
+    return np.where(end.converged & (end.pieces.risk >= 0), end.pieces.risk, np.inf)
 
 
 def _least(risk: Callable[[np.ndarray], np.ndarray], start: float, stop: float, *, whole: bool) -> _Least:

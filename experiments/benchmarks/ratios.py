@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 import rfm
 import theory
@@ -28,6 +29,14 @@ import rfm
 rfm.simulate(rfm.power_law(1.8, 1.5, {modes}, 0.01), num_features={size}, num_samples={size}, times=[1.0, 1e3],
              optimizer=rfm.GradientFlow(), keys=jax.random.split(jax.random.key(0), {seeds}))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+FIRST_CURVE = """
+import time
+import rfm, theory
+start = time.process_time()
+theory.predict(rfm.power_law(1.8, 1.5, 10**9, 0.01), num_features=256, num_samples=512, optimizer=rfm.GradientFlow(),
+               times=rfm.log_times(0.1, 1e8, 100))
+print(time.process_time() - start)
 """
 IMPORTS = """
 import time
@@ -53,16 +62,24 @@ def rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
 
 def theory_rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
     """Measure a curve, a static point, a cube."""
-    times, sizes = rfm.log_times(0.1, 1e8, 100), Sizes(num_features=256, num_samples=512)
+    times = rfm.log_times(0.1, 1e8, 100)
     problem = rfm.power_law(1.8, 1.5, 10**9, 0.01)
-    curve = best_of(lambda: theory.predict(problem, **sizes, optimizer=rfm.GradientFlow(), times=times).risk, 20)
+
+    def risk(p: ArrayLike) -> ArrayLike:
+        return theory.predict(problem, num_features=256, num_samples=p, optimizer=rfm.GradientFlow(), times=times).risk
+
+    known, curve = best_of(risk, 20, 512.0), best_of(jax.jit(risk), 20, jnp.asarray(512.0))
     kept = len(problem_modes(problem, 40.0).eigenvalues)
     # two real products over the modes, two of the filter with the nodes
     floor = rates.multiply_add * (2 * (2 * NODES) ** 2 * kept + 2 * len(times) * (2 * NODES) ** 2)
     some, small = times[::10], plain.power_law(1000)
     by_numpy_curve = best_of(lambda: plain.theory_curve(small, 256, 512, some), 2) * len(times) / len(some)
-    yield {"what": "theory curve, 100 times to 1e8, M = 1e9 (numpy: M = 1e3)", "bar": "10 ms", "seconds": curve,
-           "numpy": by_numpy_curve / curve, "floor": floor / curve}  # fmt: skip
+    first = min(float(fresh(FIRST_CURVE)) for _ in range(3))
+    what = "theory curve, 100 times to 1e8, M = 1e9 (numpy: M = 1e3)"
+    for how, bar, seconds in (("first of a process", "100 ms", first), ("known numbers", "50 ms", known),
+                              ("compiled", "10 ms", curve)):  # fmt: skip
+        yield {"what": f"{what}, {how}", "bar": bar, "seconds": seconds, "numpy": by_numpy_curve / seconds,
+               "floor": floor / seconds}  # fmt: skip
 
     count, modes = 1000, 10**4
     rng = np.random.default_rng(0)

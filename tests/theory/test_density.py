@@ -1,6 +1,5 @@
 """Density of curvatures: closed forms, moments, its Laplace transform, and draws."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ N, P = 20, 35
 
 def of(problem, num_features, num_samples, z, eigenvalues):
     modes = problem_modes(problem, 20.0 - np.log(z.min()))
-    return density(Model(modes, 1.0 / num_features, 1.0 / num_samples), jnp.asarray(z), jnp.asarray(eigenvalues))
+    return density(Model(modes, 1.0 / num_features, 1.0 / num_samples), np.asarray(z), np.asarray(eigenvalues))
 
 
 def test_marchenko_pastur():

@@ -116,7 +116,7 @@ def test_derivative_in_time():
 def test_vmap_equals_a_loop():
     """Over all arguments at once."""
     f, x = of_vector("descent")
-    batch = x * jnp.array([0.97, 1.0, 1.04])[:, None]
+    batch = x[None] * jnp.array([0.97, 1.0, 1.04])[:, None]
     np.testing.assert_allclose(jax.vmap(f)(batch), np.stack([f(x) for x in batch]), rtol=1e-11)
 
 

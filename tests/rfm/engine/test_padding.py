@@ -32,14 +32,14 @@ def plan_and_task(problem, optimizer, num_samples=45):
     "changed",
     [
         {},
-        {"num_samples": 13},
-        {"num_samples": np.inf},
         {"num_features": np.inf},
-        {"features": "rademacher", "parametrization": "standard", "optimizer": rfm.GradientDescent(1e-3)},
-        {"optimizer": rfm.Nesterov(0.2, 0.8), "num_samples": 13},
-        {"optimizer": rfm.Ridge(0.0), "times": None},
-        {"optimizer": rfm.Ridge(1e-2), "times": None, "num_samples": 13},
-        {"ensemble": 2, "bags": 2},
+        {
+            "features": "rademacher",
+            "parametrization": "standard",
+            "optimizer": rfm.GradientDescent(1e-3),
+            "num_samples": np.inf,
+        },
+        {"optimizer": rfm.Ridge(0.0), "times": None, "num_samples": 13, "bags": 2},
     ],
     ids=str,
 )
@@ -56,7 +56,6 @@ def test_longer_arrays_change_nothing(changed, monkeypatch):
 def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
     """Thirteen sizes are three pairs of programs, to draw and to solve; without padding one pair a size."""
     sizes = np.unique(np.geomspace(8, 400, 13).astype(int))
-    assert len(sizes) == 13
     simulate(num_features=8, num_samples=np.inf, times=TIMES[:1])  # what is compiled for keys and the like
     with compilations() as compiled:
         for n in sizes:
