@@ -25,7 +25,7 @@ def eigensystems(setting: Setting, draws: Draw) -> Eigensystems:
         gram = draw.matrix
         if draw.design is not None:
             phi = draw.design if setting.dual else draw.design.T  # (m, the other)
-            gram = phi @ phi.T / setting.true.samples
+            gram = phi @ phi.T / draw.rows(setting)
         z, basis = jnp.linalg.eigh(gram)
         return Eigensystems(jnp.maximum(z, 0.0), basis)
 

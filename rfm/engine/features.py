@@ -93,6 +93,10 @@ class Draw(NamedTuple):
         assert matrix is not None
         return matrix
 
+    def rows(self, setting: Setting) -> Any:
+        """Number of rows of the design that count: of a population, all that fresh batches are drawn from."""
+        return len(self.matrix) if setting.counts is None else setting.counts.samples
+
     def moment(self, setting: Setting) -> Array:
         """The sides b of gram v = b, where there is no design: the labels of samples count 1/P each."""
         return self.labels / setting.true.samples if setting.dual else self.labels

@@ -105,7 +105,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     def gradient(draw: Draw, key: Array, count: Array) -> Callable[[Array], Array]:
         if draw.design is None:
             return lambda v: v @ draw.matrix - draw.moment(setting)
-        phi, labels, samples = draw.design, draw.labels, setting.true.samples
+        phi, labels, samples = draw.design, draw.labels, draw.rows(setting)
         if 0 < setting.batch_size < len(labels):
             row = jax.random.choice(jax.random.fold_in(key, count), len(labels), (setting.batch_size,), False)
             phi, labels, samples = phi[row], labels[row], setting.batch_size

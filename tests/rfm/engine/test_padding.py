@@ -77,6 +77,18 @@ def test_long_runs_have_their_sizes():
     assert padding.pad(plan, task, 10**6) == (plan, task)
 
 
+def test_fresh_batches_of_real_rows_see_all_of_them():
+    """A batch of every row is gradient descent on all; a learning rate beyond stability is refused by number."""
+    rows = np.random.default_rng(0).normal(size=(60, 9))
+    real = rfm.from_features(rows, rows[:, 0])
+    args = dict(num_features=5, num_samples=np.inf, times=[1, 5], keys=KEYS)
+    batches = rfm.simulate(real, optimizer=rfm.SGD(0.1, batch_size=60), **args)
+    whole = rfm.simulate(real, optimizer=rfm.GradientDescent(0.1), **args)
+    np.testing.assert_allclose(batches.risk, whole.risk, rtol=SAME_SUMS)
+    with pytest.raises(ValueError, match=r"`lr` must be < [\d.]+ = "):
+        rfm.simulate(real, optimizer=rfm.SGD(1e3, batch_size=4), **args)
+
+
 def test_what_depends_on_a_size_is_left_alone():
     """Batches out of a training set, updates across coordinates, rows of real data."""
     import optax
