@@ -86,6 +86,6 @@ def draw_spectra(
         psi, _ = data_chunk(problem, setting, key.data, 0)  # (P, c)
         right = basis.T @ f[:, index]  # (N, K)
         left = basis.T @ (design.T @ psi[:, index] / p)
-        return z, (right * left).T / z
+        return z, (right * left).T / z[None]
 
     return lax.map(spectrum, member_keys(keys, 1, 1))

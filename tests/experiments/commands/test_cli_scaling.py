@@ -14,7 +14,7 @@ def without_frontiers(a, b):
 
 @pytest.mark.slow
 def test_exponents(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
+    monkeypatch.setattr("experiments.commands.exponents.all_laws", without_frontiers)
     assert main(["exponents", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "1.2499" in printed
@@ -27,7 +27,7 @@ def test_exponents(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_exponents_of_training_runs(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.commands.exponents.laws", without_frontiers)
+    monkeypatch.setattr("experiments.commands.exponents.all_laws", without_frontiers)
     monkeypatch.setattr("experiments.commands.exponents.SCANNED_SIZES", (16, 32, 48, 64))
     monkeypatch.setattr("experiments.commands.exponents.CURVE", {"num_features": 128, "num_samples": float("inf")})
     arguments = ["--a", "2", "--b", "1.5", "--modes", "2000", "--seeds", "24", "--simulate", "--out", str(tmp_path)]
