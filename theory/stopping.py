@@ -182,7 +182,7 @@ def _least(risk: Callable[[np.ndarray], np.ndarray], start: float, stop: float, 
 
 
 def _grid(start: float, stop: float, *, whole: bool) -> np.ndarray:
-    """POINTS_PER_LOOK increasing values, always so many: one compilation serves; whole numbers may pass `stop`."""
+    """POINTS_PER_LOOK increasing values, always so many; whole numbers may pass `stop`."""
     times = np.geomspace(start, stop, POINTS_PER_LOOK)
     if whole:
         first = np.arange(POINTS_PER_LOOK)
