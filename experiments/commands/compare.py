@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the tables, write compare.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     real = args.data is not None or args.map in ACTIVATIONS
     steps = args.optimizer != "flow"
     times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e6, 71)), steps=steps)
@@ -118,17 +118,19 @@ def run(args: argparse.Namespace) -> None:
     source = f"fitted to the spectrum of {settings.data or f'the {settings.map} kernel'}" if real else "given"
     law = f"power law a = {task.a:.4g}, b = {task.b:.4g} ({source})"
     shared = settings.shared
-    print(f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}")
     judged = judge_scans(scans, fits)
-    print(exponent_table(scans, fits, closed_form(settings, task)))
-    print("\n".join([*verdict_lines(scans, judged), *final_risks(scans), *messages]))
+    text = [f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}"]
+    text += [exponent_table(scans, fits, closed_form(settings, task)), *verdict_lines(scans, judged)]
+    text += [*final_risks(scans), *messages]
     record = record_of(settings) | {"a": task.a, "b": task.b}
     record["fits"] = {scan.axis: dataclasses.asdict(fit) for scan, fit in zip(scans, fits, strict=True)}
     record["agreement"] = {axis: judgement.record() for axis, judgement in judged.items()}
     if messages or not all(scan.own_theory for scan in scans):
         record |= {"theory": {scan.axis: scan.theory_label for scan in scans}, "messages": messages}
     rows = [row for scan in scans for row in table(scan)]
-    files.save_and_tell(folder, "compare", draw(scans, fits), rows, record)
+    law_of_features = None if settings.map == "gaussian" else settings.map
+    name = files.name_of("compare", data=settings.data, map=law_of_features, optimizer=args.optimizer)
+    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits), "\n".join(text)))
 
 
 def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> list[Scan]:

@@ -74,18 +74,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write exponents.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
     settings = settings_of(Settings, args)
     rows, figure, points = measure(settings)
     shared = settings.shared
-    print(f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes")
-    print(exponent_table(rows))
+    text = f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes\n{exponent_table(rows)}"
     record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
-    files.save_and_tell(folder, "exponents", figure, [*map(table_row, rows), *points], record)
+    lines = [*map(table_row, rows), *points]
+    files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
 
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:

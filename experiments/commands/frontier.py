@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print one line a budget, write frontier.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     algorithm = algorithms.choose(args, 1.0)
     if not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a frontier", args.optimizer)
@@ -120,13 +120,12 @@ def run(args: argparse.Namespace) -> None:
         on_line, asked = points[: len(line)], points[len(line) :]
         bar.set_description("training")
         trained = train(settings, on_line, bar)
-    print("\n".join(plan(settings, optimum) for optimum in asked))
-    print(shares_table(settings, asked))
-    if trained.rows:
-        print(trained_table(trained))
+    text = [*(plan(settings, optimum) for optimum in asked), shares_table(settings, asked)]
+    text += [trained_table(trained)] if trained.rows else []
     record = {name: value for name, value in record_of(settings).items() if name != "algorithm"}
     rows = [*map(row, points), *trained.rows]
-    files.save_and_tell(folder, "frontier", draw(settings, on_line, trained.rows), rows, record)
+    name, figure = files.name_of("frontier", optimizer=args.optimizer), lambda: draw(settings, on_line, trained.rows)
+    files.save_and_tell(folder, files.Result(name, rows, record, figure, "\n".join(text)))
 
 
 def plan(settings: Settings, optimum: theory.Frontier) -> str:
