@@ -46,6 +46,7 @@ OPTION_OF = {
     "start": "times START", "stop": "times STOP", "num": "times NUM", "NAME": "names NAME", "FILE": "file",
 }  # fmt: skip
 ARGUMENTS_IN_TEXTS = ("num_features", "num_samples", "noise_var", "num_modes")
+MOST_SEEDS = 1_000_000
 POSITIONAL = ("file", "names")
 
 
@@ -68,6 +69,8 @@ def _run(argv: list[str] | None) -> int:
         cache_compilations()
         if hasattr(args, "seeds"):
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
+            if args.seeds > MOST_SEEDS:
+                checks.fail("seeds", f"at most {MOST_SEEDS:,}", args.seeds)
             if not 0 <= args.seed < 2**32:
                 checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         _command(args.command).run(args)
@@ -147,7 +150,8 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
 
 def _option(name: str, args: argparse.Namespace) -> str | None:
     """Return how an argument of Python is given to the command, None where it cannot be."""
-    option, _, rest = OPTION_OF.get(name, name).partition(" ")
+    both = name in ("num_features", "num_samples") and getattr(args, "command", "") == "double-descent"
+    option, _, rest = ("size" if both else OPTION_OF.get(name, name)).partition(" ")
     if not hasattr(args, option.replace("-", "_")) or option == "command":
         return None
     return option.upper() if option in POSITIONAL else " ".join(filter(None, ("--" + option.replace("_", "-"), rest)))

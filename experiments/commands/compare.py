@@ -14,7 +14,7 @@ from experiments.compare import algorithms
 from experiments.compare.comparison import INFINITE, SYMBOLS, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.scans import Draws, Scan, check, scan_size, scan_time
+from experiments.compare.scans import Draws, Members, Scan, check, scan_size, scan_time
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
@@ -137,8 +137,11 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
     times, keys = np.array(settings.times), settings.shared.keys
     curve = Sizes(num_features=settings.features, num_samples=settings.num_samples)
     plan = plan_sizes(settings, optimizer)
-    smallest = [with_size(here.axis, here.sizes[0], here.held) for here in plan if here.sizes]
-    check(problem, optimizer, times, keys, [curve, *smallest], feature_law=settings.map)
+    runs = [(curve, 1)]
+    for axis, sizes, draws, held in plan:
+        runs += [(with_size(axis, size, held), count) for size, count in zip(sizes, draws, strict=True)]
+    members = Members(ensemble=settings.ensemble, bags=settings.bags)
+    check(problem, optimizer, times, keys, runs, feature_law=settings.map, **members)
     how = Draws(keys=keys, features=settings.map, ensemble=settings.ensemble, bags=settings.bags)
     scans = []
     with progress.bar(1 + sum(len(here.sizes) for here in plan), "run") as bar:

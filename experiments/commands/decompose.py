@@ -91,8 +91,8 @@ def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:
     problem = settings.shared.problem
     times, held = np.array(settings.times), settings.sizes
     keys = settings.shared.keys
-    smallest = [with_size(axis, sizes[0], held) for axis, sizes in settings.varied.items()]
-    check(problem, optimizer, times, keys, [held, *smallest])
+    runs = [(with_size(axis, size, held), 1) for axis, sizes in settings.varied.items() for size in sizes]
+    check(problem, optimizer, times, keys, [(held, 1), *runs])
 
     panels = []
     with progress.bar(1 + sum(map(len, settings.varied.values())), "run") as bar:

@@ -13,6 +13,7 @@ import theory
 from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import Comparison, with_size
 from experiments.compare.laws import FLOW
+from experiments.compare.scans import check
 from experiments.output import files, plotting, progress
 from rfm import checks
 from rfm.arguments import Sizes
@@ -67,6 +68,8 @@ def train(settings: Settings) -> list[Series]:
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
     noises = dict.fromkeys((0.0, shared.noise))  # one curve where the noise asked for is zero
+    runs = [(with_size(axis, size, equal), 2 * len(noises)) for axis in ("features", "samples") for size in sizes]
+    check(shared.problem, FLOW, np.array([END_TIME]), keys, [(equal, len(noises)), *runs])
     series = []
     with progress.bar(len(noises) * (2 * len(ratios) + 1) + 2 * len(ratios), "run") as bar:
         for noise in noises:

@@ -15,6 +15,7 @@ from experiments.compare.algorithms import DESCENT, OWN, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys, split_keys
 from rfm.arguments import Sizes
+from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
 
@@ -81,16 +82,38 @@ def check(
     optimizer: Optimizer,
     times: np.ndarray | None,
     keys: jax.Array,
-    points: Sequence[Sizes],
+    runs: Sequence[tuple[Sizes, int]],
     *,
     feature_law: str = "gaussian",
+    ensemble: int = 1,
+    bags: int = 1,
 ) -> None:
-    """Refuse wrong sizes, times or learning rates before any work: theory knows at once what training would.
+    """Refuse wrong sizes, times or learning rates, and runs that take too much, before any work.
 
-    points: sizes of the smallest runs.
+    Theory knows at once which learning rates would diverge, in the smallest runs first.
+
+    Args:
+        problem: The problem of all runs.
+        optimizer: What trains.
+        times: Recorded, (T,), or None.
+        keys: One a seed.
+        runs: Sizes, and draws of each that a seed stands for.
+        feature_law: As in `rfm.simulate`.
+        ensemble: Feature draws whose models are averaged.
+        bags: Data sets whose models are averaged.
     """
-    for sizes in points:
-        check_run(problem, optimizer=optimizer, times=times, keys=keys, features=feature_law, **sizes)
+
+    def arguments(sizes: Sizes) -> RunArguments:
+        return RunArguments(
+            **sizes, optimizer=optimizer, times=times, keys=keys, features=feature_law, ensemble=ensemble, bags=bags
+        )  # fmt: skip
+
+    costs = [(cost(problem, **arguments(sizes)), len(keys) * draws) for sizes, draws in runs]
+    n, p = runs[0][0]["num_features"], runs[0][0]["num_samples"]
+    finite = {name: size for name, size in (("num_features", n), ("num_samples", p)) if np.isfinite(size)}
+    check_cost(costs, finite | {"num_modes": problem.num_modes})
+    for sizes, _ in runs:
+        check_run(problem, **arguments(sizes))
         theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)
 
 

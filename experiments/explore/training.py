@@ -8,9 +8,8 @@ import numpy as np
 
 import rfm
 from experiments.explore.settings import Settings
-from rfm import checks
 from rfm.curve import Curve
-from rfm.devices import free_memory, layout
+from rfm.devices import SHARE, available_memory
 from rfm.engine.preview import cost
 
 SEEDS = (4, 8, 16, 32, 64)
@@ -41,10 +40,12 @@ def check_cost(settings: Settings, seeds: int) -> None:
     """Refuse runs that would not fit in memory, or take more than LONGEST seconds."""
     size, seconds = cost(settings.problem, **settings.arguments)
     seconds *= seeds
-    allowed = free_memory(layout())
+    allowed = SHARE * available_memory()
     if size > allowed:
-        checks.fail("N", f"smaller, or P or K: one run takes {size / 1e9:.2g} GB, allowed are {allowed / 1e9:.2g}",
-                    settings.N)  # fmt: skip
+        raise ValueError(
+            f"One run needs {size / 1e9:.2g} GB, but only {allowed / 1e9:.2g} GB are allowed: reduce N, P or K "
+            f"(N is {settings.N:g})."
+        )
     if seconds > LONGEST:
         what = "N, P, K, M, the number of seeds" + (" or the last time" if settings.discrete else "")
         raise ValueError(

@@ -1,14 +1,19 @@
 """A run before it runs: is it allowed, and what would it cost?"""
 
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 from jax import Array
 
+from rfm import checks
 from rfm.arguments import Arguments
+from rfm.devices import SHARE, available_memory
 from rfm.engine.costs import Cost, estimate
 from rfm.engine.requests import Request
 from rfm.engine.simulation import plan_simulation
 from rfm.problem import Problem
+
+LONGEST = 24  # hours of a core that a command may take
 
 
 class RunArguments(Arguments, total=False):
@@ -37,6 +42,28 @@ def check(problem: Problem, **arguments: Unpack[RunArguments]) -> None:
         >>> check(rfm.white(4), num_features=5, num_samples=6, optimizer=rfm.GradientFlow(), times=[1.0, 2.0])
     """
     plan_simulation(Request(problem, **arguments))
+
+
+def check_cost(costs: Sequence[tuple[Cost, int]], lower: Mapping[str, float]) -> None:
+    """Refuse runs of which one does not fit into memory, or which take longer than LONGEST together.
+
+    Args:
+        costs: Of one run, and how many of it there are.
+        lower: Arguments by name: the first is named as what is too large, the others as what may be lowered too.
+
+    Raises:
+        ValueError: Naming them, with what is needed and what there is.
+    """
+    name, *others = lower
+    smaller = ", or ".join(["smaller", *(f"`{other}`" for other in others if other != name)])
+    most, free = max(run.bytes for run, _ in costs), int(SHARE * available_memory())
+    if most > free:
+        needed = f"one run takes {most / 1e9:.2g} GB of memory, {free / 1e9:.2g} are free"
+        checks.fail(name, f"{smaller} ({needed})", lower[name])
+    hours = sum(run.seconds * count for run, count in costs) / 3600.0
+    if hours > LONGEST:
+        needed = f"the runs take about {hours:.2g} hours of a core, allowed are {LONGEST}"
+        checks.fail(name, f"{smaller} ({needed})", lower[name])
 
 
 def cost(problem: Problem, **arguments: Unpack[RunArguments]) -> Cost:

@@ -131,7 +131,7 @@ def test_training_goes_on_some_seeds_at_a_time():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (dict(N=60_000, P=60_000), "GB, allowed are"),
+        (dict(N=60_000, P=60_000), "GB are allowed"),
         (dict(N=4000, P=4000, K=64, M=10**6), "GB|hours|minutes"),
         (dict(M=10**9), "would take about .* allowed are 3 minutes"),
         (dict(algorithm="gd", stop=1e8), "or the last time"),

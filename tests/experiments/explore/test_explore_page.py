@@ -197,7 +197,7 @@ def test_too_large_runs_are_refused_at_once(tab):
     page = tab("/?N=60000&P=60000&M=1000&stop=100")
     drawn(page)
     press_button(page, "Simulate this point")
-    wait(page, f"{MODEL}('progress').text.includes('GB, allowed are')")
+    wait(page, f"{MODEL}('progress').text.includes('GB are allowed')")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
