@@ -78,7 +78,8 @@ class Forecast:
         """Return the part of the loss (T,) that modes beyond the trusted ones make; risk is linear in their power."""
         problem = self.estimate.problem
         target = np.where(np.arange(len(problem.target)) < self.estimate.trusted, 0.0, problem.target)
-        far = dataclasses.replace(problem, target=target, noise_var=0.0)
+        tail = problem.tail and dataclasses.replace(problem.tail)  # it stays, beside another target
+        far = rfm.Problem(problem.eigenvalues, target, 0.0, tail, mixture=problem.mixture)
         return losses(far, num_features, num_samples, self.optimizer, self.times) / np.maximum(loss, TINY)
 
     def best_stopping(self, num_features: float, num_samples: float) -> theory.Stopping:
