@@ -168,6 +168,31 @@ def test_derivative_at_ridge_zero():
     np.testing.assert_allclose(jax.grad(risk)(0.0), forward, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [FLOW, rfm.GradientDescent(0.1), rfm.GradientDescent(0.1, 0.1), rfm.HeavyBall(0.1, 0.9), rfm.SGD(0.1, 4)],
+    ids=str,
+)
+@pytest.mark.parametrize("time", [1e20, 1e60, pytest.param(1e308, marks=pytest.mark.slow)])
+def test_huge_times(optimizer, time):
+    """Nothing happens any more: the curve is that of t = 1e9, or of infinity, where that is known."""
+    problem, samples = rfm.power_law(1.8, 1.5, 100, 0.1), INF if isinstance(optimizer, rfm.SGD) else 40
+    args = dict(num_features=20, num_samples=samples, optimizer=optimizer)
+    early, late = (theory.predict(problem, **args, times=[1.0, t]) for t in (1e9, time))
+    assert late.converged
+    np.testing.assert_allclose(late.risk, early.risk, rtol=1e-7)
+    np.testing.assert_allclose(late.train_loss, early.train_loss, rtol=1e-7)
+    if samples == 40:
+        end = static(problem, 20, 40, getattr(optimizer, "weight_decay", 0.0))
+        np.testing.assert_allclose(late.risk[1], end.risk[0], rtol=1e-7)
+
+
+def test_endless_schedule():
+    args = dict(num_features=20, num_samples=40, optimizer=rfm.GradientDescent(lambda count: 0.1 + 0.0 * count))
+    with pytest.raises(ValueError, match="Argument `times` must be at most"):
+        theory.predict(rfm.white(MODES), **args, times=[1, 1e308])
+
+
 @pytest.mark.parametrize("mode", ["jacfwd", "jacrev"])
 def test_no_derivative_at_the_peak(mode):
     """N = P and N = P = M without a ridge: infinite risk, exactly, and NaN for every derivative of it, not zero."""

@@ -153,7 +153,7 @@ def frontier(
         lr_exponent: The learning rate is optimizer.lr N^lr_exponent.
         modes_per_feature: The problem has that many modes for every feature; with b < 1 the trace diverges with the
             modes, and Paquette et al. 2024 let M and 1/lr grow with N.
-        nodes: Nodes of the contour, fewer are faster: 64 leave 1e-5 of the risk, and exponents to 1e-4.
+        nodes: Nodes of the contour, fewer are faster: 64 leave errors below 1e-5 of the risk and 1e-4 in exponents.
 
     Returns:
         A `Frontier`.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from tolerances import ROUNDING
 
 import rfm
@@ -138,3 +139,16 @@ def test_derivatives_by_differences():
     np.testing.assert_allclose(found.gradient, [0.7 * e, 0.3 * e + 1.47], rtol=1e-11)
     mixed = e * (1 + 0.21)
     np.testing.assert_allclose(found.hessian, [[0.49 * e, mixed], [mixed, 0.09 * e + 4.2]], rtol=1e-9)
+
+
+def test_how_far_looks_narrow():
+    """To 1e-4 of the time or the ridge and 1e-8 of the risk, against a search by parabolas."""
+    stopping, ridge = theory.best_stopping(PROBLEM, **SIZES, optimizer=FLOW), theory.best_ridge(PROBLEM, **SIZES)
+    risks = (
+        lambda x: theory.predict(PROBLEM, **SIZES, optimizer=FLOW, times=[np.exp(x)]).risk[0],
+        lambda x: theory.predict(PROBLEM, **SIZES, optimizer=rfm.Ridge(np.exp(x))).risk[0],
+    )
+    for risk, found, best in zip(risks, (stopping.time, ridge.ridge), (stopping.risk, ridge.risk), strict=True):
+        exact = minimize_scalar(risk, bracket=np.log(found) + np.array([-0.05, 0.0, 0.05]), tol=1e-9)
+        assert abs(exact.x - np.log(found)) < 1e-4
+        assert best < exact.fun * (1 + 1e-8)
