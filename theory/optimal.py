@@ -279,13 +279,13 @@ def _best(family: _Family, sizes: tuple[float, float], y: float, nodes: int) -> 
         theta = min(solved, theta, key=lambda at: family.risk(at, y, nodes))
     expansion = expand(lambda both: np.log(family.risk(both[:-1], both[-1], nodes)), np.append(theta, y))
     inner, gradient = expansion.hessian[:-1, :-1], expansion.gradient
-    if not np.all(np.isfinite(expansion.hessian)):  # beside an lr that is not stable
-        moves, bend = np.full(len(theta), np.nan), np.nan
-    elif at_edge:  # the smallest model stays, the shortest training too
-        moves, bend = np.full(len(theta), float(2.0 * found.x > sum(sizes))), np.nan
-    else:
+    moves, bend = np.full(len(theta), np.nan), np.nan  # beside an lr that is not stable
+    if at_edge:  # the smallest model stays, the shortest training too
+        moves = np.full(len(theta), float(2.0 * found.x > sum(sizes)))
+    elif np.all(np.isfinite(expansion.hessian)):
         moves, bend = -np.linalg.lstsq(inner, expansion.hessian[:-1, -1])[0], np.linalg.eigvalsh(inner)[0]
-    slope, steepest = gradient[-1] + gradient[:-1] @ moves, np.max(np.abs(gradient[:-1]))
+    steepest = np.max(np.abs(gradient[:-1]))
+    slope = gradient[-1] + (gradient[:-1] @ moves if at_edge and moves.any() else 0.0)  # inside, no slope in theta
     return _Optimum(theta, np.exp(expansion.value), moves, slope, steepest, bend, at_edge)
 
 
