@@ -11,14 +11,14 @@ import dataclasses
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from rfm import checks
+from rfm.parts import Population, PowerLawTail, ScaleMixture, as_float64
 from rfm.precision import is_traced
-from rfm.pytrees import pytree, static
+from rfm.pytrees import pytree
 
 WHOLE = 512  # power laws up to this many modes are kept as arrays
 HEAD = 128  # longer ones keep this many and state the rest by formula
@@ -26,95 +26,12 @@ Array = Any  # a numpy or jax array; concrete problems hold numpy float64 and so
 
 
 @pytree
-class PowerLawTail:
-    """Modes m + 1 .. num_modes by formula: eigenvalue_scale k^-b, eigenvalue x target^2 = power_scale k^-a.
-
-    Attributes:
-        a: task exponent.
-        b: spectral exponent.
-        eigenvalue_scale: factor of the eigenvalues.
-        power_scale: factor of eigenvalue x target^2.
-        num_modes: the last mode, None for infinitely many.
-    """
-
-    a: Array
-    b: Array
-    eigenvalue_scale: Array
-    power_scale: Array
-    num_modes: Array | None  # None: infinite
-
-
-@pytree
-class ScaleMixture:
-    """Rows of unequal size: x = sqrt(size) z with z Gaussian, and label noise of variance noise_var * noise.
-
-    Attributes:
-        sizes: (J,) size of each kind of row, > 0, of weighted mean one.
-        noise: (J,) share of the label noise, >= 0, of weighted mean one.
-        weights: (J,) probability of each kind, which sum to one.
-
-    Raises:
-        ValueError: where these do not hold (to 1e-9).
-
-    Example:
-        >>> ScaleMixture([0.5, 1.5], [1.0, 1.0], [0.5, 0.5]).sizes.tolist()
-        [0.5, 1.5]
-    """
-
-    sizes: Array
-    noise: Array
-    weights: Array
-
-    def __post_init__(self) -> None:
-        for name in ("sizes", "noise", "weights"):
-            object.__setattr__(self, name, _as_float64(name, getattr(self, name)))
-        sizes, noise, weights = self.sizes, self.noise, self.weights
-        if is_traced(sizes, noise, weights):
-            return
-        if sizes.ndim != 1 or not sizes.size or not np.all(np.isfinite(sizes) & (sizes > 0)):
-            checks.fail("sizes", "positive numbers in one dimension, not empty", sizes)
-        for name, values, average in (("weights", weights, sizes**0), ("sizes", sizes, sizes), ("noise", noise, noise)):
-            if values.shape != sizes.shape:
-                checks.fail(name, f"of the shape of sizes, {sizes.shape}", values.shape)
-            if not np.all(np.isfinite(values) & (values >= 0)) or abs(weights @ average - 1.0) > 1e-9:
-                what = "numbers >= 0 that sum to one" if name == "weights" else "numbers >= 0 of weighted mean one"
-                checks.fail(name, what, values)
-
-
-@pytree
-class Population:
-    """Real rows to train and to test on, in the eigenbasis of their covariance.
-
-    Eigenvalues and target say what these rows are, where those of the problem estimate what they come from. A problem's
-    noise_var beyond `unexplained` is fresh noise on every sample.
-
-    Attributes:
-        rows: (n, m) with mean of rows_k rows_l = eigenvalues_k delta_kl.
-        labels: (n,) or (n, K).
-        eigenvalues: (m,) of the covariance of the rows.
-        target: (m,) or (m, K), the best linear predictor on them.
-        unexplained: () label noise in the labels, estimated.
-        inputs: (n, d) what neurons of `activation` see, where the rows are those of their kernel.
-        scale: () factor that normalizes these neurons.
-        activation: name of the neurons, if any.
-    """
-
-    rows: Array
-    labels: Array
-    eigenvalues: Array
-    target: Array
-    unexplained: Array
-    inputs: Array | None = None
-    scale: Array = 1.0
-    activation: str | None = static(default=None)
-
-
-@pytree
 class Problem:
     """A linear teacher on features with a given spectrum.
 
     Attributes:
-        eigenvalues: (m,) positive, decreasing.
+        eigenvalues: (m,) positive, decreasing: all, or the first m where there is a tail. `spectrum` returns all of
+            them, `trace` is their sum and `power` that of eigenvalue x target^2, the risk of no training.
         target: (m,) coefficients w.
         noise_var: () label-noise variance.
         tail: the modes beyond m, if any, by formula.
@@ -123,7 +40,8 @@ class Problem:
 
     Raises:
         ValueError: for eigenvalues that are not positive, decreasing and finite, a target of another shape or not
-            finite, or negative noise.
+            finite, or negative noise; for `dataclasses.replace` with other eigenvalues or another target that keeps
+            the tail or the population of the old ones.
 
     Example:
         >>> problem = Problem([1.0, 0.5], [1.0, -1.0], noise_var=0.1)
@@ -140,7 +58,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         for name in ("eigenvalues", "target", "noise_var"):
-            object.__setattr__(self, name, _as_float64(name, getattr(self, name)))
+            object.__setattr__(self, name, as_float64(name, getattr(self, name)))
         if is_traced(self.eigenvalues, self.target, self.noise_var):
             return
         lam, w = self.eigenvalues, self.target
@@ -158,6 +76,8 @@ class Problem:
         if self.population is not None and self.noise_var < self.population.unexplained:
             least = float(self.population.unexplained)
             checks.fail("noise_var", f">= {least:.6g}, the noise in the labels of the rows", self.noise_var)
+        for name in ("tail", "population"):
+            _bind(self, name)
 
     @property
     def num_modes(self) -> float | int:
@@ -168,6 +88,48 @@ class Problem:
         if num_modes is None or is_traced(num_modes):
             return math.inf if num_modes is None else num_modes
         return int(num_modes)
+
+    @property
+    def trace(self) -> float:
+        """Sum of all eigenvalues, those of the tail among them."""
+        return self._sums()[0]
+
+    @property
+    def power(self) -> float:
+        """Sum of eigenvalue x target^2 over all modes: the risk of no training."""
+        return self._sums()[1]
+
+    def _sums(self) -> tuple[float, float]:
+        kept = float(self.eigenvalues.sum()), float(self.eigenvalues @ self.target**2)
+        beyond = (0.0, 0.0) if self.tail is None else self.tail.sums(len(self.eigenvalues) + 1)
+        return kept[0] + beyond[0], kept[1] + beyond[1]
+
+    def spectrum(self, num_modes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return eigenvalues and target of the first modes, those of the tail among them.
+
+        Args:
+            num_modes: how many, at most all; None for all.
+
+        Returns:
+            (eigenvalues, target), each (num_modes,).
+
+        Raises:
+            ValueError: for None where there are infinitely many, and for what is no number of modes.
+
+        Example:
+            >>> eigenvalues, target = power_law(a=1.8, b=1.5, num_modes=1000).spectrum()
+            >>> len(eigenvalues), bool(eigenvalues[-1] == 1000**-1.5)
+            (1000, True)
+        """
+        if num_modes is None and math.isinf(self.num_modes):
+            checks.fail("num_modes", "given where a problem has infinitely many modes", None)
+        asked = math.inf if num_modes is None else checks.count("num_modes", num_modes, "an integer >= 1, or None")
+        count, kept, t = int(min(asked, self.num_modes)), len(self.eigenvalues), self.tail
+        k = np.arange(kept + 1.0, count + 1.0)
+        if t is None or not len(k):
+            return self.eigenvalues[:count], self.target[:count]
+        target = np.sqrt(t.power_scale / t.eigenvalue_scale) * k ** ((t.b - t.a) / 2)
+        return np.append(self.eigenvalues, t.eigenvalue_scale * k**-t.b), np.append(self.target, target)
 
     @property
     def num_outputs(self) -> int:
@@ -268,12 +230,31 @@ def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
     return Problem(ones, ones, noise_var)
 
 
-def _as_float64(name: str, value: object) -> Array:
-    """Return the value as numpy float64; tracers stay as they are."""
-    return value if is_traced(value) else checks.numeric(name, jax.device_get(value))
-
-
 def check_problem(problem: object) -> None:
     """Refuse what is no problem."""
     if not isinstance(problem, Problem):
         checks.fail("problem", "an rfm.Problem, as rfm.power_law or rfm.from_features make", problem)
+
+
+CURES = {
+    "tail": "those that the tail continues (without it: rfm.Problem(eigenvalues, target, noise_var), or tail=None)",
+    "population": "those of its rows (without them: rfm.Problem(eigenvalues, target, noise_var), or population=None)",
+}
+
+
+def _bind(problem: Problem, name: str) -> None:
+    """Keep with a tail or a population what it belongs to, and refuse it beside anything else.
+
+    `dataclasses.replace` hands on what it is not told to change. A tail or a population that was itself replaced, or
+    made anew, belongs to nothing yet; what JAX rebuilds is not looked at.
+    """
+    part = getattr(problem, name)
+    if part is None:
+        return
+    kept = {field: getattr(problem, field).tobytes() for field in ("eigenvalues", "target")}
+    for field, before in vars(part).get("_belongs", kept).items():
+        if before != kept[field]:
+            checks.fail(field, CURES[name], getattr(problem, field))
+    own = dataclasses.replace(part)
+    object.__setattr__(own, "_belongs", kept)
+    object.__setattr__(problem, name, own)

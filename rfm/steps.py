@@ -10,6 +10,7 @@ from jax import Array, lax
 
 from rfm import checks
 
+MOST_STEPS = 2**26  # of a schedule, tabulated: half a gigabyte
 LARGEST = 1e100  # squared norm of the weights at which a run counts as diverged
 
 
@@ -26,6 +27,8 @@ class Schedule(NamedTuple):
 
 def tabulate(schedule: Callable[[Array], Any], num_steps: int) -> Schedule:
     """An optax schedule over the steps 0 .. num_steps - 1, equal neighbours joined; ValueError unless all >= 0."""
+    if num_steps > MOST_STEPS:
+        checks.fail("times", f"at most {MOST_STEPS} steps of a learning rate with a schedule", num_steps)
     counts = jnp.arange(max(num_steps, 1))
     try:
         values = np.asarray(jax.vmap(schedule)(counts), np.float64)

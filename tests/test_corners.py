@@ -7,6 +7,7 @@ from tolerances import CONTOUR, FIXED_POINT, FORMULA, LATE, ROUNDING, SAME_SUMS
 
 import rfm
 import theory
+from rfm.parts import ScaleMixture
 
 FLOW, RIDGELESS = rfm.GradientFlow(), rfm.Ridge(0.0)
 TIMES = np.geomspace(0.1, 1e8, 10)
@@ -165,6 +166,66 @@ def test_derivative_at_ridge_zero():
     step = 1e-10
     forward = (-3 * risk(0.0) + 4 * risk(step) - risk(2 * step)) / (2 * step)
     np.testing.assert_allclose(jax.grad(risk)(0.0), forward, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [FLOW, rfm.GradientDescent(0.1), rfm.GradientDescent(0.1, 0.1), rfm.HeavyBall(0.1, 0.9), rfm.SGD(0.1, 4)],
+    ids=str,
+)
+@pytest.mark.parametrize("time", [1e20, 1e60, pytest.param(1e308, marks=pytest.mark.slow)])
+def test_huge_times(optimizer, time):
+    """Nothing happens any more: the curve is that of t = 1e9, or of infinity, where that is known."""
+    problem, samples = rfm.power_law(1.8, 1.5, 100, 0.1), INF if isinstance(optimizer, rfm.SGD) else 40
+    args = dict(num_features=20, num_samples=samples, optimizer=optimizer)
+    early, late = (theory.predict(problem, **args, times=[1.0, t]) for t in (1e9, time))
+    assert late.converged
+    np.testing.assert_allclose(late.risk, early.risk, rtol=1e-7)
+    np.testing.assert_allclose(late.train_loss, early.train_loss, rtol=1e-7)
+    if samples == 40:
+        end = static(problem, 20, 40, getattr(optimizer, "weight_decay", 0.0))
+        np.testing.assert_allclose(late.risk[1], end.risk[0], rtol=1e-7)
+
+
+def test_endless_schedule():
+    args = dict(num_features=20, num_samples=40, optimizer=rfm.GradientDescent(lambda count: 0.1 + 0.0 * count))
+    with pytest.raises(ValueError, match="Argument `times` must be at most"):
+        theory.predict(rfm.white(MODES), **args, times=[1, 1e308])
+
+
+@pytest.mark.parametrize("mode", ["jacfwd", "jacrev"])
+def test_no_derivative_at_the_peak(mode):
+    """N = P and N = P = M without a ridge: infinite risk, exactly, and NaN for every derivative of it, not zero."""
+    import jax
+
+    problem = rfm.power_law(1.8, 1.5, 100, 0.1)
+    for size in (50.0, 100.0):
+
+        def curve(n, p, ridge):
+            found = theory.predict(problem, num_features=n, num_samples=p, optimizer=rfm.Ridge(ridge))
+            return found.risk[0], found.train_loss[0]
+
+        assert curve(size, size, 0.0) == (np.inf, 0.0)
+        slopes = getattr(jax, mode)(curve, argnums=(0, 1, 2))(size, size, 0.0)
+        assert np.isnan(slopes).all()
+
+
+@pytest.mark.parametrize("mode", ["jacfwd", "jacrev"])
+@pytest.mark.parametrize("mixture", [None, ScaleMixture([0.5, 1.5], [1.0, 1.0], [0.5, 0.5])], ids=["equal", "unequal"])
+def test_slope_in_the_ridge_where_everything_is_learned(mode, mixture):
+    """More features and samples than modes: a small ridge lowers the noise, by differences."""
+    import jax
+
+    law = rfm.power_law(1.8, 1.5, 100, 0.1)
+    problem = rfm.Problem(law.eigenvalues, law.target, law.noise_var, mixture=mixture)
+
+    def risk(ridge):
+        return theory.predict(problem, num_features=120.0, num_samples=150.0, optimizer=rfm.Ridge(ridge)).risk[0]
+
+    step = 1e-11
+    forward = (-3 * risk(0.0) + 4 * risk(step) - risk(2 * step)) / (2 * step)
+    assert forward < -1e3
+    np.testing.assert_allclose(getattr(jax, mode)(risk)(0.0), forward, rtol=1e-3)
 
 
 def test_pure_noise_problem_converges():

@@ -39,7 +39,8 @@ class LearningCurve(NamedTuple):
 def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
     """Return the scale of z that the latest of `times` resolves; |kappa| stays above it, since |s| < |kappa|."""
     flt = FILTERS[algorithm](**parameters)
-    return flt.curvature(1.0 / (flt.elapsed(times.max()) + 1e-3))  # 1e-3 stands for times of zero
+    xp = namespace(times)
+    return flt.curvature(1.0 / xp.maximum(flt.elapsed(times.max()), 1e-290))  # which stands for a time of zero
 
 
 @evaluated("algorithm")

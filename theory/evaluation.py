@@ -10,6 +10,7 @@ from rfm import checks
 from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
+from rfm.steps import Schedule
 from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.cases import Case, Members, arithmetic, check_case, float_arrays
 from theory.contour import CONTOUR_STEP, NODES
@@ -23,6 +24,8 @@ from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
+LATE = 2e12  # times of the fastest mode from which on a contour needs more nodes than NODES
+LATEST = 1e150  # later than that nothing happens that float64 resolves
 TRACED_NODES = 1280  # where the momentum is not known in advance
 
 
@@ -68,6 +71,7 @@ def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurv
 @evaluated("nodes", "split")
 def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> LearningCurve:
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
+    case = _in_reach(case)
     optimizer, model = case.optimizer, model_of(case)
     if isinstance(optimizer, SGD):
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
@@ -118,17 +122,38 @@ def problem_modes(problem: Problem, depth: Array | float, clock: Array | float =
 def _nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
-    if momentum is None:
+    if momentum is None and (isinstance(case.optimizer, Ridge) or is_traced(case) or _latest(case) < LATE):
         return NODES
     if is_traced(momentum):
         return TRACED_NODES
     if is_traced(case):
         return most_nodes(case.optimizer)
-    needed = float(_count_nodes(case))
+    needed = float(_count_nodes(_in_reach(case)))
     nodes = _in_steps(needed) if math.isfinite(needed) else needed
     if nodes > MOST_NODES:
-        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", float(momentum))
+        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", momentum)
     return int(nodes)
+
+
+def _fastest(case: Case) -> Array:
+    """Return the rate at which the first mode is learned, per unit of time."""
+    lr = getattr(case.optimizer, "lr", 1.0)
+    lr = lr.values.max() if isinstance(lr, Schedule) else lr
+    return lr / (1.0 - getattr(case.optimizer, "momentum", 0.0)) * case.problem.eigenvalues[0] * case.clock
+
+
+def _latest(case: Case) -> float:
+    """Return the last time in units of the fastest mode."""
+    with np.errstate(over="ignore"):
+        return float(case.times.max() * _fastest(case))
+
+
+def _in_reach(case: Case) -> Case:
+    """Return the case with times that a contour can reach: later ones have the same curve."""
+    if isinstance(case.optimizer, Ridge):
+        return case
+    times, latest = case.times, LATEST / _fastest(case)
+    return dataclasses.replace(case, times=namespace(times, latest).minimum(times, latest))
 
 
 def most_nodes(optimizer: Optimizer) -> int:

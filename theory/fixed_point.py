@@ -87,7 +87,9 @@ def kappa_real(s: Array, model: Model) -> tuple[Array, Array]:
     xp = namespace(s, modes.eigenvalues)
     start = _search(*stop_gradient((s, model)))
     # s = 0 and no more modes than features and samples: df1 < min(N, P) down to kappa = 0
-    empty = (s == 0) & (modes.multiplicity.sum() * xp.maximum(inv_n, inv_p) <= 1.0 + ROUNDING)
+    num_modes = modes.multiplicity.sum()
+    load = num_modes * xp.maximum(inv_n, inv_p)
+    empty = (s == 0) & (load <= 1.0 + ROUNDING)
     kappa = xp.where(empty, xp.max(modes.eigenvalues), start)
 
     # at N = P s(kappa) has a double root at s = 0: there the vanishing factor alone is solved for
@@ -101,7 +103,11 @@ def kappa_real(s: Array, model: Model) -> tuple[Array, Array]:
     for _ in range(POLISH_STEPS):
         kappa = kappa - newton(kappa)
     residual = xp.abs(stop_gradient(newton(kappa))) / kappa
-    return xp.where(empty, 0.0, kappa), xp.where(empty, 0.0, residual)
+    # kappa = s/[(1 - M/N) R1] near s = 0: zero there, but with a slope
+    inside = empty & (load < 1.0 - ROUNDING)
+    data, _ = data_response(xp.where(inside, num_modes * inv_p, 0.0), modes.mixture)
+    from_zero = xp.where(inside, s / (data * (1.0 - xp.where(inside, num_modes * inv_n, 0.0))), 0.0)
+    return xp.where(empty, from_zero, kappa), xp.where(empty, 0.0, residual)
 
 
 def _search(s: Array, model: Model) -> Array:

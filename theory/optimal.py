@@ -1,82 +1,89 @@
 """The compute-optimal frontier: the model size that makes the best of C = N t (N t B for SGD), by the theory itself."""
 
 import dataclasses
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
 from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
-from rfm.pytrees import pytree, static
-from theory._predict import predict
-from theory.cases import Case
-from theory.dynamics import LearningCurve
+from theory._predict import largest_curvature, predict
+from theory.cases import Case, check_case
+from theory.dynamics import MOST_NODES, LearningCurve
 from theory.evaluation import evaluate, most_nodes
-from theory.roots import Bracket, bisect
+from theory.minima import Expansion, Least, expand, least
 
-LOOK = 16  # sizes that find the basin of the minimum
-COARSE_NODES = 64  # contour nodes until it is found; good to 1e-5
-BASIN_HALVINGS, BASIN_NEWTON_STEPS = 6, 5  # within the basin: to a few percent, then quadratically
-LR_HALVINGS, LR_DECADES, LR_MOST = 8, 4, 0.99  # where the lr is sought too: below the largest stable one
-SHORTEST_TRAINING = 1e-2  # training time of gradient flow at the largest model considered
+LOOK, FINER = 32, 9  # sizes that find the basins of minima, and of a look into one
+COARSE_NODES = 64  # contour nodes until the minimum is found to a few percent; good to 1e-5
+NEWTON_STEPS = 3  # from there, each squares the error; one more with all nodes
+FEWEST_NODES = 16
+LR_LOOK, LR_DECADES, LR_MOST = 9, 4, 0.99  # where the lr is sought too: below the largest stable one
+SHORTEST = 1e-3  # training of gradient flow at the largest model, in units of 1/largest curvature: it gains no more
+FLAT = 1e-6  # slope of log risk in log N at a minimum that is solved for
 
 
-@pytree
-class _Family:
+class _Family(NamedTuple):
     """Models of equal compute, y = log(N t): theta = (log N, and log lr where it is tuned) picks one.
 
     The sizes and times of `case` are not set; the learning rate is that of its optimizer times N^lr_exponent.
     """
 
     case: Case
-    lr_exponent: Any
-    modes_per_feature: Any
-    tune_lr: bool = static()
+    lr_exponent: float
+    modes_per_feature: float | None
+    tune_lr: bool
 
-    def curve(self, theta: Array, y: Array, nodes: int) -> LearningCurve:
+    def curve(self, theta: np.ndarray, y: float, nodes: int) -> LearningCurve:
         """The risk of one model at its only time."""
-        problem, optimizer, n = self.case.problem, self.case.optimizer, jnp.exp(theta[0])
+        problem, optimizer, n = self.case.problem, self.case.optimizer, np.exp(theta[0])
         if self.modes_per_feature is not None and problem.tail is not None:
             tail = dataclasses.replace(problem.tail, num_modes=self.modes_per_feature * n)
             problem = dataclasses.replace(problem, tail=tail)
         if isinstance(optimizer, GradientDescent | SGD):
-            lr = jnp.exp(theta[1]) if self.tune_lr else optimizer.lr * n**self.lr_exponent
+            lr = np.exp(theta[1]) if self.tune_lr else optimizer.lr * n**self.lr_exponent
             optimizer = dataclasses.replace(optimizer, lr=lr)
-        times = jnp.exp(y - theta[0])[None]
+        times = np.exp([y - theta[0]])
         case = dataclasses.replace(self.case, problem=problem, num_features=n, optimizer=optimizer, times=times)
+        if self.tune_lr:  # a thousand curves a budget: compiled, they take a third of the time
+            case = jax.tree.map(jnp.asarray, case)
         return evaluate(case, nodes=nodes)
 
-    def log_risk(self, theta: Array, y: Array, nodes: int) -> Array:
-        """Its logarithm, differentiable."""
-        return jnp.log(self.curve(theta, y, nodes).risk[0])
+    def risk(self, theta: np.ndarray, y: float, nodes: int) -> float:
+        """Its risk, infinite where training diverges."""
+        curve = self.curve(theta, y, nodes)
+        return float(curve.risk[0]) if np.isfinite(float(curve.residual)) else np.inf
 
-    def largest_lr(self, x: Array, y: Array, nodes: int) -> Array:
-        """The largest stable learning rate of SGD at log N = x."""
-        edge = self.curve(jnp.stack([x, jnp.full_like(x, -30.0)]), y, nodes).spectral_edge
+    def best_lr(self, x: float, y: float, nodes: int) -> Least:
+        """The logarithm of the best learning rate of SGD at log N = x."""
         assert isinstance(self.case.optimizer, SGD)
-        return self.case.optimizer.largest_stable_lr(edge)
+        # the edge is that of the batches, the same at every lr
+        edge = self.curve(np.array([x, np.log(self.case.optimizer.lr)]), y, nodes).spectral_edge
+        high = np.log(LR_MOST * self.case.optimizer.largest_stable_lr(float(edge)))
+
+        def risks(logs: np.ndarray) -> np.ndarray:
+            return np.array([self.risk(np.array([x, u]), y, nodes) for u in logs])
+
+        return least(risks, np.linspace(high - LR_DECADES * np.log(10.0), high, LR_LOOK), _finer, looks=2)
 
 
 class _Optimum(NamedTuple):
-    """The best member of a family: theta, log risk, d theta/dy, d log risk/dy, and its numerical state.
+    """The best member of a family: theta, risk, d theta/dy, d log risk/dy, and its numerical state; or arrays of all.
 
     residual: the largest slope in theta; bend: the least curvature.
     """
 
-    theta: Array
-    log_risk: Array
-    moves: Array
-    slope: Array
-    residual: Array
-    bend: Array
+    theta: Any
+    risk: Any
+    moves: Any
+    slope: Any
+    residual: Any
+    bend: Any
+    at_edge: Any
 
 
 class Frontier(NamedTuple):
@@ -91,7 +98,9 @@ class Frontier(NamedTuple):
         size_exponent: d log N*/d log C.
         risk_exponent: -d log risk*/d log C.
         residual: The largest slope of log risk in log N, and in log lr where it is tuned, which vanish inside.
-        converged: Whether residual is below 1e-6 and the optimum is a minimum.
+        converged: Whether that is the best of all sizes: a minimum with residual below 1e-6, and not at an edge.
+        at_edge: Whether the best is at the end of the range: the smallest model, the shortest training, or the largest
+            learning rate that is stable.
 
     Example:
         >>> import rfm, theory
@@ -110,6 +119,7 @@ class Frontier(NamedTuple):
     risk_exponent: Any
     residual: Any
     converged: Any
+    at_edge: Any
 
 
 def frontier(
@@ -128,9 +138,10 @@ def frontier(
 
         N*(C) = argmin_N risk(N, t = C/N)
 
-    A coarse look at all sizes finds the basin, then d log risk/d log N = 0 is solved by Newton steps on derivatives of
-    the theory; the exponents are derivatives at the optimum, not fits. Stopping early needs nothing more: at equal
-    compute a wider model is a shorter run, and where risk_exponent >= 0, training longer at that size still helps.
+    A coarse look at all sizes, from N = 1 to where training is one step or a thousandth of 1/`largest_curvature`, finds
+    the basins, then d log risk/d log N = 0 is solved by Newton steps on derivatives of the theory; the exponents are
+    derivatives at the optimum, not fits. Stopping early needs nothing more: at equal compute a wider model is a shorter
+    run, and where risk_exponent >= 0, training longer at that size still helps.
 
     Args:
         problem: Spectrum, target and noise.
@@ -142,7 +153,7 @@ def frontier(
         lr_exponent: The learning rate is optimizer.lr N^lr_exponent.
         modes_per_feature: The problem has that many modes for every feature; with b < 1 the trace diverges with the
             modes, and Paquette et al. 2024 let M and 1/lr grow with N.
-        nodes: Nodes of the contour, fewer are faster: 64 leave 1e-5 of the risk, and exponents to 1e-4.
+        nodes: Nodes of the contour, fewer are faster: 64 leave errors below 1e-5 of the risk and 1e-4 in exponents.
 
     Returns:
         A `Frontier`.
@@ -159,52 +170,53 @@ def frontier(
         >>> best.num_features.round(2), best.size_exponent.round(3)
         (array([18.76, 46.66]), array([0.418, 0.372]))
     """
-    case = Case(problem, None, num_samples, optimizer, None, parametrization)
-    family = _Family(case, lr_exponent, modes_per_feature, tune_lr)
+    family = _Family(
+        Case(problem, None, num_samples, optimizer, None, parametrization), lr_exponent, modes_per_feature, tune_lr
+    )
     budgets = _check(family, compute)
+    if modes_per_feature is not None:
+        modes_per_feature = float(modes_per_feature)
+    family = family._replace(lr_exponent=float(lr_exponent), modes_per_feature=modes_per_feature)
+    nodes = most_nodes(optimizer) if nodes is None else checks.count("nodes", nodes, f"an integer >= {FEWEST_NODES}")
+    if not FEWEST_NODES <= nodes <= MOST_NODES:
+        checks.fail("nodes", f"an integer from {FEWEST_NODES} to {MOST_NODES}", nodes)
     fewest = 1.0 if modes_per_feature is None else max(1.0, HEAD / modes_per_feature)
-    step = 1.0 if optimizer.discrete else SHORTEST_TRAINING
+    step = 1.0 if optimizer.discrete else SHORTEST / _curvature(family.case)
     cost = float(optimizer.batch_size) if isinstance(optimizer, SGD) else 1.0
-    least = 2.0 * fewest * step * cost
-    if budgets.min() < least:
-        checks.fail("compute", f">= {least:g}, two of the shortest runs of the smallest model", budgets.min())
-    if not tune_lr and lr_exponent == 0.0 and modes_per_feature is None:
+    least_compute = 2.0 * fewest * step * cost
+    if budgets.min() < least_compute:
+        checks.fail("compute", f">= {least_compute:g}, two of the shortest runs of the smallest model", budgets.min())
+    if optimizer.discrete and not tune_lr and family.lr_exponent == 0.0 and modes_per_feature is None:
         # refuses what it must; sizes too small for this lr are left out below
-        largest = budgets.max() / cost / step
         predict(
             problem,
-            num_features=largest,
+            num_features=budgets.max() / cost,
             num_samples=num_samples,
             optimizer=optimizer,
             times=np.ones(1),
             parametrization=parametrization,
         )
-    if nodes is None:
-        nodes = most_nodes(optimizer)
-    with complex128():
-        arrays = dataclasses.replace(family, case=case.arrays())
-        arguments = (arrays, np.log([fewest, step]), jnp.log(budgets / cost))
-        arguments = jax.tree.map(lambda x: jnp.asarray(x, float), arguments)
-        family, least, log_compute = arguments
-        # one budget at a time: the program is the same however many there are
-        each = [jax.tree.map(np.asarray, _solve(family, least, y, nodes=nodes)) for y in log_compute]
-        best = jax.tree.map(lambda *values: np.stack(values), *each)
+    family = family._replace(case=family.case.arrays())
+    with complex128(), np.errstate(all="ignore"):  # logarithms and differences of what diverges
+        found = [_best(family, (np.log(fewest), y - np.log(step)), y, nodes) for y in np.log(budgets / cost)]
+    best = _Optimum(*(np.array(values) for values in zip(*found, strict=True)))
     lr = getattr(optimizer, "lr", None)
-    if not np.all(np.isfinite(best.log_risk)):
+    if not np.all(np.isfinite(best.risk)):
         checks.fail("lr", "smaller: training diverges at every size", lr)
     n = np.exp(best.theta[:, 0])
     if lr is not None:
-        lr = np.exp(best.theta[:, 1]) if tune_lr else float(lr) * n**lr_exponent
+        lr = np.exp(best.theta[:, 1]) if tune_lr else float(lr) * n**family.lr_exponent
     return Frontier(
         compute=budgets,
         num_features=n,
         times=budgets / cost / n,
         lr=lr,
-        risk=np.exp(best.log_risk),
+        risk=best.risk,
         size_exponent=best.moves[:, 0],
         risk_exponent=-best.slope,
         residual=best.residual,
-        converged=(best.residual < 1e-6) & (best.bend > 0),
+        converged=(best.residual < FLAT) & (best.bend > 0) & ~best.at_edge,
+        at_edge=best.at_edge,
     )
 
 
@@ -214,9 +226,12 @@ def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
     if not isinstance(optimizer, GradientFlow | GradientDescent | SGD):
         checks.fail("optimizer", "GradientFlow, GradientDescent or SGD", optimizer)
     if is_traced(family, compute):
-        checks.fail("compute", "concrete numbers (the frontier runs its own jit and vmap)", compute)
+        checks.fail("compute", "concrete numbers, as all other arguments (the search is no JAX function)", compute)
     if callable(getattr(optimizer, "lr", None)):
         checks.fail("lr", "a number (every size has a length of training of its own)", getattr(optimizer, "lr", None))
+    if not isinstance(family.tune_lr, bool | np.bool_):
+        checks.fail("tune_lr", "True or False", family.tune_lr)
+    checks.number("lr_exponent", family.lr_exponent, -np.inf, "a finite number")
     if family.tune_lr and not (isinstance(optimizer, SGD) and family.lr_exponent == 0.0):
         only = "False but for SGD without lr_exponent (gradient descent does best at the edge of stability)"
         checks.fail("tune_lr", only, family.tune_lr)
@@ -224,56 +239,58 @@ def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
         checks.number("modes_per_feature", modes_per_feature, 1.0, "a finite number >= 1", inclusive=True)
         if family.case.problem.tail is None:
             checks.fail("modes_per_feature", "None for a spectrum without a power-law tail", modes_per_feature)
-    budgets = np.asarray(compute, np.float64)
+    budgets = checks.numeric("compute", compute)
     if budgets.ndim != 1 or budgets.size == 0 or not np.all(np.isfinite(budgets) & (budgets > 0)):
         checks.fail("compute", "a non-empty one-dimensional array of positive numbers", budgets)
     return budgets
 
 
-@partial(jax.jit, static_argnames="nodes")
-def _solve(family: _Family, least: Array, y: Array, *, nodes: int) -> _Optimum:
-    """Find the best member of compute exp(y); least: logarithms of the least size and training time."""
+def _curvature(case: Case) -> float:
+    """Return the largest curvature of the largest models, in the "ntk" parametrization."""
+    check_case(dataclasses.replace(case, num_features=1.0, times=[1.0]))
+    return float(largest_curvature(case.problem, num_features=np.inf, num_samples=case.num_samples))
+
+
+def _finer(low: float, high: float) -> np.ndarray:
+    return np.linspace(low, high, FINER)
+
+
+def _best(family: _Family, sizes: tuple[float, float], y: float, nodes: int) -> _Optimum:
+    """Find the best member of compute exp(y) between two logarithms of sizes."""
     few = min(COARSE_NODES, nodes)
-    log_fewest, log_shortest = least
-    slope = jax.grad(family.log_risk)
 
-    def look(theta: Array) -> Array:
-        curve = family.curve(theta, y, few)
-        return jnp.where(jnp.isfinite(curve.residual), jnp.log(curve.risk[0]), jnp.inf)
-
-    def at_size(x: Array) -> Array:  # theta at log N = x
+    def at_size(x: float) -> tuple[np.ndarray, bool]:  # theta at log N = x, and whether its lr is at an edge
         if not family.tune_lr:
-            return x[None]
-        high = jnp.log(LR_MOST * family.largest_lr(x, y, few))
-        bracket = Bracket(high - LR_DECADES * np.log(10.0), high)
-        return jnp.stack([x, bisect(lambda u: slope(jnp.stack([x, u]), y, few)[1] < 0, bracket, LR_HALVINGS).middle])
+            return np.array([x]), False
+        lr = family.best_lr(x, y, few)
+        return np.array([x, lr.x]), not lr.inside
 
-    sizes = jnp.linspace(log_fewest, y - log_shortest, LOOK)
-    best = jnp.argmin(lax.map(lambda x: look(at_size(x)), sizes))
-    basin = Bracket(sizes[jnp.maximum(best - 1, 0)], sizes[jnp.minimum(best + 1, LOOK - 1)])
-    basin = bisect(lambda x: slope(at_size(x), y, few)[0] < 0, basin, BASIN_HALVINGS)
-    return _newton(lambda both: family.log_risk(both[:-1], both[-1], nodes), at_size(basin.middle), y, basin)
+    def risks(logs: np.ndarray) -> np.ndarray:
+        return np.array([family.risk(at_size(x)[0], y, few) for x in logs])
+
+    found = least(risks, np.linspace(*sizes, LOOK), _finer)
+    theta, lr_at_edge = at_size(found.x)
+    at_edge = lr_at_edge or not found.inside
+    if not at_edge:
+        solved = theta
+        for nodes_of_step in [few] * NEWTON_STEPS + [nodes]:
+            expansion = expand(lambda at, n=nodes_of_step: np.log(family.risk(at, y, n)), solved)
+            solved = solved - _newton_step(expansion, found.high - found.low)
+        theta = min(solved, theta, key=lambda at: family.risk(at, y, nodes))
+    expansion = expand(lambda both: np.log(family.risk(both[:-1], both[-1], nodes)), np.append(theta, y))
+    inner, gradient = expansion.hessian[:-1, :-1], expansion.gradient
+    moves, bend = np.full(len(theta), np.nan), np.nan  # beside an lr that is not stable
+    if at_edge:  # the smallest model stays, the shortest training too
+        moves = np.full(len(theta), float(2.0 * found.x > sum(sizes)))
+    elif np.all(np.isfinite(expansion.hessian)):
+        moves, bend = -np.linalg.lstsq(inner, expansion.hessian[:-1, -1])[0], np.linalg.eigvalsh(inner)[0]
+    steepest = np.max(np.abs(gradient[:-1]))
+    slope = gradient[-1] + (gradient[:-1] @ moves if at_edge and moves.any() else 0.0)  # inside, no slope in theta
+    return _Optimum(theta, np.exp(expansion.value), moves, slope, steepest, bend, at_edge)
 
 
-def _newton(log_risk: Callable[[Array], Array], theta: Array, y: Array, basin: Bracket) -> _Optimum:
-    """Solve for a vanishing slope of log_risk, a function of theta and y in one array, from a theta nearby."""
-
-    def derivatives(both: Array) -> tuple[Array, tuple[Array, Array]]:
-        value, gradient = jax.value_and_grad(log_risk)(both)
-        return gradient, (value, gradient)
-
-    def step(index: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        theta, *_ = carry
-        hessian, (value, gradient) = jax.jacfwd(derivatives, has_aux=True)(jnp.append(theta, y))
-        move = jnp.linalg.solve(hessian[:-1, :-1], gradient[:-1])
-        # no further than the bracket is wide: the minimum is inside
-        move = jnp.clip(move, basin.low - basin.high, basin.high - basin.low)
-        return theta - move, theta, value, gradient, hessian
-
-    d = len(theta) + 1
-    start = theta, theta, jnp.zeros(()), jnp.zeros(d), jnp.zeros((d, d))
-    _, theta, value, gradient, hessian = lax.fori_loop(0, BASIN_NEWTON_STEPS, step, start)
-    inner = hessian[:-1, :-1]
-    moves = -jnp.linalg.solve(inner, hessian[:-1, -1])
-    steepest = jnp.max(jnp.abs(gradient[:-1]))
-    return _Optimum(theta, value, moves, gradient[-1], steepest, jnp.linalg.eigvalsh(inner)[0])
+def _newton_step(expansion: Expansion, width: float) -> np.ndarray:
+    """Return the step to a vanishing slope, no longer than the bracket is wide; none beside an unstable lr."""
+    if not np.all(np.isfinite(expansion.hessian)):
+        return np.zeros_like(expansion.gradient)
+    return np.clip(np.linalg.lstsq(expansion.hessian, expansion.gradient)[0], -width, width)

@@ -30,17 +30,19 @@ def static_risk(model: Model, ridge: Array) -> StaticRisk:
     Rows of unequal size enter the training loss by averages of their own, of risk and of label noise.
 
     Ridge regression minimises training loss + ridge |v|^2. At ridge 0 and N = P (below the number of modes) the
-    risk is infinite: that is the interpolation peak, not a failure, and `converged` stays true.
+    risk is infinite: that is the interpolation peak, not a failure, and `converged` stays true. It has no derivative
+    there: NaN.
     """
     modes, inv_n, inv_p, noise_var = model
     xp = namespace(ridge, modes.eigenvalues)
     kappa, residual = kappa_real(ridge, model)
     # kappa = 0: at least as many features and samples as modes; only the noise is left, sigma^2 M/(P - M)
-    full_rank = kappa == 0
-    k = xp.where(full_rank, xp.max(modes.eigenvalues), kappa)
     num_modes = modes.multiplicity.sum()
     load = inv_p * num_modes  # M/P
     determined = load < 1 - ROUNDING
+    resolved = kappa == 0
+    full_rank = resolved & ~(determined & (inv_n * num_modes < 1 - ROUNDING))  # as many of one as modes: a limit
+    k = xp.where(full_rank, xp.max(modes.eigenvalues), kappa)
     df1, _ = degrees_of_freedom(k, modes)
     x = xp.where(full_rank, xp.where(determined, load, 0.5), df1 * inv_p)
     data, _ = data_response(x, modes.mixture)
@@ -56,9 +58,14 @@ def static_risk(model: Model, ridge: Array) -> StaticRisk:
     at_zero = TwoPoint(noise + xp.where(square, signal, 0.0), noise, zero, zero, noise, noise)
     pieces = jax.tree.map(lambda limit, other: xp.where(full_rank, limit, other), at_zero, pieces)
     # R1 = s/(kappa R3) where P < N, as in dynamics; both factors vanish together at the peak
-    data = xp.where((inv_p > inv_n) & ~full_rank, ridge / (k * (1.0 - df1 * inv_n)), data)
+    few = (inv_p > inv_n) & ~resolved
+    data = xp.where(few, ridge / (xp.where(few, k, 1.0) * (1.0 - df1 * inv_n)), data)
     peak = (ridge == 0) & (inv_n == inv_p) & (inv_n > 0) & (kappa > 0)
-    pieces = pieces._replace(risk=xp.where(peak, xp.inf, pieces.risk))
-    seen = pieces.risk * rows.train_signal + noise_var * rows.train_noise
-    train_loss = xp.where(xp.where(full_rank, ~determined, peak), 0.0, data**2 * seen)
+    # one, whose derivatives are those of zero times an infinite factor, and of zero under a root: NaN
+    one = 1.0 + 0.0 * (ridge + inv_n + inv_p + noise_var + kappa + modes.power.sum())
+    infinite = peak | (full_rank & ~determined & (noise_var > 0))
+    pieces = pieces._replace(risk=xp.where(infinite, xp.where(infinite, xp.inf, 1.0) * one, pieces.risk))
+    seen = xp.where(infinite, 0.0, pieces.risk) * rows.train_signal + noise_var * rows.train_noise
+    vanishes = xp.where(full_rank, ~determined, peak)
+    train_loss = xp.where(vanishes, xp.sqrt(xp.where(vanishes, 0.0, 1.0) * one), data**2 * seen)
     return StaticRisk(pieces, train_loss, kappa, residual, residual < TOLERANCE)

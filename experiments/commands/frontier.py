@@ -130,16 +130,14 @@ def run(args: argparse.Namespace) -> None:
 
 def plan(settings: Settings, optimum: theory.Frontier) -> str:
     """Return the plan for one budget in one line."""
-    (compute, n, t, lr, risk, size_exponent, risk_exponent, _, converged) = (
-        None if value is None else value[0] for value in optimum
-    )
-    rate = "" if lr is None else f", lr = {lr:.3g}"
+    best = theory.Frontier(*(None if value is None else value[0] for value in optimum))
+    rate = "" if best.lr is None else f", lr = {best.lr:.3g}"
     known = settings.closed_form
     formula = "no closed form" if known is None else "closed form {:.3f}, {:.3f}: {}".format(*known)
+    flaw = "; AT THE EDGE OF THE RANGE" if best.at_edge else "" if best.converged else "; NOT CONVERGED"
     return (
-        f"C = {compute:.3g}: N = {n:.4g}, t = {t:.4g}{rate}, risk {risk:.4g}; "
-        f"here N* ~ C^{size_exponent:.3f}, risk* ~ C^-{risk_exponent:.3f} ({formula})"
-        f"{'' if converged else '; NOT CONVERGED'}"
+        f"C = {best.compute:.3g}: N = {best.num_features:.4g}, t = {best.times:.4g}{rate}, risk {best.risk:.4g}; "
+        f"here N* ~ C^{best.size_exponent:.3f}, risk* ~ C^-{best.risk_exponent:.3f} ({formula}){flaw}"
     )
 
 
@@ -205,7 +203,7 @@ def trained_table(trained: Trained) -> str:
 def row(optimum: theory.Frontier) -> dict:
     """Return one optimum of the theory as a row of the table."""
     values = {name: float(value[0]) for name, value in optimum._asdict().items() if value is not None}
-    return {"kind": "theory", **values, "converged": bool(optimum.converged[0])}
+    return {"kind": "theory", **values, **{name: bool(values[name]) for name in ("converged", "at_edge")}}
 
 
 def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequence[dict]) -> Figure:

@@ -166,7 +166,7 @@ def corrections(problem: rfm.Problem, times: np.ndarray, axis: str, sizes: np.nd
 
 
 def _best(a: float, b: float, compute: np.ndarray, *, sgd: bool = False) -> theory.Frontier:
-    """The frontier point by point, so that every number of points shares one compilation."""
+    """The frontier point by point, each computed once."""
     points = [_best_at(a, b, float(c), sgd=sgd) for c in compute]
     return theory.Frontier(*(np.concatenate(column) for column in zip(*points, strict=True)))
 

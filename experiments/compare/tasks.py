@@ -46,5 +46,6 @@ def real_rows(name: str) -> tuple[np.ndarray, np.ndarray]:
 def power_law_rows(law: rfm.Problem, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a pool of Gaussian inputs psi with the spectrum of a power law, and their labels w psi."""
     key = jax.random.key(seed)
-    inputs = np.asarray(jax.random.normal(key, (POOL, int(law.num_modes)))) * np.sqrt(law.eigenvalues)
-    return inputs, inputs @ law.target
+    eigenvalues, target = law.spectrum()
+    inputs = np.asarray(jax.random.normal(key, (POOL, len(eigenvalues)))) * np.sqrt(eigenvalues)
+    return inputs, inputs @ target

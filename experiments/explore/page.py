@@ -127,8 +127,7 @@ class Page:
 
     def _ask_frontier(self, ticket: Ticket, settings: Settings, exponents: list[Exponent]) -> None:
         if ticket.valid:
-            waits = "frontier: computing (the first time it is compiled, which takes half a minute) \u2026"
-            self.widgets.note.text = waits
+            self.widgets.note.text = "frontier: computing \u2026"
             ticket.start(self._workers.frontier, self._find_frontier, settings, exponents)
 
     def _find_frontier(self, ticket: Ticket, settings: Settings, exponents: list[Exponent]) -> None:  # in a thread

@@ -35,6 +35,8 @@ def budget(optimum: theory.Frontier, number: int, count: int) -> str:
     numbers = (optimum.compute, optimum.num_features, optimum.times, optimum.risk)
     compute, size, time, risk = (float(values[0]) for values in numbers)
     unsure = "" if optimum.converged[0] else "; not converged"
+    if optimum.at_edge[0]:
+        unsure = "; at the edge of the range of sizes"
     so_far = "" if number == count else f"Point {number} of {count}, more are coming. "
     best = f"N = {size:.4g}, t = {time:.4g} and the risk {risk:.3g}{unsure}"
     return plain(f"{so_far}At C = {compute:.3g} the best model has {best}.")

@@ -186,7 +186,7 @@ def best_size(fit: Fit, compute: float) -> BestSize | None:
         budget = np.array([compute * value["unit of N"] * value["unit of t"]])
         try:
             best = theory.frontier(problem, budget, optimizer=fit.model.optimizer, nodes=FRONTIER_NODES)
-        except ValueError:  # a budget of less than two steps
+        except ValueError:  # a budget of less than two of the shortest runs
             return None
         size = float(best.num_features[0]) / value["unit of N"]
         loss = value["floor"] + value["scale"] * float(best.risk[0])

@@ -18,9 +18,8 @@ from experiments.forecast.bands import TINY, Band, band, half_width
 from rfm.arguments import Sizes
 from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
-from theory.stopping import POINTS_PER_LOOK
 
-NUM_TIMES = POINTS_PER_LOOK  # of a curve, as many as the search for the best one looks at: one compilation serves both
+NUM_TIMES = 96  # of a curve
 BAND_STRIDE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
 DECIDED = 0.5  # a loss of which unresolved modes make more than this part is extrapolated
 VISIBLE = 0.01  # a maximum that stands out by less than this part is no peak
@@ -79,8 +78,16 @@ class Forecast:
         """Return the part of the loss (T,) that modes beyond the trusted ones make; risk is linear in their power."""
         problem = self.estimate.problem
         target = np.where(np.arange(len(problem.target)) < self.estimate.trusted, 0.0, problem.target)
-        far = dataclasses.replace(problem, target=target, noise_var=0.0)
+        tail = problem.tail and dataclasses.replace(problem.tail)  # it stays, beside another target
+        far = rfm.Problem(problem.eigenvalues, target, 0.0, tail, mixture=problem.mixture)
         return losses(far, num_features, num_samples, self.optimizer, self.times) / np.maximum(loss, TINY)
+
+    def best_stopping(self, num_features: float, num_samples: float) -> theory.Stopping:
+        """Return the best time to stop up to the last one, or to the shortest that counts as training."""
+        problem, sizes = self.estimate.problem, Sizes(num_features=num_features, num_samples=num_samples)
+        shortest = 1.0 if self.optimizer.discrete else 1.0 / float(theory.largest_curvature(problem, **sizes))
+        longest = max(shortest, float(self.times[-1]))
+        return theory.best_stopping(problem, **sizes, optimizer=self.optimizer, longest=longest)
 
     def extrapolates(self, num_samples: ArrayLike, share: ArrayLike) -> np.ndarray:
         """Is a loss with that share of unresolved modes more than the sample tells?
@@ -175,16 +182,15 @@ def grid(
     *, on_point: Callable[[], object] = lambda: None,
 ) -> Grid:  # fmt: skip
     """Return the theory of every pair of sizes, with its band."""
-    problem, longest = forecast.estimate.problem, max(1.0, float(forecast.times[-1]))
+    problem = forecast.estimate.problem
     loss, replicas, beyond, stopping, ridge = [], [], [], {}, {}
     for i, n in enumerate(features):
         for j, p in enumerate(samples):
-            sizes = Sizes(num_features=n, num_samples=p)
             loss.append(forecast.losses(n, p))
             replicas.append(forecast.replicas(n, p))
             beyond.append(forecast.unresolved_share(n, p, loss[-1]))
-            stopping[i, j] = theory.best_stopping(problem, **sizes, optimizer=forecast.optimizer, longest=longest)
-            ridge[i, j] = theory.best_ridge(problem, **sizes)
+            stopping[i, j] = forecast.best_stopping(n, p)
+            ridge[i, j] = theory.best_ridge(problem, num_features=n, num_samples=p)
             on_point()
     shape = len(features), len(samples)
     replicas = np.reshape(replicas, (*shape, -1, len(forecast.times)))  # (F, S, R, T)

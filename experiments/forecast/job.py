@@ -97,10 +97,7 @@ class Job:
             budgets = np.sort(np.asarray(settings.budget, float))
         else:
             largest = max((n for n in self.features if math.isfinite(n)), default=2.0 * num_samples)
-            best = theory.best_stopping(
-                problem, num_features=largest, num_samples=num_samples, optimizer=optimizer, longest=max(1.0, last)
-            ).time
-            budgets = BUDGETS * largest * (best or last)
+            budgets = BUDGETS * largest * (forecast.best_stopping(largest, num_samples).time or last)
         return theory.frontier(problem, budgets, num_samples=num_samples, optimizer=optimizer, nodes=PLAN_NODES)
 
 

@@ -61,13 +61,13 @@ class Group(NamedTuple):
         return {name: np.array([point.value(name, fixed[name]) for point in self.points]) for name in sorted(swept)}
 
     def label_power(self) -> np.ndarray:
-        """Return the variance (points,) of the labels in the modes that a problem keeps as arrays: nearly all of it."""
+        """Return the variance (points,) of the labels."""
         numbers = self.numbers()
         power = np.zeros(len(self.points))
         for i in range(len(power)):
             problem = place_problem(self.problem, {name: x[i] for name, x in numbers.items()})
             outputs = map(problem.output, range(self.problem.num_outputs))
-            power[i] = sum(float(p.eigenvalues @ p.target**2 + p.noise_var) for p in outputs)
+            power[i] = sum(p.power + float(p.noise_var) for p in outputs)
         return power
 
     def run_seconds(self, times: np.ndarray) -> float:

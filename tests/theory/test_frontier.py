@@ -59,6 +59,37 @@ def test_limited_data_and_early_stopping():
     assert found.size_exponent[2] > 0.95
 
 
+def test_best_of_the_range():
+    """Two minima on either side of N = P, and nothing along the range of sizes does better."""
+    problem, compute = rfm.white(60, noise_var=1.0), 12762.744
+    best = theory.frontier(problem, [compute], num_samples=197, optimizer=FLOW)
+    sizes = np.geomspace(1.0, compute / 1e-3, 200)
+    risks = np.array([risk(problem, FLOW, n, compute / n, 197) for n in sizes])
+    dips = 1 + np.flatnonzero((risks[1:-1] < risks[:-2]) & (risks[1:-1] < risks[2:]))
+    assert len(dips) == 2
+    assert abs(risks[dips[0]] / risks[dips[1]] - 1) < 0.005
+    assert best.converged
+    assert not best.at_edge
+    assert best.risk <= risks.min()
+    np.testing.assert_allclose(best.num_features, 702.8826, rtol=1e-6)
+
+
+def test_an_edge_is_no_optimum():
+    """Features of variance one make larger models faster, without end; a short budget fits the smallest model alone."""
+    problem = rfm.power_law(1.8, 1.5, None)
+    wide = theory.frontier(problem, [1e7], num_samples=300, optimizer=FLOW, parametrization="standard")
+    small = theory.frontier(problem, [0.01], optimizer=FLOW)
+    for found, exponent in ((wide, 1.0), (small, 0.0)):
+        assert found.at_edge
+        assert not found.converged
+        assert found.size_exponent == exponent
+    assert small.num_features == 1.0
+    np.testing.assert_allclose(small.risk, risk(problem, FLOW, 1.0, 0.01), rtol=1e-12)
+    step = 1e-4
+    around = [risk(problem, FLOW, 1.0, 0.01 * np.exp(x)) for x in (-step, step)]
+    np.testing.assert_allclose(small.risk_exponent, -np.diff(np.log(around)) / (2 * step), rtol=1e-6)
+
+
 PHASES = {
     "Ia": ((0.75, 0.25), 0.01), "II": ((1.25, 0.75), 0.01), "III": ((1.0, 2.0), 0.01), "Ib": ((0.4, 0.3), 0.01),
     "Ic": ((0.2, 2.0), 0.01), "IVa": ((0.45, 1.0), 0.01), "IVb": ((0.27, 0.8), 0.015),
@@ -150,6 +181,14 @@ def test_fewer_nodes():
         ({"problem": rfm.white(10), "modes_per_feature": 2.0}, "modes_per_feature"),
         ({"compute": [9.0], "modes_per_feature": 2.0}, "compute"),
         ({"num_samples": 100}, "num_samples"),
+        ({"nodes": 0}, "nodes"),
+        ({"nodes": True}, "nodes"),
+        ({"nodes": 5000}, "nodes"),
+        ({"lr_exponent": "a"}, "lr_exponent"),
+        ({"lr_exponent": [1.0]}, "lr_exponent"),
+        ({"modes_per_feature": 1j}, "modes_per_feature"),
+        ({"tune_lr": 1}, "tune_lr"),
+        ({"compute": "much"}, "compute"),
     ],
 )
 def test_refusals(changes, name):

@@ -49,6 +49,19 @@ def test_compressed_sums_against_direct_sums(a, b, num_modes):
         np.testing.assert_allclose(x, y, rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize(("a", "b"), [(1.1, 4.1), (1.5, 4.9), (1.8, 0.3)])
+@pytest.mark.parametrize(("deepest", "angles"), [(50.0, (0.8, 2.3)), (200.0, (0.0,))])
+def test_depth_of_the_panel(a, b, deepest, angles):
+    """As far down as the constant says: along a contour, and on the real axis."""
+    kappa = np.array([np.exp(-x + 1j * phi) for x in np.linspace(0.0, deepest, 6) for phi in angles])
+    lam, count, power = problem_modes(rfm.power_law(a, b, 90_000), deepest + 20.0)[:3]
+    k = np.arange(1.0, 90_001)
+    for x in kappa:
+        r, whole = 1 / (x + lam), 1 / (x + k**-b)
+        np.testing.assert_allclose(r @ (count * lam), whole @ k**-b, rtol=1e-12)
+        np.testing.assert_allclose(r**2 @ power, whole**2 @ k**-a, rtol=1e-12)
+
+
 @pytest.mark.parametrize("kappa", [1e-10, 1e-4, 0.3, 50.0])
 def test_infinitely_many_modes_against_closed_form(kappa):
     """b = 2: df1 = sum 1/(1 + kappa k^2) = pi/(2 sqrt kappa) coth(pi/sqrt kappa) - 1/2."""

@@ -53,7 +53,7 @@ def show(seed: int, axis: str, sizes: Counts, seeds: int, modes: int) -> Shown:
         *_against_time(axes[0, 2], axis, curves),
     ]
     if axis == "features":
-        level = curves[0].theory[-1] / np.sum(problem.eigenvalues * problem.target**2)
+        level = curves[0].theory[-1] / problem.power
         findings.append(condition(
             f"plateau of N = {sizes[0]} over the start", f"{PLATEAU:g}",
             f"{level:.2f}: M, lr and normalization are not stated in S1, so slopes are compared, not levels",
