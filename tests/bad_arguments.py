@@ -1,5 +1,6 @@
 """Bad arguments for every public function: what it is called with, and what each argument must refuse by name."""
 
+import decimal
 import fractions
 
 import jax
@@ -16,7 +17,10 @@ FLOW = rfm.GradientFlow()
 RUN = dict(problem=PROBLEM, num_features=8, num_samples=12, optimizer=FLOW, times=[1.0, 2.0])
 
 HUGE = 10**400
-NOT_NUMBERS = (None, "32", b"32", 1 + 2j, np.nan, object(), [], {}, HUGE, np.array("x"), np.ma.masked, fractions)
+NOT_NUMBERS = (
+    None, "32", b"32", bytearray(b"32"), np.str_("32"), 1 + 2j, np.complex64(1), np.nan, decimal.Decimal("nan"), object(),
+    [], {}, {1}, np.array([]), HUGE, np.array("x"), np.datetime64("2026"), np.ma.masked, fractions, float, len,
+)  # fmt: skip
 SCALARS = (*NOT_NUMBERS, [3.0, 4.0], np.ma.masked_array([1.0], [True]), -HUGE)
 NEGATIVE, FRACTIONAL, INFINITE = (-1, -1e300, -np.inf), (0.5, 1.5), (np.inf, -np.inf)
 POSITIVE = (*SCALARS, 0, -1, -1e-300, np.inf)
@@ -225,6 +229,31 @@ CASES = {
             "modes_per_feature": tuple(x for x in (*SCALARS, 0, -1) if x is not None),
             "lr_exponent": (*SCALARS, np.inf),
             "tune_lr": ("yes", 3, object(), np.nan),
+        },
+    ),
+    "theory.sweep": (
+        theory.sweep,
+        dict(problem=PROBLEM, grid={"num_features": [8, 9]}, num_samples=12, optimizer=FLOW, times=[1.0]),
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_samples": SIZE,
+            "optimizer": OTHER_OPTIMIZERS,
+            "times": TIMES,
+            "parametrization": NAMES,
+            "grid": (None, "x", 3, {}, {"nope": [1.0]}, {"num_features": []}, {"num_features": ["a"]}, object()),
+        },
+    ),
+    "rfm.sweep": (
+        rfm.sweep,
+        dict(problem=PROBLEM, grid={"num_features": [8, 9]}, keys=KEYS, num_samples=12, optimizer=FLOW, times=[1.0]),
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_samples": WHOLE_SIZE,
+            "optimizer": OTHER_OPTIMIZERS,
+            "times": TIMES,
+            "keys": KEY_ARRAYS,
+            "parametrization": NAMES,
+            "grid": (None, "x", 3, {}, {"nope": [1.0]}, {"num_features": []}, {"num_features": ["a"]}, object()),
         },
     ),
     "rfm.from_features": (
