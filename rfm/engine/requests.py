@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
@@ -31,6 +32,11 @@ class Request(NamedTuple):
     ensemble: float = 1
     bags: float = 1
     split: str = RUNS
+
+    @property
+    def stops(self) -> np.ndarray:
+        """Times (T,) at which a run is evaluated: infinity for Ridge."""
+        return np.array([np.inf]) if self.times is None else np.asarray(self.times, np.float64)
 
 
 def make_plan(request: Request, method: Method, kind: str, *, spectrum: bool = True) -> Plan:
