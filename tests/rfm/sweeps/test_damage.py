@@ -40,7 +40,6 @@ def load(store, whole):
     try:
         read = rfm.Sweep.load(store)
     except ValueError as error:
-        assert "\n" not in str(error)
         return str(error)
     for name in ("risk", "train_loss"):
         np.testing.assert_array_equal(getattr(read, name)[~read.missing], getattr(whole[1], name)[~read.missing])
@@ -228,7 +227,7 @@ def test_changed_attributes(whole, store, change):
     edit(store / "zarr.json", lambda group: change(group["attributes"]))
     before = contents(store)
     assert f"delete {store}/zarr.json and run the same sweep again" in load(store, whole)
-    with pytest.raises(ValueError, match="delete .*zarr.json and run the same sweep again"):
+    with pytest.raises(ValueError, match=r"delete .*zarr\.json and run the same sweep again"):
         sweeps.run(store)
     assert contents(store) == before
     (store / "zarr.json").unlink()
