@@ -53,14 +53,15 @@ def run(args: argparse.Namespace) -> None:
     settings = _settings(args)
     table = read(settings.file, settings.columns)
     models = job.models_of(settings, table)
-    folder = files.open_folder(settings.out)
+    folder = files.check_folder(settings.out)
     with progress.bar(job.STEPS + 1, "step") as bar:
         fits = job.fit_both(models, table, settings.hold_out, bar)
         bar.set_description("drawing")
         figure = plots.draw(fits)
         bar.update()
-    print("\n".join(report.lines(fits, asked_to_hold_out=settings.hold_out > 0)))
-    files.save_and_tell(folder, "fit", figure, report.rows(fits), {**vars(args), **report.record(fits)})
+    text = "\n".join(report.lines(fits, asked_to_hold_out=settings.hold_out > 0))
+    record = {**vars(args), **report.record(fits)}
+    files.save_and_tell(folder, files.Result("fit", report.rows(fits), record, lambda: figure, text))
 
 
 def _settings(args: argparse.Namespace) -> job.Settings:

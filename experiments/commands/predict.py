@@ -49,25 +49,25 @@ def run(args: argparse.Namespace) -> None:
     source = load(settings)
     task = job.prepare(settings, source)
     points = check_points(settings, source) if settings.check else []
-    folder = output.open_folder(settings.out)
-
-    foretold = task.run()
-    print("\n".join(report.lines(settings.file, source, foretold)))
-    checked = None
-    if points:
-        checked = job.check(settings, source, task.forecast.optimizer, points)
-        print("\n".join(report.check_lines(checked)))
+    folder = output.check_folder(settings.out)
 
     record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
-    record |= records.record(foretold, checked)
-    written = []
-    for name, figure, rows in (
-        ("predict", plots.curves(foretold), records.rows(foretold)),
-        ("predict-spectrum", plots.spectrum(task.forecast.estimate), records.spectrum_rows(task.forecast.estimate)),
-        *([("predict-check", plots.check(checked.trials), records.trial_rows(checked.trials))] if checked else []),
-    ):
-        written += output.save(folder, name, figure, rows, record)
-    print("wrote " + ", ".join(str(path) for path in written))
+    foretold, estimate = task.run(), task.forecast.estimate
+    spectrum = output.Result(
+        "predict-spectrum", records.spectrum_rows(estimate), record, lambda: plots.spectrum(estimate)
+    )  # fmt: skip
+    forecast = output.Result(
+        "predict", records.rows(foretold), record | records.record(foretold, None), lambda: plots.curves(foretold),
+        "\n".join(report.lines(settings.file, source, foretold)),
+    )  # fmt: skip
+    output.save(folder, spectrum)
+    output.save_and_tell(folder, forecast)
+    if points:  # what is foretold is on disk before the check begins
+        checked = job.check(settings, source, task.forecast.optimizer, points)
+        output.save_and_tell(folder, output.Result(
+            "predict-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
+            lambda: plots.check(checked.trials), "\n".join(report.check_lines(checked)),
+        ))  # fmt: skip
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -39,8 +39,8 @@ def export_file(settings: Settings, runs: Curve | None, suffix: str) -> bytes:
     ]
     record |= {"exponents": laws, "task": details.task}
     with tempfile.TemporaryDirectory() as folder:
-        figure = draw(model.Point(settings, shown), details, runs)
-        reports.save(Path(folder), NAME, figure, table(shown, details, runs), record)
+        figure = lambda: draw(model.Point(settings, shown), details, runs)  # noqa: E731
+        reports.save(Path(folder), reports.Result(NAME, table(shown, details, runs), record, figure))
         return (Path(folder) / f"{NAME}.{suffix}").read_bytes()
 
 

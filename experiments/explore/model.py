@@ -16,6 +16,7 @@ import rfm
 import theory
 from experiments.compare.algorithms import FULL_BATCH
 from experiments.compare.comparison import Comparison
+from experiments.compare.equivalence import agreements
 from experiments.compare.exponent import Exponent
 from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, limiting_terms
 from experiments.compare.statistics import local_slopes
@@ -94,13 +95,6 @@ def details(settings: Settings, shown: Curve) -> Details:
     return Details(limits, parts, known, spans(shown.times, limits), shares, task(settings))
 
 
-class Gap(NamedTuple):
-    """Distance of simulated from predicted risk at one time: relative, and in standard errors there."""
-
-    relative: float
-    errors: float
-
-
 def beside(shown: Curve, runs: Curve, loss: str = "risk") -> Comparison:
     """Return training runs beside the theory, for one of LOSSES."""
     risks, line = getattr(runs, loss), getattr(shown, loss)
@@ -108,11 +102,13 @@ def beside(shown: Curve, runs: Curve, loss: str = "risk") -> Comparison:
     return Comparison("time", runs.times, risks, there, label=label, line_x=shown.times, line=line)
 
 
-def largest_gap(shown: Curve, runs: Curve) -> Gap:
-    """Return the largest relative gap of the risk."""
-    pair = beside(shown, runs)
-    largest = int(np.argmax(np.abs(pair.gap)))
-    return Gap(float(np.abs(pair.gap[largest])), float(np.abs(pair.z[largest])))
+def verdict(point: Point, runs: Curve) -> str:
+    """Return in a few words how far simulation is from the theory."""
+    if runs.num_seeds < 2:
+        return "one seed has no error bar"
+    fixed = {"N": point.settings.N, "P": point.settings.P}
+    (judged,) = agreements([dataclasses.replace(beside(point.curves, runs), fixed=fixed)], [None])
+    return f"level {judged.level}" + ("" if judged.slope is None else f", slope {judged.slope}") + f": {judged.words}"
 
 
 def frame(shown: Curve, runs: Curve | None = None) -> tuple[float, float]:

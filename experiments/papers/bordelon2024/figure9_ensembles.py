@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import Comparison, across, agreement
+from experiments.compare.comparison import Comparison, across
+from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
 from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, SAME_NUMBER, end_of_training

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 import socket
 import subprocess
 import sys
@@ -121,9 +122,10 @@ def test_training_goes_on_some_seeds_at_a_time():
     assert [len(runs.risk) for runs in so_far] == [4, 8]
     at_once = rfm.simulate(SMALL.problem, **SMALL.arguments, keys=jax.random.split(jax.random.key(0), 8))
     np.testing.assert_allclose(so_far[-1].risk, at_once.risk, rtol=1e-12)
-    gap, errors = model.largest_gap(model.curves(SMALL), so_far[-1])
-    assert 0 < gap < 1
-    assert 0 < errors < 30
+    said = model.verdict(model.Point(SMALL, model.curves(SMALL)), so_far[-1])
+    assert re.fullmatch(
+        r"level [+-][\d.]+ ± [\d.]+ %, slope [+-][\d.]+ ± [\d.]+ %: (agrees|cannot|slope|level) .*", said
+    )
 
 
 @pytest.mark.parametrize(
