@@ -8,6 +8,7 @@ import platform
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from types import FrameType, ModuleType
 
@@ -60,12 +61,13 @@ def _run(argv: list[str] | None) -> int:
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
             if not 0 <= args.seed < 2**32:
                 checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
-        _command(args.command).run(args)
+        with _warnings_in_a_line(command):
+            _command(args.command).run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has seen enough; what is printed is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
-        print(f"{command}: error: {error}", file=sys.stderr, flush=True)
+        print(f"{command}: error: {str(error) or type(error).__name__}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # at its end JAX would wait for the other processes, or for one that was lost
         return 2
@@ -96,6 +98,17 @@ def cache_compilations() -> None:
 
 
 @contextlib.contextmanager
+def _warnings_in_a_line(command: str) -> Iterator[None]:
+    """Warnings name the command, not a line of the code."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"{command}: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+@contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Ctrl-C ends the process at once.
 
@@ -104,18 +117,31 @@ def _interruptible() -> Iterator[None]:
     """
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        os.write(2, b"\nrfm: interrupted\n")
+        os.write(2, b"\nrfm: stopping, interrupted\n")
         os._exit(130)
 
+    def watch(signals: int) -> None:
+        while numbers := os.read(signals, 1):
+            if numbers[0] == signal.SIGINT:
+                stop(signal.SIGINT, None)
+        os.close(signals)
+
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    usual = usual and threading.current_thread() is threading.main_thread()
-    if usual:
-        signal.signal(signal.SIGINT, stop)
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # the main thread hears of a signal when XLA has given it back, after seconds; a thread that waits hears it at once
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    threading.Thread(target=watch, args=(heard,), daemon=True).start()
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.set_wakeup_fd(before)
+        os.close(told)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -95,7 +95,7 @@ def check_room(grid: Mapping[str, Any], runs: Mapping[str, int]) -> None:
     grid: values by name; runs: numbers, by the names that they have for who reads the error, whose product is how many
     values of risk and training loss a point has.
     """
-    lengths = {name: _length(values) for name, values in grid.items()}
+    lengths = {name: len_of(values) for name, values in grid.items()}
     points, lengths = math.prod(lengths.values()), lengths | dict(runs)
     needed, free = points * (POINT_BYTES + VALUE_BYTES * math.prod(runs.values())), ROOM * available_memory()
     if needed > free:
@@ -122,10 +122,11 @@ def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _length(values: Any) -> int:
+def len_of(values: Any) -> int:
+    """Return how many values there are, without an array of them; 1 for a number."""
     try:
         return len(values)
-    except TypeError:  # a number
+    except TypeError:
         return 1
 
 

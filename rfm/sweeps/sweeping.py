@@ -18,8 +18,8 @@ from rfm import checks
 from rfm.engine.exact_solution import plan_exact
 from rfm.engine.requests import Request, check_keys
 from rfm.engine.simulation import plan_simulation
-from rfm.grid import Axes, axes, check_room, check_sizes, exponents
-from rfm.optimizers import Optax, Optimizer, check_times
+from rfm.grid import Axes, axes, check_room, check_sizes, exponents, len_of
+from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
@@ -110,10 +110,9 @@ def sweep(
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
     check_keys(keys)
+    check_room(grid_axes.values, {"keys": len(keys), "times": 1 if times is None else len_of(times)})
     n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
     request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
-    check_times(optimizer, times)
-    check_room(grid_axes.values, {"keys": len(keys), "times": len(request.stops)})
     groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
     with float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
