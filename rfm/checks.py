@@ -15,7 +15,7 @@ def fail(name: str, allowed: str, value: object) -> NoReturn:
     if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
         value = value.item()  # -1.0, not array(-1.)
     if isinstance(value, np.ndarray):
-        value = np.array2string(value, threshold=6, edgeitems=2)
+        value = " ".join(np.array2string(value, threshold=6, edgeitems=2).split())
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {value}.")
     raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
 

@@ -143,7 +143,10 @@ def _values(name: str, values: Any, *, whole: bool) -> np.ndarray:
         _known(name, values, ("start", "stop", "num"))
         if len(values) < 3:
             checks.fail(name, "a list, or all of start, stop and num", values)
-        return rfm.log_times(**values, integer=whole)
+        try:
+            return rfm.log_times(**values, integer=whole)
+        except ValueError as error:  # of start, stop or num
+            raise ValueError(str(error).replace("`", f"`{name}.", 1)) from error
     try:
         return np.atleast_1d(np.asarray(values, np.float64))
     except (TypeError, ValueError):

@@ -176,8 +176,10 @@ def _check_duration(groups: list[Group], grid: Axes, seeds: float) -> None:
     shares = [group.cost.seconds * len(group.points) * seeds / group.plan.layout.runs for group in groups]
     if sum(shares) > LONGEST:
         name, values = max(grid.values.items(), key=lambda axis: len(axis[1]))
-        name, length = ("keys", int(seeds)) if seeds > len(values) else (name, len(values))
-        allowed = f"fewer: the sweep would take {sum(shares) / YEAR:.2g} years ({LONGEST / YEAR:.0f} are allowed)"
+        what, name, length = "fewer", name, len(values)
+        if seeds > length:
+            what, name, length = "fewer seeds", "keys", int(seeds)
+        allowed = f"{what}: the sweep would take {sum(shares) / YEAR:.2g} years ({LONGEST / YEAR:.0f} are allowed)"
         checks.fail(name, allowed, length)
 
 

@@ -91,6 +91,8 @@ def test_sweep_and_resume(file, tmp_path, capsys):
         ("num_samples = 40", "exact = 1", "`exact` must be true or false"),
         ("lr = [0.1, 0.5, 40.0]", "rate = [1]", "`grid` must be of axes out of"),
         ("lr = [0.1, 0.5, 40.0]", "lr = ['x']", "`lr` must be a list of numbers"),
+        ("lr = [0.1, 0.5, 40.0]", "lr = [[1, 2], [3, 4]]", "`lr` must be different numbers in one dimension"),
+        ("stop = 60", 'stop = "x"', "`times.stop` must be a number > start"),
         ("[problem]", "deep = " + "[" * 5000 + "]" * 5000 + "\n[problem]", "`FILE` must be TOML whose tables and"),
         ("seeds = 4", "seeds = 1_000_000_000", "`seeds` must be fewer: 12 points x 1000000000 seeds x 6 times take"),
         ("seeds = 4", "seeds = 10_000_000_000_000", "`seeds` must be fewer"),
