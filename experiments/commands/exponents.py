@@ -80,10 +80,11 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_of(Settings, args)
     rows, figure, points = measure(settings)
     shared = settings.shared
-    text = f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes\n{exponent_table(rows)}"
+    text = f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes"
     record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
+    text += "; exponents p of x^-p, negative where a quantity grows\n" + exponent_table(rows)
     lines = [*map(table_row, rows), *points]
     files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
 
@@ -197,7 +198,8 @@ def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
             continue
         for index, row in enumerate(shown):
             points += draw_law(ax, row, index, 7 if settings.shared.quick else row.law.points)
-        plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), "risk", "")
+        quantity = "part of the risk" if shown[0].law.name.startswith("early") else "risk"
+        plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), quantity, "")
     return figure, points
 
 
@@ -215,11 +217,11 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
         ax.plot(risk.x[inside], risk.theory[inside], color="0.6", lw=0.9, label="theory at the sizes trained")
         points = risk.at(inside[:: max(1, len(inside) // 16)])
         plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
-    anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** (law.sign * law.closed)
-    ax.plot(x, anchor * (x / x[-1]) ** (law.sign * law.closed), color=color, lw=0.9, ls="--")
+    anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** -law.closed
+    ax.plot(x, anchor * (x / x[-1]) ** -law.closed, color=color, lw=0.9, ls="--")
     if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT:
         middle = np.sqrt(x[0] * x[-1])
-        stated = y[np.argmin(np.abs(np.log(x / middle)))] * (x / middle) ** (law.sign * law.claim)
+        stated = y[np.argmin(np.abs(np.log(x / middle)))] * (x / middle) ** -law.claim
         use = stated > 0.3 * y.min()
         ax.plot(x[use], stated[use], color="k", lw=1.0, ls=":", label=f"claimed {law.claim:.3g} ({law.source})")
     return [{"quantity": law.label, "x": float(u), "y": float(v)} for u, v in zip(x, y, strict=True)]

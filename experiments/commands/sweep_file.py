@@ -145,8 +145,8 @@ def _values(name: str, values: Any, *, whole: bool) -> np.ndarray:
             checks.fail(name, "a list, or all of start, stop and num", values)
         try:
             return rfm.log_times(**values, integer=whole)
-        except ValueError as error:  # of start, stop or num
-            raise ValueError(str(error).replace("`", f"`{name}.", 1)) from error
+        except checks.ArgumentError as error:  # of start, stop or num
+            checks.fail(f"{name}.{error.name}", error.allowed, error.value)
     try:
         return np.atleast_1d(np.asarray(values, np.float64))
     except (TypeError, ValueError):

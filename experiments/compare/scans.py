@@ -44,6 +44,7 @@ class Scan:
         kind: Kind of curve of the simulation.
         theory_label: Whose theory it is, see `algorithms.theory_of`.
         messages: Runs that ended early; what they did not reach is left out.
+        noise_var: Label noise, which training losses have in them and risks have not.
     """
 
     risk: Comparison
@@ -52,6 +53,7 @@ class Scan:
     kind: str
     theory_label: str = OWN
     messages: tuple[str, ...] = ()
+    noise_var: float = 0.0
 
     @property
     def axis(self) -> str:
@@ -133,6 +135,7 @@ def scan_time(
         simulated.kind,
         label,
         (simulated.message,) if simulated.message else (),
+        float(problem.noise_var),
     )
 
 
@@ -197,7 +200,7 @@ def scan_size(
     fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
     make = partial(Comparison, axis, x, fixed=fixed, draws=counts)
     training = make(train_losses.T, train_loss, label="training loss")
-    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages))
+    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages), float(problem.noise_var))
 
 
 def whole(problem: rfm.Problem) -> rfm.Problem:

@@ -7,10 +7,11 @@ that the theory refuses. Whatever the settings, arrays have the same shapes, so 
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 
 import rfm
 import theory
@@ -28,7 +29,7 @@ from theory import exponents
 LOSSES = {"risk": "risk", "train_loss": "training loss"}  # of a curve, and in words
 SLOPE_FLOOR = 1e-14  # of the risk at t = 0: below it rounding makes the slope
 SIZE_STEP = 0.05  # in log of a size, of central differences
-NUM_BUDGETS = 6  # points of the frontier
+NUM_BUDGETS = 12  # points of the frontier
 Times = TypeVar("Times", float, np.ndarray)
 
 
@@ -213,6 +214,22 @@ def frontier(settings: Settings) -> Iterator[theory.Frontier]:
         yield theory.frontier(
             settings.problem, np.array([budget]), num_samples=settings.P, optimizer=optimizer, nodes=nodes
         )
+
+
+def joined(optima: Sequence[theory.Frontier]) -> tuple[np.ndarray, np.ndarray]:
+    """Return compute and risk of a line through budgets, (X,) each: a cubic in log-log that has their exponents too.
+
+    Straight lines between them lie above the frontier, and models would beat it.
+    """
+    compute, risk, exponent = (
+        np.concatenate([getattr(optimum, name) for optimum in optima])
+        for name in ("compute", "risk", "risk_exponent")
+    )  # fmt: skip
+    if len(compute) < 2:
+        return compute, risk
+    line = CubicHermiteSpline(np.log(compute), np.log(risk), -exponent)
+    x = np.geomspace(compute[0], compute[-1], 12 * len(compute))
+    return x, np.exp(line(np.log(x)))
 
 
 def compute(settings: Settings, times: Times) -> Times:

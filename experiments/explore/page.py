@@ -142,7 +142,7 @@ class Page:
 
     def _show_budget(self, optimum: theory.Frontier, exponents: list[Exponent]) -> None:
         self.plots.add_budget(optimum)
-        self.widgets.note.text = words.budget(optimum)
+        self.widgets.note.text = words.budget(optimum, len(self.plots.budgets), model.NUM_BUDGETS)
         self.widgets.exponents.text = words.exponent_table(exponents)
 
     def _no_frontier(self, reason: str) -> None:

@@ -132,6 +132,7 @@ def scans_of(problem, keys, sizes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_default_comparison_in_40_repetitions(capsys):
     """The default of `rfm compare`: 40 seeds, the right theory, and each row with a theory 5 % off."""
     accepted, refused = 0, {}
