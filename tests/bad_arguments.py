@@ -1,7 +1,6 @@
 """Bad arguments for every public function: what it is called with, and what each argument must refuse by name."""
 
 import fractions
-import itertools
 
 import jax
 import numpy as np

@@ -82,14 +82,14 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
     _check_room(tables["grid"], run, quick=quick)
     grid = {name: _values(name, values, whole=name in SIZES) for name, values in tables["grid"].items()}
     times, seeds, seed_there = run.pop("times"), run.pop("seeds"), run.pop("seed")
-    seed = seed_there if seed is None else seed
+    name, seed = ("run.seed", seed_there) if seed is None else ("seed", seed)
     if times is not None:
         times = _values("times", times, whole=whole)
     if quick:
         grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
         seeds = min(QUICK_SEEDS, seeds)
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        checks.fail("seed", "an integer from 0 to 2^32 - 1", seed)
+        checks.fail(name, "an integer from 0 to 2^32 - 1", seed)
     keys = jax.random.split(jax.random.key(seed), int(seeds))
     return SweepFile(rfm.power_law(**problem), optimizer, times, grid, keys, run)
 

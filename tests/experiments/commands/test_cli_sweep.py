@@ -79,13 +79,13 @@ def test_sweep_and_resume(file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("[grid]", "[gird]", "`FILE` must be one of 'problem', 'optimizer', 'run', 'grid', but is 'gird'"),
+        ("[grid]", "[gird]", "FILE must be one of 'problem', 'optimizer', 'run', 'grid', but is 'gird'"),
         ("a = 1.8", "alpha = 1.8", "`problem` must be one of 'a', 'b', 'num_modes', 'noise_var', but is 'alpha'"),
         ("a = 1.8", "a = 0.5", "`a` must be a number > 1"),
-        ("a = 1.8", "a = ", "`FILE` must be TOML"),
+        ("a = 1.8", "a = ", "FILE must be TOML"),
         ('"gd"', '"momentum"', "`optimizer.name` must be one of 'flow'"),
         ("seeds = 4", "seeds = 1", "`seeds` must be an integer >= 2"),
-        ("seeds = 4", "seed = -1", "`seed` must be an integer from 0"),
+        ("seeds = 4", "seed = -1", "run.seed` must be an integer from 0"),
         ("start = 1,", "", "`times` must be a list, or all of start, stop and num"),
         ("num_samples = 40", "", "`num_samples` must be either an argument or an axis"),
         ("num_samples = 40", "exact = 1", "`exact` must be true or false"),
@@ -93,7 +93,7 @@ def test_sweep_and_resume(file, tmp_path, capsys):
         ("lr = [0.1, 0.5, 40.0]", "lr = ['x']", "`lr` must be a list of numbers"),
         ("lr = [0.1, 0.5, 40.0]", "lr = [[1, 2], [3, 4]]", "`lr` must be different numbers in one dimension"),
         ("stop = 60", 'stop = "x"', "`times.stop` must be a number > start"),
-        ("[problem]", "deep = " + "[" * 5000 + "]" * 5000 + "\n[problem]", "`FILE` must be TOML whose tables and"),
+        ("[problem]", "deep = " + "[" * 5000 + "]" * 5000 + "\n[problem]", "FILE must be TOML whose tables and"),
         ("seeds = 4", "seeds = 1_000_000_000", "`seeds` must be fewer: 12 points x 1000000000 seeds x 6 times take"),
         ("seeds = 4", "seeds = 10_000_000_000_000", "`seeds` must be fewer"),
         ("num = 6", "num = 1_000_000_000_000", "`times` must be fewer"),
@@ -118,17 +118,17 @@ def test_wrong_files(file, tmp_path, capsys, old, new, text):
 @pytest.mark.parametrize(
     ("extra", "text"),
     [
-        (["--devices", "0"], "`devices` must be an integer >= 1"),
-        (["--memory", "1e-6"], "`memory` must be at least"),
-        (["--coordinator", "localhost:1"], "`coordinator` must be given together with"),
-        (["--processes", "2", "--process", "1"], "`coordinator` must be given together with"),
+        (["--devices", "0"], "--devices must be an integer >= 1"),
+        (["--memory", "1e-6"], "--memory must be at least"),
+        (["--coordinator", "localhost:1"], "--coordinator must be given together with"),
+        (["--processes", "2", "--process", "1"], "--coordinator must be given together with"),
     ],
 )
 def test_wrong_options(file, tmp_path, capsys, extra, text):
     assert main(["sweep", str(file), "--out", str(tmp_path / "out"), *extra]) == 2
     assert text in capsys.readouterr().err
     assert main(["sweep", str(tmp_path / "no.toml"), "--out", str(tmp_path / "out")]) == 2
-    assert "`FILE` must be a text file that can be read" in capsys.readouterr().err
+    assert "FILE must be a text file that can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
