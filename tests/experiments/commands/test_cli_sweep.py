@@ -243,6 +243,7 @@ def test_a_damaged_store_is_one_line(file, tmp_path):
     _, error = running.communicate()
     assert running.returncode == 0
     lines = [line for line in error.decode().replace("\r", "\n").splitlines() if "%" not in line and line.strip()]
+    lines = [line for line in lines if "compilation cache" not in line]  # two processes may meet there
     assert lines == [f"rfm sweep: {out}/small.zarr/{chunk} is missing: it is made again"]
     after = contents(out)
     assert [name for name in before if after[name] != before[name] and not name.endswith(("pdf", "png"))] == []
