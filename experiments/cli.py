@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType, ModuleType
 
@@ -73,7 +74,8 @@ def _run(argv: list[str] | None) -> int:
                 checks.fail("seeds", f"at most {MOST_SEEDS:,}", args.seeds)
             if not 0 <= args.seed < 2**32:
                 checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
-        _command(args.command).run(args)
+        with _warnings_in_a_line(command):
+            _command(args.command).run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has seen enough; what is printed is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,6 +113,17 @@ def cache_compilations() -> None:
 
 
 @contextlib.contextmanager
+def _warnings_in_a_line(command: str) -> Iterator[None]:
+    """Warnings name the command, not a line of the code."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"{command}: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+@contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Ctrl-C ends the process at once.
 
@@ -119,18 +132,31 @@ def _interruptible() -> Iterator[None]:
     """
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        os.write(2, b"\nrfm: interrupted\n")
+        os.write(2, b"\nrfm: stopping, interrupted\n")
         os._exit(130)
 
+    def watch(signals: int) -> None:
+        while numbers := os.read(signals, 1):
+            if numbers[0] == signal.SIGINT:
+                stop(signal.SIGINT, None)
+        os.close(signals)
+
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    usual = usual and threading.current_thread() is threading.main_thread()
-    if usual:
-        signal.signal(signal.SIGINT, stop)
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # the main thread hears of a signal when XLA has given it back, after seconds; a thread that waits hears it at once
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    threading.Thread(target=watch, args=(heard,), daemon=True).start()
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.set_wakeup_fd(before)
+        os.close(told)
 
 
 def as_typed(error: Exception, args: argparse.Namespace) -> str:

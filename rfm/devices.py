@@ -1,6 +1,7 @@
 """Which devices share the work of a call, and how: by runs, or by modes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from rfm.precision import flags
 AXIS = "devices"
 RUNS, MODES = "runs", "modes"
 SHARE = 0.5  # of the free memory that a batch may fill: a program keeps copies of what is counted
+OWN_GROUPS, CONTROL_GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 MOST_ON_CPU = 2**30  # bytes: larger batches gain nothing there
 
 
@@ -79,5 +81,31 @@ def free_memory(layout: Layout) -> int:
 
 
 def available_memory() -> int:
-    """Bytes of this machine's memory that a program may take without swapping."""
-    return psutil.virtual_memory().available
+    """Bytes that this process may take: of the machine without swapping, and of its job's or container's limit."""
+    return min([psutil.virtual_memory().available, *_left_in_groups()])
+
+
+def _left_in_groups() -> Iterator[int]:
+    """What the limits of all memory control groups around this process leave, in either version of their files."""
+    for line in _text(OWN_GROUPS).splitlines():
+        _, kinds, place = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        root = CONTROL_GROUPS / kinds
+        limit, usage, idle = ("memory.max", "memory.current", "inactive_file") if not kinds else (
+            "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")  # fmt: skip
+        for folder in (root / place.lstrip("/") / "x").parents:
+            most, used = _text(folder / limit).strip(), _text(folder / usage).strip()
+            if most.isdigit() and used.isdigit():
+                cached = dict(pair.split() for pair in _text(folder / "memory.stat").splitlines())
+                yield max(0, int(most) - int(used) + int(cached.get(idle, 0)))
+            if folder == root:
+                break
+
+
+def _text(path: Path) -> str:
+    """What is in a file, nothing where it cannot be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -17,6 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from rfm import checks
+from rfm.devices import available_memory
 from rfm.optimizers import SGD, Optax, Optimizer
 from rfm.precision import is_traced
 from rfm.problem import Problem, power_law
@@ -27,6 +28,10 @@ UNITS = {
     "num_features": "random features", "num_samples": "training samples", "batch_size": "samples a step",
     "num_modes": "modes", "ensemble": "feature draws", "bags": "data sets", "lr": "1/curvature",
 }  # fmt: skip
+
+
+ROOM = 0.5  # of the free memory, that a grid and its results may take
+POINT_BYTES, VALUE_BYTES = 1000, 32  # of a point, of a value of both losses, while they are worked on
 
 
 class Axes(NamedTuple):
@@ -54,6 +59,7 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
         checks.fail("optimizer", "a training algorithm, as rfm.GradientDescent(0.1)", optimizer)
     if not isinstance(grid, Mapping) or not grid:
         checks.fail("grid", "a mapping from names of axes to values, not empty", grid)
+    check_room(grid, {})
     allowed = axis_names(problem, optimizer)
     checked = {}
     for name, values in grid.items():
@@ -83,6 +89,22 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
     return Axes(checked)
 
 
+def check_room(grid: Mapping[str, Any], runs: Mapping[str, int]) -> None:
+    """ValueError, before any array of them is built, for more points and runs than there is memory for.
+
+    grid: values by name; runs: numbers, by the names that they have for who reads the error, whose product is how many
+    values of risk and training loss a point has.
+    """
+    lengths = {name: len_of(values) for name, values in grid.items()}
+    points, lengths = math.prod(lengths.values()), lengths | dict(runs)
+    needed, free = points * (POINT_BYTES + VALUE_BYTES * math.prod(runs.values())), ROOM * available_memory()
+    if needed > free:
+        name = max(lengths, key=lambda name: lengths[name])
+        what = " x ".join([f"{points} points", *(f"{n} {name}" for name, n in runs.items())])
+        allowed = f"fewer: {what} take {needed / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free"
+        checks.fail(name, allowed, lengths[name])
+
+
 def check_sizes(grid_axes: Axes, sizes: Mapping[str, Any]) -> None:
     """ValueError unless N and P each come once: as an argument, in `sizes`, or as an axis."""
     for name in ("num_features", "num_samples"):
@@ -98,6 +120,14 @@ def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
     if exponents(problem) is not None:
         names += ["a", "b", "num_modes"]
     return tuple(names)
+
+
+def len_of(values: Any) -> int:
+    """Return how many values there are, without an array of them; 1 for a number."""
+    try:
+        return len(values)
+    except TypeError:
+        return 1
 
 
 def numbers_of(optimizer: Optimizer) -> dict[str, Any]:

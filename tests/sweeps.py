@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 LONE = {name: values[:1] for name, values in GRID.items()}  # with two seeds: one run a device
 
 
-def run(out, grid=None, seeds=SEEDS, **changes):
+def run(out, grid=None, seeds=SEEDS, key=3, **changes):
     """The sweep, or one with other arguments."""
-    keys = jax.random.split(jax.random.key(3), seeds)
+    keys = jax.random.split(jax.random.key(key), seeds)
     return rfm.sweep(PROBLEM, GRID if grid is None else grid, keys, out=out, **ARGUMENTS | changes)
 
 

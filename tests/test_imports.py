@@ -20,7 +20,7 @@ ROOMS = {
     **dict.fromkeys(STATEMENT, "statement"),
     **dict.fromkeys(FRONT, "theory front"),
     **{f"rfm.{room}": room for room in ("engine", "sweeps", "data", "networks")},
-    **dict.fromkeys(("rfm.sweeps.result", "rfm.sweeps.store"), "result"),
+    **{f"rfm.sweeps.{name}": "result" for name in ("result", "store", "locks", "manifest", "zarr_files")},
     "rfm": "rfm",
     "rfm.__main__": "door",
     "theory": "equations",

@@ -11,7 +11,7 @@ import numpy as np
 import rfm
 from experiments.compare.algorithms import ALGORITHMS
 from rfm import checks
-from rfm.grid import SIZES
+from rfm.grid import SIZES, check_room
 from rfm.optimizers import Optimizer
 
 EXAMPLE = """\
@@ -68,6 +68,8 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         checks.fail("FILE", f"TOML ({error})", str(path))
+    except RecursionError:
+        checks.fail("FILE", "TOML whose tables and lists are not nested hundreds deep", str(path))
     _known("FILE", tables, TABLES)
     if not isinstance(tables.get("grid"), Mapping):
         checks.fail("FILE", "one with a table [grid]", str(path))
@@ -77,19 +79,40 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
         checks.fail("exact", "true or false", run["exact"])
     optimizer = _optimizer(tables.get("optimizer", {"name": "flow"}))
     whole = optimizer.discrete
+    _check_room(tables["grid"], run, quick=quick)
     grid = {name: _values(name, values, whole=name in SIZES) for name, values in tables["grid"].items()}
     times, seeds, seed_there = run.pop("times"), run.pop("seeds"), run.pop("seed")
-    seed = seed_there if seed is None else seed
+    name, seed = ("run.seed", seed_there) if seed is None else ("seed", seed)
     if times is not None:
         times = _values("times", times, whole=whole)
     if quick:
         grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
-        seeds = min(QUICK_SEEDS, checks.count("seeds", seeds, "an integer >= 1"))
-    checks.number("seeds", seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
+        seeds = min(QUICK_SEEDS, seeds)
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        checks.fail("seed", "an integer from 0 to 2^32 - 1", seed)
-    keys = jax.random.split(jax.random.key(seed), checks.count("seeds", seeds, "an integer >= 2"))
+        checks.fail(name, "an integer from 0 to 2^32 - 1", seed)
+    keys = jax.random.split(jax.random.key(seed), int(seeds))
     return SweepFile(rfm.power_law(**problem), optimizer, times, grid, keys, run)
+
+
+def _check_room(grid: Mapping[str, Any], run: Mapping[str, Any], *, quick: bool) -> None:
+    """ValueError, before any array is made, for more points, seeds and times than there is memory for."""
+    allowed = "an integer >= 2 (standard errors are over seeds)"
+    checks.number("seeds", run["seeds"], 2, allowed, inclusive=True)
+    seeds, times = checks.count("seeds", run["seeds"], allowed), _count(run["times"])
+    counts = {name: _count(values) for name, values in grid.items()}
+    for name, count in {**counts, "times": times}.items():  # each is made, even where --quick takes a few of it
+        check_room({}, {name: count})
+    if quick:
+        seeds, counts = min(QUICK_SEEDS, seeds), {name: min(2, count) for name, count in counts.items()}
+    check_room({name: range(count) for name, count in counts.items()}, {"seeds": seeds, "times": times})
+
+
+def _count(values: Any) -> int:
+    """How many values a list, a number or { start, stop, num } has; 1 for what is refused later."""
+    if isinstance(values, Mapping):
+        values = values.get("num")
+        return values if type(values) is int and values > 0 else 1
+    return len(values) if isinstance(values, list) else 1
 
 
 def _optimizer(given: Mapping[str, Any]) -> Optimizer:
@@ -120,7 +143,10 @@ def _values(name: str, values: Any, *, whole: bool) -> np.ndarray:
         _known(name, values, ("start", "stop", "num"))
         if len(values) < 3:
             checks.fail(name, "a list, or all of start, stop and num", values)
-        return rfm.log_times(**values, integer=whole)
+        try:
+            return rfm.log_times(**values, integer=whole)
+        except checks.ArgumentError as error:  # of start, stop or num
+            checks.fail(f"{name}.{error.name}", error.allowed, error.value)
     try:
         return np.atleast_1d(np.asarray(values, np.float64))
     except (TypeError, ValueError):

@@ -190,13 +190,14 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
         outputs = v @ draw.matrix * samples if draw.design is None else v @ draw.design.T  # (K, T, P)
         return jnp.sum((outputs - draw.labels[:, None]) ** 2, axis=(0, 2)) / samples
 
-    return Losses(risk, grouped(jax.vmap(loss)(batch.draws, weights)).mean(1), steps)
+    return Losses(risk, grouped(over_runs(loss, batch.draws, weights)).mean(1), steps)
 
 
 def over_runs(function: Callable, *args: Any) -> Any:
     """Map over the leading axis: at once on an accelerator, one run after another on CPU.
 
-    There a single run fills the cores already, and the chunks of all of them fall out of the cache (1.5 times slower).
+    There a single run fills the cores already, the chunks of all of them fall out of the cache (1.5 times slower), and
+    how a sum is rounded would depend on how many there are.
     """
     if jax.default_backend() == "cpu":
         return lax.map(lambda xs: function(*xs), args)

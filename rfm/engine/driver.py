@@ -26,8 +26,7 @@ from rfm.steps import LARGEST
 
 def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     """Draw, solve and evaluate every seed, in batches that fit in memory."""
-    keys = check_keys(request.keys)
-    times = np.array([np.inf]) if request.times is None else np.asarray(request.times, np.float64)
+    keys, times = check_keys(request.keys), request.stops
     with float64():
         optimizer = resolve(request.optimizer, times)
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum

@@ -33,6 +33,11 @@ class Request(NamedTuple):
     bags: float = 1
     split: str = RUNS
 
+    @property
+    def stops(self) -> np.ndarray:
+        """Times (T,) at which a run is evaluated: infinity for Ridge."""
+        return np.array([np.inf]) if self.times is None else np.asarray(self.times, np.float64)
+
 
 def make_plan(request: Request, method: Method, kind: str, *, spectrum: bool = True) -> Plan:
     """Check a request, and fix what is compiled for it; ValueError for what cannot be run."""

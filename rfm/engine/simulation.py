@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.devices import RUNS
-from rfm.engine.batches import Batch, Plan, Solution, Task, each
+from rfm.engine.batches import Batch, Plan, Solution, Task, each, over_runs
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
 from rfm.engine.features import Draw, Setting
@@ -100,7 +100,9 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     """Return weights (S, K, T, n) at all times, step by step; no eigensystems are used."""
     draws, optimizer = batch.draws, task.optimizer
     if isinstance(optimizer, Ridge):
-        return Solution(each(optimizer, batch, lambda ridge, draw: _solve_ridge(setting, ridge, draw)[:, None], draws))
+        ridge = jnp.broadcast_to(batch.numbers.get("ridge", jnp.asarray(optimizer.ridge)), draws.labels.shape[:1])
+        # one at a time on CPU: LAPACK, as `eigensystems` says
+        return Solution(over_runs(lambda ridge, draw: _solve_ridge(setting, ridge, draw)[:, None], ridge, draws))
 
     def gradient(draw: Draw, key: Array, count: Array) -> Callable[[Array], Array]:
         if draw.design is None:
@@ -129,7 +131,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     return Solution(jnp.moveaxis(weights, 0, 2), count)
 
 
-def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
+def _solve_ridge(setting: Setting, ridge: Array, draw: Draw) -> Array:
     """Return weights (K, n) of (H + ridge) v = Phi^T y / P, or of its dual where P < N.
 
     By least squares, so that without a ridge a singular system gives the weights of least norm.
@@ -141,5 +143,5 @@ def _solve_ridge(setting: Setting, optimizer: Ridge, draw: Draw) -> Array:
         gram, moment = phi @ phi.T / p, draw.labels / p
     else:
         gram, moment = phi.T @ phi / p, draw.labels @ phi / p
-    weights = jnp.linalg.lstsq(gram + optimizer.ridge * jnp.eye(len(gram)), moment.T)[0].T
+    weights = jnp.linalg.lstsq(gram + ridge * jnp.eye(len(gram)), moment.T)[0].T
     return weights @ phi if setting.dual and phi is not None else weights

@@ -10,14 +10,18 @@ import numpy as np
 
 from rfm import checks
 from rfm.devices import free_memory
-from rfm.engine.batches import Plan
-from rfm.engine.costs import estimate
+from rfm.engine.batches import Plan, Task
+from rfm.engine.costs import Cost, estimate
+from rfm.engine.features import Setting
+from rfm.engine.padding import pad
 from rfm.engine.requests import Request
 from rfm.grid import SIZES, Axes, exponents, finite_or_none, numbers_of, place_problem, words
-from rfm.optimizers import Optimizer, resolve
+from rfm.optimizers import resolve
 from rfm.problem import Problem, power_law
 
 ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
+DAY = 86_400  # seconds
+LONGEST = 7 * DAY  # of one run
 LEAST = 2  # runs of a batch on every device: the program of a single one rounds differently
 
 
@@ -33,11 +37,15 @@ class Point(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Points of one shape. optimizer: learning rate tabulated; spectrum: exponents a, b of a power law."""
+    """Points of one shape.
 
+    setting: their sizes; plan, task: how they are run, on arrays that may be longer and at times that may repeat the
+    last one, learning rate tabulated; spectrum: exponents a, b of a power law.
+    """
+
+    setting: Setting
     plan: Plan
-    problem: Problem
-    optimizer: Optimizer
+    task: Task
     spectrum: tuple[float, float] | None
     points: list[Point]
 
@@ -52,7 +60,7 @@ class Group(NamedTuple):
 
     def numbers(self) -> dict[str, np.ndarray]:
         """Return the numbers (points,) that are traced, by name."""
-        fixed = {"noise_var": self.problem.noise_var, **numbers_of(self.optimizer)}
+        fixed = {"noise_var": self.task.problem.noise_var, **numbers_of(self.task.optimizer)}
         if self.spectrum is not None:
             fixed |= dict(zip("ab", self.spectrum, strict=True))
         swept = {name for name in self.points[0].values if name not in SIZES} | {"noise_var"}
@@ -62,46 +70,57 @@ class Group(NamedTuple):
 
     def label_power(self) -> np.ndarray:
         """Return the variance (points,) of the labels."""
-        numbers = self.numbers()
+        numbers, shared = self.numbers(), self.task.problem
         power = np.zeros(len(self.points))
         for i in range(len(power)):
-            problem = place_problem(self.problem, {name: x[i] for name, x in numbers.items()})
-            outputs = map(problem.output, range(self.problem.num_outputs))
+            problem = place_problem(shared, {name: x[i] for name, x in numbers.items()})
+            outputs = map(problem.output, range(shared.num_outputs))
             power[i] = sum(p.power + float(p.noise_var) for p in outputs)
         return power
 
-    def run_seconds(self, times: np.ndarray) -> float:
-        """Estimate the seconds of one run, roughly: enough to tell the time that is left."""
-        return estimate(self.plan, self.problem, times).seconds
+    @property
+    def cost(self) -> Cost:
+        """Bytes and seconds of one run, roughly: enough to tell the time that is left."""
+        return self._cost(self.plan.setting)
 
-    def batch_length(self, times: np.ndarray, memory: float | None) -> int:
+    def batch_length(self, memory: float | None) -> int:
         """Return how many runs make a batch; ValueError where `memory`, or what is free, does not hold the least."""
-        size, devices = estimate(self.plan, self.problem, times).bytes, self.plan.layout
+        devices, least = self.plan.layout, LEAST * self._cost(self.setting).bytes
         budget = free_memory(devices) if memory is None else memory
+        if least > budget:
+            n, p = self.setting.num_features, self.setting.num_samples
+            what = f"for {LEAST} runs of num_features = {n}, num_samples = {p}"
+            if memory is not None:
+                checks.fail("memory", f"at least {least:.3g} bytes {what}", memory)
+            value, name = max((x, name) for x, name in ((n, "num_features"), (p, "num_samples")) if math.isfinite(x))
+            free = f"{least / 1e9:.3g} GB are needed {what}, and {budget / 1e9:.3g} GB are free"
+            checks.fail(name, f"smaller: {free}", value)
         if memory is None and jax.default_backend() == "cpu":
-            budget = min(budget, max(ON_CPU, LEAST * size))
-        if LEAST * size > budget:
-            setting = self.plan.setting
-            allowed = (
-                f"at least {LEAST * size:.3g} bytes for {LEAST} runs of num_features = {setting.num_features}, "
-                f"num_samples = {setting.num_samples}"
-            )
-            checks.fail("memory", allowed, memory if memory is not None else f"{budget:.3g} bytes free")
-        return int(budget // size) * devices.runs
+            budget = min(budget, ON_CPU)
+        return max(LEAST, int(budget // self.cost.bytes)) * devices.runs
+
+    def _cost(self, setting: Setting) -> Cost:
+        return estimate(self.plan._replace(setting=setting), self.task.problem, self.task.times)
 
 
-def groups_of(request: Request, grid: Axes, choose: Callable[[Request], Plan]) -> list[Group]:
+def groups_of(request: Request, grid: Axes, choose: Callable[[Request], Plan], runs: int) -> list[Group]:
     """Sort the points of a grid by shape, every shape checked.
 
-    request: of all points, but for what the grid changes; choose: `plan_simulation` or `plan_exact`.
+    request: of all points, but for what the grid changes; choose: `plan_simulation` or `plan_exact`; runs: of a shape,
+    for which longer arrays, of other shapes too, may cost no more than a compilation.
     """
     by_shape: dict[tuple, list[Point]] = {}
     for place, values in grid.points():
         by_shape.setdefault(tuple(values.get(name) for name in SIZES), []).append(Point(place, values))
-    return [_group(request, points, choose) for points in by_shape.values()]
+    return [_group(request, points, choose, runs) for points in by_shape.values()]
 
 
-def _group(request: Request, points: list[Point], choose: Callable[[Request], Plan]) -> Group:
+def runs_of_a_shape(grid: Axes, num_seeds: int) -> int:
+    """Return how many runs share a shape."""
+    return num_seeds * math.prod(len(values) for name, values in grid.values.items() if name not in SIZES)
+
+
+def _group(request: Request, points: list[Point], choose: Callable[[Request], Plan], runs: int) -> Group:
     sizes: dict[str, Any] = {name: value for name, value in points[0].values.items() if name in SIZES}
     problem, optimizer = request.problem, request.optimizer
     if "batch_size" in sizes:
@@ -113,4 +132,23 @@ def _group(request: Request, points: list[Point], choose: Callable[[Request], Pl
     noisiest = max(point.value("noise_var", problem.noise_var) for point in points)
     problem = dataclasses.replace(problem, noise_var=noisiest)
     plan = choose(request._replace(problem=problem, optimizer=optimizer, **sizes))
-    return Group(plan, problem, resolve(optimizer, request.times), exponents(problem), points)
+    times = request.stops
+    _refuse_endless(plan, problem, times)
+    itself = Task(problem, resolve(optimizer, request.times), times)
+    longer, task = pad(plan, itself, runs)
+    if LEAST * estimate(longer, problem, task.times).bytes > ON_CPU:  # whatever memory there is: numbers stay
+        longer, task = plan, itself
+    return Group(plan.setting, longer, task, exponents(problem), points)
+
+
+def _refuse_endless(plan: Plan, problem: Problem, times: np.ndarray) -> None:
+    """ValueError for a run of which nothing is saved before LONGEST has gone."""
+    seconds = estimate(plan, problem, times).seconds
+    if seconds <= LONGEST:
+        return
+    sizes = {"num_modes": float(problem.num_modes), **dict(zip(SIZES[:2], plan.setting.true, strict=True))}
+    name, value = max(((name, x) for name, x in sizes.items() if math.isfinite(x)), key=lambda size: size[1])
+    if seconds > 2 * estimate(plan, problem, 0 * times).seconds:  # most of it are steps
+        name, value = "times", times[-1]
+    days = f"one run would take {seconds / DAY:.2g} days of a processor, and nothing of it is saved before its end"
+    checks.fail(name, f"smaller: {days} ({LONGEST // DAY} are allowed)", value)

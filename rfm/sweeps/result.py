@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -57,14 +58,16 @@ class Sweep:
             The sweep, NaN where a run is missing.
 
         Raises:
-            ValueError: There is no store of a sweep, or a damaged one.
+            ValueError: There is no store of a sweep, or a damaged one: named is the file that is to be deleted, which
+                the same sweep makes again.
         """
         if not Path(path).exists():
             checks.fail("path", "a store of a sweep", str(path))
-        opened = store.open_store(Path(path), mode="r")
-        header = store.read_header(opened)
-        results = store.load(opened, len(header.keys))
-        return Sweep(header.axes.values, header.times, *results, header.keys, header.settings["kind"])
+        opened = store.open_store(Path(path), argument="path")
+        header, axes = opened.manifest.header, opened.axes
+        results = store.load_whole(opened, len(header.keys))
+        keys = jax.random.wrap_key_data(jnp.array(header.keys), impl=header.settings["key"])
+        return Sweep(axes.values, header.times, *results, keys, header.settings["kind"])
 
     @property
     def missing(self) -> np.ndarray:

@@ -5,6 +5,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,20 @@ from rfm import checks
 from rfm.engine.exact_solution import plan_exact
 from rfm.engine.requests import Request, check_keys
 from rfm.engine.simulation import plan_simulation
-from rfm.grid import Axes, axes, check_sizes, exponents
+from rfm.grid import Axes, axes, check_room, check_sizes, exponents, len_of
 from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from rfm.sweeps import store
-from rfm.sweeps.groups import groups_of
-from rfm.sweeps.processes import current_team
+from rfm.sweeps.groups import DAY, Group, groups_of, runs_of_a_shape
+from rfm.sweeps.locks import locked
+from rfm.sweeps.processes import Processes, current_team
 from rfm.sweeps.result import Sweep
 from rfm.sweeps.work import Work
 
+YEAR = 365 * DAY
+LONGEST = YEAR  # of all runs, shared by devices and processes
 CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 
 
@@ -52,13 +56,16 @@ def sweep(
     """Run `simulate` on every point of a grid with every seed, on all devices of all processes.
 
     A point's runs draw from the keys with 64 bits of its values folded in (`Sweep.keys_at`), so that no result depends
-    on the rest of the grid, the order, the batch or the device. In a program of several processes
-    (`rfm.sweeps.processes.start`) each does its part of the points and all return the same.
+    on the rest of the grid, the order, the batch or the device. The lengths of arrays, and with them the rounding,
+    depend on how many runs share a shape; a store is resumed with the lengths that it was begun with, bit for bit. In a
+    program of several processes (`rfm.sweeps.processes.start`) each does its part of the points and all return the
+    same.
 
     Args:
         problem: Spectrum, target and noise, as in `simulate`.
         grid: Values (n,) by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a
-            shape, and compiles once), noise_var and the numbers of the optimizer, and a, b, num_modes of a `power_law`.
+            shape; small ones share a compiled program), noise_var and the numbers of the optimizer, and a, b, num_modes
+            of a `power_law`.
         keys: (S,) from `jax.random.split`, one a seed.
         optimizer: The training algorithm, as in `simulate`.
         times: (T,), as in `simulate`.
@@ -69,7 +76,8 @@ def sweep(
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
         out: A folder, made as a zarr store that holds every point from the moment it is done. The same call resumes,
-            and one with more values or seeds adds what is missing.
+            and one with more values or seeds adds what is missing; a file of it that was damaged is made again, and a
+            second process at the same store waits for the first.
         exact: Solve every draw as `rfm.exact` does.
         memory: Bytes that a batch may fill on each device, else a part of what is free; where a device runs out of
             memory all the same, the batch is halved.
@@ -80,8 +88,8 @@ def sweep(
         diverged, and is inf, from where its training loss is 10^6 times that of zero weights.
 
     Raises:
-        ValueError: Wrong arguments, a store that is foreign, damaged or of another sweep, or too little memory for one
-            run. What is in the store stays as it is.
+        ValueError: Wrong arguments, a store that is foreign or of another sweep, too little memory, or a run of more
+            than a week. What is in the store stays as it is.
         OSError: The store cannot be written.
 
     Example:
@@ -102,41 +110,77 @@ def sweep(
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
     check_keys(keys)
+    check_room(grid_axes.values, {"keys": len(keys), "times": 1 if times is None else len_of(times)})
     n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
     request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
+    groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
     with float64(), contextlib.ExitStack() as stack:
-        groups = groups_of(request, grid_axes, plan_exact if exact else plan_simulation)
-        stops = np.array([np.inf]) if times is None else np.asarray(times, np.float64)
-        lengths = [group.batch_length(stops, memory) for group in groups]
-        kind = groups[0].plan.kind
-        opened, write = None, lambda chunk: None
+        groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
+        _check_duration(groups, grid_axes, len(keys) / team.count)
+        kind, stops, opened = groups[0].plan.kind, request.stops, None
         results = store.empty((*grid_axes.shape, len(keys)), len(stops))
         chunk, block = np.arange(np.prod(grid_axes.shape)).reshape(grid_axes.shape), len(keys)
         if out is not None:
-            resolved = request._replace(optimizer=groups[0].optimizer)
+            resolved = request._replace(optimizer=groups[0].task.optimizer)
             settings = _settings(resolved, grid_axes, kind=kind, method="exact" if exact else "simulate")
-            most = max(1, int(CHUNK_SECONDS / (len(keys) * max(group.run_seconds(stops) for group in groups))))
-            with team.first_alone():
-                if team.index == 0:
-                    store.prepare(Path(out), store.Header(settings, grid_axes, stops, keys), most)
-            opened = store.open_store(Path(out), grid_axes)
-            results, chunk, block = store.load(opened, len(keys)), opened.chunk_numbers(), opened.chunk[-1]
-            write = stack.enter_context(store.writer(opened))
+            header = store.Header(settings, grid_axes, stops, np.asarray(jax.random.key_data(keys)))
+            most = max(1, int(CHUNK_SECONDS / (len(keys) * max(group.cost.seconds for group in groups))))
+            made = store.Manifest(header, store.chunk_shape(header, most), runs)
+            opened, faults = stack.enter_context(_stored(Path(out), made, grid_axes, team))
+            groups = groups_for(opened.manifest.runs)
+            results, damaged = store.load(opened, len(keys))
+            chunk, block = opened.chunk_numbers(), opened.manifest.chunk[-1]
+            if team.index == 0:
+                _tell(opened.path, faults + damaged)
+        lengths = [group.batch_length(memory) for group in groups]
         work = Work(groups, lengths, stops, keys, results, chunk, block, team)
-        with _bar(work, show=progress) as update:
+        keep = contextlib.nullcontext(lambda chunk: None) if opened is None else store.writer(opened)
+        with keep as write, _bar(work, show=progress) as update:
             for done in work:
                 for whole in done.chunks:
                     write(whole)
                 update(done.seconds)
-        stack.close()  # all is written
         if team.count > 1 and opened is not None:
             team.wait("the end of the sweep")
-            results = store.load(opened, len(keys))
+            results = store.load_whole(opened, len(keys))
     diverged = results.diverged
     if diverged.any():
         text = f"{diverged.sum()} of {diverged.size} runs diverged: inf in the result from there on"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
     return Sweep(grid_axes.values, stops, *results, keys, kind)
+
+
+@contextlib.contextmanager
+def _stored(
+    path: Path, made: store.Manifest, grid: Axes, team: Processes
+) -> Iterator[tuple[store.Store, list[store.Fault]]]:
+    """Open the store, made or extended and kept by the first process; and the files that it made again."""
+    with contextlib.ExitStack() as stack:
+        faults = []
+        with team.first_alone():
+            if team.index == 0:
+                stack.enter_context(locked(path))
+                faults = store.prepare(path, made)
+        yield store.open_store(path, grid), faults
+
+
+def _tell(path: Path, faults: list[store.Fault]) -> None:
+    if faults:
+        file, reason = faults[0]
+        more = f" (and so on, {len(faults)} files)" if len(faults) > 1 else ""
+        warnings.warn(f"{path / file} {reason}{more}: it is made again", RuntimeWarning, stacklevel=3)
+
+
+def _check_duration(groups: list[Group], grid: Axes, seeds: float) -> None:
+    """ValueError for a sweep that nobody would live to see; seeds: of each process."""
+    shares = [group.cost.seconds * len(group.points) * seeds / group.plan.layout.runs for group in groups]
+    if sum(shares) > LONGEST:
+        name, values = max(grid.values.items(), key=lambda axis: len(axis[1]))
+        what, name, length = "fewer", name, len(values)
+        if seeds > length:
+            what, name, length = "fewer seeds", "keys", int(seeds)
+        allowed = f"{what}: the sweep would take {sum(shares) / YEAR:.2g} years ({LONGEST / YEAR:.0f} are allowed)"
+        checks.fail(name, allowed, length)
 
 
 @contextlib.contextmanager

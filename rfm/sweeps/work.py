@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from rfm.engine.batches import Drawing, Losses, Task, run_batch
+from rfm.engine.batches import Drawing, Losses, run_batch
 from rfm.sweeps.groups import LEAST, Group
 from rfm.sweeps.processes import Processes
 from rfm.sweeps.store import Chunk, Results
@@ -62,10 +62,10 @@ class Work:
 
     def seconds(self, runs: np.ndarray) -> float:
         """Estimate this process's share of the seconds of `runs` (axes..., S), true where they count."""
-        return sum(group.run_seconds(self.times) * runs[group.places].sum() / self.team.count for group in self.groups)
+        return sum(group.cost.seconds * runs[group.places].sum() / self.team.count for group in self.groups)
 
     def _batches(self, group: Group, runs: Missing, length: int) -> Iterator[Done]:
-        ways, cost, most = group.plan.layout.runs, group.run_seconds(self.times), GROWN * group.label_power()
+        ways, cost, most = group.plan.layout.runs, group.cost.seconds, GROWN * group.label_power()
         while len(runs.point):
             length = min(length, max(LEAST, math.ceil(len(runs.point) / ways)) * ways)
             try:
@@ -81,12 +81,11 @@ class Work:
     def _in_flight(self, group: Group, runs: Missing, length: int) -> Iterator[tuple[int, Losses]]:
         """Solve `length` runs at a time: the next batch is under way while the last one is looked after."""
         words, numbers, waiting = group.words(), group.numbers(), None
-        task = Task(group.problem, group.optimizer, self.times)
         for start in range(0, len(runs.point), length):
             index = np.minimum(np.arange(start, start + length), len(runs.point) - 1)  # the last batch is padded
             point, seed = runs.part(index)
             drawn = Drawing(seed, words[point], {name: x[point] for name, x in numbers.items()})
-            solved = run_batch(group.plan, task, self.keys, drawn)
+            solved = run_batch(group.plan, group.task, self.keys, drawn)
             if waiting is not None:
                 yield waiting
             waiting = min(length, len(runs.point) - start), solved
@@ -107,7 +106,7 @@ class Work:
 
 def _finite_losses(solved: Losses, count: int, times: np.ndarray, most: np.ndarray) -> Results:
     """Return the first `count` runs of a batch, (count, T) each, inf from where a run has diverged."""
-    risk, train_loss = (np.asarray(x)[:count] for x in (solved.risk, solved.train_loss))
+    risk, train_loss = (np.asarray(x)[:count, : len(times)] for x in (solved.risk, solved.train_loss))
     late = ~(np.isfinite(risk) & (train_loss <= most[:, None]))
     if solved.steps is not None:
         late |= times > np.asarray(solved.steps)[:count, None]

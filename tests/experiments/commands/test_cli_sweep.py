@@ -1,13 +1,20 @@
 """`rfm sweep FILE.toml`: what it leaves, that it resumes, what it refuses; and the compilation cache of commands."""
 
+import contextlib
 import os
+import random
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
 import numpy as np
+import psutil
 import pytest
+from sweeps import contents
 
 import rfm
 import theory
@@ -72,18 +79,30 @@ def test_sweep_and_resume(file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("[grid]", "[gird]", "`FILE` must be one of 'problem', 'optimizer', 'run', 'grid', but is 'gird'"),
+        ("[grid]", "[gird]", "FILE must be one of 'problem', 'optimizer', 'run', 'grid', but is 'gird'"),
         ("a = 1.8", "alpha = 1.8", "`problem` must be one of 'a', 'b', 'num_modes', 'noise_var', but is 'alpha'"),
         ("a = 1.8", "a = 0.5", "`a` must be a number > 1"),
-        ("a = 1.8", "a = ", "`FILE` must be TOML"),
+        ("a = 1.8", "a = ", "FILE must be TOML"),
         ('"gd"', '"momentum"', "`optimizer.name` must be one of 'flow'"),
         ("seeds = 4", "seeds = 1", "`seeds` must be an integer >= 2"),
-        ("seeds = 4", "seed = -1", "`seed` must be an integer from 0"),
+        ("seeds = 4", "seed = -1", "run.seed` must be an integer from 0"),
         ("start = 1,", "", "`times` must be a list, or all of start, stop and num"),
         ("num_samples = 40", "", "`num_samples` must be either an argument or an axis"),
         ("num_samples = 40", "exact = 1", "`exact` must be true or false"),
         ("lr = [0.1, 0.5, 40.0]", "rate = [1]", "`grid` must be of axes out of"),
         ("lr = [0.1, 0.5, 40.0]", "lr = ['x']", "`lr` must be a list of numbers"),
+        ("lr = [0.1, 0.5, 40.0]", "lr = [[1, 2], [3, 4]]", "`lr` must be different numbers in one dimension"),
+        ("stop = 60", 'stop = "x"', "`times.stop` must be a number > start"),
+        ("[problem]", "deep = " + "[" * 5000 + "]" * 5000 + "\n[problem]", "FILE must be TOML whose tables and"),
+        ("seeds = 4", "seeds = 1_000_000_000", "`seeds` must be fewer: 12 points x 1000000000 seeds x 6 times take"),
+        ("seeds = 4", "seeds = 10_000_000_000_000", "`seeds` must be fewer"),
+        ("num = 6", "num = 1_000_000_000_000", "`times` must be fewer"),
+        ("stop = 0.1, num = 2", "stop = 0.1, num = 100_000_000", "`noise_var` must be fewer: 600000000 points x 4"),
+        ("[12, 20]", "{ start = 1, stop = 1e9, num = 1_000_000_000 }", "`num_features` must be fewer"),
+        ("num_modes = 300", "num_modes = 1_000_000_000_000", "`num_modes` must be smaller: one run would take"),
+        ("num_samples = 40", "num_samples = 1_000_000_000_000", "`num_samples` must be smaller: one run would take"),
+        ("[12, 20]", "[1e12]", "`num_features` must be smaller: one run would take"),
+        ("times = { start = 1, stop = 60, num = 6 }", "times = [1, 1e15]", "`times` must be smaller: one run would"),
     ],
 )
 def test_wrong_files(file, tmp_path, capsys, old, new, text):
@@ -93,23 +112,23 @@ def test_wrong_files(file, tmp_path, capsys, old, new, text):
     assert error.startswith("rfm sweep: error: ")
     assert text in error
     assert error.count("\n") == 1
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("extra", "text"),
     [
-        (["--devices", "0"], "`devices` must be an integer >= 1"),
-        (["--memory", "1e-6"], "`memory` must be at least"),
-        (["--coordinator", "localhost:1"], "`coordinator` must be given together with"),
-        (["--processes", "2", "--process", "1"], "`coordinator` must be given together with"),
+        (["--devices", "0"], "--devices must be an integer >= 1"),
+        (["--memory", "1e-6"], "--memory must be at least"),
+        (["--coordinator", "localhost:1"], "--coordinator must be given together with"),
+        (["--processes", "2", "--process", "1"], "--coordinator must be given together with"),
     ],
 )
 def test_wrong_options(file, tmp_path, capsys, extra, text):
     assert main(["sweep", str(file), "--out", str(tmp_path / "out"), *extra]) == 2
     assert text in capsys.readouterr().err
     assert main(["sweep", str(tmp_path / "no.toml"), "--out", str(tmp_path / "out")]) == 2
-    assert "`FILE` must be a text file that can be read" in capsys.readouterr().err
+    assert "FILE must be a text file that can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -144,6 +163,90 @@ def test_the_example_of_the_help_is_a_sweep(tmp_path):
     assert whole.times[-1] == 1e4
     first, second = (jax.random.key_data(x.keys)[0].tolist() for x in (whole, quick))
     assert first != second
+
+
+LONG = {
+    "[12, 20]": "[900]",
+    "[0.1, 0.5, 40.0]": "[0.1]",
+    "num_samples = 40": "num_samples = 900",
+    "stop = 60": "stop = 1e5",
+}
+
+
+def start(file, out):
+    """`rfm sweep` in a process group of its own, which nothing has told to ignore Ctrl-C."""
+    script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", script + "from experiments.cli import main; sys.exit(main())", "sweep", str(file)]
+    return subprocess.Popen(
+        [*command, "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def test_interrupted_while_it_computes(file, tmp_path):
+    """XLA holds the main thread for a minute; the word and the end come at once."""
+    spec = FILE
+    for old, new in LONG.items():
+        spec = spec.replace(old, new)
+    file.write_text(spec)
+    running = start(file, tmp_path / "out")
+    assert running.stderr.read(6) == b"\rsweep"
+    time.sleep(4)  # past the compilation
+    running.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    _, error = running.communicate(timeout=60)
+    assert time.monotonic() - asked < 2
+    assert running.returncode == 130
+    assert b"stopping" in error
+
+
+def _members(group):
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_twenty_moments(file, tmp_path):
+    """Nothing half-written, nothing running two seconds later, and the resumed result is that of one whole run."""
+    file.write_text(FILE.replace(", 40.0]", ", 0.3]"))
+    assert main(["sweep", str(file), "--out", str(tmp_path / "whole")]) == 0
+    out, rng = tmp_path / "out", random.Random(0)
+    for kill in range(20):
+        if kill % 5 == 4:
+            shutil.rmtree(out, ignore_errors=True)  # or all would soon be done
+        running = start(file, out)
+        time.sleep(rng.uniform(2.0, 7.0))
+        running.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+        running.communicate()
+        time.sleep(2)
+        assert not _members(running.pid)
+        if (out / "small.zarr" / "zarr.json").exists():
+            rfm.Sweep.load(out / "small.zarr")
+    assert main(["sweep", str(file), "--out", str(out)]) == 0
+    assert contents(out / "small.zarr") == contents(tmp_path / "whole" / "small.zarr")
+    assert (out / "small.csv").read_bytes() == (tmp_path / "whole" / "small.csv").read_bytes()
+    assert sorted(p.name for p in out.iterdir()) == [f"small.{s}" for s in ("csv", "json", "pdf", "png", "zarr")]
+
+
+def test_a_damaged_store_is_one_line(file, tmp_path):
+    """The file is named, and the table is that of before."""
+    file.write_text(FILE.replace(", 40.0]", ", 0.3]"))
+    out = tmp_path / "out"
+    assert main(["sweep", str(file), "--out", str(out)]) == 0
+    before, chunk = contents(out), "train_loss/c/1/0/0/0/0"
+    (out / "small.zarr" / chunk).unlink()
+    running = start(file, out)
+    _, error = running.communicate()
+    assert running.returncode == 0
+    lines = [line for line in error.decode().replace("\r", "\n").splitlines() if "%" not in line and line.strip()]
+    lines = [line for line in lines if "compilation cache" not in line]  # two processes may meet there
+    assert lines == [f"rfm sweep: {out}/small.zarr/{chunk} is missing: it is made again"]
+    after = contents(out)
+    assert [name for name in before if after[name] != before[name] and not name.endswith(("pdf", "png"))] == []
 
 
 @pytest.mark.slow

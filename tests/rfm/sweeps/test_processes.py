@@ -52,6 +52,15 @@ def test_devices_do_not_matter(whole, tmp_path, devices):
     assert contents(tmp_path / "sweep.zarr-lone") == contents(tmp_path / "lone.zarr")
 
 
+def test_two_programs_on_one_new_store(whole, tmp_path):
+    """The second waits, says so, and runs nothing; neither fails."""
+    pair = [start(tmp_path / "sweep.zarr") for _ in range(2)]
+    said = [process.communicate(timeout=200) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], said
+    assert sorted(len(printed.split()) for printed, _ in said) == [0, 6]  # chunks that each has written
+    assert contents(tmp_path / "sweep.zarr") == contents(whole[0])
+
+
 def _two(store, *arguments):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

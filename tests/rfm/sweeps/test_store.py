@@ -1,6 +1,5 @@
 """The store of a sweep: what it tells, how it grows, what it refuses, and that what is in it stays."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from sweeps import ARGUMENTS, GRID, PROBLEM, SEEDS, contents
 
 import rfm
 from rfm.sweeps import store as stores
-from rfm.sweeps import work
+from rfm.sweeps import work, zarr_files
 
 KEYS = jax.random.split(jax.random.key(3), SEEDS)
 
@@ -66,7 +65,7 @@ def test_an_extension_that_was_killed(whole, tmp_path, monkeypatch):
     before = contents(path)
     for seeds, values in ((3, [0.1]), (SEEDS, [0.1, 0.3])):
         with monkeypatch.context() as patch:
-            patch.setattr(stores, "_encode", lambda axes: sys.exit("killed"))
+            patch.setattr(zarr_files, "group", lambda attributes: sys.exit("killed"))
             with pytest.raises(SystemExit):
                 sweeps.run(path, {**GRID, "lr": [0.1, 0.3, 0.5]}, seeds=SEEDS)
         assert (~rfm.Sweep.load(path).missing).all()
@@ -87,7 +86,7 @@ def test_what_is_done_is_written_where_the_rest_fails(tmp_path, monkeypatch):
 
     def failing(*args):
         calls.append(args)
-        if args[0].setting.num_features == 20:
+        if args[1].counts.features == 20:
             raise KeyboardInterrupt
         return run_batch(*args)
 
@@ -123,24 +122,24 @@ def test_a_store_of_another_sweep_is_refused(whole, changes, text):
     assert contents(whole[0]) == before
 
 
-def test_foreign_and_damaged_stores_are_refused(whole, tmp_path):
+def test_foreign_folders_are_refused(whole, tmp_path):
+    """A file, a folder of another group, one with anything else in it: nothing of them is touched."""
     (tmp_path / "file").write_text("hello")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "zarr.json").write_text('{"attributes": {}}')
-    broken = {name: tmp_path / name for name in ("file", "folder", "chunk", "metadata", "array")}
-    for name in ("chunk", "metadata", "array"):
-        shutil.copytree(whole[0], broken[name])
-    for name, place in (("chunk", "risk/c/0/0/0/0/0/0"), ("metadata", "zarr.json"), ("array", "risk/zarr.json")):
-        damaged = broken[name] / place
-        damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    for name, file in (("group", "zarr.json"), ("other", "notes.txt")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text('{"attributes": {}}')
     before = contents(tmp_path)
-    for name, store in broken.items():
-        with pytest.raises(ValueError, match=r"Argument `out` must be .*damaged"):
-            sweeps.run(store)
-        with pytest.raises(ValueError, match=r"Argument `out` must be"):
-            rfm.Sweep.load(store)
-        del name
+    for name in ("file", "group", "other"):
+        with pytest.raises(ValueError, match=r"Argument `out` must be .* no store of a sweep, or a damaged one"):
+            sweeps.run(tmp_path / name)
+        with pytest.raises(ValueError, match=r"Argument `path` must be .* no store of a sweep, or a damaged one"):
+            rfm.Sweep.load(tmp_path / name)
     assert contents(tmp_path) == before
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="is none, or was only begun"):
+        rfm.Sweep.load(tmp_path / "empty")
+    sweeps.run(tmp_path / "empty")
+    assert contents(tmp_path / "empty") == contents(whole[0])
 
 
 def test_where_nothing_can_be_written(tmp_path):

@@ -9,9 +9,13 @@ import numpy as np
 import optax
 import pytest
 import sweeps
+from compilations import compilations
 from sweeps import ARGUMENTS, GRID, PROBLEM, SEEDS
+from tolerances import ROUNDING, SAME_SUMS
 
 import rfm
+import theory
+from rfm.engine import padding
 from rfm.sweeps import work
 
 TIMES = [1, 4, 20, 100]
@@ -69,8 +73,8 @@ def test_exact_solutions_are_swept_too():
     assert swept.kind == "exact given the draw"
 
 
-def test_one_compilation_a_shape():
-    """200 settings with 16 seeds over 4 shapes."""
+def test_small_shapes_share_a_compilation():
+    """200 settings with 16 seeds over 4 shapes; other numbers compile nothing."""
     from rfm.engine.batches import run_batch
 
     grid = {
@@ -83,9 +87,54 @@ def test_one_compilation_a_shape():
     before = run_batch._cache_size()
     swept = rfm.sweep(PROBLEM, grid, keys, **ARGUMENTS)
     assert swept.risk.shape == (2, 2, 10, 5, 16, 4)
-    assert run_batch._cache_size() == before + 4
+    assert run_batch._cache_size() == before + 1
     rfm.sweep(PROBLEM, {**grid, "noise_var": grid["noise_var"] + 5}, keys, **ARGUMENTS)
-    assert run_batch._cache_size() == before + 4
+    assert run_batch._cache_size() == before + 1
+
+
+def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
+    """Thirteen sizes are four programs at most, on the same draws; without longer arrays one a size."""
+    problem, sizes = rfm.power_law(1.8, 1.5, 1300, 0.1), np.unique(np.geomspace(8, 400, 13).astype(int))
+    args = dict(optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 100.0], num_samples=np.inf)
+    rfm.sweep(problem, {"num_features": [8]}, KEYS, **args)  # what is compiled for keys and the like
+    with compilations() as compiled:
+        swept = rfm.sweep(problem, {"num_features": sizes}, KEYS, **args)
+    assert 0 < len(compiled) <= 4
+    monkeypatch.setattr(padding, "STEPS", ())
+    with compilations() as each:
+        itself = rfm.sweep(problem, {"num_features": sizes[[0, 6]]}, KEYS, **args)
+    assert len(each) == 2
+    for name in ("risk", "train_loss"):
+        np.testing.assert_allclose(getattr(swept, name)[[0, 6]], getattr(itself, name), rtol=SAME_SUMS, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("num_features", "num_samples"), [(40, 100), (128, 128), (33, 20), (48, np.inf), (np.inf, 48)])
+@pytest.mark.parametrize("optimizer", [rfm.GradientDescent(0.5), rfm.Ridge(0.1)], ids=lambda x: type(x).__name__)
+def test_how_many_runs_share_a_batch_does_not_matter(optimizer, num_features, num_samples):
+    """Bit for bit: with sums over 100 rows, the training loss of a batch was rounded by how many runs were in it."""
+    args = dict(optimizer=optimizer, times=None if isinstance(optimizer, rfm.Ridge) else [1, 4, 100])
+    args |= dict(num_features=num_features, num_samples=num_samples)
+    whole = rfm.sweep(PROBLEM, {"noise_var": [0.0, 0.1, 0.2]}, KEYS, **args)
+    for seeds in (2, SEEDS):
+        part = rfm.sweep(PROBLEM, {"noise_var": [0.1]}, KEYS[:seeds], **args)
+        np.testing.assert_array_equal(part.risk[0], whole.risk[1, :seeds])
+        np.testing.assert_array_equal(part.train_loss[0], whole.train_loss[1, :seeds])
+
+
+def test_sizes_are_counted_before_arrays_are_built():
+    """Points, seeds and times that do not fit, runs and sweeps that nobody would live to see."""
+    args = dict(num_features=9, num_samples=16, optimizer=rfm.GradientDescent(0.1), times=[1])
+    many = np.broadcast_to(0.1, 10**10)  # takes no memory itself
+    with pytest.raises(ValueError, match=r"`noise_var` must be fewer: 10000000000 points take .* GB"):
+        rfm.sweep(PROBLEM, {"noise_var": many}, KEYS, **args)
+    with pytest.raises(ValueError, match="`lr` must be fewer: 10000000000 points take"):
+        theory.sweep(PROBLEM, {"lr": many, "noise_var": [0.1]}, **args)
+    with pytest.raises(ValueError, match="`times` must be fewer: 1 points x 5 keys x 1000000000 times take"):
+        rfm.sweep(PROBLEM, {"lr": [0.1]}, KEYS, **args | dict(times=range(10**9)))
+    with pytest.raises(ValueError, match=r"`times` must be smaller: one run would take .* days"):
+        rfm.sweep(PROBLEM, {"lr": [0.1]}, KEYS, **args | dict(times=[1, 10**12]))
+    with pytest.raises(ValueError, match=r"`lr` must be fewer: the sweep would take .* years"):
+        rfm.sweep(PROBLEM, {"lr": np.linspace(0.1, 0.2, 3000)}, KEYS, **args | dict(times=[1, 2 * 10**9]))
 
 
 def test_order_batch_and_grid_do_not_matter(whole):
