@@ -18,7 +18,8 @@ RUN = dict(problem=PROBLEM, num_features=8, num_samples=12, optimizer=FLOW, time
 
 HUGE = 10**400
 NOT_NUMBERS = (
-    None, "32", b"32", bytearray(b"32"), np.str_("32"), 1 + 2j, np.complex64(1), np.nan, decimal.Decimal("nan"), object(),
+    None, "32", b"32", bytearray(b"32"), np.str_("32"), 1 + 2j, np.complex64(1), np.nan,
+    decimal.Decimal("nan"), object(),
     [], {}, {1}, np.array([]), HUGE, np.array("x"), np.datetime64("2026"), np.ma.masked, fractions, float, len,
 )  # fmt: skip
 SCALARS = (*NOT_NUMBERS, [3.0, 4.0], np.ma.masked_array([1.0], [True]), -HUGE)
