@@ -1,7 +1,9 @@
 """`rfm predict FILE`: learning curves of features (or a kernel) and labels, before any training."""
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,7 +16,7 @@ from experiments.forecast.source import Source
 from experiments.output import files as output
 from experiments.papers import images
 from rfm import checks
-from rfm.data import datasets, files
+from rfm.data import datasets, files, oddities
 from rfm.data.rows import refuse_too_large
 
 ARGUMENTS = ("seeds", "seed", "out", "quick")
@@ -52,22 +54,29 @@ def run(args: argparse.Namespace) -> None:
     folder = output.open_folder(settings.out)
 
     foretold = task.run()
-    print("\n".join(report.lines(settings.file, source, foretold)))
-    checked = None
+    record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
+    estimate = task.forecast.estimate
+    told = record | records.record(foretold, None)
+    written = _save(folder, report.lines(settings.file, source, foretold), [
+        ("predict", partial(plots.curves, foretold), records.rows(foretold), told),
+        ("predict-spectrum", partial(plots.spectrum, estimate), records.spectrum_rows(estimate), told),
+    ])  # fmt: skip
     if points:
         checked = job.check(settings, source, task.forecast.optimizer, points)
-        print("\n".join(report.check_lines(checked)))
-
-    record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
-    record |= records.record(foretold, checked)
-    written = []
-    for name, figure, rows in (
-        ("predict", plots.curves(foretold), records.rows(foretold)),
-        ("predict-spectrum", plots.spectrum(task.forecast.estimate), records.spectrum_rows(task.forecast.estimate)),
-        *([("predict-check", plots.check(checked.trials), records.trial_rows(checked.trials))] if checked else []),
-    ):
-        written += output.save(folder, name, figure, rows, record)
+        told = record | records.record(foretold, checked)
+        figure, rows = partial(plots.check, checked.trials), records.trial_rows(checked.trials)
+        written += _save(folder, report.check_lines(checked), [("predict-check", figure, rows, told)])
+        for name in ("predict", "predict-spectrum"):
+            output.save_record(folder, name, told)
     print("wrote " + ", ".join(str(path) for path in written))
+
+
+def _save(folder: Path, text: list[str], parts: Sequence[tuple]) -> list[Path]:
+    """Save figures, tables and settings under their names, and print some lines; these where a figure fails, too."""
+    try:
+        return [path for name, figure, rows, told in parts for path in output.save(folder, name, figure, rows, told)]
+    finally:
+        print("\n".join(text), flush=True)
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -98,7 +107,10 @@ def load(settings: Settings) -> Source:
         checks.fail("check", f"left out for fewer than {2 * job.FEWEST} rows", len(data))
     if not np.ptp(y, axis=0).any():
         checks.fail("labels", "of non-zero variance", "constant")
-    return Source(data if settings.map is None else mapped(settings, data), y, settings.kernel, settings.num_modes)
+    remarks = [] if settings.target else oddities.of_labels(y)
+    remarks += [] if settings.kernel else oddities.of_columns(data)
+    rows = data if settings.map is None else mapped(settings, data)
+    return Source(rows, y, settings.kernel, settings.num_modes, (*remarks, *oddities.of_rows(data)))
 
 
 def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 
 from experiments.fit.table import Design
 
+LARGEST = 600.0  # logarithm of a term
 POWERS = {"features": ("A", "alpha"), "samples": ("B", "beta"), "times": ("C", "gamma")}
 
 
@@ -70,7 +71,7 @@ class Chinchilla:
         loss, columns = np.full(len(self.design), theta[0]), [np.ones(len(self.design))]
         for axis, log_amplitude, exponent in zip(self.axes, theta[1::2], theta[2::2], strict=True):
             x = getattr(self.design, axis)
-            term = np.exp(log_amplitude) * x**-exponent
+            term = np.exp(np.minimum(log_amplitude - exponent * np.log(x), LARGEST))
             columns += [term, np.where(term > 0, -term * np.log(np.where(term > 0, x, 1.0)), 0.0)]
             loss = loss + term
         return loss, np.stack(columns, 1)

@@ -29,23 +29,31 @@ def open_folder(out: str) -> Path:
     return folder
 
 
-def save(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings: dict) -> list[Path]:
-    """Write NAME.png, NAME.pdf, NAME.csv and NAME.json, each under a temporary name first."""
+def save(
+    folder: Path, name: str, figure: Figure | Callable[[], Figure], rows: Sequence[dict], settings: dict
+) -> list[Path]:
+    """Write NAME.csv, NAME.json, NAME.png and NAME.pdf, each under a temporary name first; figures may be drawn last.
 
-    def record(path):
-        text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
-        Path(path).write_text(text + "\n")
+    Raises:
+        ValueError: The figure could not be drawn or written; the tables are.
+    """
+    csv_file, json_file, png, pdf = (folder / f"{name}.{ending}" for ending in ("csv", "json", "png", "pdf"))
+    replace(csv_file, lambda path: write_rows(path, rows))
+    save_record(folder, name, settings)
+    try:
+        drawn = figure if isinstance(figure, Figure) else figure()
+        replace(png, lambda path: drawn.savefig(path, format="png", dpi=150))
+        replace(pdf, lambda path: drawn.savefig(path, format="pdf"))
+    except Exception as error:  # of matplotlib, which raises of many kinds, or of a full disk
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"The figure {png} was not made ({reason}); {csv_file} and {json_file} are whole.") from error
+    return [png, pdf, csv_file, json_file]
 
-    writers = {
-        ".png": lambda path: figure.savefig(path, format="png", dpi=150),
-        ".pdf": lambda path: figure.savefig(path, format="pdf"),
-        ".csv": lambda path: write_rows(path, rows),
-        ".json": record,
-    }
-    written = [folder / f"{name}{suffix}" for suffix in writers]
-    for path, write in zip(written, writers.values(), strict=True):
-        replace(path, write)
-    return written
+
+def save_record(folder: Path, name: str, settings: dict) -> None:
+    """Write NAME.json: settings, and versions of what made a result."""
+    text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
+    replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
 
 
 def write_rows(path: Path, rows: Sequence[dict]) -> None:
