@@ -196,7 +196,7 @@ class Solvable:
 
     @cached_property
     def _curves(self) -> Curves:
-        return self.design.curves()
+        return self.design.curves(smooth=self.num_modes is None)
 
     @cached_property
     def few(self) -> np.ndarray:

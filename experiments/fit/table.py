@@ -91,15 +91,15 @@ class Design:
         """The rows of a mask (R,)."""
         return Design(self.features[rows], self.samples[rows], self.times[rows])
 
-    def curves(self) -> Curves:
-        """One learning curve for each pair of sizes; at BETWEEN sizes where more models, on fresh data, have one each.
+    def curves(self, *, smooth: bool = False) -> Curves:
+        """One learning curve for each pair of sizes; where the risk is `smooth` in these, at BETWEEN sizes at most.
 
-        The risk is smooth in one size where the other is infinite; at N near P it is not.
+        So it is in one size where the other, and the number of modes, are infinite: not near a peak at N = P.
         """
         sizes, curve = np.unique(np.stack([self.features, self.samples], 1), axis=0, return_inverse=True)
         curve = curve.reshape(-1)
         for i, other in ((0, 1), (1, 0)):
-            if len(sizes) > BETWEEN and np.isinf(sizes[:, other]).all() and np.isfinite(sizes[:, i]).all():
+            if smooth and len(sizes) > BETWEEN and np.isinf(sizes[:, other]).all() and np.isfinite(sizes[:, i]).all():
                 return self._between(i, sizes[:, i])
         if "times" not in self.axes:
             return Curves(sizes[:, 0], sizes[:, 1], None, curve)

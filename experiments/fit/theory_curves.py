@@ -37,6 +37,9 @@ def risk_slopes(
     knobs: np.ndarray, points: Points, num_modes: int | None, nodes: int, active: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `risk` and its derivatives (G T, K) in the K knobs at places `active`."""
+    if not active:  # all knobs are held
+        values = risk(knobs, points, num_modes, nodes)
+        return values, np.zeros((len(values), 0))
     values, slopes = _by_blocks(lambda part: _slopes(knobs, part, num_modes, nodes, active), points)
     return values, slopes
 

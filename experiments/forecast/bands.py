@@ -12,7 +12,7 @@ from rfm.problem import Array
 TINY = 1e-300
 LARGEST = 300.0  # logarithm of a factor
 MOST = 10.0  # times the untrained loss, where a band ends
-WIDEST = 10.0  # times the value: a band that goes further says nothing
+WIDEST = 4.0  # times the value: a band that goes further says nothing
 
 
 class Band(NamedTuple):

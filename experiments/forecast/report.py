@@ -152,9 +152,10 @@ def _exponent_table(exponents: Sequence[ExponentBands]) -> str:
 def _plan_line(plan: Plan, i: int, num_samples: float) -> str:
     """One sentence of a budget."""
     features, times, loss = (band.at(i) for band in (plan.features, plan.times, plan.loss))
+    ends = f" ({features.low:.3g} .. {features.high:.3g})" if math.isfinite(features.low) else ""
     return (
-        f"budget C = N t = {plan.compute[i]:.3g}, P = {size(num_samples)}: N = {features.value:.3g} "
-        f"({features.low:.3g} .. {features.high:.3g}), t = {times.value:.3g}, loss {_plus_minus(loss)}; here "
+        f"budget C = N t = {plan.compute[i]:.3g}, P = {size(num_samples)}: N = {features.value:.3g}{ends}, "
+        f"t = {times.value:.3g}, loss {_plus_minus(loss)}; here "
         f"N* ~ C^{plan.size_exponent[i]:.2f}, loss* ~ C^-{plan.loss_exponent[i]:.3f}"
         + ("" if plan.converged[i] else "; NOT CONVERGED")
     )
