@@ -1,4 +1,4 @@
-"""Small files made after public bug reports, and files of people who fit scaling laws or use kernels; numbers made anew."""
+"""Small files made after bug reports and files of people who fit scaling laws or use kernels; numbers made anew."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A file of measured losses: which column is what, rows that say nothing, runs side by side, numbers as people write them.
+"""A file of measured losses: which column is what, gaps, runs side by side, and numbers as people write them.
 
 Columns are found by usual names, without regard to case or to what joins words (`val/loss`, `val_loss`). A table in
 which every run has a column of its own, "RUN - METRIC" as trackers export it, is read as a row a run and step, and
@@ -122,11 +122,15 @@ def _measured(
 
 
 def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
-    """Say which axis is one value, and where losses rise along one; ValueError where that is none that a model can have: on fresh data."""
+    """Say which axis is one value, and where losses rise along one.
+
+    Raises ValueError for losses that rise on fresh data, where those of no model do.
+    """
     loss, design = columns["loss"], table.design
     notes = [
         f"`{columns[axis]}` is {getattr(design, axis)[0]:.4g} in all rows: what it does is not told from the floor"
-        for axis in design.axes if axis not in design.varied
+        for axis in design.axes
+        if axis not in design.varied
     ]
     for axis in table.design.varied:
         up, steps = rises(table, axis).sum(0)
@@ -136,7 +140,9 @@ def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
         if "samples" in table.design.axes:
             notes.append(f"`{loss}` {here}: can that be a loss?")
             continue
-        cure = "an accuracy? Give 1 - accuracy" if table.loss.max() <= 1.0 else "leave out runs that were not trained well"
+        cure = (
+            "an accuracy? Give 1 - accuracy" if table.loss.max() <= 1.0 else "leave out runs that were not trained well"
+        )
         raise ValueError(
             f"Column `{loss}` {here}, and no model does on fresh data: {cure}, or name another column by --loss."
         )

@@ -158,9 +158,7 @@ class Solvable:
         start = np.clip(theta[places], np.nextafter(low, np.inf), np.nextafter(high, -np.inf))
         return at(least_squares(lambda x: at(x)[1], start, bounds=(low, high), ftol=1e-4, **options).x)
 
-    def _projected(
-        self, candidate: Candidate, loss: np.ndarray, weight: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _projected(self, candidate: Candidate, loss: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return parameters (8,) with the best floor, scale and noise, and relative residuals (R,) there."""
         theta, clean, noisy = candidate
         free = [name not in self.held for name in ("floor", "scale", "noise")]

@@ -39,7 +39,9 @@ def lines(fits: BothFits, *, asked_to_hold_out: bool) -> list[str]:
 def _reading(losses: Losses, runs: int) -> list[str]:
     """Say what was read, and how."""
     design = losses.table.design
-    first = f"{len(losses.table)} losses against {', '.join(LETTERS[axis] for axis in design.axes)}, {_count(runs, 'run')}"
+    first = (
+        f"{len(losses.table)} losses against {', '.join(LETTERS[axis] for axis in design.axes)}, {_count(runs, 'run')}"
+    )
     words = LETTERS | {"loss": "loss"}
     how = [f"{words[role]} = {name}" for role, name in losses.columns.items() if words.get(role, name) != name]
     how += [f"not used: {', '.join(losses.unused)}"] if losses.unused else []
@@ -55,7 +57,8 @@ def verdict(fits: BothFits) -> str:
     better, worse = names if fits.ratio < 1.0 else names[::-1]
     times = max(fits.ratio, 1.0 / fits.ratio)
     much = f"{times:.2g} times better" if times < MANY else f"more than {MANY} times better"
-    text = f"{better} describe{'s' * (fits.ratio < 1.0)} this table {much} than {worse} ({off}): no intervals for the latter"
+    text = f"{better} describe{'s' * (fits.ratio < 1.0)} this table {much} than {worse} ({off})"
+    text += ": no intervals for the latter"
     if fits.ratio < 1.0:
         return text
     if set(getattr(fits.whole[0].model, "units", ())) >= set(fits.table.design.axes):

@@ -1,4 +1,6 @@
-"""Power laws as Hoffmann et al. (2022) fitted them, Huber's loss of log residuals; and rows that stand out from them."""
+"""Power laws as Hoffmann et al. (2022) fitted them, by Huber's loss of log residuals; rows that stand out from them."""
+
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -68,7 +70,7 @@ def outliers(model: Chinchilla, table: CurveTable, fitted: Fit) -> np.ndarray:
     least, best = np.inf, np.zeros(len(table))
     for _ in range(TRIES):
         inside = np.isin(np.arange(len(table)), rng.permutation(len(table))[: len(table) // 2])
-        theta = fitted.theta
+        theta, size = fitted.theta, np.zeros(len(table))
         for _ in range(ROUNDS):
             theta = _search(model, table, inside.astype(float), theta, (DELTA,)).theta
             size = np.abs(_log_residual(model, table, theta))
@@ -98,12 +100,11 @@ def _search(
         m, slopes = model.derivatives(theta)
         return -(slopes / m[:, None])[rows]
 
+    options: dict[str, Any] = dict(jac=jacobian, bounds=(low, high), loss="huber", x_scale="jac", max_nfev=200)
     end, theta = None, start
     for delta in deltas:
         theta = np.clip(theta, np.nextafter(low, np.inf), np.nextafter(high, -np.inf))
-        end = least_squares(
-            residuals, theta, jacobian, bounds=(low, high), loss="huber", f_scale=delta, x_scale="jac", max_nfev=200
-        )
+        end = least_squares(residuals, theta, **options, f_scale=delta)
         theta = end.x
     assert end is not None
     return Minimum(theta, float(end.cost), end.active_mask != 0, bool(end.success))

@@ -195,7 +195,7 @@ def runs(design: Design, labels: Sequence[str] | None = None) -> np.ndarray:
 
 
 def rises(table: CurveTable, axis: str) -> np.ndarray:
-    """Count steps along an axis, all else equal (along times: of one run): those that rise, and all, (G, 2) by group."""
+    """Count steps along an axis, all else equal (along times: of a run): those that rise, and all, (G, 2) by group."""
     rest = [getattr(table.design, other) for other in DESIGN_AXES if other != axis]
     groups = [table.run] if axis == "times" else rest
     _, which = np.unique(np.stack(groups, 1), axis=0, return_inverse=True)

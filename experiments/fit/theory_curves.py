@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,9 @@ class Points(NamedTuple):
     """G learning curves of T times: N (G,), P (G,) and times (G, T), None where training has ended."""
 
     optimizer: Optimizer
-    features: np.ndarray
-    samples: np.ndarray
-    times: np.ndarray | None
+    features: Any
+    samples: Any
+    times: Any
 
 
 def risk(knobs: np.ndarray, points: Points, num_modes: int | None, nodes: int) -> np.ndarray:

@@ -88,5 +88,6 @@ def interval(estimate: Estimate, name: str) -> Band:
         True
     """
     half = scatter([getattr(replica, name) for replica in estimate.replicas])
-    # replicas that all agree, as on no noise at all, say nothing of a scatter
-    return Band.around(getattr(estimate, name), half if half > 0.0 else np.float64(np.nan))
+    if name == "noise_var" and half == 0.0:  # halves too small to leave any noise agree on none: that is no scatter
+        half = np.float64(np.nan)
+    return Band.around(getattr(estimate, name), half)

@@ -18,11 +18,13 @@ from experiments.forecast.bands import MOST, TINY, Band, band, banded, half_widt
 from rfm.arguments import Sizes
 from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
+from rfm.problem import PowerLawTail
 from theory.stopping import POINTS_PER_LOOK
 
 NUM_TIMES = POINTS_PER_LOOK  # of a curve, as many as the search for the best one looks at: one compilation serves both
 BAND_STRIDE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
 DECIDED = 0.5  # a loss of which more than this part rests on unresolved modes is extrapolated
+STEEPER = 1.5  # times the exponent of a tail
 VISIBLE = 0.01  # a maximum that stands out by less than this part is no peak
 
 
@@ -83,8 +85,8 @@ class Forecast:
     def unresolved_share(self, num_features: float, num_samples: float, loss: np.ndarray) -> np.ndarray:
         """Return the part of the loss (T,) that rests on modes beyond the trusted ones.
 
-        That is their own part of it, risk being linear in their power; or what it would change by were they not there
-        at all, as they stand in for a ridge, and what they hold of the labels were noise.
+        That is their own part of it, risk being linear in their power; or what it changes by where their eigenvalues
+        fall STEEPER, at the same sum: the sample tells little more of them, and they stand in for a ridge.
         """
         problem, trusted = self.estimate.problem, self.estimate.trusted
         target = np.where(np.arange(len(problem.target)) < trusted, 0.0, problem.target)
@@ -92,11 +94,9 @@ class Forecast:
         own = losses(far, num_features, num_samples, self.optimizer, self.times) / np.maximum(loss, TINY)
         if problem.tail is None:
             return own
-        known = problem.eigenvalues[:trusted], problem.target[:trusted]
-        held = max(self.estimate.sample.total - float(np.sum(known[0] * known[1] ** 2)), 0.0)
-        cut = dataclasses.replace(problem, eigenvalues=known[0], target=known[1], tail=None, noise_var=held)
-        without = losses(cut, num_features, num_samples, self.optimizer, self.times)
-        return np.maximum(own, np.abs(np.log(np.maximum(without, TINY) / np.maximum(loss, TINY))))
+        other = dataclasses.replace(problem, tail=_steeper(problem.tail, len(problem.eigenvalues)))
+        changed = losses(other, num_features, num_samples, self.optimizer, self.times)
+        return np.maximum(own, np.abs(np.log(np.maximum(changed, TINY) / np.maximum(loss, TINY))))
 
     def extrapolates(self, num_samples: ArrayLike, share: ArrayLike) -> np.ndarray:
         """Is a loss of which that part rests on unresolved modes more than the sample tells?
@@ -105,6 +105,19 @@ class Forecast:
         """
         half = self.estimate.sample.size / 2.0 + 1.0  # a row went into the means
         return (np.asarray(num_samples) > half) | (np.asarray(share) > DECIDED)
+
+
+def _steeper(tail: PowerLawTail, first: int) -> PowerLawTail:
+    """Return a tail, beyond `first` modes, whose eigenvalues have the same sum and fall STEEPER: powers stay."""
+
+    def total(b: float) -> float:
+        upper = 0.0 if tail.num_modes is None else (float(tail.num_modes) + 0.5) ** (1.0 - b)
+        return ((first + 0.5) ** (1.0 - b) - upper) / (b - 1.0)
+
+    b = float(tail.b)
+    scale = float(tail.eigenvalue_scale) * total(b + 1e-9) / total(STEEPER * b + 1e-9)
+    # each mode keeps its power, whatever its eigenvalue
+    return dataclasses.replace(tail, b=np.float64(STEEPER * b), eigenvalue_scale=np.float64(scale))
 
 
 @dataclasses.dataclass(frozen=True)

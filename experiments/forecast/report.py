@@ -65,7 +65,9 @@ def _noise_line(estimate: Estimate) -> str:
     noise, sample = interval(estimate, "noise_var"), estimate.sample
     said = f"labels: variance {sample.total:.4g}, of it noise {noise.value:.4g} "
     if noise.value <= 0.0 or not math.isfinite(noise.high):
-        why = "none is told from modes still to learn" if noise.value <= 0.0 else "halves of so few rows tell no interval"
+        why = (
+            "none is told from modes still to learn" if noise.value <= 0.0 else "halves of so few rows tell no interval"
+        )
         return said + f"({why})"
     return said + f"({max(noise.low, 0.0):.3g} .. {noise.high:.3g}), which no training set goes below"
 

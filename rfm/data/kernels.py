@@ -41,7 +41,8 @@ def kernel_spectrum(
     values, basis = resolved(values, basis, len(kernel), digits)
     rank = len(values)
     if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
-        allowed = f"of full rank, or num_modes={rank} (--num-modes {rank}: features of finitely many modes, or inputs that repeat)"
+        why = "features of finitely many modes, or inputs that repeat"
+        allowed = f"of full rank, or num_modes={rank} (--num-modes {rank}: {why})"
         checks.fail("kernel", allowed, f"of rank {rank} for {len(kernel)} inputs")
     if num_modes is not None:
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
@@ -52,7 +53,7 @@ def kernel_spectrum(
 
 def rounding(numbers: Any) -> float:
     """Return the relative rounding of an array's type, that of float64 where it is none of floats."""
-    kind = getattr(numbers, "dtype", np.dtype(float))
+    kind: Any = getattr(numbers, "dtype", float)
     return float(np.finfo(kind if np.issubdtype(kind, np.floating) else float).eps)
 
 

@@ -51,8 +51,8 @@ def looks_like_classes(labels: np.ndarray) -> bool:
     Two are not told: as numbers they are what a sign is, but for its size.
 
     Example:
-        >>> looks_like_classes(np.arange(30) % 3), looks_like_classes(np.arange(30) % 2), looks_like_classes(np.arange(30))
-        (True, False, False)
+        >>> [looks_like_classes(np.arange(30) % count) for count in (3, 2, 30)]
+        [True, False, False]
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iuf" or not np.all(labels == np.round(labels)):
         return False

@@ -49,8 +49,7 @@ class Sample(NamedTuple):
         total: Variance of the labels.
         size: Number of rows, less one where means were subtracted.
         num_modes: Of the population: the columns of the features, or infinity.
-        mixture: Sizes of the rows, None for equal ones.
-        centered: Were means subtracted?
+        mixture: Sizes of the rows, None for equal ones; centered: were means subtracted?
 
     Example:
         >>> import numpy as np
@@ -71,8 +70,7 @@ class Sample(NamedTuple):
     @property
     def left_over(self) -> float:
         """Variance that least squares on all directions leaves, unbiased; 0 where it leaves nothing."""
-        unseen = self.size - len(self.power)
-        null = max(self.total - float(self.power.sum()), 0.0)
+        unseen, null = self.size - len(self.power), max(self.total - float(self.power.sum()), 0.0)
         return null * (self.size + self.centered) / unseen if unseen > 0 else 0.0
 
 
@@ -169,8 +167,10 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     lam, c, n = sample.eigenvalues, sample.power, sample.size
     if min(len(lam), n) < FEWEST_ROWS:
         noise = sample.left_over
-        share = noise / (n + sample.centered)  # of a direction; what little is left of small powers stays positive
-        problem = _problem(sample, lam / scale, np.maximum(c - share, 0.1 * c), noise)
+        power = np.maximum(
+            c - noise / (n + sample.centered), 0.1 * c
+        )  # less the noise of a direction, as far as it goes
+        problem = _problem(sample, lam / scale, power, noise)
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)
     resolved = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))

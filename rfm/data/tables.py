@@ -53,7 +53,7 @@ def _with_point(cell: str) -> str:
 
 
 def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of separated cells, see `csv_lines`.
+    """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of cells, see `csv_lines`.
 
     columns: names of the labels; None is "y", or the last column. Raises ValueError for whatever is not such a table,
     telling line and column, and for one that does not fit into memory.

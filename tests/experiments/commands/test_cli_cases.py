@@ -204,7 +204,9 @@ def test_a_figure_that_fails(tmp_path, capsys, monkeypatch, command):
     """The tables are whole, and printed."""
     monkeypatch.setattr(fit_plots, "draw", broken)
     monkeypatch.setattr(forecast_plots, "curves", broken)
-    file, extra = (case("wandb_wide.csv"), HELD) if command == "fit" else (case("same_columns_one_unit.npz"), ["--quick"])
+    file, extra = (
+        (case("wandb_wide.csv"), HELD) if command == "fit" else (case("same_columns_one_unit.npz"), ["--quick"])
+    )
     assert main([command, file, *extra, "--out", str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert "no such colour" in said.err
@@ -223,7 +225,17 @@ def test_stopped_in_the_check(tmp_path, capsys, monkeypatch):
 
 def test_a_closed_pipe(tmp_path):
     """Whoever closes the pipe has the files all the same, and no traceback."""
-    command = [sys.executable, "-P", "-m", "experiments.cli", "fit", case("wandb_wide.csv"), *HELD, "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "experiments.cli",
+        "fit",
+        case("wandb_wide.csv"),
+        *HELD,
+        "--out",
+        str(tmp_path),
+    ]
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)

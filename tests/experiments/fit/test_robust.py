@@ -20,7 +20,7 @@ def power_laws(name):
 
 @pytest.mark.parametrize(("part", "alpha", "gamma"), [("with", 0.391, 0.615), ("without", 0.375, 0.385)])
 def test_published_fit(part, alpha, gamma):
-    """gamma is the exponent of tokens, which Hoffmann et al. call beta; least squares give .392, .628 and .387, .382."""
+    """gamma, of tokens, is what Hoffmann et al. call beta; least squares give .392, .628 and .387, .382."""
     model, table = power_laws(f"isoflop_{part}_outliers.csv")
     found = huber(model, table)
     assert found.value("alpha") == pytest.approx(alpha, abs=5e-4)
