@@ -169,7 +169,7 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
         noise = sample.left_over
         power = np.maximum(
             c - noise / (n + sample.centered), 0.1 * c
-        )  # less the noise of a direction, as far as it goes
+        )  # less the noise of a direction
         problem = _problem(sample, lam / scale, power, noise)
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)

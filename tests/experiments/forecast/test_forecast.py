@@ -217,7 +217,7 @@ def test_halves_share_no_row():
 
 
 def test_a_tail_that_the_loss_rests_on():
-    """Without any target power beyond the modes that the sample tells: near N = P their tail is a ridge all the same."""
+    """Without target power beyond the modes that the sample tells: near N = P their tail is a ridge all the same."""
     k = np.arange(1.0, 31.0)
     tail = rfm.problem.PowerLawTail(*map(np.float64, (2.0, 1.1, 1.0, 0.0)), None)
     problem = rfm.Problem(k**-1.1, np.where(k < 6, 1.0, 0.0), 0.0, tail)
