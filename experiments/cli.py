@@ -62,7 +62,7 @@ def _run(argv: list[str] | None) -> int:
                 checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         _command(args.command).run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has had enough: what there was to save is saved
+    except BrokenPipeError:  # whoever read has seen enough; what is printed is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
         print(f"{command}: error: {error}", file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, for a first look")
     args = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     if note := busy():
         print(note)
     measured = rates()
@@ -38,16 +38,17 @@ def main() -> None:
         lines.append((str(row["what"]), str(row["bar"]), ours, *cells))
         table.append(row)
         print(f"measured: {row['what']}: {ours}", flush=True)
-    print(align(lines))
+    text = [align(lines)]
     if not any("scikit-learn" in row for row in table):
-        print("scikit-learn is not installed: pip install 'random-feature-theory[data]'")
+        text += ["scikit-learn is not installed: pip install 'random-feature-theory[data]'"]
     costs = growth.measure(quick=args.quick)
     for cost in costs:
-        print(f"{cost.part} ~ {cost.argument}^{cost.exponent:.2f}")
+        text += [f"{cost.part} ~ {cost.argument}^{cost.exponent:.2f}"]
         columns = {"size": cost.sizes, "seconds": cost.seconds, "exponent": cost.exponent}
         table += records({"what": cost.part, "argument": cost.argument} | columns)
     settings = {**vars(args), "rates": measured._asdict()}
-    files.save_and_tell(folder, "benchmarks", growth.draw(costs), table, settings)
+    result = files.Result("benchmarks", table, settings, lambda: growth.draw(costs), "\n".join(text))
+    files.save_and_tell(folder, result)
 
 
 def _seconds(value: float) -> str:

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 import rfm
 from experiments.commands.settings import Shared, record_of, settings_of, times_of
 from experiments.compare import algorithms
-from experiments.compare.comparison import INFINITE, with_size
+from experiments.compare.comparison import INFINITE, SYMBOLS, with_size
+from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Draws, Scan, check, scan_size, scan_time
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows
-from experiments.compare.windows import fit_exponent
+from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import draw_scan
 from experiments.output.tables import align, records
@@ -23,9 +24,11 @@ from rfm import checks, datasets
 from rfm.arguments import Sizes
 from rfm.engine.features import ACTIVATIONS, FEATURES
 from rfm.optimizers import Optimizer
+from rfm.protocols import Stepper
 from theory import exponents
 
-MODEL_SIZES = (8, 16, 32, 64, 128, 256)
+MODEL_SIZES = (8, 16, 32, 64, 128, 256, 512)
+STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
 QUANTITIES = {
     "time": "time t (N, P large)", "features": "model size N (t, P large)", "samples": "data P (t, N large)",
@@ -59,10 +62,11 @@ class Settings:
 
 
 class SizePlan(NamedTuple):
-    """Sizes along an axis, and the arguments that are held."""
+    """Sizes along an axis, draws of each that a seed stands for, and the arguments that are held."""
 
     axis: str
     sizes: tuple[int, ...]
+    draws: tuple[int, ...]
     held: Sizes
 
 
@@ -91,14 +95,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the tables, write compare.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     real = args.data is not None or args.map in ACTIVATIONS
     steps = args.optimizer != "flow"
     times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e6, 71)), steps=steps)
     optimizer = algorithms.choose(args, times[-1])
     samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024
+    largest = 4 if args.quick else 6 if real else 7
     settings = settings_of(
-        Settings, args, times=tuple(times.tolist()), sizes=MODEL_SIZES[:4] if args.quick else MODEL_SIZES,
+        Settings, args, times=tuple(times.tolist()), sizes=MODEL_SIZES[:largest],
         features=(200 if real else 512) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
     )  # fmt: skip
@@ -113,15 +118,19 @@ def run(args: argparse.Namespace) -> None:
     source = f"fitted to the spectrum of {settings.data or f'the {settings.map} kernel'}" if real else "given"
     law = f"power law a = {task.a:.4g}, b = {task.b:.4g} ({source})"
     shared = settings.shared
-    print(f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}")
-    print(exponent_table(scans, fits, closed_form(settings, task)))
-    print("\n".join([*gap_summaries(scans), *messages]))
+    judged = judge_scans(scans, fits)
+    text = [f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}"]
+    text += [exponent_table(scans, fits, closed_form(settings, task)), *verdict_lines(scans, judged)]
+    text += [*final_risks(scans), *messages]
     record = record_of(settings) | {"a": task.a, "b": task.b}
     record["fits"] = {scan.axis: dataclasses.asdict(fit) for scan, fit in zip(scans, fits, strict=True)}
+    record["agreement"] = {axis: judgement.record() for axis, judgement in judged.items()}
     if messages or not all(scan.own_theory for scan in scans):
         record |= {"theory": {scan.axis: scan.theory_label for scan in scans}, "messages": messages}
     rows = [row for scan in scans for row in table(scan)]
-    files.save_and_tell(folder, "compare", draw(scans, fits), rows, record)
+    law_of_features = None if settings.map == "gaussian" else settings.map
+    name = files.name_of("compare", data=settings.data, map=law_of_features, optimizer=args.optimizer)
+    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits), "\n".join(text)))
 
 
 def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> list[Scan]:
@@ -134,10 +143,10 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
     how = Draws(keys=keys, features=settings.map, ensemble=settings.ensemble, bags=settings.bags)
     scans = []
     with progress.bar(1 + sum(len(here.sizes) for here in plan), "run") as bar:
-        for axis, sizes, held in plan:
+        for axis, sizes, draws, held in plan:
             bar.set_description(axis)
-            scans.append(scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], on_point=bar.update,
-                                   **held, **how))  # fmt: skip
+            scans.append(scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], draws=draws,
+                                   on_point=bar.update, **held, **how))  # fmt: skip
         bar.set_description("time")
         scans.insert(0, scan_time(problem, times, optimizer=optimizer, **curve, **how))
         bar.update()
@@ -145,14 +154,22 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
 
 
 def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
-    """Choose sizes along each axis; what is held is infinite: fresh data, or a student that sees every mode."""
-    plan = [SizePlan("features", settings.sizes, INFINITE)]
+    """Choose sizes along each axis; what is held is infinite: fresh data, or a student that sees every mode.
+
+    The scatter of a draw falls as 1/size and its cost rises as the size, so small sizes are drawn more often: every
+    point then knows its mean as well as the others, at an equal price. Where steps are taken the smallest are not: one
+    of hundreds of draws has a curvature at which a learning rate diverges that the mean draw allows.
+    """
+    sizes = settings.sizes
+    least = STEADY if isinstance(optimizer, Stepper) else 1
+    draws = tuple(max(1, sizes[-1] // (2 * size)) if size >= least else 1 for size in sizes)
+    plan = [SizePlan("features", sizes, draws, INFINITE)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
-        plan.append(SizePlan("samples", settings.sizes, INFINITE))
+        plan.append(SizePlan("samples", sizes, draws, INFINITE))
     elif settings.samples != ONE_PASS:
-        # batches, and steps coordinate by coordinate, need the features of a finite student
-        sizes = tuple(size for size in settings.sizes if size >= getattr(optimizer, "batch_size", 1))
-        plan.append(SizePlan("samples", sizes, with_size("features", settings.features)))
+        # batches, and steps coordinate by coordinate, need the features of a finite student, which cost most
+        sizes = tuple(size for size in sizes if size >= getattr(optimizer, "batch_size", 1))
+        plan.append(SizePlan("samples", sizes, (1,) * len(sizes), with_size("features", settings.features)))
     return plan
 
 
@@ -181,51 +198,53 @@ def closed_form(settings: Settings, task: Task) -> dict[str, float]:
 
 def exponent_table(scans: Sequence[Scan], fits: Sequence[Exponent], closed: dict[str, float]) -> str:
     """Return one row a quantity, to be read at a glance."""
-    rows = [("quantity", "closed form", "theory", "simulation", "window", "agrees")]
+    rows = [("exponent of", "closed form", "theory", "simulation", "window")]
     for scan, fit in zip(scans, fits, strict=True):
         head = QUANTITIES[scan.axis], f"{closed[scan.axis]:.3f}" if scan.axis in closed else "-"
         if not scan.comparable:
-            rows.append((*head, "no theory", "-", "-", "-"))
+            rows.append((*head, "no theory", "-", "-"))
             continue
         if fit.window is None:
-            rows.append((*head, "-", "-", "-", fit.status))
+            rows.append((*head, "-", "-", fit.status))
             continue
         low, high = fit.window
-        verdict = f"{'yes' if fit.agrees else 'NO'} ({fit.z:+.1f} s.e.)" if scan.own_theory else scan.theory_label
-        if fit.status != "steady":
-            verdict += f"; {fit.status}"
-        simulated = f"{fit.simulated:.3f} ± {fit.stderr:.3f}"
-        rows.append((*head, f"{fit.theory:.3f}", simulated, f"{low:.3g} .. {high:.3g}", verdict))
+        window = f"{low:.3g} .. {high:.3g}" + ("" if fit.status == "steady" else f"; {fit.status}")
+        rows.append((*head, f"{fit.theory:.3f}", f"{fit.simulated:.3f} ± {fit.stderr:.3f}", window))
     return align(rows)
 
 
-def gap_summaries(scans: Sequence[Scan]) -> list[str]:
-    """Return one line on every theory that is drawn."""
-    labels = dict.fromkeys(scan.theory_label for scan in scans)
-    groups = [[scan for scan in scans if scan.theory_label == label] for label in labels]
-    return [gap_summary(group) if group[0].comparable else final_risks(group) for group in groups]
+def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[str]:
+    """Return the table of verdicts, and what they rest on."""
+    rows = [("simulation against theory", "slope", "level", "verdict")]
+    for scan in scans:
+        judgement = judged.get(scan.axis)
+        if judgement is None:
+            rows.append((QUANTITIES[scan.axis], "-", "-", f"not judged: {scan.theory_label}"))
+            continue
+        slope = "flat" if judgement.slope is None else str(judgement.slope)
+        rows.append((QUANTITIES[scan.axis], slope, str(judgement.level), judgement.words))
+    lines = ["", align(rows)]
+    if judged:
+        every = [difference for judgement in judged.values() for difference in judgement.differences.values()]
+        least, most = (100 * pick(d.visible for d in every) for pick in (min, max))
+        lines.append(
+            "Differences are over all points of a row, with 95 % intervals. Of those above this run would see\n"
+            f"{least:.1f} % in the one it knows best and {most:.1f} % in the one it knows least."
+        )
+    fitted = {axis: judgement.finite_size for axis, judgement in judged.items() if judgement.finite_size}
+    if fitted:
+        parts = ", ".join(f"({size})/{SYMBOLS[axis]}" for axis, size in fitted.items())
+        lines.append(f"The finite-size part that theory leaves out, fitted and not counted above: {parts}.")
+    return lines
 
 
-def final_risks(scans: Sequence[Scan]) -> str:
-    """Return where runs without a theory ended, beside what is drawn for orientation."""
-    return "\n".join(
+def final_risks(scans: Sequence[Scan]) -> list[str]:
+    """Return where runs without a theory of their own ended, beside what is drawn for orientation."""
+    return [
         f"last point, {QUANTITIES[scan.axis]}: risk {scan.risk.mean[-1]:.4g} ± {scan.risk.stderr[-1]:.1g}; "
         f"{scan.theory_label} {scan.risk.theory[-1]:.4g}"
-        for scan in scans
-    )
-
-
-def gap_summary(scans: Sequence[Scan]) -> str:
-    """Return median and worst relative gap and z over all points of all scans, t = 0 and vanished risks excepted."""
-    # a risk that has vanished has no relative gap
-    kept = [s.risk.at((s.x > 0) & (s.risk.theory > 1e-12 * s.risk.theory.max())) for s in scans]
-    gap, z = (np.concatenate([getattr(risk, name) for risk in kept]) for name in ("gap", "z"))
-    worst, worst_z = gap[np.argmax(np.abs(gap))], z[np.argmax(np.abs(z))]
-    return (
-        f"simulation against {scans[0].theory_label} at {len(gap)} points: relative gap "
-        f"median {np.median(np.abs(gap)):.2%}, worst {worst:+.2%}; "
-        f"z median {np.median(np.abs(z)):.2f}, worst {worst_z:+.2f}"
-    )
+        for scan in scans if not scan.own_theory
+    ]  # fmt: skip
 
 
 def table(scan: Scan) -> list[dict]:

@@ -75,15 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write decompose.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     steps = args.optimizer != "flow"
     times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e5, 61)), steps=steps)
     optimizer = algorithms.choose(args, times[-1])
     settings = settings_of(Settings, args, times=tuple(times.tolist()))
     panels = train(settings, optimizer)
-    print(share_table(panels))
     rows = [row for panel in panels for row in table(panel)]
-    files.save_and_tell(folder, "decompose", draw(panels), rows, record_of(settings))
+    name, record = files.name_of("decompose", optimizer=settings.options["optimizer"]), record_of(settings)
+    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(panels), share_table(panels)))
 
 
 def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:

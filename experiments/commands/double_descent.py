@@ -49,13 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write double-descent.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     checks.number("size", args.size, 8, "an integer >= 8", inclusive=True)
     settings = settings_of(Settings, args)
     series = train(settings)
-    print(cure_table([curve for curve in series if curve.panel == "cures"]))
+    text = cure_table([curve for curve in series if curve.panel == "cures"])
     rows = [row for curve in series for row in table(curve)]
-    files.save_and_tell(folder, "double-descent", draw(series, settings), rows, record_of(settings))
+    result = files.Result("double-descent", rows, record_of(settings), lambda: draw(series, settings), text)
+    files.save_and_tell(folder, result)
 
 
 def train(settings: Settings) -> list[Series]:

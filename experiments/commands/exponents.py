@@ -12,10 +12,11 @@ import rfm
 import theory
 from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
+from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.scans import Scan, scan_size, scan_time
-from experiments.compare.windows import fit_exponent
+from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
@@ -50,12 +51,13 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A law, its exponent on the theory, and the scan and exponent of trained models where there are any."""
+    """A law, its exponent on the theory, and the scan, exponent and verdict of trained models where there are any."""
 
     law: Law
     theory: float
     scan: Scan | None = None
     trained: Exponent | None = None
+    agreement: Agreement | None = None
 
     @property
     def identified(self) -> Exponent | None:
@@ -72,17 +74,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write exponents.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
     settings = settings_of(Settings, args)
     rows, figure, points = measure(settings)
     shared = settings.shared
-    print(f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes")
-    print(exponent_table(rows))
+    text = f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes"
     record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
-    files.save_and_tell(folder, "exponents", figure, [*map(table_row, rows), *points], record)
+    record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
+    text += "; exponents p of x^-p, negative where a quantity grows\n" + exponent_table(rows)
+    lines = [*map(table_row, rows), *points]
+    files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
 
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
@@ -91,11 +95,13 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
     with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
+        fits = {name: fit_exponent(scan) for name, scan in scans.items()}
+        judged = judge_scans(list(scans.values()), list(fits.values()))
         rows = []
         for law in laws:
             bar.set_description(law.name)
-            scan = scans.get(law.name)
-            rows.append(Row(law, law.measured(), scan, None if scan is None else fit_exponent(scan)))
+            name, axis = law.name, SCANS.get(law.name, "")
+            rows.append(Row(law, law.measured(), scans.get(name), fits.get(name), judged.get(axis)))
             bar.update()
         bar.set_description("drawing")
         return rows, *draw(rows, settings)
@@ -134,12 +140,12 @@ def verdict(row: Row) -> str:
         holds = abs(row.theory - law.claim) < SAME_EXPONENT
         says.append(f"claim {'holds' if holds else 'FAILS'}")
     says.append("closed form holds" if abs(row.theory - law.closed) < SAME_EXPONENT else "closed form not reached yet")
+    if row.agreement is not None:
+        says.append(f"training {row.agreement.words}")
     if trained is not None and trained.window is None:
         says.append(trained.status)
     elif trained is not None:
         low, high = trained.interval
-        near = "training agrees with theory" if trained.inside else f"training {trained.z:+.1f} s.e."
-        says.append(near if trained.agrees else "TRAINING DISAGREES")
         if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT and not low <= law.claim <= high:
             says.append("and excludes the claim")
     return "; ".join(says)
@@ -192,7 +198,8 @@ def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
             continue
         for index, row in enumerate(shown):
             points += draw_law(ax, row, index, 7 if settings.shared.quick else row.law.points)
-        plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), "risk", "")
+        quantity = "part of the risk" if shown[0].law.name.startswith("early") else "risk"
+        plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), quantity, "")
     return figure, points
 
 
@@ -210,11 +217,11 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
         ax.plot(risk.x[inside], risk.theory[inside], color="0.6", lw=0.9, label="theory at the sizes trained")
         points = risk.at(inside[:: max(1, len(inside) // 16)])
         plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
-    anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** (law.sign * law.closed)
-    ax.plot(x, anchor * (x / x[-1]) ** (law.sign * law.closed), color=color, lw=0.9, ls="--")
+    anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** -law.closed
+    ax.plot(x, anchor * (x / x[-1]) ** -law.closed, color=color, lw=0.9, ls="--")
     if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT:
         middle = np.sqrt(x[0] * x[-1])
-        stated = y[np.argmin(np.abs(np.log(x / middle)))] * (x / middle) ** (law.sign * law.claim)
+        stated = y[np.argmin(np.abs(np.log(x / middle)))] * (x / middle) ** -law.claim
         use = stated > 0.3 * y.min()
         ax.plot(x[use], stated[use], color="k", lw=1.0, ls=":", label=f"claimed {law.claim:.3g} ({law.source})")
     return [{"quantity": law.label, "x": float(u), "y": float(v)} for u, v in zip(x, y, strict=True)]

@@ -55,15 +55,12 @@ def run(args: argparse.Namespace) -> None:
     settings = _settings(args)
     losses = read(settings.file, settings.columns)
     models = job.models_of(settings, losses.table)
-    folder = files.open_folder(settings.out)
+    folder = files.check_folder(settings.out)
     with progress.bar(job.STEPS, "step", "power laws") as bar:
         fits = job.fit_both(models, losses, settings.hold_out, bar)
-    text, record = report.lines(fits, asked_to_hold_out=settings.hold_out > 0), report.record(fits)
-    try:
-        written = files.save(folder, "fit", lambda: plots.draw(fits), report.rows(fits), {**vars(args), **record})
-        text.append("wrote " + ", ".join(str(path) for path in written))
-    finally:
-        print("\n".join(text))
+    text = "\n".join(report.lines(fits, asked_to_hold_out=settings.hold_out > 0))
+    record = {**vars(args), **report.record(fits)}
+    files.save_and_tell(folder, files.Result("fit", report.rows(fits), record, lambda: plots.draw(fits), text))
 
 
 def _settings(args: argparse.Namespace) -> job.Settings:

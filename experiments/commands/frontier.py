@@ -12,8 +12,11 @@ import rfm
 import theory
 from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare import algorithms
+from experiments.compare.comparison import Comparison
+from experiments.compare.differences import Agreement
+from experiments.compare.equivalence import agreements
+from experiments.compare.keys import fold_keys
 from experiments.compare.limits import LIMITS, frontier_law, limiting_terms
-from experiments.compare.statistics import standard_error
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
@@ -25,6 +28,22 @@ LEAST_COMPUTE, BUDGET_POINTS = 1e2, 9  # compute where the line starts, and poin
 TRAINED = (8, 200)  # model sizes on the line that are trained too
 NUM_TRAINED = 4  # of them, at most
 Algorithm = GradientFlow | GradientDescent | SGD
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Training runs on the line, as rows of the table and beside theory; None where no optimum was small enough."""
+
+    rows: list[dict]
+    pair: Comparison | None
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """The verdict on their level; None for fewer than two seeds."""
+        if self.pair is None or self.pair.seeds < 2:
+            return None
+        (judged,) = agreements([self.pair], [0.0])  # sizes and times change together: there is no slope
+        return judged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print one line a budget, write frontier.png, .pdf, .csv and .json."""
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     algorithm = algorithms.choose(args, 1.0)
     if not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a frontier", args.optimizer)
@@ -101,12 +120,12 @@ def run(args: argparse.Namespace) -> None:
         on_line, asked = points[: len(line)], points[len(line) :]
         bar.set_description("training")
         trained = train(settings, on_line, bar)
-    print("\n".join(plan(settings, optimum) for optimum in asked))
-    print(shares_table(settings, asked))
-    if trained:
-        print(trained_table(trained))
+    text = [*(plan(settings, optimum) for optimum in asked), shares_table(settings, asked)]
+    text += [trained_table(trained)] if trained.rows else []
     record = {name: value for name, value in record_of(settings).items() if name != "algorithm"}
-    files.save_and_tell(folder, "frontier", draw(settings, on_line, trained), [*map(row, points), *trained], record)
+    rows = [*map(row, points), *trained.rows]
+    name, figure = files.name_of("frontier", optimizer=args.optimizer), lambda: draw(settings, on_line, trained.rows)
+    files.save_and_tell(folder, files.Result(name, rows, record, figure, "\n".join(text)))
 
 
 def plan(settings: Settings, optimum: theory.Frontier) -> str:
@@ -143,39 +162,44 @@ def shares_table(settings: Settings, optima: Sequence[theory.Frontier]) -> str:
     return align(rows)
 
 
-def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.Bar) -> list[dict]:
+def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.Bar) -> Trained:
     """Train at optima of the line that are small enough, beside theory at the same number of modes."""
     small = [o for o in on_line if TRAINED[0] <= o.num_features[0] <= TRAINED[1] and o.times[0] >= 1.0]
-    keys = settings.shared.keys
+    keys, problem = settings.shared.keys, settings.shared.problem
     samples = settings.samples if np.isinf(settings.samples) else int(settings.samples)
-    rows = []
+    rows, risks = [], []
     for optimum in small[:: max(1, -(-len(small) // NUM_TRAINED))]:
         n = round(float(optimum.num_features[0]))
         time = float(optimum.compute[0]) / settings.cost / n
         time = round(time) if settings.algorithm.discrete else time
         sizes, algorithm, at = Sizes(num_features=n, num_samples=samples), settings.at(optimum), np.array([time])
-        risk = rfm.simulate(settings.shared.problem, **sizes, optimizer=algorithm, times=at, keys=keys).risk
-        predicted = theory.predict(settings.shared.problem, **sizes, optimizer=algorithm, times=at).risk[0]
-        stderr = float(standard_error(risk)[0])
-        rows.append({
-            "kind": "training", "compute": n * time * settings.cost, "num_features": n, "times": time,
-            "risk": float(risk.mean()), "stderr": stderr, "theory": float(predicted),
-            "z": float((risk.mean() - predicted) / max(stderr, 1e-300)),
-        })  # fmt: skip
+        risks.append(rfm.simulate(problem, **sizes, optimizer=algorithm, times=at, keys=fold_keys(keys, n)).risk[:, 0])
+        predicted = theory.predict(problem, **sizes, optimizer=algorithm, times=at).risk[0]
+        rows.append({"kind": "training", "compute": n * time * settings.cost, "num_features": n, "times": time,
+                     "theory": float(predicted)})  # fmt: skip
         bar.update()
     bar.update(bar.total - bar.n)
-    return rows
+    if not rows:
+        return Trained([], None)
+    x, expected = (np.array([float(row[name]) for row in rows]) for name in ("num_features", "theory"))
+    pair = Comparison("features", x, np.stack(risks, 1), expected, {"P": samples}, draws=np.ones(len(x)))
+    for row, mean, stderr, z in zip(rows, pair.mean, pair.stderr, pair.z, strict=True):
+        row |= {"risk": float(mean), "stderr": float(stderr), "z": float(z)}
+    return Trained(rows, pair)
 
 
-def trained_table(rows: Sequence[dict]) -> str:
-    """Return one row a training run."""
-    lines = [("trained at the optimum", "risk", "theory, as many modes", "agrees")]
+def trained_table(trained: Trained) -> str:
+    """Return one row a training run, and the verdict on all."""
+    lines = [("trained at the optimum", "risk", "theory, as many modes", "gap")]
     lines += [
         (f"N = {row['num_features']}, t = {row['times']:.4g}", f"{row['risk']:.4g} ± {row['stderr']:.2g}",
-         f"{row['theory']:.4g}", f"{'yes' if abs(row['z']) < 3 else 'NO'} ({row['z']:+.1f} s.e.)")
-        for row in rows
+         f"{row['theory']:.4g}", f"{100 * (row['risk'] / row['theory'] - 1):+.1f} %")
+        for row in trained.rows
     ]  # fmt: skip
-    return align(lines)
+    if trained.agreement is None:
+        return align(lines)
+    verdict = f"simulation against theory: level {trained.agreement.level}, {trained.agreement.words}"
+    return align(lines) + "\n" + verdict
 
 
 def row(optimum: theory.Frontier) -> dict:

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, write phases.png, .pdf, .csv and .json."""
-    folder = reports.open_folder(args.out)
+    folder = reports.check_folder(args.out)
     checks.number("compute", args.compute, 1e4, "a finite number >= 1e4", inclusive=True)
     size = 8 if args.quick else checks.count("grid", args.grid, "an integer >= 2")
     if size < 2:
@@ -52,13 +52,16 @@ def run(args: argparse.Namespace) -> None:
     grid = [best for line in phases.follow(plane, [chosen.compute]) for best in line]
     lines = dict(zip(PHASE_POINTS, phases.follow(list(PHASE_POINTS.values()), chosen.trend), strict=True))
     followed = [best for line in lines.values() for best in line]
-    print(trend_table(lines, chosen))
+    text = [trend_table(lines, chosen)]
     if not all(best.converged for best in followed):
-        print("?: not converged, the risk is too small for a contour of so few nodes; left out of verdict and figure")
-    print(grid_summary(grid, chosen))
+        text += [
+            "?: not converged, the risk is too small for a contour of so few nodes; left out of verdict and figure"
+        ]
+    text += [grid_summary(grid, chosen)]
     settings = vars(args) | {"lr": phases.LR, "modes_per_feature": phases.MODES_PER_FEATURE}
     table = [record(best) for best in (*grid, *followed)]
-    reports.save_and_tell(folder, "phases", draw(grid, lines), table, settings)
+    result = reports.Result("phases", table, settings, lambda: draw(grid, lines), "\n".join(text))
+    reports.save_and_tell(folder, result)
 
 
 def trend_table(lines: Lines, settings: Settings) -> str:

@@ -1,9 +1,7 @@
 """`rfm predict FILE`: learning curves of features (or a kernel) and labels, before any training."""
 
 import argparse
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -51,32 +49,25 @@ def run(args: argparse.Namespace) -> None:
     source = load(settings)
     task = job.prepare(settings, source)
     points = check_points(settings, source) if settings.check else []
-    folder = output.open_folder(settings.out)
+    folder = output.check_folder(settings.out)
 
-    foretold = task.run()
     record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
-    estimate = task.forecast.estimate
-    told = record | records.record(foretold, None)
-    written = _save(folder, report.lines(settings.file, source, foretold), [
-        ("predict", partial(plots.curves, foretold), records.rows(foretold), told),
-        ("predict-spectrum", partial(plots.spectrum, estimate), records.spectrum_rows(estimate), told),
-    ])  # fmt: skip
-    if points:
+    foretold, estimate = task.run(), task.forecast.estimate
+    spectrum = output.Result(
+        "predict-spectrum", records.spectrum_rows(estimate), record, lambda: plots.spectrum(estimate)
+    )  # fmt: skip
+    forecast = output.Result(
+        "predict", records.rows(foretold), record | records.record(foretold, None), lambda: plots.curves(foretold),
+        "\n".join(report.lines(settings.file, source, foretold)),
+    )  # fmt: skip
+    output.save(folder, spectrum)
+    output.save_and_tell(folder, forecast)
+    if points:  # what is foretold is on disk before the check begins
         checked = job.check(settings, source, task.forecast.optimizer, points)
-        told = record | records.record(foretold, checked)
-        figure, rows = partial(plots.check, checked.trials), records.trial_rows(checked.trials)
-        written += _save(folder, report.check_lines(checked), [("predict-check", figure, rows, told)])
-        for name in ("predict", "predict-spectrum"):
-            output.save_record(folder, name, told)
-    print("wrote " + ", ".join(str(path) for path in written))
-
-
-def _save(folder: Path, text: list[str], parts: Sequence[tuple]) -> list[Path]:
-    """Save figures, tables and settings under their names, and print some lines; these where a figure fails, too."""
-    try:
-        return [path for name, figure, rows, told in parts for path in output.save(folder, name, figure, rows, told)]
-    finally:
-        print("\n".join(text), flush=True)
+        output.save_and_tell(folder, output.Result(
+            "predict-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
+            lambda: plots.check(checked.trials), "\n".join(report.check_lines(checked)),
+        ))  # fmt: skip
 
 
 def _settings(args: argparse.Namespace) -> Settings:

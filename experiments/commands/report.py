@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the rows asked for that the folder does not have, write report.html."""
     settings = settings_of(Settings, args)
-    folder, scripts = files.open_folder(settings.out), choose(settings)
+    folder, scripts = files.check_folder(settings.out), choose(settings)
     run_with = (settings.size, settings.out, settings.seed, settings.data)
     kept = [None if args.again else script.done(*run_with) for script in scripts]
     made = run_rows([script for script, row in zip(scripts, kept, strict=True) if row is None], settings)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the findings, write scale-time.png, .pdf, .csv and .json."""
-    folder = reports.open_folder(args.out)
+    folder = reports.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
     setting = settings_of(
@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> None:
             verdicts += part.verdicts
             table += part.table
             bar.update()
-    print(align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, verdicts)]))
+    text = align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, verdicts)])
     settings = {**vars(args), "findings": [dataclasses.asdict(verdict) for verdict in verdicts]}
-    reports.save_and_tell(folder, "scale-time", figure, table, settings)
+    reports.save_and_tell(folder, reports.Result("scale-time", table, settings, lambda: figure, text))

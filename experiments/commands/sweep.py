@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run or resume, print a summary, write NAME.png, .pdf, .csv and .json beside the store."""
     settings = settings_of(Settings, args)
-    folder = files.open_folder(settings.out)
+    folder = files.check_folder(settings.out)
     name = Path(settings.file).stem + ("-quick" if settings.quick else "")
     team = _start(settings)
     spec = sweep_file.read(settings.file, quick=settings.quick, seed=settings.seed)
@@ -89,10 +89,9 @@ def run(args: argparse.Namespace) -> None:
         return
     predicted = predict(spec, swept)
     rows = table(swept, predicted)
-    print(summary(swept, rows, predicted.label))
     record = dataclasses.asdict(settings) | {"sweep": Path(settings.file).read_text()}
-    written = files.save(folder, name, draw(swept, predicted), rows, record)
-    print("wrote " + ", ".join(str(path) for path in [store, *written]))
+    text = f"{summary(swept, rows, predicted.label)}\nstore {store}"
+    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(swept, predicted), text))
 
 
 def _start(settings: Settings) -> processes.Processes:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from experiments.compare.exponent import Exponent
-from experiments.compare.statistics import bootstrap_slope, log_slope, over_draws, standard_error, student
-from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition, judge
+from experiments.compare.statistics import bootstrap_slope, log_slope, over_draws, standard_error
+from experiments.compare.verdicts import Verdict, judge
 from rfm.arguments import Sizes
 
 AXES = {"time": "time $t$", "features": "model size $N$", "samples": "data $P$"}  # labels of figures
@@ -36,6 +36,8 @@ class Comparison:
         label: Name in a legend.
         line_x: Where theory is known on a finer grid, (L,); x where it is None.
         line: Predicted risk there, (L,).
+        draws: Draws that a row of risks is the mean of, (X,), where every point has draws of its own; None where a row
+            is one draw at all points.
 
     Example:
         >>> import numpy as np
@@ -54,6 +56,7 @@ class Comparison:
     label: str = "risk"
     line_x: np.ndarray | None = None
     line: np.ndarray | None = None
+    draws: np.ndarray | None = None
 
     @property
     def seeds(self) -> int:
@@ -97,7 +100,8 @@ class Comparison:
         """Return the comparison at some of its points; the line of theory stays whole."""
         x, risks, theory = self.x[points], self.risks[:, points], self.theory[points]
         line_x, line = self.theory_line
-        return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line)
+        draws = None if self.draws is None else self.draws[points]
+        return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line, draws=draws)
 
     def slope(self, window: slice | np.ndarray = slice(None), quantity: str = "") -> Exponent:
         """Return minus the log-log slopes of simulation, with its standard error, and of theory at the same points."""
@@ -106,10 +110,6 @@ class Comparison:
         ends = float(x[0]), float(x[-1])
         there = -log_slope(x, self.theory[window])
         return Exponent(quantity, theory=there, simulated=-slope, stderr=stderr, window=ends)
-
-    def agreement(self, quantity: str = "theory = simulation") -> Verdict:
-        """Return the verdict of `agreement` on this comparison alone."""
-        return agreement([self], quantity)
 
     def minus(self, baseline: float | np.ndarray) -> "Comparison":
         """Return what simulation and theory exceed a baseline by: one number, or (X,) where there is no finer line."""
@@ -154,39 +154,6 @@ def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Compariso
         held | {other: float(first.x[index])},
         f"${other}$ = {at:g}",
     )
-
-
-def agreement(
-    comparisons: Sequence[Comparison],
-    quantity: str = "theory = simulation",
-    *,
-    sizes: Sequence[float] | None = None,
-    finite_size: float = FINITE_SIZE,
-) -> Verdict:
-    """Return whether simulated means agree with theory, at all points of all comparisons, within the stated error.
-
-    The stated error of a point is q stderr + finite_size (1/N + 1/P) theory: q is Student's quantile at which one of
-    all points of a right theory fails with chance LEVEL; the theory is that of large N and P, and its gap falls as
-    1/N + 1/P.
-
-    Args:
-        comparisons: As many seeds each.
-        quantity: What is compared, in words.
-        sizes: 1/(1/N + 1/P) of each comparison, where it does not follow from N and P of its points.
-        finite_size: Stated relative gap in units of 1/N + 1/P.
-    """
-    mean, theory = (np.concatenate([getattr(c, name) for c in comparisons]) for name in ("mean", "theory"))
-    stderr = np.concatenate([standard_error(c.risks) for c in comparisons])
-    finite = [c.finite_size if sizes is None else np.full(len(c.x), 1 / sizes[i]) for i, c in enumerate(comparisons)]
-    q = student(comparisons[0].seeds, LEVEL / mean.size)
-    stated = q * stderr + finite_size * np.concatenate(finite) * theory
-    gap, worst = np.abs(mean / theory - 1.0), np.max(np.abs(mean - theory) / stated)
-    measured = (
-        f"{worst:.2f} of it at most; gap {np.median(gap):.1%} in the median, {gap.max():.1%} at most; "
-        f"{mean.size} points, {comparisons[0].seeds} seeds"
-    )
-    stated_error = f"to {q:.1f} s.e. + {finite_size:g} (1/N + 1/P)"
-    return condition(quantity, stated_error, measured, bool(worst <= 1.0))
 
 
 class Derived(NamedTuple):

@@ -5,8 +5,6 @@ import math
 
 from experiments.compare.verdicts import CLOSE, Verdict, judge
 
-Z_LIMIT = 3.0  # simulation and theory agree within this many standard errors
-
 
 @dataclasses.dataclass(frozen=True)
 class Exponent:
@@ -44,17 +42,6 @@ class Exponent:
     def z(self) -> float:
         """(simulated - theory)/stderr."""
         return (self.simulated - self.theory) / self.stderr
-
-    @property
-    def inside(self) -> bool:
-        """Does the interval of the simulated exponent hold the theory's over the same window?"""
-        low, high = self.interval
-        return low <= self.theory <= high
-
-    @property
-    def agrees(self) -> bool:
-        """Is the simulated exponent within Z_LIMIT standard errors of the theory's over the same window?"""
-        return self.window is not None and abs(self.z) <= Z_LIMIT
 
     def verdict(self, *, close: float = CLOSE, known: str = "closed form") -> Verdict:
         """Return what is measured, on trained models where there are any, beside what is claimed and known.

@@ -30,7 +30,7 @@ INF = np.inf
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """y ~ x^(sign x exponent), sign -1 for risks that fall.
+    """y ~ x^-exponent: positive where y falls, negative where it grows.
 
     claim: the exponent as a paper states it, source: which; None where no paper does. curve: y at x, an array; at: x of
     `measured`; span: x where it is drawn. amplitude: of the closed form, None where unknown. kind: "exponent", or
@@ -47,15 +47,14 @@ class Law:
     claim: float | None = None
     source: str = ""
     amplitude: float | None = None
-    sign: int = -1
     kind: str = "exponent"
     points: int = 25  # of the curve where it is drawn
 
     def measured(self) -> float:
-        """d log y/d log x times sign at `at`; y itself for a ratio."""
+        """-d log y/d log x at `at`; y itself for a ratio."""
         if self.kind == "ratio":
             return float(self.curve(np.array([self.at]))[0])
-        return self.sign * log_derivative(self.curve, self.at)
+        return -log_derivative(self.curve, self.at)
 
 
 def all_laws(a: float, b: float) -> list[Law]:
@@ -85,21 +84,21 @@ def all_laws(a: float, b: float) -> list[Law]:
             amplitude=_or_none(exponents.data_amplitude, a, b)),
         Law("early model in N", "early correction in N, against N", n, model[0],
             lambda x: corrections(clean, early, "features", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
-        Law("early model in t", "early correction in N, against t", t, model[1],
-            lambda x: corrections(clean, x, "features", huge)[0], EARLY, (10.0, 1e8), sign=1),
+        Law("early model in t", "early correction in N, against t", t, -model[1],
+            lambda x: corrections(clean, x, "features", huge)[0], EARLY, (10.0, 1e8)),
         Law("early data in P", "early correction in P, against P", p, data[0],
             lambda x: corrections(clean, early, "samples", x)[:, 0], HUGE, (1e6, 1e10), **one_over),
-        Law("early data in t", "early correction in P, against t", t, data[1],
-            lambda x: corrections(clean, x, "samples", huge)[0], EARLY, (10.0, 1e8), sign=1),
-        Law("noise", "label noise, against t", t, exponents.noise_exponents(a, b)[1],
-            partial(_noise, a, b), EARLY, (10.0, 1e8), sign=1),
+        Law("early data in t", "early correction in P, against t", t, -data[1],
+            lambda x: corrections(clean, x, "samples", huge)[0], EARLY, (10.0, 1e8)),
+        Law("noise", "label noise, against t", t, -exponents.noise_exponents(a, b)[1],
+            partial(_noise, a, b), EARLY, (10.0, 1e8)),
         Law("stopping", "data P with noise, best stopping", p, exponents.noisy_data_exponents(a, b)[0],
             partial(_stopped, a, b), LARGE, (1e2, LARGE)),
         Law("compute", "compute C = N t, flow", "compute $C$", risk,
             lambda x: _best(a, b, x).risk, COMPUTE, (1e2, COMPUTE), **claims["compute"],
             points=9),
-        Law("compute size", "best N in compute, flow", "compute $C$", size,
-            lambda x: _best(a, b, x).num_features, COMPUTE, (1e2, COMPUTE), sign=1, points=9),
+        Law("compute size", "best N in compute, flow", "compute $C$", -size,
+            lambda x: _best(a, b, x).num_features, COMPUTE, (1e2, COMPUTE), points=9),
         Law("batches", "noise of SGD batches, t (easy task)", t, exponents.sgd_noise_exponent(a, b),
             partial(_batch_noise, b), 1e8, (10.0, 1e8)),
     ]  # fmt: skip
@@ -122,7 +121,7 @@ def all_laws(a: float, b: float) -> list[Law]:
             lambda x: at_end(x, "samples") / at_end(x, "features"), LARGE, (4.0, LARGE), 1.0, "S3",
             kind="ratio",
         ))  # fmt: skip
-    return laws
+    return [dataclasses.replace(law, label=f"{law.label} (grows)") if law.closed < 0 else law for law in laws]
 
 
 def _sgd(b: float) -> rfm.SGD:

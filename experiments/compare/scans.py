@@ -13,7 +13,7 @@ import rfm
 import theory
 from experiments.compare.algorithms import DESCENT, OWN, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
-from experiments.compare.keys import fold_keys
+from experiments.compare.keys import fold_keys, split_keys
 from rfm.arguments import Sizes
 from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
@@ -44,6 +44,7 @@ class Scan:
         kind: Kind of curve of the simulation.
         theory_label: Whose theory it is, see `algorithms.theory_of`.
         messages: Runs that ended early; what they did not reach is left out.
+        noise_var: Label noise, which training losses have in them and risks have not.
     """
 
     risk: Comparison
@@ -52,6 +53,7 @@ class Scan:
     kind: str
     theory_label: str = OWN
     messages: tuple[str, ...] = ()
+    noise_var: float = 0.0
 
     @property
     def axis(self) -> str:
@@ -133,6 +135,7 @@ def scan_time(
         simulated.kind,
         label,
         (simulated.message,) if simulated.message else (),
+        float(problem.noise_var),
     )
 
 
@@ -149,6 +152,7 @@ def scan_size(
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
+    draws: Sequence[int] | None = None,
     on_point: Callable[[], object] = lambda: None,
 ) -> Scan:
     """Scan risk and training loss at one time along "features" or "samples".
@@ -165,6 +169,7 @@ def scan_size(
         features: Law of the features, as in `rfm.simulate`.
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
+        draws: Draws of each size that a seed stands for, (X,): their mean is what the scan keeps. One where not given.
         on_point: Called after each size.
     """
     models = Members(ensemble=ensemble, bags=bags)
@@ -172,9 +177,9 @@ def scan_size(
     end = rfm.Ridge(getattr(optimizer, "weight_decay", 0.0))
     held = Sizes(num_features=num_features, num_samples=num_samples)
     points, messages, kind, label = [], [], "", OWN
-    for size in map(int, sizes):
+    for size, count in zip(map(int, sizes), [1] * len(sizes) if draws is None else draws, strict=True):
         here = with_size(axis, size, held)
-        seeds = fold_keys(keys, size)
+        seeds = split_keys(fold_keys(keys, size), count)
         simulated = _simulate(
             problem, optimizer=optimizer, times=times, keys=seeds, features=features, **here, **models
         )
@@ -186,15 +191,16 @@ def scan_size(
             continue
         predicted = theory.predict(problem, optimizer=algorithm, times=times, **here, **models)
         limit = theory.predict(whole(problem), optimizer=end, **with_size(axis, size), **models)
-        points.append((float(size), simulated.risk[:, 0], predicted.risk[0], limit.risk[0], simulated.train_loss[:, 0],
+        risks, train_losses = (y[:, 0].reshape(-1, count).mean(1) for y in (simulated.risk, simulated.train_loss))
+        points.append((float(size), count, risks, predicted.risk[0], limit.risk[0], train_losses,
                        predicted.train_loss[0]))  # fmt: skip
-    columns = zip(*points, strict=True) if points else ((),) * 6
-    x, risks, risk, limit, train_losses, train_loss = map(np.array, columns)
+    columns = zip(*points, strict=True) if points else ((),) * 7
+    x, counts, risks, risk, limit, train_losses, train_loss = map(np.array, columns)
     fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
     fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
-    make = partial(Comparison, axis, x, fixed=fixed)
+    make = partial(Comparison, axis, x, fixed=fixed, draws=counts)
     training = make(train_losses.T, train_loss, label="training loss")
-    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages))
+    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages), float(problem.noise_var))
 
 
 def whole(problem: rfm.Problem) -> rfm.Problem:

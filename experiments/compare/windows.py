@@ -8,10 +8,13 @@ theory alone, so the simulation cannot choose its own window.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.compare.differences import Agreement
+from experiments.compare.equivalence import agreements
 from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Scan
 from experiments.compare.statistics import local_slopes, log_slope, student
@@ -72,3 +75,11 @@ def choose_window(scan: Scan) -> Window:
             if drift < fallback.drift:
                 fallback = Window(inside, drift)
     return steady if steady.points is not None else fallback
+
+
+def judge_scans(scans: Sequence[Scan], fits: Sequence[Exponent]) -> dict[str, Agreement]:
+    """Return the verdict on each scan that has a theory of its own, by axis."""
+    own = [(scan, fit) for scan, fit in zip(scans, fits, strict=True) if scan.own_theory]
+    exponents = [None if fit.window is None else fit.theory for _, fit in own]
+    judged = agreements([scan.risk for scan, _ in own], exponents)
+    return {scan.axis: judgement for (scan, _), judgement in zip(own, judged, strict=True)}

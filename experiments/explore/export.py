@@ -11,6 +11,7 @@ from experiments.explore import model
 from experiments.explore.settings import Settings, python_call
 from experiments.output import files as reports
 from experiments.output import plotting
+from experiments.output.drawing import TEST_LOSS
 from experiments.output.tables import records
 from rfm.curve import Curve
 from theory import exponents
@@ -39,8 +40,8 @@ def export_file(settings: Settings, runs: Curve | None, suffix: str) -> bytes:
     ]
     record |= {"exponents": laws, "task": details.task}
     with tempfile.TemporaryDirectory() as folder:
-        figure = draw(model.Point(settings, shown), details, runs)
-        reports.save(Path(folder), NAME, figure, table(shown, details, runs), record)
+        figure = lambda: draw(model.Point(settings, shown), details, runs)  # noqa: E731
+        reports.save(Path(folder), reports.Result(NAME, table(shown, details, runs), record, figure))
         return (Path(folder) / f"{NAME}.{suffix}").read_bytes()
 
 
@@ -71,6 +72,8 @@ def draw(point: model.Point, details: model.Details, runs: Curve | None) -> Figu
         else:
             pair = model.beside(shown, runs, name).at(slice(None, None, 2))
             plotting.draw(left, pair, index, hollow=name != "risk")
+    if settings.noise:
+        left.plot(shown.times, shown.risk + settings.noise, color=plotting.COLORS[0], lw=0.9, ls="-.", label=TEST_LOSS)
     for index, (name, y) in enumerate(details.limits.items()):
         style = dict(color=plotting.COLORS[(index + 2) % 7], lw=0.9, ls=":")
         left.plot(shown.times, y, label=f"limit: {name}", **style)
@@ -82,7 +85,7 @@ def draw(point: model.Point, details: model.Details, runs: Curve | None) -> Figu
     size = f"$N$ = {plotting.number(s.N)}, $P$ = {plotting.number(s.P)}, $K$ = {plotting.number(s.K)}"
     text = f"{s.algorithm}, $a$ = {s.a:g}, $b$ = {s.b:g}, {size}, $\\sigma^2$ = {s.noise:g}"
     seeds = "" if runs is None else f"; {runs.num_seeds} seeds"
-    plotting.finish(left, "time $t$" if not s.discrete else "steps", "risk", text + seeds)
+    plotting.finish(left, "time $t$" if not s.discrete else "steps", "loss", text + seeds)
     right.set_xscale("log")
     plotting.finish(right, left.get_xlabel(), "$-d\\,\\log$ risk$/d\\,\\log t$", "local slope", log=False)
     return figure

@@ -7,15 +7,17 @@ that the theory refuses. Whatever the settings, arrays have the same shapes, so 
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 
 import rfm
 import theory
 from experiments.compare.algorithms import FULL_BATCH
 from experiments.compare.comparison import Comparison
+from experiments.compare.equivalence import agreements
 from experiments.compare.exponent import Exponent
 from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, limiting_terms
 from experiments.compare.statistics import local_slopes
@@ -27,7 +29,7 @@ from theory import exponents
 LOSSES = {"risk": "risk", "train_loss": "training loss"}  # of a curve, and in words
 SLOPE_FLOOR = 1e-14  # of the risk at t = 0: below it rounding makes the slope
 SIZE_STEP = 0.05  # in log of a size, of central differences
-NUM_BUDGETS = 6  # points of the frontier
+NUM_BUDGETS = 12  # points of the frontier
 Times = TypeVar("Times", float, np.ndarray)
 
 
@@ -94,13 +96,6 @@ def details(settings: Settings, shown: Curve) -> Details:
     return Details(limits, parts, known, spans(shown.times, limits), shares, task(settings))
 
 
-class Gap(NamedTuple):
-    """Distance of simulated from predicted risk at one time: relative, and in standard errors there."""
-
-    relative: float
-    errors: float
-
-
 def beside(shown: Curve, runs: Curve, loss: str = "risk") -> Comparison:
     """Return training runs beside the theory, for one of LOSSES."""
     risks, line = getattr(runs, loss), getattr(shown, loss)
@@ -108,11 +103,13 @@ def beside(shown: Curve, runs: Curve, loss: str = "risk") -> Comparison:
     return Comparison("time", runs.times, risks, there, label=label, line_x=shown.times, line=line)
 
 
-def largest_gap(shown: Curve, runs: Curve) -> Gap:
-    """Return the largest relative gap of the risk."""
-    pair = beside(shown, runs)
-    largest = int(np.argmax(np.abs(pair.gap)))
-    return Gap(float(np.abs(pair.gap[largest])), float(np.abs(pair.z[largest])))
+def verdict(point: Point, runs: Curve) -> str:
+    """Return in a few words how far simulation is from the theory."""
+    if runs.num_seeds < 2:
+        return "one seed has no error bar"
+    fixed = {"N": point.settings.N, "P": point.settings.P}
+    (judged,) = agreements([dataclasses.replace(beside(point.curves, runs), fixed=fixed)], [None])
+    return f"level {judged.level}" + ("" if judged.slope is None else f", slope {judged.slope}") + f": {judged.words}"
 
 
 def frame(shown: Curve, runs: Curve | None = None) -> tuple[float, float]:
@@ -217,6 +214,22 @@ def frontier(settings: Settings) -> Iterator[theory.Frontier]:
         yield theory.frontier(
             settings.problem, np.array([budget]), num_samples=settings.P, optimizer=optimizer, nodes=nodes
         )
+
+
+def joined(optima: Sequence[theory.Frontier]) -> tuple[np.ndarray, np.ndarray]:
+    """Return compute and risk of a line through budgets, (X,) each: a cubic in log-log that has their exponents too.
+
+    Straight lines between them lie above the frontier, and models would beat it.
+    """
+    compute, risk, exponent = (
+        np.concatenate([getattr(optimum, name) for optimum in optima])
+        for name in ("compute", "risk", "risk_exponent")
+    )  # fmt: skip
+    if len(compute) < 2:
+        return compute, risk
+    line = CubicHermiteSpline(np.log(compute), np.log(risk), -exponent)
+    x = np.geomspace(compute[0], compute[-1], 12 * len(compute))
+    return x, np.exp(line(np.log(x)))
 
 
 def compute(settings: Settings, times: Times) -> Times:

@@ -142,7 +142,7 @@ class Page:
 
     def _show_budget(self, optimum: theory.Frontier, exponents: list[Exponent]) -> None:
         self.plots.add_budget(optimum)
-        self.widgets.note.text = words.budget(optimum)
+        self.widgets.note.text = words.budget(optimum, len(self.plots.budgets), model.NUM_BUDGETS)
         self.widgets.exponents.text = words.exponent_table(exponents)
 
     def _no_frontier(self, reason: str) -> None:
@@ -185,10 +185,9 @@ class Page:
         if runs.num_seeds < seeds:
             self.widgets.progress.text = f"training {runs.num_seeds} of {seeds} seeds, {took:.0f} s \u2026"
             return
-        gap = model.largest_gap(point.curves, runs)
         self.widgets.idle(
-            f"{seeds} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against theory: "
-            f"largest gap {gap.relative:.1%}, {gap.errors:.1f} standard errors there."
+            f"{seeds} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against "
+            f"theory: {model.verdict(point, runs)}."
         )
         kept = self._workers.kept
         kept[point.settings, seeds] = runs

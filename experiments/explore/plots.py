@@ -22,12 +22,14 @@ class Plots:
     """The figures, and the sources of data that they draw."""
 
     def __init__(self) -> None:
-        self.curve = _source("times", "risk", "train_loss", "slope", "compute", name="curve")
+        self.curve = _source("times", "risk", "train_loss", "slope", "compute", "test_loss", name="curve")
         self.terms = _source("times", *LIMITS, *PART_COLUMNS, name="terms")
         self.closed, self.corners = _source("times", "slope", name="closed"), _source("x", "y", name="corners")
         columns = (f"{loss}_{column}" for loss in LOSSES for column in ("mean", "lower", "upper"))
         self.runs = _source("times", *columns, name="runs")
         self.frontier = _source("compute", "risk", "size", name="frontier")
+        self.frontier_line = _source("compute", "risk", name="frontier_line")
+        self.budgets: list[theory.Frontier] = []
         self.drawn = {name: name in LIMITS for name in (*LIMITS, *PART_COLUMNS)}  # is the line wanted?
         self.lines: dict[str, GlyphRenderer] = {}
         self.risk = self._risk()
@@ -42,6 +44,7 @@ class Plots:
         self.curve.update(data={
             "times": shown.times, "risk": _positive(shown.risk), "train_loss": _positive(shown.train_loss),
             "slope": model.slope(shown.times, shown.risk), "compute": work,
+            "test_loss": shown.risk + settings.noise if settings.noise else np.full(len(shown.times), np.nan),
         })  # fmt: skip
         closed = np.full(2, exponents.time_exponent(settings.a, settings.b))
         self.closed.update(data={"times": shown.times[[0, -1]], "slope": closed})
@@ -86,10 +89,16 @@ class Plots:
         """Draw one more point of the frontier."""
         columns = {"compute": optimum.compute, "risk": optimum.risk, "size": optimum.num_features}
         self.frontier.stream({name: np.asarray(values) for name, values in columns.items()})
+        self.budgets.append(optimum)
+        compute, risk = model.joined(self.budgets)
+        self.frontier_line.update(data={"compute": compute, "risk": risk})
 
     def clear(self, *sources: ColumnDataSource) -> None:
         """Take what these sources draw off the figures; all that depends on the settings where none is named."""
-        for source in sources or (self.curve, self.terms, self.runs, self.frontier):
+        sources = sources or (self.curve, self.terms, self.runs, self.frontier)
+        if self.frontier in sources:
+            sources, self.budgets = (*sources, self.frontier_line), []
+        for source in sources:
             if any(len(source.data[name]) for name in source.column_names):
                 source.update(data={name: [] for name in source.column_names})
 
@@ -122,6 +131,9 @@ class Plots:
                 tips = [("t", "@times{0.000a}"), ("risk", "@risk{0.000e+0}")]
                 tips += [("training loss", "@train_loss{0.000e+0}"), ("slope", "@slope{0.000}")]
                 plot.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline"))
+        # training losses have the label noise in them, the risk has not: this is what they lie below
+        plot.line("times", "test_loss", source=self.curve, color=COLORS[0], line_dash="dotdash",
+                  legend_label="test loss = risk + \u03c3\u00b2")  # fmt: skip
         _legend(plot)
         return plot
 
@@ -139,7 +151,7 @@ class Plots:
         plot.xaxis.axis_label = "compute C = N t (SGD: N t B)"
         plot.line("compute", "risk", source=self.curve, color=COLORS[0], line_width=2, legend_label="this model")
         label, color = "frontier, one model", COLORS[6]
-        plot.line("compute", "risk", source=self.frontier, color=color, line_width=2, legend_label=label)
+        plot.line("compute", "risk", source=self.frontier_line, color=color, line_width=2, legend_label=label)
         dots = plot.scatter("compute", "risk", source=self.frontier, color=color, size=6)
         tips = [("C", "@compute{0.0e+0}"), ("best N", "@size{0.[0]}"), ("risk", "@risk{0.000e+0}")]
         plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))

@@ -30,13 +30,14 @@ def exponent_table(exponents: Sequence[Exponent]) -> str:
     return pages.render("explore/exponents.html", exponents=exponents)
 
 
-def budget(optimum: theory.Frontier) -> str:
-    """Return what is best for the budget of one point of the frontier."""
+def budget(optimum: theory.Frontier, number: int, count: int) -> str:
+    """Return what is best for the budget of one point of the frontier, and how many of them there are so far."""
     numbers = (optimum.compute, optimum.num_features, optimum.times, optimum.risk)
     compute, size, time, risk = (float(values[0]) for values in numbers)
     unsure = "" if optimum.converged[0] else "; not converged"
-    text = f"At C = {compute:.3g} the best model has N = {size:.4g}, t = {time:.4g} and the risk {risk:.3g}{unsure}."
-    return plain(text)
+    so_far = "" if number == count else f"Point {number} of {count}, more are coming. "
+    best = f"N = {size:.4g}, t = {time:.4g} and the risk {risk:.3g}{unsure}"
+    return plain(f"{so_far}At C = {compute:.3g} the best model has {best}.")
 
 
 def downloads(query: str) -> str:

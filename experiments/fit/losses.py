@@ -38,7 +38,7 @@ RISING, FEWEST_STEPS = 0.75, 3  # part of the steps along an axis, from which lo
 
 
 class Losses(NamedTuple):
-    """What was read.
+    """Losses of a file, and how they were read.
 
     Attributes:
         table: R losses.

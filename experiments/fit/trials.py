@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="results")
     args = parser.parse_args(argv)
-    folder = files.open_folder(args.out)
+    folder = files.check_folder(args.out)
     jax.config.update("jax_enable_x64", True)
     rows = []
     floor = 0.0 if args.risk else None

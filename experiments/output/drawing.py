@@ -8,6 +8,7 @@ from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Scan
 from experiments.output import plotting
 
+TEST_LOSS = "test loss = risk + label noise"
 MOST_POINTS = 24  # of a curve, so that they do not hide the line
 
 
@@ -21,6 +22,8 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None) -> None:
     named = {} if scan.own_theory else {"label": scan.theory_label}
     plotting.draw(ax, scan.risk.at(points), line_style=named | dotted)
     if scan.axis == "time" and np.isfinite(scan.risk.fixed["P"]):  # on fresh data it is the risk, noise added
+        if scan.noise_var > 0:  # training losses have the label noise in them, the risk has not
+            ax.plot(x, predicted + scan.noise_var, color=plotting.COLORS[0], lw=0.9, ls="-.", label=TEST_LOSS)
         training = scan.training.at(points)
         plotting.draw(ax, training, 1, hollow=True, line_style=dotted)
         curves = (scan.training.theory[keep], predicted, scan.training.mean[keep], scan.risk.mean)
@@ -34,7 +37,7 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None) -> None:
         theory = f", theory $-${exponent.theory:.3f}"
         label = f"slope $-${exponent.simulated:.3f} $\\pm$ {exponent.stderr:.3f}{theory}"
         plotting.draw_slope(ax, exponent, 1.5 * start, label)
-    plotting.finish(ax, AXES[scan.axis], "risk", describe(scan.risk))
+    plotting.finish(ax, AXES[scan.axis], "loss" if scan.axis == "time" else "risk", describe(scan.risk))
 
 
 def describe(pair: Comparison) -> str:

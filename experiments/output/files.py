@@ -1,6 +1,9 @@
 """Files that every command leaves behind: a figure, a table, and the settings, versions and seeds that made them."""
 
 import csv
+import dataclasses
+import errno
+import glob
 import importlib.metadata
 import json
 import os
@@ -10,50 +13,108 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 from matplotlib.figure import Figure
 
 from rfm import checks
 
+SUFFIXES = (".csv", ".json", ".png", ".pdf")  # in the order in which they are written
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
 
 
-def open_folder(out: str) -> Path:
-    """Create the output folder; ValueError at once, before any work, if it cannot be written."""
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Everything that a command leaves.
+
+    Attributes:
+        name: Of its files.
+        rows: Of the table.
+        settings: What made it, and numbers that the table has no place for.
+        figure: Draws it; called when the table is on disk.
+        text: What is printed when all is on disk.
+    """
+
+    name: str
+    rows: Sequence[dict]
+    settings: dict
+    figure: Callable[[], Figure]
+    text: str = ""
+
+
+def name_of(command: str, *, optimizer: str = "flow", **chosen: str | None) -> str:
+    """Return the name of the files of a command: what it was asked for beyond its defaults is part of it.
+
+    Args:
+        command: As typed.
+        optimizer: Named where it is not gradient flow.
+        **chosen: Data, law of features and the like; None for the default.
+    """
+    parts = [*chosen.values(), None if optimizer == "flow" else optimizer]
+    return "-".join([command, *(Path(part).stem for part in parts if part)])
+
+
+def check_folder(out: str) -> Path:
+    """Return the output folder, which is made with its first file; ValueError at once if it cannot be written."""
     folder = Path(out)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         checks.fail("out", f"a folder that can be written ({error.strerror})", out)
     return folder
 
 
-def save(
-    folder: Path, name: str, figure: Figure | Callable[[], Figure], rows: Sequence[dict], settings: dict
-) -> list[Path]:
-    """Write NAME.csv, NAME.json, NAME.png and NAME.pdf, each under a temporary name first; figures may be drawn last.
+def save(folder: Path, result: Result) -> list[Path]:
+    """Write NAME.csv, NAME.json, NAME.png and NAME.pdf, each under a temporary name first.
+
+    An earlier result of other settings is not replaced: its files are numbered, NAME-1, NAME-2 and so on.
 
     Raises:
-        ValueError: The figure could not be drawn or written; the tables are.
+        OSError: A file cannot be written; its name is told, and what came before it is there.
+        ValueError: The figure cannot be drawn; the table and its settings are there.
     """
-    csv_file, json_file, png, pdf = (folder / f"{name}.{ending}" for ending in ("csv", "json", "png", "pdf"))
-    replace(csv_file, lambda path: write_rows(path, rows))
-    save_record(folder, name, settings)
+    record = {"settings": result.settings, "versions": versions()}
+    written = [folder / f"{result.name}{suffix}" for suffix in SUFFIXES]
+    table, settings, png, pdf = written
+    _keep_earlier(settings, record)
+    replace(table, lambda path: write_rows(path, result.rows))
+    replace(settings, lambda path: path.write_text(json.dumps(record, indent=2, default=str) + "\n"))
     try:
-        drawn = figure if isinstance(figure, Figure) else figure()
-        replace(png, lambda path: drawn.savefig(path, format="png", dpi=150))
-        replace(pdf, lambda path: drawn.savefig(path, format="pdf"))
-    except Exception as error:  # of matplotlib, which raises of many kinds, or of a full disk
+        figure = result.figure()
+    except Exception as error:  # matplotlib raises of many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"The figure {png} was not made ({reason}); {csv_file} and {json_file} are whole.") from error
-    return [png, pdf, csv_file, json_file]
+        raise ValueError(f"{png} cannot be drawn ({reason}); {table} and {settings} are written.") from error
+    if result.settings.get("quick") or result.settings.get("size") == "smoke":
+        figure.text(0.995, 0.995, "quick look: few points", ha="right", va="top", fontsize=7, color="0.4")
+    replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
+    replace(pdf, lambda path: figure.savefig(path, format="pdf"))
+    return written
 
 
-def save_record(folder: Path, name: str, settings: dict) -> None:
-    """Write NAME.json: settings, and versions of what made a result."""
-    text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
-    replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
+def _keep_earlier(settings: Path, record: dict) -> None:
+    """Give files of an earlier result a number, unless it is the same result."""
+    there = [path for path in map(settings.with_suffix, SUFFIXES) if path.exists()]
+    if not there or _is_same(settings, record):
+        return
+    number = 1
+    while any(settings.with_name(f"{settings.stem}-{number}{suffix}").exists() for suffix in SUFFIXES):
+        number += 1
+    for path in there:
+        path.rename(path.with_name(f"{path.stem}-{number}{path.suffix}"))
+    print(f"kept the earlier result as {settings.with_name(f'{settings.stem}-{number}')}.*", file=sys.stderr)
+
+
+def _is_same(settings: Path, record: dict) -> bool:
+    """Has the file the same settings and results, whatever time they took?"""
+    try:
+        earlier = json.loads(settings.read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    timeless = lambda given: {name: value for name, value in given.items() if name != "seconds"}  # noqa: E731
+    return timeless(earlier) == timeless(json.loads(json.dumps(record["settings"], default=str)))
 
 
 def write_rows(path: Path, rows: Sequence[dict]) -> None:
@@ -64,17 +125,31 @@ def write_rows(path: Path, rows: Sequence[dict]) -> None:
         writer.writerows(rows)
 
 
-def save_and_tell(folder: Path, name: str, figure: Figure, rows: Sequence[dict], settings: dict) -> None:
-    """Save, and print which files were written."""
-    print("wrote " + ", ".join(str(path) for path in save(folder, name, figure, rows, settings)))
+def save_and_tell(folder: Path, result: Result) -> None:
+    """Save, then print the text of the result and which files were written: what is printed is on disk."""
+    written: list[Path] = []
+    try:
+        written = save(folder, result)
+    finally:  # what is known is told, too, where a figure fails or a disk is full
+        print(result.text, flush=True)
+    print("wrote " + ", ".join(map(str, written)), flush=True)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file under a temporary name, then give it its own: nobody meets half a file."""
+    """Let `write` make the file under a temporary name, then give it its own: nobody meets half a file.
+
+    Temporary files of processes that were killed are removed.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            if not psutil.pid_exists(int(stale.name.split(".")[-2])):
+                stale.unlink(missing_ok=True)
         write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"{path} could not be written ({error.strerror or error}).") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -126,7 +126,7 @@ class Script:
     def __call__(self, size: str = "full", out: str = "results", seed: int = 0, data: str | None = None) -> Row:
         """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Arguments and errors as `parameters`."""
         planned = self._planned(size, out, seed, data)
-        folder = files.open_folder(out)
+        folder = files.check_folder(out)
         start = time.perf_counter()
         with jax.enable_x64(True):
             shown = self.show(seed=seed, **self.parameters(size, data))
@@ -134,7 +134,7 @@ class Script:
         row = dataclasses.replace(planned, findings=shown.findings, verdict=overall(shown.findings), seconds=seconds)
         settings = dataclasses.asdict(row)
         del settings["versions"], settings["stem"]  # those are in every record, and where the record is
-        files.save(folder, self.name, shown.figure, shown.table, settings)
+        files.save(folder, files.Result(self.name, shown.table, settings, lambda: shown.figure))
         return row
 
     def done(self, size: str, out: str, seed: int, data: str | None = None) -> Row | None:

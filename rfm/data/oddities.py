@@ -1,4 +1,4 @@
-"""What is odd about rows of features and their labels, in words, to be known before any forecast."""
+"""Remarks on rows of features and their labels: what is odd about them, to be known before any forecast."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def of_columns(features: Array) -> list[str]:
 
     Example:
         >>> x = np.random.default_rng(0).standard_normal((50, 2))
-        >>> of_columns(x), of_columns(x * [1.0, 1e6])[0][:50]
+        >>> of_columns(x), of_columns(x * [1.0, 1e6])[0][:49]
         ([], 'column 1 (from 0) has 1e+12 times the variance')
     """
     some = np.linspace(0, len(features) - 1, min(len(features), LOOKED_AT)).astype(int)

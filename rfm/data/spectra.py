@@ -70,8 +70,8 @@ class Sample(NamedTuple):
     @property
     def left_over(self) -> float:
         """Variance that least squares on all directions leaves, unbiased; 0 where it leaves nothing."""
-        unseen, null = self.size - len(self.power), max(self.total - float(self.power.sum()), 0.0)
-        return null * (self.size + self.centered) / unseen if unseen > 0 else 0.0
+        unseen = self.size - len(self.power)
+        return max(self.total - self.power.sum(), 0.0) * (self.size + self.centered) / unseen if unseen > 0 else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,10 +166,8 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     """
     lam, c, n = sample.eigenvalues, sample.power, sample.size
     if min(len(lam), n) < FEWEST_ROWS:
-        noise = sample.left_over
-        power = np.maximum(
-            c - noise / (n + sample.centered), 0.1 * c
-        )  # less the noise of a direction
+        noise = sample.left_over  # of which each direction has a share
+        power = np.maximum(c - noise / (n + sample.centered), 0.1 * c)
         problem = _problem(sample, lam / scale, power, noise)
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 import rfm
-from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived, agreement
+from experiments.compare.comparison import AXES, INFINITE, Comparison, Derived
+from experiments.compare.equivalence import agreement
 from experiments.compare.laws import END, all_laws
 from experiments.compare.scans import scan_size
 from experiments.compare.verdicts import Verdict, judge

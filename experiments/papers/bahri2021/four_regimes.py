@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import AXES, SYMBOLS, Comparison, agreement, with_size
+from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
+from experiments.compare.equivalence import agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.laws import END, risk_at_end
 from experiments.compare.statistics import log_derivative, log_slope

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import AXES, INFINITE, agreement
+from experiments.compare.comparison import AXES, INFINITE
+from experiments.compare.equivalence import agreement
 from experiments.compare.laws import END
 from experiments.compare.scans import scan_size
 from experiments.compare.statistics import log_slope

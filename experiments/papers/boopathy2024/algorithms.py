@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, Comparison, agreement
+from experiments.compare.comparison import AXES, Comparison
+from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope, slopes_of_draws, standard_error
 from experiments.compare.verdicts import CONTRADICTED, Verdict, condition, judge

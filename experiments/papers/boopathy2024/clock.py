@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import AXES, agreement, derive
+from experiments.compare.comparison import AXES, derive
+from experiments.compare.equivalence import agreement
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge
 from experiments.output import plotting, tables

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.compare.comparison import AXES, agreement, derive
+from experiments.compare.comparison import AXES, derive
+from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting, tables
 from experiments.papers.boopathy2024 import scale_time as st

@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.compare.comparison import AXES, across, agreement, derive
+from experiments.compare.comparison import AXES, across, derive
+from experiments.compare.equivalence import agreement
 from experiments.compare.laws import risk_at_end, risk_in_time
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONTRADICTED, condition, judge

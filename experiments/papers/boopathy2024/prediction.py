@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import Comparison, agreement
+from experiments.compare.comparison import Comparison
+from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONTRADICTED, REFINED, condition, judge

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, Comparison, across, agreement
+from experiments.compare.comparison import AXES, Comparison, across
+from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, Verdict, condition

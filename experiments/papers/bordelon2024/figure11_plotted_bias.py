@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, Comparison, across, agreement
+from experiments.compare.comparison import AXES, Comparison, across
+from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
 from experiments.output import plotting

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, INFINITE, SYMBOLS, Comparison, across, agreement
+from experiments.compare.comparison import AXES, INFINITE, SYMBOLS, Comparison, across
+from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW, all_laws, corrections
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import AXES, Comparison, across, agreement
+from experiments.compare.comparison import AXES, Comparison, across
+from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge

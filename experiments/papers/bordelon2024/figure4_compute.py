@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import Comparison, agreement
+from experiments.compare.comparison import Comparison
+from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CLOSE, REFINED, Verdict, condition, judge

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import AXES, Comparison, agreement
+from experiments.compare.comparison import AXES, Comparison
+from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting, progress

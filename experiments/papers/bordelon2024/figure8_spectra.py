@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import rfm
-from experiments.compare.comparison import Comparison, agreement
+from experiments.compare.comparison import Comparison
+from experiments.compare.equivalence import agreement
 from experiments.compare.statistics import standard_error
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting

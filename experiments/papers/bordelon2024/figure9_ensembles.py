@@ -9,13 +9,15 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import Comparison, across, agreement
+from experiments.compare.comparison import Comparison, across
+from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
 from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, SAME_NUMBER, end_of_training
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 
+NEAR_PEAK = np.geomspace(0.004, 0.06, 5)  # distances from it, relative, of points of the line
 PLOTTED = {1: 0.857, 50: 0.586}  # S1 at nu = 1/4, alpha = 2: one model, and the average of 50
 
 
@@ -24,11 +26,12 @@ def show(
 ) -> Shown:
     """Show the risk over |w|^2 at the end against alpha = P/M, one panel a ratio nu = N/M, one curve an ensemble."""
     problem, keys = rfm.white(num_modes), jax.random.split(jax.random.key(seed), seeds)
-    line_x = (np.arange(points) + 0.5) * 2.0 / points  # alpha; never nu itself, where the risk of one is infinite
+    even = (np.arange(points) + 0.5) * 2.0 / points  # alpha; never nu itself, where the risk of one is infinite
     figure, axes = plotting.new_figure(1, len(ratios), width=4.6)
     findings: list[Verdict] = []
     table: list[dict] = []
     for ax, nu in zip(axes[0], ratios, strict=True):
+        line_x = np.union1d(even, nu * (1.0 + np.outer((-1, 1), NEAR_PEAK)))  # so that the peak is not drawn flat
         apart = [alpha for alpha in alphas if abs(alpha / nu - 1.0) > 0.19]  # the mean exists, and soon
         samples, n = [round(alpha * num_modes) for alpha in apart], round(nu * num_modes)
         end = Arguments(num_features=n, optimizer=rfm.GradientFlow(), times=np.array([END_OF_TRAINING]))

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
-from experiments.compare.comparison import Comparison, agreement, derive
+from experiments.compare.comparison import Comparison, derive
+from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition

@@ -26,6 +26,13 @@ def test_frontiers_reach_the_closed_form(task, name):
     test_theory_reaches_the_closed_form(task, name)
 
 
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_exponents_have_one_sign(task):
+    """Positive where a quantity falls; what grows is negative, and says so."""
+    for law in all_laws(*task):
+        assert (law.closed < 0) == law.label.endswith("(grows)"), law.name
+
+
 def test_claims_that_fail():
     """S1's model and compute exponents beyond a - 1 = b, S3's equal amplitudes; all others hold."""
     failing = {

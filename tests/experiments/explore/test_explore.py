@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 import socket
 import subprocess
 import sys
@@ -121,9 +122,10 @@ def test_training_goes_on_some_seeds_at_a_time():
     assert [len(runs.risk) for runs in so_far] == [4, 8]
     at_once = rfm.simulate(SMALL.problem, **SMALL.arguments, keys=jax.random.split(jax.random.key(0), 8))
     np.testing.assert_allclose(so_far[-1].risk, at_once.risk, rtol=1e-12)
-    gap, errors = model.largest_gap(model.curves(SMALL), so_far[-1])
-    assert 0 < gap < 1
-    assert 0 < errors < 30
+    said = model.verdict(model.Point(SMALL, model.curves(SMALL)), so_far[-1])
+    assert re.fullmatch(
+        r"level [+-][\d.]+ ± [\d.]+ %, slope [+-][\d.]+ ± [\d.]+ %: (agrees|cannot|slope|level) .*", said
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,3 +281,18 @@ def test_a_port_in_use_is_one_line():
 def test_no_such_port(capsys, port):
     assert main(["explore", "--no-browser", "--port", port]) == 2
     assert "`port` must be an integer from 0 to 65535" in capsys.readouterr().err
+
+
+def test_the_frontier_between_its_budgets():
+    """Through a third of the budgets the line still holds the others, which straight lines through as many miss."""
+    optima = list(model.frontier(dataclasses.replace(SMALL, P=math.inf, stop=1e6, noise=0.0)))
+    compute, risk = (np.concatenate([getattr(optimum, name) for optimum in optima]) for name in ("compute", "risk"))
+    error = {}
+    for name, (x, y) in {
+        "joined": model.joined(optima[::3]), "straight": (compute[::3], risk[::3]), "all": model.joined(optima),
+    }.items():  # fmt: skip
+        line = np.exp(np.interp(np.log(compute), np.log(x), np.log(y)))
+        error[name] = np.max(np.abs(line / risk - 1.0)[: 1 + 3 * ((len(optima) - 1) // 3)])
+    assert error["all"] < 1e-3
+    assert error["joined"] < 0.3 * error["straight"]
+    assert error["straight"] > 0.02

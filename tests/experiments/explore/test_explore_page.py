@@ -231,7 +231,7 @@ def test_every_algorithm_and_the_frontier(tab):
 
     for value, label in (("gd", "gradient descent"), ("sgd", "SGD, one pass"), ("flow", "gradient flow")):
         choose(value, label)
-        wait(page, f"{MODEL}('frontier').data.compute.length == 6")
+        wait(page, f"{MODEL}('frontier').data.compute.length == 12")
         assert np.all(np.diff(column(page, "frontier", "risk")) < 0)
         wait(page, f"{MODEL}('exponents').text.includes('best risk, falls in compute')")
         wait(page, f"{MODEL}('regime').text.includes('compute-optimal SGD') == {str(value == 'sgd').lower()}")

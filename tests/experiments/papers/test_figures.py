@@ -11,7 +11,8 @@ import pytest
 from experiments.cli import main
 from experiments.commands import figures as command
 from experiments.compare import verdicts as findings
-from experiments.compare.comparison import Comparison, agreement
+from experiments.compare.comparison import Comparison
+from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, OPEN, REFINED, approaching, condition, judge, overall
 from experiments.output import files as reports
 from experiments.output.plotting import new_figure
@@ -77,21 +78,22 @@ def test_agreement_sees_a_gap_and_forgives_the_stated_one():
     samples = predicted * (1.0 + 0.1 * rng.standard_normal((400, 3)))
 
     def verdict(samples, *sizes):
-        return Comparison("features", np.array(sizes), samples, predicted).agreement().verdict
+        return agreement([Comparison("features", np.array(sizes), samples, predicted)]).verdict
 
     assert verdict(samples, np.inf, np.inf, np.inf) == CONFIRMED
     assert verdict(1.1 * samples, np.inf, np.inf, np.inf) == OPEN
-    assert verdict(1.1 * samples, 40.0, 40.0, 40.0) == CONFIRMED
-    assert verdict(1.1 * samples, 40.0, 40.0, 1e4) == OPEN
-    far = Comparison("time", np.arange(3.0), 1.1 * samples, predicted)
-    assert agreement([far], sizes=[40.0]).verdict == CONFIRMED
-    assert agreement([far, far], sizes=[40.0, 1e4]).verdict == OPEN
+    assert verdict(1.03 * samples, 130.0, 130.0, 130.0) == CONFIRMED  # 3 % off, as 4/N is there
+    assert verdict(1.03 * samples, 1e4, 1e4, 1e4) == OPEN  # a point may not be off as far where the size is large
+    assert verdict(1.05 * samples, 40.0, 40.0, 40.0) == OPEN  # a small size does not make 5 % of level agree
+    near = Comparison("time", np.arange(1.0, 4.0), 1.03 * samples, predicted)
+    assert agreement([near], sizes=[130.0]).verdict == CONFIRMED
+    assert agreement([near, near], sizes=[130.0, 1e4]).verdict == OPEN
 
 
 def test_agreement_is_right_in_99_of_100():
     rng = np.random.default_rng(1)
-    draws = [1.0 + 0.1 * rng.standard_normal((8, 5)) for _ in range(1000)]
-    called = [Comparison("time", np.arange(5.0), draw, np.ones(5)).agreement().verdict for draw in draws]
+    draws = [1.0 + 0.02 * rng.standard_normal((8, 5)) for _ in range(1000)]
+    called = [agreement([Comparison("time", np.arange(1.0, 6.0), draw, np.ones(5))]).verdict for draw in draws]
     wrong = called.count(OPEN)
     assert 1 <= wrong <= 20  # about 10
 

@@ -1,0 +1,144 @@
+"""Differences of simulation from theory, and the verdict on them: they agree, they differ, or a run cannot tell.
+
+A difference agrees where its 95 % interval is within MARGIN of zero: few seeds make no agreement. It differs where zero
+is outside the interval that holds for all differences of a table at once: many rows make no alarm. Between the two a
+run cannot tell, and says how many seeds could.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+from scipy.special import stdtrit
+
+MARGIN = 0.05  # relative: simulation and theory that are closer agree
+CHANCE = 0.05  # of an interval that misses, and of any alarm among all differences of a table
+
+
+def rounded_up(count: float) -> int:
+    """Round up to two digits."""
+    unit = 10 ** max(0, len(str(int(count))) - 2)
+    return int(-(-count // unit)) * unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Relative difference of simulation from theory in one number.
+
+    Attributes:
+        value: Simulation/theory - 1.
+        stderr: Its standard error over draws.
+        freedom: Degrees of freedom of the standard error.
+        seeds: Draws that it rests on, for advice.
+        allowance: Difference that the finite size may make, where it was not fitted.
+        tests: How many differences are told together.
+
+    Example:
+        >>> right = Difference(0.004, 0.006, freedom=15, seeds=16)
+        >>> right.agrees, right.differs, str(right)
+        (True, False, '+0.4 ± 1.3 %')
+        >>> Difference(0.004, 0.03, freedom=15, seeds=16).advice
+        'cannot tell 5 %: needs 100 seeds'
+    """
+
+    value: float
+    stderr: float
+    freedom: float
+    seeds: int
+    allowance: float = 0.0
+    tests: int = 1
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval."""
+        return self._quantile(CHANCE) * self.stderr
+
+    @property
+    def within(self) -> float:
+        """The end of the interval that is further from zero."""
+        return abs(self.value) + self.half_width
+
+    @property
+    def visible(self) -> float:
+        """Smallest difference that a run like this sees in 95 % of all repetitions."""
+        power = float(stdtrit(self.freedom, 1.0 - CHANCE))
+        return (self._quantile(CHANCE / self.tests) + power) * self.stderr + self.allowance
+
+    @property
+    def agrees(self) -> bool:
+        """Is the whole interval within MARGIN of zero?"""
+        return self.within <= MARGIN
+
+    @property
+    def differs(self) -> bool:
+        """Is zero outside the joint interval, by more than the finite size allows, and MARGIN not kept?"""
+        joint = self._quantile(CHANCE / self.tests) * self.stderr
+        return not self.agrees and abs(self.value) - joint > self.allowance
+
+    @property
+    def advice(self) -> str:
+        """What it takes to tell MARGIN, where this run cannot."""
+        if self.allowance >= MARGIN:
+            return f"cannot tell {100 * MARGIN:g} %: needs larger N and P"
+        more = max(2.0, ((self.visible - self.allowance) / (MARGIN - self.allowance)) ** 2)
+        return f"cannot tell {100 * MARGIN:g} %: needs {rounded_up(self.seeds * more)} seeds"
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:+.1f} ± {100 * self.half_width:.1f} %"
+
+    def _quantile(self, chance: float) -> float:
+        return float(stdtrit(self.freedom, 1.0 - 0.5 * chance))
+
+
+class FiniteSize(NamedTuple):
+    """The fitted finite-size part: coefficient of 1/N + 1/P, and its standard error."""
+
+    coefficient: float
+    stderr: float
+
+    def __str__(self) -> str:
+        return f"{self.coefficient:.2f} ± {self.stderr:.2f}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """Simulation against theory along one axis, or over several curves.
+
+    Attributes:
+        level: Difference of the risk.
+        slope: Difference of the exponent; None where theory is flat, or where there is no common axis.
+        finite_size: The fitted finite-size part; None where it cannot be fitted.
+    """
+
+    level: Difference
+    slope: Difference | None
+    finite_size: FiniteSize | None
+
+    @property
+    def differences(self) -> dict[str, Difference]:
+        """What there is of slope and level, by name."""
+        return {name: d for name, d in (("slope", self.slope), ("level", self.level)) if d is not None}
+
+    @property
+    def agrees(self) -> bool:
+        """Do slope and level both agree?"""
+        return all(d.agrees for d in self.differences.values())
+
+    @property
+    def differs(self) -> bool:
+        """Does one of the two differ?"""
+        return any(d.differs for d in self.differences.values())
+
+    @property
+    def words(self) -> str:
+        """The verdict in a few words."""
+        apart = [f"{name} differs by {d}" for name, d in self.differences.items() if d.differs]
+        if apart:
+            return ", ".join(apart)
+        if self.agrees:
+            return f"agrees within {100 * max(d.within for d in self.differences.values()):.1f} %"
+        unsure = [d for d in self.differences.values() if not d.agrees]
+        return max(unsure, key=lambda d: d.visible).advice
+
+    def record(self) -> dict:
+        """Return what a file keeps: all numbers, and the verdict in words."""
+        return dataclasses.asdict(self) | {"words": self.words}

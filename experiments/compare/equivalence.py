@@ -1,0 +1,138 @@
+"""Simulation against theory, one rule for all commands and figures: how far apart they are in level and in slope.
+
+The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s with
+s = 1/N + 1/P, which a theory of large N and P leaves out. They are fitted at once, by least squares with weights that
+are known beforehand: the scatter of a draw falls as 1/N + 1/P. Where s hardly varies c cannot be fitted, and
+FINITE_SIZE s is allowed instead. A level is told where the run knows it best, so that it does not depend on the slope.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.compare.comparison import Comparison
+from experiments.compare.differences import MARGIN, Agreement, Difference, FiniteSize
+from experiments.compare.statistics import standard_error, student
+from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition
+from rfm import checks
+
+FITTED = 4.0  # the finite-size part is fitted where 1/N + 1/P varies by this factor
+VANISHED = 1e-12  # of the largest risk: what is below has no relative gap
+FLATTEST = 0.02  # exponents below have no relative difference
+
+
+def agreements(comparisons: Sequence[Comparison], exponents: Sequence[float | None]) -> list[Agreement]:
+    """Return the verdict on each comparison, as rows of one table: their chance of a false alarm is shared.
+
+    Args:
+        comparisons: One a row, of two seeds or more.
+        exponents: The exponent of each that a difference in slope is relative to; None for the mean one of theory.
+
+    Raises:
+        ValueError: A comparison has fewer than two seeds.
+    """
+    rows = [_agreement([pair], exponent) for pair, exponent in zip(comparisons, exponents, strict=True)]
+    tests = sum(len(row.differences) for row in rows)
+    share = lambda d: None if d is None else dataclasses.replace(d, tests=tests)  # noqa: E731
+    return [dataclasses.replace(row, level=share(row.level), slope=share(row.slope)) for row in rows]
+
+
+def agreement(
+    comparisons: Sequence[Comparison], quantity: str = "theory = simulation", *, sizes: Sequence[float] | None = None
+) -> Verdict:
+    """Return whether simulation agrees with theory in level, over all points of all comparisons, and at each point.
+
+    A point is called off beyond q standard errors + FINITE_SIZE (1/N + 1/P) theory: q is Student's quantile at which
+    one of all points of a right theory is called off with chance LEVEL.
+
+    Args:
+        comparisons: As many seeds each; the rows of risks may share draws.
+        quantity: What is compared, in words.
+        sizes: 1/(1/N + 1/P) of each comparison, where it does not follow from N and P of its points.
+    """
+    points = _points(comparisons, sizes)
+    level = _agreement(comparisons, None, sizes).level
+    q = student(len(points.risks), LEVEL / len(points.theory))
+    allowed = q * standard_error(points.risks) + FINITE_SIZE * points.finite * points.theory
+    gap, worst = np.abs(points.mean / points.theory - 1.0), np.max(np.abs(points.mean - points.theory) / allowed)
+    state = "" if level.agrees else f" ({'differs' if level.differs else level.advice})"
+    measured = (
+        f"level {level}{state}; gap {np.median(gap):.1%} in the median, {gap.max():.1%} at most, {worst:.2f} of what a "
+        f"point may; {len(gap)} points, {len(points.risks)} seeds"
+    )
+    claimed = f"level to {MARGIN:.0%}; points to {q:.1f} s.e. + {FINITE_SIZE:g} (1/N + 1/P)"
+    return condition(quantity, claimed, measured, level.agrees and bool(worst <= 1.0))
+
+
+class _Points(NamedTuple):
+    """Points of all comparisons: x, theory, 1/N + 1/P and weights (X,), risks (S, X); are draws independent of each
+    other at different points?"""
+
+    x: np.ndarray
+    theory: np.ndarray
+    finite: np.ndarray
+    weights: np.ndarray
+    risks: np.ndarray
+    independent: bool
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.risks.mean(0)
+
+
+def _points(comparisons: Sequence[Comparison], sizes: Sequence[float] | None) -> _Points:
+    """Collect the points that have a relative gap."""
+    kept = [c.at((c.x > 0) & (c.theory > VANISHED * c.theory.max())) for c in comparisons]
+    finite = [c.finite_size if sizes is None else np.full(len(c.x), 1 / sizes[i]) for i, c in enumerate(kept)]
+    finite, theory, x = (np.concatenate(each) for each in (finite, [c.theory for c in kept], [c.x for c in kept]))
+    draws = np.concatenate([np.ones(len(c.x)) if c.draws is None else c.draws for c in kept])
+    weights = draws / finite if finite.all() else draws
+    risks = np.concatenate([c.risks for c in kept], axis=1)
+    return _Points(x, theory, finite, weights, risks, all(c.draws is not None for c in kept))
+
+
+def _agreement(
+    comparisons: Sequence[Comparison], exponent: float | None, sizes: Sequence[float] | None = None
+) -> Agreement:
+    """Fit level, slope (of one comparison alone) and finite-size part of log(simulation/theory)."""
+    points = _points(comparisons, sizes)
+    if len(points.risks) < 2:
+        checks.fail("seeds", "2 or more, since one draw has no scatter", len(points.risks))
+    along, finite = np.log(points.x), points.finite
+    fitted = len(along) > 3 and finite.max() >= FITTED * finite.min() and finite.max() > 0
+    varied = len(comparisons) == 1 and len(along) > 2 and bool(np.isfinite(along).all() and np.ptp(along) > 0)
+    if varied and exponent is None:
+        exponent = -float(np.polyfit(along, np.log(points.theory), 1)[0])
+    steep = varied and exponent is not None and abs(exponent) >= FLATTEST
+    columns = [np.ones(len(along)), *([along - along.mean()] if steep else []), *([finite] if fitted else [])]
+    parts = _functionals(np.stack(columns, axis=1), points.weights)
+    if steep:  # the level where it is known best: where its error has nothing to do with that of the slope
+        squares = parts / points.weights @ parts.T
+        parts[0] -= squares[0, 1] / squares[1, 1] * parts[1]
+    allowed = 0.0 if fitted else FINITE_SIZE
+    size = _difference(points, parts[-1]) if fitted else None
+    return Agreement(
+        _difference(points, parts[0], allowed),
+        _difference(points, -parts[1] / exponent, allowed) if steep and exponent else None,
+        None if size is None else FiniteSize(size.value, size.stderr),
+    )
+
+
+def _functionals(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Linear maps (C, X) from values at points to the coefficients of weighted least squares on columns (X, C)."""
+    root = np.sqrt(weights / weights.max())
+    return np.linalg.pinv(columns * root[:, None]) * root
+
+
+def _difference(points: _Points, part: np.ndarray, allowed: float = 0.0) -> Difference:
+    """part @ log(simulated mean/theory), and its error: of the mean's logarithm, to first order in its scatter."""
+    seeds, share = len(points.risks), points.risks / points.mean * part
+    each = standard_error(share) ** 2 if points.independent else np.array([standard_error(share.sum(1)) ** 2])
+    variance = max(float(each.sum()), 1e-24)
+    freedom = (seeds - 1) * variance**2 / max(float((each**2).sum()), 1e-48)  # Welch and Satterthwaite
+    gap = part * points.finite
+    most = allowed * max(gap[gap > 0].sum(), -gap[gap < 0].sum())
+    value = float(part @ np.log(points.mean / points.theory))
+    return Difference(value, float(np.sqrt(variance)), freedom, seeds, float(most))

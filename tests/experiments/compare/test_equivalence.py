@@ -1,0 +1,153 @@
+"""The verdict on simulation against theory: accepts the right one, refuses 5 %, and says what it could not see."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import rfm
+from experiments.compare.comparison import INFINITE, Comparison
+from experiments.compare.differences import Difference
+from experiments.compare.equivalence import agreements
+from experiments.compare.scans import scan_size, scan_time
+from experiments.compare.windows import fit_exponent, judge_scans
+
+SIZES = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
+EXPONENT, FINITE = 0.8, 0.5
+REPETITIONS = 200
+
+
+def size_scan(rng, scatter=1.0, seeds=16, draws=None):
+    """A scan as `rfm compare` makes it: relative variance of a draw scatter/N, mean (1 + FINITE/N) theory."""
+    draws = np.maximum(1, 256 // SIZES) if draws is None else draws
+    theory = SIZES**-EXPONENT
+    noise = rng.standard_normal((seeds, len(SIZES))) * np.sqrt(scatter / (SIZES * draws))
+    return Comparison("features", SIZES, theory * (1 + FINITE / SIZES) * (1 + noise), theory, draws=draws)
+
+
+def time_scan(rng, seeds=16):
+    """A learning curve of seeds whose points move together, N = 512."""
+    x = np.geomspace(0.1, 1e6, 71)
+    theory = (1 + x) ** -0.5
+    noise = 0.04 * rng.standard_normal((seeds, 1)) + 0.02 * rng.standard_normal((seeds, len(x)))
+    return Comparison("time", x, theory * (1 + noise), theory, fixed={"N": 512, "P": 1024})
+
+
+def steeper(pair, share, exponent):
+    """The comparison with a theory whose exponent is larger by a share, at the same level in the middle."""
+    middle = np.exp(np.log(pair.x).mean())
+    return dataclasses.replace(pair, theory=pair.theory * (pair.x / middle) ** (-share * exponent))
+
+
+def test_right_theories_are_accepted_in_95_of_100():
+    rng = np.random.default_rng(0)
+    judged = [agreements([time_scan(rng), size_scan(rng)], [0.5, EXPONENT]) for _ in range(REPETITIONS)]
+    assert np.mean([all(row.agrees for row in rows) for rows in judged]) > 0.95
+    assert not any(row.differs for rows in judged for row in rows)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_theories_5_percent_off_are_refused(row):
+    rng = np.random.default_rng(1)
+    slopes, levels = [], []
+    for _ in range(REPETITIONS):
+        pair, exponent = [(time_scan(rng), 0.5), (size_scan(rng), EXPONENT)][row]
+        (slope,) = agreements([steeper(pair, 0.05, exponent)], [exponent])
+        (level,) = agreements([dataclasses.replace(pair, theory=1.05 * pair.theory)], [exponent])
+        slopes.append(slope)
+        levels.append(level)
+    for refused in slopes, levels:
+        assert np.mean([not judged.agrees for judged in refused]) > 0.95
+        assert np.mean([judged.differs for judged in refused]) > 0.85
+
+
+def test_more_seeds_do_not_refuse_a_right_theory_for_its_finite_size():
+    """With 10,000 seeds the gap of 0.5/N is seen at every size, and fitted: it is no difference."""
+    (judged,) = agreements([size_scan(np.random.default_rng(2), seeds=10_000)], [EXPONENT])
+    assert judged.agrees
+    assert judged.finite_size.coefficient == pytest.approx(FINITE, abs=5 * judged.finite_size.stderr)
+    assert judged.finite_size.stderr < 0.02
+    assert max(d.within for d in judged.differences.values()) < 0.002
+
+
+def test_few_seeds_cannot_tell_and_say_how_many_could():
+    """The number of seeds that is advised is enough, and not twenty times too many."""
+    rng = np.random.default_rng(3)
+    (judged,) = agreements([size_scan(rng, seeds=3)], [EXPONENT])
+    assert not judged.agrees
+    assert not judged.differs
+    assert judged.words.startswith("cannot tell 5 %: needs ")
+    advised = int(judged.words.split()[-2])
+    assert 6 <= advised <= 100
+    (more,) = agreements([size_scan(rng, seeds=advised)], [EXPONENT])
+    assert more.agrees
+
+
+def test_intervals_cover():
+    """95 % of intervals hold the true difference, of points that move together and of independent ones."""
+    rng = np.random.default_rng(4)
+    for make, exponent in ((time_scan, 0.5), (size_scan, EXPONENT)):
+        judged = [agreements([make(rng, seeds=4)], [exponent])[0] for _ in range(400)]
+        for name in ("slope", "level"):
+            held = np.mean([abs(row.differences[name].value) < row.differences[name].half_width for row in judged])
+            assert 0.92 < held < 0.98, (make.__name__, name)
+
+
+def test_small_sizes_that_do_not_vary_cannot_tell():
+    rng = np.random.default_rng(5)
+    x = np.geomspace(1, 100, 20)
+    pair = Comparison("time", x, (1 + 0.01 * rng.standard_normal((16, 20))) * 1.06 / x, 1 / x, fixed={"N": 40, "P": 80})
+    (judged,) = agreements([pair], [1.0])
+    assert judged.words == "cannot tell 5 %: needs larger N and P"
+
+
+def test_flat_curves_have_no_slope():
+    pair = Comparison("time", np.geomspace(1, 100, 20), np.ones((4, 20)), np.ones(20))
+    assert agreements([pair], [None])[0].slope is None
+
+
+def test_one_seed_is_refused():
+    pair = Comparison("time", np.geomspace(1, 100, 20), np.ones((1, 20)), np.ones(20))
+    with pytest.raises(ValueError, match="seeds"):
+        agreements([pair], [None])
+
+
+def test_a_difference_that_is_small_and_certain_agrees():
+    """0.3 ± 0.05 % is significant and no reason to refuse a theory."""
+    small = Difference(0.003, 0.00025, freedom=100, seeds=100)
+    assert small.agrees
+    assert not small.differs
+
+
+def scans_of(problem, keys, sizes):
+    """What `rfm compare` runs, along time, N and P."""
+    how = dict(optimizer=rfm.GradientFlow(), keys=keys)
+    draws = [max(1, sizes[-1] // (2 * size)) for size in sizes]
+    along = [
+        scan_size(problem, axis, sizes, **INFINITE, time=1e6, draws=draws, **how) for axis in ("features", "samples")
+    ]
+    times = rfm.log_times(0.1, 1e6, 71)
+    return [scan_time(problem, times, num_features=sizes[-1], num_samples=2 * sizes[-1], **how), *along]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_default_comparison_in_40_repetitions(capsys):
+    """The default of `rfm compare`: 40 seeds, the right theory, and each row with a theory 5 % off."""
+    accepted, refused = 0, {}
+    for seed in range(40):
+        scans = scans_of(rfm.power_law(1.8, 1.5, 10_000), jax.random.split(jax.random.key(seed), 16), SIZES.astype(int))
+        fits = [fit_exponent(scan) for scan in scans]
+        accepted += all(row.agrees for row in judge_scans(scans, fits).values())
+        for i, (scan, fit) in enumerate(zip(scans, fits, strict=True)):
+            wrong = {"slope": steeper(scan.risk, 0.05, fit.theory)}
+            wrong["level"] = dataclasses.replace(scan.risk, theory=1.05 * scan.risk.theory)
+            for name, pair in wrong.items():
+                others = [*scans[:i], dataclasses.replace(scan, risk=pair), *scans[i + 1 :]]
+                judged = judge_scans(others, fits)
+                refused[scan.axis, name] = refused.get((scan.axis, name), 0) + (not judged[scan.axis].agrees)
+    with capsys.disabled():
+        print(f"\naccepted {accepted} of 40; theories 5 % off refused: {refused}")
+    assert accepted >= 38
+    assert min(refused.values()) >= 38
