@@ -1,6 +1,7 @@
 """The sum of power laws that `rfm fit` sets beside the solvable model, see `models`."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from typing import ClassVar
 
@@ -76,7 +77,9 @@ class Chinchilla:
             loss = loss + term
         return loss, np.stack(columns, 1)
 
-    def starts(self, loss: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
+    def starts(
+        self, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object] = lambda _: None
+    ) -> list[np.ndarray]:
         """As `Solvable.starts`: exponents on a grid, amplitudes and E by least squares."""
         tried, count = [], len(self.axes)
         for exponents in np.stack(np.meshgrid(*[[0.15, 0.4, 0.8, 1.6]] * count), -1).reshape(-1, count):

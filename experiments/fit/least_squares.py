@@ -157,7 +157,7 @@ def fit(
         weight = weight / np.sqrt(np.mean(weight[rows] ** 2))
     refine = _refiner(model, loss, weight, on_step)
     if start is None:
-        start, *others = model.starts(loss, weight)[:REFINED_STARTS]
+        start, *others = model.starts(loss, weight, on_step)[:REFINED_STARTS]
         if others:
             looks = [refine(place, FIRST_LOOK) for place in (start, *others)]
             start = min(reversed(looks), key=lambda minimum: minimum.cost).theta

@@ -13,6 +13,7 @@ the start, so that only a few parameters have to be started from many places.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -127,7 +128,9 @@ class Solvable:
         jacobian[:, FLOOR] = 1.0
         return theta[FLOOR] + scale * risks, jacobian
 
-    def starts(self, loss: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
+    def starts(
+        self, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object] = lambda _: None
+    ) -> list[np.ndarray]:
         """Return searched parameters (8,) to start from: the best of some searches over (a, b, units) alone.
 
         These begin at the best of many candidates, and see the curves of a first look; the rest follows by least
@@ -137,12 +140,14 @@ class Solvable:
         loss, weight, looked_at = loss[self.few], weight[self.few], self.at(self.design.select(self.few))
         tried = [looked_at._projected(candidate, loss, weight) for candidate in looked_at._candidates]
         best = sorted(tried, key=lambda pair: np.sum(pair[1] ** 2))[:SEARCHED]
-        searched = [looked_at._search(theta, loss, weight) for theta, _ in best]
+        searched = [looked_at._search(theta, loss, weight, on_step) for theta, _ in best]
         theta, _ = min(searched, key=lambda pair: np.sum(pair[1] ** 2))
         peaks = {"features", "samples"} <= set(self.design.axes)
         return [*(start for start, _ in best), theta] if peaks else [theta]
 
-    def _search(self, theta: np.ndarray, loss: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _search(
+        self, theta: np.ndarray, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Search (a, b, units) from a start: parameters (8,) and relative residuals (R,)."""
         places = [i for i in map(int, self.free) if i in OUTER]
         low, high = (bound[places] for bound in self.bounds)
@@ -150,7 +155,9 @@ class Solvable:
         def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             outer = theta.copy()
             outer[places] = x
-            return self._projected(self._candidate(outer), loss, weight)
+            found = self._projected(self._candidate(outer), loss, weight)
+            on_step(float(np.sqrt(np.mean(found[1] ** 2))))
+            return found
 
         if not places:
             return at(theta[places])
