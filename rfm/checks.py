@@ -1,5 +1,6 @@
 """Wrong input: ValueError at once, naming the argument, the value and what is allowed. Tracers pass unchecked."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -7,17 +8,43 @@ import numpy as np
 
 from rfm.precision import is_traced
 
+NOT_REAL = "USmMc"  # kinds of arrays: text, bytes, dates, complex numbers
+MOST_SHOWN = 100  # characters of a value in a message
 FEATURE_PARAMETRIZATIONS = ("ntk", "standard")
+
+
+class ArgumentError(ValueError):
+    """A wrong argument: its name, what is allowed, and the value, kept so that a command can name its own option."""
+
+    def __init__(self, name: str, allowed: str, value: object) -> None:
+        self.name, self.allowed, self.value = name, allowed, value
+        super().__init__(name, allowed, value)
+
+    def __str__(self) -> str:
+        return self.sentence(f"Argument `{self.name}`")
+
+    def sentence(self, subject: str) -> str:
+        """Say what is wrong of a subject, the name of the argument or of an option."""
+        return f"{subject} must be {self.allowed}, but is {_shown(self.value)}."
+
+
+def _shown(value: object) -> str:
+    """The value in one short line."""
+    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
+        value = value.item()  # -1.0, not array(-1.)
+    if isinstance(value, np.ndarray):
+        text = np.array2string(value, threshold=6, edgeitems=2)
+    elif isinstance(value, int) and abs(value) > 10**MOST_SHOWN:
+        text = f"an integer of {int(value.bit_length() * math.log10(2)) + 1} digits"
+    else:
+        text = repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 4] + " ..."
 
 
 def fail(name: str, allowed: str, value: object) -> NoReturn:
     """Raise the one ValueError of this package."""
-    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
-        value = value.item()  # -1.0, not array(-1.)
-    if isinstance(value, np.ndarray):
-        value = np.array2string(value, threshold=6, edgeitems=2)
-        raise ValueError(f"Argument `{name}` must be {allowed}, but is {value}.")
-    raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
+    raise ArgumentError(name, allowed, value)
 
 
 def number(name: str, value: object, above: float, allowed: str, *, inclusive: bool = False) -> None:
@@ -57,19 +84,36 @@ def size(name: str, value: object, *, integer: bool) -> None:
 
 
 def _float(value: Any) -> float:
-    """The value as a float; NaN, which passes no check, where it is no number."""
+    """The value as a float; NaN, which passes no check, where it is no real number: text, None, complex, masked."""
+    if isinstance(value, str | bytes | bytearray | complex | np.complexfloating) or np.ma.is_masked(value):
+        return np.nan
+    if isinstance(value, np.ndarray) and value.dtype.kind in NOT_REAL:
+        return np.nan
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return np.nan
 
 
+def plain(value: Any) -> Any:
+    """Return a number that JAX does not know (a fraction, a long double, an array of objects) as a float."""
+    if isinstance(value, int | float) or is_traced(value) or callable(value):
+        return value
+    kind = np.asarray(value).dtype
+    return float(value) if kind.kind == "O" or kind == np.longdouble else value
+
+
 def numeric(name: str, value: object, shown: object = None) -> np.ndarray:
-    """Return an array of numbers in float64; a refusal shows `shown` in place of the value where that is given."""
+    """Return an array of real numbers in float64; a refusal shows `shown` in place of the value where that is given."""
+    if np.ma.is_masked(value):
+        fail(name, "numeric, without masked values", value if shown is None else shown)
     try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        fail(name, "numeric", value if shown is None else shown)
+        array = np.asarray(value)
+        if array.dtype.kind in NOT_REAL:
+            raise TypeError
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        fail(name, "numeric (real numbers)", value if shown is None else shown)
 
 
 def time_grid(values: Any, *, integer: bool) -> None:
@@ -77,10 +121,7 @@ def time_grid(values: Any, *, integer: bool) -> None:
     if is_traced(values):
         return
     unit = "step counts" if integer else "times"
-    try:
-        times = np.asarray(values, float)
-    except (TypeError, ValueError):
-        fail("times", f"real {unit}", values)
+    times = numeric("times", values)
     if times.ndim != 1 or times.size == 0:
         fail("times", f"a non-empty one-dimensional array of {unit}", values)
     if not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) <= 0):
@@ -91,5 +132,5 @@ def time_grid(values: Any, *, integer: bool) -> None:
 
 def one_of(name: str, value: object, choices: Sequence[str]) -> None:
     """Refuse what is not in a list of names."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         fail(name, "one of " + ", ".join(repr(c) for c in choices), value)

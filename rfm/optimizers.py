@@ -8,6 +8,7 @@ import dataclasses
 import math
 from typing import Any, ClassVar, get_args
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -250,7 +251,11 @@ def _check_momentum(lr: object, momentum: object) -> None:
 
 
 def resolve(optimizer: Optimizer, times: ArrayLike | None) -> Optimizer:
-    """Return the optimizer with the schedule of its learning rate, if any, tabulated up to the last of `times`."""
+    """Return the optimizer with the schedule of its learning rate, if any, tabulated up to the last of `times`.
+
+    Numbers that JAX does not know, such as fractions, become floats.
+    """
+    optimizer = jax.tree.map(checks.plain, optimizer)
     lr = getattr(optimizer, "lr", None)
     if times is None or not callable(lr):
         return optimizer

@@ -271,3 +271,9 @@ def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
 def _as_float64(name: str, value: object) -> Array:
     """Return the value as numpy float64; tracers stay as they are."""
     return value if is_traced(value) else checks.numeric(name, jax.device_get(value))
+
+
+def check_problem(problem: object) -> None:
+    """Refuse what is no problem."""
+    if not isinstance(problem, Problem):
+        checks.fail("problem", "an rfm.Problem, as rfm.power_law or rfm.from_features make", problem)

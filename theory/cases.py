@@ -11,7 +11,7 @@ import numpy as np
 from rfm import checks
 from rfm.optimizers import SGD, Optax, Optimizer, check_times, resolve
 from rfm.precision import complex128, is_traced
-from rfm.problem import Problem
+from rfm.problem import Problem, check_problem
 from rfm.pytrees import pytree, static
 from theory.filters import FILTERS
 
@@ -65,11 +65,12 @@ class Members(NamedTuple):
 
 
 def check_size(case: Case) -> None:
-    """Refuse sizes and parametrizations that there are not."""
+    """Refuse what is no problem, and sizes and parametrizations that there are not."""
+    check_problem(case.problem)
     checks.size("num_features", case.num_features, integer=False)
     checks.size("num_samples", case.num_samples, integer=False)
     checks.one_of("parametrization", case.parametrization, checks.FEATURE_PARAMETRIZATIONS)
-    infinite = not is_traced(case.num_features) and np.isinf(case.num_features)
+    infinite = not is_traced(case.num_features) and np.isinf(float(case.num_features))
     if case.parametrization == "standard" and infinite:
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", case.num_features)
 
@@ -81,7 +82,7 @@ def check_case(case: Case) -> None:
     check_times(optimizer, case.times)
     if isinstance(optimizer, Optax):
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
-    if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(num_samples)):
+    if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(float(num_samples))):
         checks.fail("num_samples", "jnp.inf for SGD: theory knows one pass (full batches: HeavyBall)", num_samples)
     if isinstance(optimizer, SGD) and case.problem.mixture is not None:
         checks.fail("optimizer", "a full-batch algorithm for rows of unequal size", optimizer)

@@ -53,7 +53,7 @@ def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
 
 def check_features(features: Any) -> tuple[int, int]:
     """Return the shape (n, d) of a matrix of at least two rows; ValueError for anything else."""
-    shape = getattr(features, "shape", np.shape(features))
+    shape = features.shape if hasattr(features, "shape") else checks.numeric("features", features).shape
     if len(shape) != 2 or shape[0] < 2 or shape[1] < 1:
         checks.fail("features", "a matrix (n, d) of at least two rows", shape)
     return int(shape[0]), int(shape[1])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
@@ -14,7 +15,7 @@ from rfm.engine.batches import Method, Plan
 from rfm.engine.features import FEATURES, MOST_MEMBERS, Setting, neural
 from rfm.optimizers import SGD, Optax, Optimizer, check_times
 from rfm.precision import is_traced
-from rfm.problem import Problem
+from rfm.problem import Problem, check_problem
 
 
 class Request(NamedTuple):
@@ -62,6 +63,7 @@ def refuse_tracers(*values: object) -> None:
 def _check(request: Request) -> Setting:
     """Refuse what cannot be run; return the setting with whole sizes as int."""
     problem, optimizer, n, p = request.problem, request.optimizer, request.num_features, request.num_samples
+    check_problem(problem)
     refuse_tracers(problem, optimizer, request.times, request.keys)
     if math.isinf(problem.num_modes) and problem.population is None:
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
@@ -69,7 +71,7 @@ def _check(request: Request) -> Setting:
     checks.size("num_samples", p, integer=True)
     checks.one_of("parametrization", request.parametrization, checks.FEATURE_PARAMETRIZATIONS)
     checks.one_of("features", request.features, FEATURES)
-    n, p = (x if math.isinf(x) else int(x) for x in (n, p))
+    n, p = (math.inf if np.isinf(float(x)) else int(x) for x in (n, p))
     setting = Setting(n, p, request.parametrization, request.features)
     population = problem.population
     if neural(setting) and (population is None or population.activation != setting.features):
