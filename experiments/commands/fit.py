@@ -85,6 +85,9 @@ def read_fixed(given: Sequence[str]) -> tuple[tuple[str, float], ...]:
         checks.one_of("fix", name, tuple(LEAST_HELD))
         inclusive = name in ("noise", "floor")
         allowed = f"a number {'>=' if inclusive else '>'} {LEAST_HELD[name]:g}"
-        checks.number(f"fix {name}", value, LEAST_HELD[name], allowed, inclusive=inclusive)
-        fixed[name] = float(value)
+        try:
+            fixed[name] = float(value)
+        except ValueError:
+            checks.fail(f"fix {name}", allowed, value)
+        checks.number(f"fix {name}", fixed[name], LEAST_HELD[name], allowed, inclusive=inclusive)
     return tuple(fixed.items())

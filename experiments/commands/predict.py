@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
             "predict-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
             lambda: plots.check(checked.trials), "\n".join(report.check_lines(checked)),
         ))  # fmt: skip
+        output.save_settings(folder, "predict", record | records.record(foretold, checked))
 
 
 def _settings(args: argparse.Namespace) -> Settings:

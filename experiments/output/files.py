@@ -81,7 +81,7 @@ def save(folder: Path, result: Result) -> list[Path]:
     table, settings, png, pdf = written
     _keep_earlier(settings, record)
     replace(table, lambda path: write_rows(path, result.rows))
-    replace(settings, lambda path: path.write_text(json.dumps(record, indent=2, default=str) + "\n"))
+    save_settings(folder, result.name, result.settings)
     try:
         figure = result.figure()
     except Exception as error:  # matplotlib raises of many kinds
@@ -92,6 +92,12 @@ def save(folder: Path, result: Result) -> list[Path]:
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
     replace(pdf, lambda path: figure.savefig(path, format="pdf"))
     return written
+
+
+def save_settings(folder: Path, name: str, settings: dict) -> None:
+    """Write NAME.json: settings, and versions of what made a result."""
+    text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
+    replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
 
 
 def _keep_earlier(settings: Path, record: dict) -> None:
@@ -108,12 +114,12 @@ def _keep_earlier(settings: Path, record: dict) -> None:
 
 
 def _is_same(settings: Path, record: dict) -> bool:
-    """Has the file the same settings and results, whatever time they took?"""
+    """Has the file the same settings and results, whatever time they took, and whatever a check then told?"""
     try:
         earlier = json.loads(settings.read_text())["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    timeless = lambda given: {name: value for name, value in given.items() if name != "seconds"}  # noqa: E731
+    timeless = lambda given: {name: value for name, value in given.items() if name not in ("seconds", "check")}  # noqa: E731
     return timeless(earlier) == timeless(json.loads(json.dumps(record["settings"], default=str)))
 
 
