@@ -84,6 +84,8 @@ def save(folder: Path, result: Result) -> list[Path]:
     save_settings(folder, result.name, result.settings)
     try:
         figure = result.figure()
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # matplotlib raises of many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{png} cannot be drawn ({reason}); {table} and {settings} are written.") from error
