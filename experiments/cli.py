@@ -5,10 +5,11 @@ import contextlib
 import importlib
 import os
 import platform
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType, ModuleType
 
 COMMANDS = {
@@ -39,6 +40,15 @@ SHARED = {
 }
 
 
+# arguments of Python that a command calls otherwise
+OPTION_OF = {
+    "num_features": "features", "num_samples": "samples", "noise_var": "noise", "num_modes": "modes", "keys": "seeds",
+    "start": "times START", "stop": "times STOP", "num": "times NUM", "NAME": "names NAME", "FILE": "file",
+}  # fmt: skip
+ARGUMENTS_IN_TEXTS = ("num_features", "num_samples", "noise_var", "num_modes")
+POSITIONAL = ("file", "names")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; wrong input is one line on stderr and exit code 2."""
     with _interruptible():
@@ -46,14 +56,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str] | None) -> int:
-    import jax
-
-    command = "rfm"
+    command, args = "rfm", argparse.Namespace()
     try:
+        args = build_parser(_named(sys.argv[1:] if argv is None else argv)).parse_args(argv)
+        command = f"rfm {args.command}"
+        import jax
+
         from rfm import checks
 
-        args = build_parser().parse_args(argv)
-        command = f"rfm {args.command}"
         jax.config.update("jax_enable_x64", True)
         cache_compilations()
         if hasattr(args, "seeds"):
@@ -65,7 +75,9 @@ def _run(argv: list[str] | None) -> int:
     except BrokenPipeError:  # whoever read has seen enough; what is printed is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
-        print(f"{command}: error: {error}", file=sys.stderr, flush=True)
+        print(f"{command}: error: {as_typed(error, args)}", file=sys.stderr, flush=True)
+        import jax
+
         if jax.distributed.is_initialized():
             os._exit(2)  # at its end JAX would wait for the other processes, or for one that was lost
         return 2
@@ -118,14 +130,44 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return a parser of all commands, with the arguments they share."""
+def as_typed(error: Exception, args: argparse.Namespace) -> str:
+    """Return an error in one line that names options as they are typed, not the arguments that they set."""
+    names = {name: _option(name, args) for name in (*OPTION_OF, *vars(args))}
+    typed = {name: option for name, option in names.items() if option is not None}
+    text, sentence = str(error) or type(error).__name__, getattr(error, "sentence", None)
+    if sentence is not None:  # an ArgumentError of `rfm.checks`
+        name = getattr(error, "name", "")
+        text = sentence(typed.get(name.replace("-", "_"), f"Argument `{name}`"))
+    for name in ARGUMENTS_IN_TEXTS:
+        if name in typed:
+            text = re.sub(rf"`?\b{name}\b`?", typed[name], text)
+    text = re.sub(r", or None for infinitely many", "", text.replace("jnp.inf", "inf"))
+    return " ".join(text.split())
+
+
+def _option(name: str, args: argparse.Namespace) -> str | None:
+    """Return how an argument of Python is given to the command, None where it cannot be."""
+    option, _, rest = OPTION_OF.get(name, name).partition(" ")
+    if not hasattr(args, option.replace("-", "_")) or option == "command":
+        return None
+    return option.upper() if option in POSITIONAL else " ".join(filter(None, ("--" + option.replace("_", "-"), rest)))
+
+
+def _named(argv: Sequence[str]) -> str:
+    """Return the command that the arguments begin with, so that no other one is imported; empty where there is none."""
+    return argv[0] if argv and argv[0] in COMMANDS else ""
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return a parser of all commands, or of one of them, with the arguments they share."""
     parser = argparse.ArgumentParser(
         prog="rfm", description="Random-feature models trained by gradient descent, beside their closed-form theory."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
+        if only not in (None, name):
+            continue
         command = _command(name)
         for argument in getattr(command, "ARGUMENTS", SHARED):
             sub.add_argument("--" + argument, **SHARED[argument])

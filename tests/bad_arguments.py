@@ -44,69 +44,212 @@ VECTORS = (
 
 # function, good arguments, bad values of each
 CASES = {
-    "rfm.power_law": (rfm.power_law, dict(a=1.8, b=1.5, num_modes=50, noise_var=0.01), {
-        "a": (*SCALARS, 1.0, 0.0, -1.0, np.inf), "b": POSITIVE, "num_modes": tuple(x for x in COUNT if x is not None and x is not np.inf),
-        "noise_var": AT_LEAST_ZERO,
-    }),
+    "rfm.power_law": (
+        rfm.power_law,
+        dict(a=1.8, b=1.5, num_modes=50, noise_var=0.01),
+        {
+            "a": (*SCALARS, 1.0, 0.0, -1.0, np.inf),
+            "b": POSITIVE,
+            "num_modes": tuple(x for x in COUNT if x is not None and x is not np.inf),
+            "noise_var": AT_LEAST_ZERO,
+        },
+    ),
     "rfm.white": (rfm.white, dict(num_modes=5, noise_var=0.0), {"num_modes": COUNT, "noise_var": AT_LEAST_ZERO}),
-    "rfm.Problem": (rfm.Problem, dict(eigenvalues=[1.0, 0.5], target=[1.0, 1.0], noise_var=0.1), {
-        "eigenvalues": (None, "x", [], [[1.0]], [1.0, 2.0, 3.0], [0.5, 1.0], [-1.0, -2.0], [np.nan, 1.0], [np.inf, 1.0], [1j, 0], object(), [HUGE, 1.0],
-                        np.ma.masked_array([1.0, 0.5], [True, False])),
-        "target": (None, "x", [], [1.0], [np.nan, 1.0], [np.inf, 1.0], [1j, 0], object(), [HUGE, 1.0], np.ma.masked_array([1.0, 0.5], [True, False])),
-        "noise_var": AT_LEAST_ZERO,
-    }),
-    "rfm.log_times": (rfm.log_times, dict(start=0.1, stop=10.0, num=5), {
-        "start": (*POSITIVE, 20.0), "stop": (*POSITIVE, 0.01), "num": (*COUNT, 1),
-    }),
-    "rfm.GradientDescent": (rfm.GradientDescent, dict(lr=0.5, weight_decay=0.0), {
-        "lr": POSITIVE, "weight_decay": AT_LEAST_ZERO,
-    }),
-    "rfm.HeavyBall": (rfm.HeavyBall, dict(lr=0.5, momentum=0.5), {"lr": POSITIVE, "momentum": (*AT_LEAST_ZERO, 1.0, 2)}),
+    "rfm.Problem": (
+        rfm.Problem,
+        dict(eigenvalues=[1.0, 0.5], target=[1.0, 1.0], noise_var=0.1),
+        {
+            "eigenvalues": (
+                None,
+                "x",
+                [],
+                [[1.0]],
+                [1.0, 2.0, 3.0],
+                [0.5, 1.0],
+                [-1.0, -2.0],
+                [np.nan, 1.0],
+                [np.inf, 1.0],
+                [1j, 0],
+                object(),
+                [HUGE, 1.0],
+                np.ma.masked_array([1.0, 0.5], [True, False]),
+            ),
+            "target": (
+                None,
+                "x",
+                [],
+                [1.0],
+                [np.nan, 1.0],
+                [np.inf, 1.0],
+                [1j, 0],
+                object(),
+                [HUGE, 1.0],
+                np.ma.masked_array([1.0, 0.5], [True, False]),
+            ),
+            "noise_var": AT_LEAST_ZERO,
+        },
+    ),
+    "rfm.log_times": (
+        rfm.log_times,
+        dict(start=0.1, stop=10.0, num=5),
+        {
+            "start": (*POSITIVE, 20.0),
+            "stop": (*POSITIVE, 0.01),
+            "num": (*COUNT, 1),
+        },
+    ),
+    "rfm.GradientDescent": (
+        rfm.GradientDescent,
+        dict(lr=0.5, weight_decay=0.0),
+        {
+            "lr": POSITIVE,
+            "weight_decay": AT_LEAST_ZERO,
+        },
+    ),
+    "rfm.HeavyBall": (
+        rfm.HeavyBall,
+        dict(lr=0.5, momentum=0.5),
+        {"lr": POSITIVE, "momentum": (*AT_LEAST_ZERO, 1.0, 2)},
+    ),
     "rfm.Nesterov": (rfm.Nesterov, dict(lr=0.5, momentum=0.5), {"lr": POSITIVE, "momentum": (*AT_LEAST_ZERO, 1.0, 2)}),
-    "rfm.SGD": (rfm.SGD, dict(lr=0.5, batch_size=4, momentum=0.5), {
-        "lr": POSITIVE, "momentum": (*AT_LEAST_ZERO, 1.0, 2), "batch_size": (*SCALARS, 0, -1, 0.5),
-    }),
+    "rfm.SGD": (
+        rfm.SGD,
+        dict(lr=0.5, batch_size=4, momentum=0.5),
+        {
+            "lr": POSITIVE,
+            "momentum": (*AT_LEAST_ZERO, 1.0, 2),
+            "batch_size": (*SCALARS, 0, -1, 0.5),
+        },
+    ),
     "rfm.Ridge": (rfm.Ridge, dict(ridge=0.5), {"ridge": AT_LEAST_ZERO}),
     **{
-        f"rfm.{function.__name__}": (function, RUN | {"keys": KEYS}, {
-            "problem": OTHER_PROBLEMS, "num_features": WHOLE_SIZE, "num_samples": WHOLE_SIZE,
-            "optimizer": OTHER_OPTIMIZERS, "times": TIMES, "keys": KEY_ARRAYS, "parametrization": NAMES,
-            "features": NAMES, "ensemble": COUNT, "bags": COUNT, "split": NAMES,
-        })
+        f"rfm.{function.__name__}": (
+            function,
+            RUN | {"keys": KEYS},
+            {
+                "problem": OTHER_PROBLEMS,
+                "num_features": WHOLE_SIZE,
+                "num_samples": WHOLE_SIZE,
+                "optimizer": OTHER_OPTIMIZERS,
+                "times": TIMES,
+                "keys": KEY_ARRAYS,
+                "parametrization": NAMES,
+                "features": NAMES,
+                "ensemble": COUNT,
+                "bags": COUNT,
+                "split": NAMES,
+            },
+        )
         for function in (rfm.simulate, rfm.exact)
     },
-    "theory.predict": (theory.predict, RUN, {
-        "problem": OTHER_PROBLEMS, "num_features": SIZE, "num_samples": SIZE, "optimizer": OTHER_OPTIMIZERS,
-        "times": TIMES, "parametrization": NAMES, "ensemble": SIZE, "bags": SIZE,
-    }),
-    "theory.decompose": (theory.decompose, RUN, {
-        "problem": OTHER_PROBLEMS, "num_features": SIZE, "num_samples": SIZE, "optimizer": OTHER_OPTIMIZERS,
-        "times": TIMES, "parametrization": NAMES,
-    }),
-    "theory.largest_curvature": (theory.largest_curvature, dict(problem=PROBLEM, num_features=8, num_samples=12), {
-        "problem": OTHER_PROBLEMS, "num_features": SIZE, "num_samples": SIZE, "parametrization": NAMES,
-    }),
-    "theory.best_stopping": (theory.best_stopping, dict(problem=PROBLEM, num_features=8, num_samples=12, optimizer=FLOW), {
-        "problem": OTHER_PROBLEMS, "num_features": SIZE, "num_samples": SIZE, "optimizer": OTHER_OPTIMIZERS, "parametrization": NAMES,
-        "longest": tuple(x for x in POSITIVE if x is not None),
-    }),
-    "theory.best_ridge": (theory.best_ridge, dict(problem=PROBLEM, num_features=8, num_samples=12), {
-        "problem": OTHER_PROBLEMS, "num_features": SIZE, "num_samples": SIZE, "parametrization": NAMES,
-    }),
-    "theory.frontier": (theory.frontier, dict(problem=PROBLEM, compute=[100.0], optimizer=FLOW), {
-        "problem": OTHER_PROBLEMS, "optimizer": OTHER_OPTIMIZERS,
-        "compute": (None, "x", b"x", [], [[[1.0]]], [np.nan], [-1.0], [0.0], [np.inf], [1j], object(), [HUGE], ["a"]),
-        "num_samples": SIZE, "nodes": tuple(x for x in COUNT if x is not None),
-        "modes_per_feature": tuple(x for x in (*SCALARS, 0, -1) if x is not None),
-        "lr_exponent": (*SCALARS, np.inf), "tune_lr": ("yes", 3, object(), np.nan),
-    }),
-    "rfm.from_features": (rfm.from_features, dict(features=ROWS, labels=LABELS), {"features": MATRICES, "labels": VECTORS}),
-    "rfm.from_kernel": (rfm.from_kernel, dict(kernel=ROWS @ ROWS.T, labels=LABELS), {
-        "kernel": (*MATRICES, ROWS, -np.eye(40), np.arange(1600.0).reshape(40, 40)), "labels": VECTORS,
-    }),
-    "rfm.from_inputs": (rfm.from_inputs, dict(inputs=ROWS, labels=LABELS, activation="relu"), {
-        "inputs": MATRICES, "labels": VECTORS, "activation": NAMES,
-    }),
+    "theory.predict": (
+        theory.predict,
+        RUN,
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_features": SIZE,
+            "num_samples": SIZE,
+            "optimizer": OTHER_OPTIMIZERS,
+            "times": TIMES,
+            "parametrization": NAMES,
+            "ensemble": SIZE,
+            "bags": SIZE,
+        },
+    ),
+    "theory.decompose": (
+        theory.decompose,
+        RUN,
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_features": SIZE,
+            "num_samples": SIZE,
+            "optimizer": OTHER_OPTIMIZERS,
+            "times": TIMES,
+            "parametrization": NAMES,
+        },
+    ),
+    "theory.largest_curvature": (
+        theory.largest_curvature,
+        dict(problem=PROBLEM, num_features=8, num_samples=12),
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_features": SIZE,
+            "num_samples": SIZE,
+            "parametrization": NAMES,
+        },
+    ),
+    "theory.best_stopping": (
+        theory.best_stopping,
+        dict(problem=PROBLEM, num_features=8, num_samples=12, optimizer=FLOW),
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_features": SIZE,
+            "num_samples": SIZE,
+            "optimizer": OTHER_OPTIMIZERS,
+            "parametrization": NAMES,
+            "longest": tuple(x for x in POSITIVE if x is not None),
+        },
+    ),
+    "theory.best_ridge": (
+        theory.best_ridge,
+        dict(problem=PROBLEM, num_features=8, num_samples=12),
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_features": SIZE,
+            "num_samples": SIZE,
+            "parametrization": NAMES,
+        },
+    ),
+    "theory.frontier": (
+        theory.frontier,
+        dict(problem=PROBLEM, compute=[100.0], optimizer=FLOW),
+        {
+            "problem": OTHER_PROBLEMS,
+            "optimizer": OTHER_OPTIMIZERS,
+            "compute": (
+                None,
+                "x",
+                b"x",
+                [],
+                [[[1.0]]],
+                [np.nan],
+                [-1.0],
+                [0.0],
+                [np.inf],
+                [1j],
+                object(),
+                [HUGE],
+                ["a"],
+            ),
+            "num_samples": SIZE,
+            "nodes": tuple(x for x in COUNT if x is not None),
+            "modes_per_feature": tuple(x for x in (*SCALARS, 0, -1) if x is not None),
+            "lr_exponent": (*SCALARS, np.inf),
+            "tune_lr": ("yes", 3, object(), np.nan),
+        },
+    ),
+    "rfm.from_features": (
+        rfm.from_features,
+        dict(features=ROWS, labels=LABELS),
+        {"features": MATRICES, "labels": VECTORS},
+    ),
+    "rfm.from_kernel": (
+        rfm.from_kernel,
+        dict(kernel=ROWS @ ROWS.T, labels=LABELS),
+        {
+            "kernel": (*MATRICES, ROWS, -np.eye(40), np.arange(1600.0).reshape(40, 40)),
+            "labels": VECTORS,
+        },
+    ),
+    "rfm.from_inputs": (
+        rfm.from_inputs,
+        dict(inputs=ROWS, labels=LABELS, activation="relu"),
+        {
+            "inputs": MATRICES,
+            "labels": VECTORS,
+            "activation": NAMES,
+        },
+    ),
 }
 
 

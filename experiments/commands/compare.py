@@ -128,8 +128,7 @@ def run(args: argparse.Namespace) -> None:
     if messages or not all(scan.own_theory for scan in scans):
         record |= {"theory": {scan.axis: scan.theory_label for scan in scans}, "messages": messages}
     rows = [row for scan in scans for row in table(scan)]
-    law_of_features = None if settings.map == "gaussian" else settings.map
-    name = files.name_of("compare", data=settings.data, map=law_of_features, optimizer=args.optimizer)
+    name = files.name_of("compare", settings.data)
     files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits), "\n".join(text)))
 
 

@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_of(Settings, args, times=tuple(times.tolist()))
     panels = train(settings, optimizer)
     rows = [row for panel in panels for row in table(panel)]
-    name, record = files.name_of("decompose", optimizer=settings.options["optimizer"]), record_of(settings)
-    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(panels), share_table(panels)))
+    result = files.Result("decompose", rows, record_of(settings), lambda: draw(panels), share_table(panels))
+    files.save_and_tell(folder, result)
 
 
 def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:

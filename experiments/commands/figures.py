@@ -80,9 +80,10 @@ def choose(settings: Settings) -> list[Script]:
             row needs and that cannot be had. All before any work.
     """
     unknown = [part for part in settings.names if not any(name.startswith(part) for name in ROW_MODULES)]
-    if unknown or not (settings.names or settings.all):
-        allowed = f"--all, or of {', '.join(ROW_MODULES)}, or how some of them begin"
-        checks.fail("NAME", allowed, unknown[0] if unknown else None)
+    if not (settings.names or settings.all):
+        raise ValueError("Name at least one row (e.g. S1-4, or a prefix such as S2), or use --all.")
+    if unknown:
+        checks.fail("NAME", f"a row or how some of them begin ({', '.join(ROW_MODULES)})", unknown[0])
     parts = ("",) if settings.all else tuple(settings.names)
     scripts = [load(name) for name in ROW_MODULES if name.startswith(parts)]
     sources = {script.parameters(settings.size, settings.data).get("data") for script in scripts}

@@ -124,8 +124,8 @@ def run(args: argparse.Namespace) -> None:
     text += [trained_table(trained)] if trained.rows else []
     record = {name: value for name, value in record_of(settings).items() if name != "algorithm"}
     rows = [*map(row, points), *trained.rows]
-    name, figure = files.name_of("frontier", optimizer=args.optimizer), lambda: draw(settings, on_line, trained.rows)
-    files.save_and_tell(folder, files.Result(name, rows, record, figure, "\n".join(text)))
+    figure = lambda: draw(settings, on_line, trained.rows)  # noqa: E731
+    files.save_and_tell(folder, files.Result("frontier", rows, record, figure, "\n".join(text)))
 
 
 def plan(settings: Settings, optimum: theory.Frontier) -> str:

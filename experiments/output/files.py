@@ -41,16 +41,9 @@ class Result:
     text: str = ""
 
 
-def name_of(command: str, *, optimizer: str = "flow", **chosen: str | None) -> str:
-    """Return the name of the files of a command: what it was asked for beyond its defaults is part of it.
-
-    Args:
-        command: As typed.
-        optimizer: Named where it is not gradient flow.
-        **chosen: Data, law of features and the like; None for the default.
-    """
-    parts = [*chosen.values(), None if optimizer == "flow" else optimizer]
-    return "-".join([command, *(Path(part).stem for part in parts if part)])
+def name_of(command: str, data: str | None) -> str:
+    """Return the name of the files of a command: that of its data, where it has any, is part of it."""
+    return command if data is None else f"{command}-{Path(data).stem}"
 
 
 def check_folder(out: str) -> Path:

@@ -36,7 +36,7 @@ def test_compare(tmp_path, capsys, extra):
     printed = capsys.readouterr().out
     for quantity in ("time t (N, P large)", "model size N (t, P large)", "data P (t, N large)"):
         assert quantity in printed
-    assert "worst" in printed
+    assert "simulation against theory" in printed
     rows, record = outputs(tmp_path, "compare")
     assert {row["axis"] for row in rows} == {"time", "features", "samples"}
     assert all(abs(float(row["z"])) < 6 for row in rows if float(row["x"]) > 0)
@@ -149,7 +149,7 @@ def test_same_seed_same_numbers(tmp_path):
 def test_compare_on_digits(tmp_path, capsys):
     assert main(["compare", "--data", "digits", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0
     assert "fitted to the spectrum of digits" in capsys.readouterr().out
-    rows, _ = outputs(tmp_path, "compare")
+    rows, _ = outputs(tmp_path, "compare-digits")
     gaps = sorted(abs(float(row["relative_gap"])) for row in rows)
     assert gaps[len(gaps) // 2] < 0.05  # real rows are not Gaussian: measured 2 % in the median
     assert gaps[-1] < 0.2
@@ -171,47 +171,47 @@ def test_double_descent(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compare", "--a", "0.5"], "`a` must be a number > 1, but is 0.5"),
-        (["compare", "--b", "-1"], "`b` must be a number > 0, but is -1.0"),
-        (["compare", "--modes", "0"], "`num_modes` must be an integer >= 1"),
-        (["compare", "--features", "0"], "`num_features` must be"),
-        (["compare", "--samples", "-3"], "`num_samples` must be"),
-        (["compare", "--noise", "-1"], "`noise_var` must be a finite variance >= 0, but is -1.0"),
-        (["compare", "--noise", "nan"], "`noise_var` must be a finite variance >= 0, but is nan"),
-        (["compare", "--seeds", "1"], "`seeds` must be an integer >= 2"),
-        (["compare", "--times", "5", "1", "10"], "`stop` must be a number > start"),
-        (["compare", "--optimizer", "gd", "--lr", "3"], "`lr` must be < 1."),
-        (["compare", "--data", "imagenet"], "`data` must be one of 'digits', 'mnist', "),
-        (["compare", "--seed", "-1"], "`seed` must be an integer from 0"),
-        (["compare", "--times", "1", "10", "2.5"], "`num` must be an integer >= 2"),
-        (["compare", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
-        (["compare", "--lr", "0.5"], "`lr` must be left out with --optimizer flow"),
-        (["compare", "--optimizer", "adam", "--weight-decay", "0.1"], "`weight-decay` must be left out"),
-        (["compare", "--optimizer", "nesterov", "--schedule", "cosine"], "`schedule` must be left out"),
-        (["compare", "--optimizer", "gd", "--batch-size", "4"], "`batch-size` must be left out"),
-        (["compare", "--optimizer", "heavy-ball", "--momentum", "1"], "`momentum` must be a number >= 0 and < 1"),
-        (["compare", "--optimizer", "adam", "--lr", "-1"], "`lr` must be a finite number > 0"),
-        (["compare", "--optimizer", "sgd", "--batch-size", "0"], "`batch_size` must be"),
-        (["compare", "--optimizer", "sgd", "--samples", "8"], "`batch_size` must be a finite integer, at most"),
-        (["compare", "--ensemble", "0"], "`ensemble` must be"),
-        (["compare", "--bags", "-2"], "`bags` must be"),
-        (["decompose", "--features", "0"], "`num_features` must be"),
-        (["decompose", "--momentum", "0.9"], "`momentum` must be left out with --optimizer flow"),
-        (["decompose", "--optimizer", "gd", "--lr", "1.3"], "`lr` must be < 1."),
-        (["double-descent", "--size", "2"], "`size` must be an integer >= 8, but is 2"),
-        (["exponents", "--a", "1"], "`a` must be a number > 1, but is 1.0"),
-        (["exponents", "--b", "0.9"], "`b` must be a number > 1"),
-        (["exponents", "--seeds", "1"], "`seeds` must be an integer >= 2"),
-        (["phases", "--grid", "1"], "`grid` must be an integer >= 2, but is 1"),
-        (["phases", "--compute", "10"], "`compute` must be a finite number >= 1e4"),
-        (["frontier", "--compute", "-5"], "`compute` must be"),
-        (["frontier", "--compute", "0.001"], "`compute` must be"),
-        (["frontier", "--a", "1"], "`a` must be"),
-        (["frontier", "--tune-lr"], "`tune-lr` must be left out but for --optimizer sgd"),
-        (["frontier", "--optimizer", "gd", "--weight-decay", "0.1"], "`optimizer` must be at constant lr"),
-        (["frontier", "--optimizer", "sgd", "--lr", "9"], "`lr` must be"),
-        (["frontier", "--optimizer", "sgd", "--samples", "100"], "`num_samples` must be"),
-        (["scale-time", "--b", "1"], "`b` must be a number > 1"),
+        (["compare", "--a", "0.5"], "--a must be a number > 1, but is 0.5"),
+        (["compare", "--b", "-1"], "--b must be a number > 0, but is -1.0"),
+        (["compare", "--modes", "0"], "--modes must be an integer >= 1"),
+        (["compare", "--features", "0"], "--features must be"),
+        (["compare", "--samples", "-3"], "--samples must be"),
+        (["compare", "--noise", "-1"], "--noise must be a finite variance >= 0, but is -1.0"),
+        (["compare", "--noise", "nan"], "--noise must be a finite variance >= 0, but is nan"),
+        (["compare", "--seeds", "1"], "--seeds must be an integer >= 2"),
+        (["compare", "--times", "5", "1", "10"], "--times STOP must be a number > start"),
+        (["compare", "--optimizer", "gd", "--lr", "3"], "--lr must be < 1."),
+        (["compare", "--data", "imagenet"], "--data must be one of 'digits', 'mnist', "),
+        (["compare", "--seed", "-1"], "--seed must be an integer from 0"),
+        (["compare", "--times", "1", "10", "2.5"], "--times NUM must be an integer >= 2"),
+        (["compare", "--momentum", "0.9"], "--momentum must be left out with --optimizer flow"),
+        (["compare", "--lr", "0.5"], "--lr must be left out with --optimizer flow"),
+        (["compare", "--optimizer", "adam", "--weight-decay", "0.1"], "--weight-decay must be left out"),
+        (["compare", "--optimizer", "nesterov", "--schedule", "cosine"], "--schedule must be left out"),
+        (["compare", "--optimizer", "gd", "--batch-size", "4"], "--batch-size must be left out"),
+        (["compare", "--optimizer", "heavy-ball", "--momentum", "1"], "--momentum must be a number >= 0 and < 1"),
+        (["compare", "--optimizer", "adam", "--lr", "-1"], "--lr must be a finite number > 0"),
+        (["compare", "--optimizer", "sgd", "--batch-size", "0"], "--batch-size must be"),
+        (["compare", "--optimizer", "sgd", "--samples", "8"], "--batch-size must be a finite integer, at most"),
+        (["compare", "--ensemble", "0"], "--ensemble must be"),
+        (["compare", "--bags", "-2"], "--bags must be"),
+        (["decompose", "--features", "0"], "--features must be"),
+        (["decompose", "--momentum", "0.9"], "--momentum must be left out with --optimizer flow"),
+        (["decompose", "--optimizer", "gd", "--lr", "1.3"], "--lr must be < 1."),
+        (["double-descent", "--size", "2"], "--size must be an integer >= 8, but is 2"),
+        (["exponents", "--a", "1"], "--a must be a number > 1, but is 1.0"),
+        (["exponents", "--b", "0.9"], "--b must be a number > 1"),
+        (["exponents", "--seeds", "1"], "--seeds must be an integer >= 2"),
+        (["phases", "--grid", "1"], "--grid must be an integer >= 2, but is 1"),
+        (["phases", "--compute", "10"], "--compute must be a finite number >= 1e4"),
+        (["frontier", "--compute", "-5"], "--compute must be"),
+        (["frontier", "--compute", "0.001"], "--compute must be"),
+        (["frontier", "--a", "1"], "--a must be"),
+        (["frontier", "--tune-lr"], "--tune-lr must be left out but for --optimizer sgd"),
+        (["frontier", "--optimizer", "gd", "--weight-decay", "0.1"], "--optimizer must be at constant lr"),
+        (["frontier", "--optimizer", "sgd", "--lr", "9"], "--lr must be"),
+        (["frontier", "--optimizer", "sgd", "--samples", "100"], "--samples must be"),
+        (["scale-time", "--b", "1"], "--b must be a number > 1"),
     ],
 )
 def test_wrong_value_is_one_line_and_exit_2(tmp_path, capsys, arguments, message):
@@ -225,7 +225,7 @@ def test_wrong_value_is_one_line_and_exit_2(tmp_path, capsys, arguments, message
 def test_out_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["compare", "--out", str(tmp_path / "file" / "deeper")]) == 2
-    assert "`out` must be a folder that can be written" in capsys.readouterr().err
+    assert "--out must be a folder that can be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["comparee"], ["compare", "--nosie", "0.1"], ["compare", "--seeds", "x"], []])

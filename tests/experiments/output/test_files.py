@@ -41,9 +41,9 @@ def test_files_that_are_no_result_are_kept_too(tmp_path):
 
 
 def test_names_say_what_a_result_is_of():
-    assert files.name_of("compare") == "compare"
-    assert files.name_of("compare", data="digits", map=None, optimizer="sgd") == "compare-digits-sgd"
-    assert files.name_of("compare", data="some/rows.npz") == "compare-rows"
+    assert files.name_of("compare", None) == "compare"
+    assert files.name_of("compare", "digits") == "compare-digits"
+    assert files.name_of("compare", "some/rows.npz") == "compare-rows"
 
 
 def test_a_table_outlives_its_figure(tmp_path):
