@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
 from experiments.fit import job, plots, report
-from experiments.fit.table import COLUMNS, LETTERS, read
+from experiments.fit.losses import COLUMNS, read
+from experiments.fit.table import LETTERS
 from experiments.output import files, progress
 from rfm import checks
 
@@ -24,10 +25,11 @@ LEAST_HELD = {"a": 1.0, "b": 0.0, "noise": 0.0, "scale": 0.0, "floor": 0.0}  # o
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command alone."""
-    parser.add_argument("file", metavar="FILE", help="CSV file with a header, a row for every measured loss")
+    parser.add_argument("file", metavar="FILE", help="CSV file with a header, a row for every measured loss, or a "
+                        "column for every run (RUN - METRIC)")  # fmt: skip
     for role, words in ROLES.items():
         usual = ", ".join(COLUMNS[role])
-        parser.add_argument(f"--{role}", metavar="COLUMN", help=f"{words} (default: {usual}, if there)")
+        parser.add_argument(f"--{role}", metavar="COLUMN", help=f"{words} (default: the first there of {usual})")
     parser.add_argument("--modes", type=int, metavar="M", help="number of modes of the model (default: infinite)")
     parser.add_argument(
         "--units", nargs="*", choices=[*LETTERS.values(), "all"],
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hold-out", type=float, default=0.2, metavar="PART",
         help="part of the rows, of the largest N, P or t, that a second fit does not see and has to predict; 0: none",
     )  # fmt: skip
-    algorithms.add_arguments(parser, ("flow", "gd"))
+    algorithms.add_arguments(parser, ("flow", "gd"), left_out=("schedule", "weight_decay"))
     parser.epilog = (
         "The same file gives the same fit, so there is no --seed; nor is there a --quick: --hold-out 0 leaves out\n"
         "the second fit, half of the time."
@@ -49,26 +51,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print parameters, extrapolation errors and rules; write fit.png, .pdf, .csv and .json."""
+    """Write fit.csv, .json, .png and .pdf; print the verdict, parameters, extrapolation errors and rules."""
     settings = _settings(args)
-    table = read(settings.file, settings.columns)
-    models = job.models_of(settings, table)
+    losses = read(settings.file, settings.columns)
+    models = job.models_of(settings, losses.table)
     folder = files.check_folder(settings.out)
-    with progress.bar(job.STEPS + 1, "step") as bar:
-        fits = job.fit_both(models, table, settings.hold_out, bar)
-        bar.set_description("drawing")
-        figure = plots.draw(fits)
-        bar.update()
+    with progress.bar(job.STEPS, "step", "power laws") as bar:
+        fits = job.fit_both(models, losses, settings.hold_out, bar)
     text = "\n".join(report.lines(fits, asked_to_hold_out=settings.hold_out > 0))
     record = {**vars(args), **report.record(fits)}
-    files.save_and_tell(folder, files.Result("fit", report.rows(fits), record, lambda: figure, text))
+    files.save_and_tell(folder, files.Result("fit", report.rows(fits), record, lambda: plots.draw(fits), text))
 
 
 def _settings(args: argparse.Namespace) -> job.Settings:
     """Return the settings that the command line asks for; ValueError for what is wrong before the file is read."""
     optimizer = algorithms.choose(args, 1.0)
-    if not algorithms.is_plain(vars(args)):
-        checks.fail("optimizer", "at constant lr, without weight decay, for a fit", args.optimizer)
     return settings_of(
         job.Settings,
         args,
@@ -88,6 +85,9 @@ def read_fixed(given: Sequence[str]) -> tuple[tuple[str, float], ...]:
         checks.one_of("fix", name, tuple(LEAST_HELD))
         inclusive = name in ("noise", "floor")
         allowed = f"a number {'>=' if inclusive else '>'} {LEAST_HELD[name]:g}"
-        checks.number(f"fix {name}", value, LEAST_HELD[name], allowed, inclusive=inclusive)
-        fixed[name] = float(value)
+        try:
+            fixed[name] = float(value)
+        except ValueError:
+            checks.fail(f"fix {name}", allowed, value)
+        checks.number(f"fix {name}", fixed[name], LEAST_HELD[name], allowed, inclusive=inclusive)
     return tuple(fixed.items())

@@ -14,7 +14,7 @@ from experiments.forecast.source import Source
 from experiments.output import files as output
 from experiments.papers import images
 from rfm import checks
-from rfm.data import datasets, files
+from rfm.data import datasets, files, oddities
 from rfm.data.rows import refuse_too_large
 
 ARGUMENTS = ("seeds", "seed", "out", "quick")
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
             "predict-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
             lambda: plots.check(checked.trials), "\n".join(report.check_lines(checked)),
         ))  # fmt: skip
+        output.save_settings(folder, "predict", record | records.record(foretold, checked))
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -98,7 +99,10 @@ def load(settings: Settings) -> Source:
         checks.fail("check", f"left out for fewer than {2 * job.FEWEST} rows", len(data))
     if not np.ptp(y, axis=0).any():
         checks.fail("labels", "of non-zero variance", "constant")
-    return Source(data if settings.map is None else mapped(settings, data), y, settings.kernel, settings.num_modes)
+    remarks = [] if settings.target else oddities.of_labels(y)
+    remarks += [] if settings.kernel else oddities.of_columns(data)
+    rows = data if settings.map is None else mapped(settings, data)
+    return Source(rows, y, settings.kernel, settings.num_modes, (*remarks, *oddities.of_rows(data)))
 
 
 def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:

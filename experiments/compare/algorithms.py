@@ -50,12 +50,15 @@ OPTIONS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    """--optimizer, one of `names`, and the options of these; an option not given is None until `choose`."""
+def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str], *, left_out: Sequence[str] = ()) -> None:
+    """--optimizer, one of `names`, and the options of these, but for some that keep their defaults.
+
+    An option not given is None until `choose`.
+    """
     parser.add_argument("--optimizer", choices=names, default="flow", help="training algorithm; flow: gradient flow")
     for option, keywords in OPTIONS.items():
         defaults = {name: ALGORITHMS[name][1][option] for name in names if option in ALGORITHMS[name][1]}
-        if defaults:
+        if defaults and option not in left_out:
             values = ", ".join(
                 f"{name} {default:g}" if option != "schedule" else name for name, default in defaults.items()
             )
@@ -77,7 +80,7 @@ def choose(args: argparse.Namespace, last_time: float) -> Optimizer:
             allowed = f"left out with --optimizer {args.optimizer} (it belongs to {users})"
             checks.fail(option.replace("_", "-"), allowed, value)
     for option, default in defaults.items():
-        if getattr(args, option) is None:
+        if getattr(args, option, None) is None:
             setattr(args, option, default)
     return make(last_time, **{option: getattr(args, option) for option in defaults})
 

@@ -1,6 +1,7 @@
 """The sum of power laws that `rfm fit` sets beside the solvable model, see `models`."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from scipy.optimize import nnls
 
 from experiments.fit.table import Design
 
+LARGEST = 600.0  # logarithm of a term
 POWERS = {"features": ("A", "alpha"), "samples": ("B", "beta"), "times": ("C", "gamma")}
 
 
@@ -70,12 +72,14 @@ class Chinchilla:
         loss, columns = np.full(len(self.design), theta[0]), [np.ones(len(self.design))]
         for axis, log_amplitude, exponent in zip(self.axes, theta[1::2], theta[2::2], strict=True):
             x = getattr(self.design, axis)
-            term = np.exp(log_amplitude) * x**-exponent
+            term = np.exp(np.minimum(log_amplitude - exponent * np.log(x), LARGEST))
             columns += [term, np.where(term > 0, -term * np.log(np.where(term > 0, x, 1.0)), 0.0)]
             loss = loss + term
         return loss, np.stack(columns, 1)
 
-    def starts(self, loss: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
+    def starts(
+        self, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object] = lambda _: None
+    ) -> list[np.ndarray]:
         """As `Solvable.starts`: exponents on a grid, amplitudes and E by least squares."""
         tried, count = [], len(self.axes)
         for exponents in np.stack(np.meshgrid(*[[0.15, 0.4, 0.8, 1.6]] * count), -1).reshape(-1, count):

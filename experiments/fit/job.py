@@ -6,14 +6,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from experiments.fit.least_squares import Fit, check_count, fit
-from experiments.fit.models import Chinchilla, Solvable
-from experiments.fit.readings import BestSize, best_size
+from experiments.fit.losses import Losses
+from experiments.fit.models import Chinchilla, Model, Solvable
+from experiments.fit.readings import BestSize, best_size, errors
+from experiments.fit.robust import huber, outliers
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, held_out
 from experiments.output.progress import Bar
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow
 
-STEPS = 5  # of `fit_both`, for whoever shows progress
+STEPS = 6  # of `fit_both`, for whoever shows progress
+POOR = 1.5  # a model whose median error is so many times that of the other is rejected
+LEAST = 1e-9  # error that is none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Settings:
 
     Attributes:
         file: CSV file of the losses.
-        columns: Name of the column for each role of `table.COLUMNS`, None for the usual names.
+        columns: Name of the column for each role of `losses.COLUMNS`, None for the usual names.
         optimizer: The algorithm that the losses come from, at constant learning rate.
         num_modes: Of the solvable model, None for infinitely many.
         units: Letters N, P, t of axes whose unit is fitted, or "all".
@@ -53,7 +57,10 @@ class BothFits:
     """Both models, solvable and Chinchilla, fitted to one table.
 
     Attributes:
-        table: R measured losses.
+        losses: R measured losses, and where they were read.
+        robust: The Chinchilla form by Huber's loss.
+        out: (R,) True for rows that stand out from it.
+        inner: As `robust`, without these; None where there are none.
         whole: Fits of all losses.
         ahead: Fits of those that are not held out; None where nothing is.
         held: (R,) True where held out.
@@ -61,12 +68,32 @@ class BothFits:
         best: What each model makes of that budget.
     """
 
-    table: CurveTable
+    losses: Losses
+    robust: Fit
+    out: np.ndarray
+    inner: Fit | None
     whole: tuple[Fit, Fit]
     ahead: tuple[Fit, Fit] | None
     held: np.ndarray
     budget: float
     best: tuple[BestSize | None, BestSize | None]
+
+    @property
+    def table(self) -> CurveTable:
+        """R measured losses."""
+        return self.losses.table
+
+    @property
+    def ratio(self) -> float:
+        """Median error of the solvable model over that of power laws."""
+        solvable, chinchilla = (errors(fit).median + LEAST for fit in self.whole)
+        return solvable / chinchilla
+
+    @property
+    def rejected(self) -> Fit | None:
+        """The fit of the two that describes the table POOR times worse than the other."""
+        solvable, chinchilla = self.whole
+        return solvable if self.ratio > POOR else chinchilla if self.ratio < 1.0 / POOR else None
 
     @property
     def shown(self) -> tuple[Fit, Fit]:
@@ -108,29 +135,39 @@ def _units(settings: Settings, table: CurveTable) -> tuple[str, ...]:
     return asked
 
 
-def fit_both(models: tuple[Solvable, Chinchilla], table: CurveTable, part: float, bar: Bar) -> BothFits:
+def fit_both(models: tuple[Solvable, Chinchilla], losses: Losses, part: float, bar: Bar) -> BothFits:
     """Fit both models to all rows, and to all but about `part` of them where enough are left.
 
     `bar` advances by STEPS.
     """
+    table, (solvable, chinchilla) = losses.table, models
     held = held_out(table.design, part)
     most = max(len(model.free) for model in models)
     left = table.select(~held).design.varied if not held.all() else ()
-    enough = held.any() and (~held).sum() > most and left == table.design.varied
-    whole, ahead = [], []
-    for model in models:
-        bar.set_description(model.name)
-        whole.append(fit(model, table))
+    enough = bool(held.any() and (~held).sum() > most and left == table.design.varied)
+
+    def both(model: Model, words: str) -> tuple[Fit, Fit | None]:
+        def tell(error: float) -> None:
+            bar.set_description(f"{words}, off by {error:.2%}")
+
+        bar.set_description(words)
+        whole = fit(model, table, on_step=tell)
         bar.update()
-        if enough:
-            ahead.append(fit(model, table, ~held))
+        ahead = fit(model, table, ~held, start=whole.theta, on_step=tell) if enough else None
         bar.update()
+        return whole, ahead
+
+    power_laws = both(chinchilla, "power laws")
+    robust = huber(chinchilla, table)
+    out = outliers(chinchilla, table, robust)
+    inner = huber(chinchilla, table, np.where(out, 0.0, 1.0)) if out.any() else None
+    bar.update()
+    theory = both(solvable, "solvable model")
     bar.set_description("compute")
     budget = float(np.max(table.design.features * table.design.times))
-    solvable, chinchilla = whole
-    best = best_size(solvable, budget), best_size(chinchilla, budget)
+    (first, first_ahead), (second, second_ahead) = theory, power_laws
+    best = best_size(first, budget), best_size(second, budget)
     bar.update()
-    second = (ahead[0], ahead[1]) if enough else None
-    return BothFits(
-        table, (solvable, chinchilla), second, held if enough else np.zeros(len(table), bool), budget, best
-    )  # fmt: skip
+    ahead = None if first_ahead is None or second_ahead is None else (first_ahead, second_ahead)
+    held = held if enough else np.zeros(len(table), bool)
+    return BothFits(losses, robust, out, inner, (first, second), ahead, held, budget, best)

@@ -23,8 +23,8 @@ from experiments.fit.models import Model
 from experiments.fit.table import CurveTable
 from rfm import checks
 
-REFINED_STARTS = 2  # starts that are refined
-FIRST_LOOK, LAST_LOOK = 8, 200  # evaluations that each of them gets, and then the best
+REFINED_STARTS = 3  # starts that are refined
+FIRST_LOOK, LAST_LOOK = 8, 100  # evaluations that each of them gets, and then the best
 CONFIDENCE = 0.95
 FLAT = 1e-7  # of the largest singular value of the scaled Jacobian: a direction the data do not see
 SEEN = 0.05  # part of a parameter along such directions up to which it counts as determined
@@ -120,13 +120,18 @@ class Fit:
         return np.clip(self.theta + scaled, *self.model.bounds)
 
 
-def fit(model: Model, table: CurveTable, rows: np.ndarray | None = None) -> Fit:
+def fit(
+    model: Model, table: CurveTable, rows: np.ndarray | None = None, *, start: np.ndarray | None = None,
+    on_step: Callable[[float], object] = lambda _: None,
+) -> Fit:  # fmt: skip
     """Fit a model to measured losses.
 
     Args:
         model: `Solvable` or `Chinchilla`, whose design is that of the table.
         table: R losses; where they have standard errors these are the weights.
         rows: Mask (R,) of the losses that are fitted, all by default.
+        start: (p,) searched parameters to begin with; None: the best of many.
+        on_step: Called at each evaluation with the root mean square of relative residuals there.
 
     Returns:
         The fit; its residuals are those of all rows.
@@ -145,29 +150,35 @@ def fit(model: Model, table: CurveTable, rows: np.ndarray | None = None) -> Fit:
     """
     rows = np.ones(len(table), bool) if rows is None else rows
     check_count(model, int(rows.sum()))
-    free, loss = model.free, table.loss
+    loss = table.loss
     weight = np.where(rows, 1.0, 0.0)
     if table.stderr is not None:
         weight = weight * loss / table.stderr
         weight = weight / np.sqrt(np.mean(weight[rows] ** 2))
-    refine = _refiner(model, loss, weight)
-    looks = [refine(start, FIRST_LOOK) for start in model.starts(loss, weight)[:REFINED_STARTS]]
-    look = min(reversed(looks), key=lambda minimum: minimum.cost)
-    last = refine(look.theta, LAST_LOOK)
-    best = last if last.cost <= look.cost else look
+    refine = _refiner(model, loss, weight, on_step)
+    if start is None:
+        start, *others = model.starts(loss, weight, on_step)[:REFINED_STARTS]
+        if others:
+            looks = [refine(place, FIRST_LOOK) for place in (start, *others)]
+            start = min(reversed(looks), key=lambda minimum: minimum.cost).theta
+    best = refine(start, LAST_LOOK)
+    m, _ = model.derivatives(best.theta)
+    return with_errors(model, table, best, weight * (loss / m - 1.0), weight)
 
+
+def with_errors(model: Model, table: CurveTable, best: "Minimum", error: np.ndarray, weight: np.ndarray) -> Fit:
+    """Return a fit with the errors that residuals (R,) of rows of weight (R,) tell; those of no weight tell nothing."""
+    free, rows, count = model.free, weight > 0, len(model.names)
     m, slopes = model.derivatives(best.theta)
-    design = (weight[:, None] * slopes[:, free] / m[:, None])[rows]
-    error, run = (weight * (loss / m - 1.0))[rows], table.run[rows]
-    errors = sandwich(design, error, run)
-    count = len(model.names)
+    run = table.run[rows]
+    errors = sandwich((weight[:, None] * slopes[:, free] / m[:, None])[rows], error[rows], run)
     covariance, degrees = np.zeros((count, count)), np.full(count, np.inf)
     flat, alone, at_bound = np.zeros((3, count), bool)
     covariance[np.ix_(free, free)], degrees[free] = errors.covariance, errors.degrees
     flat[free], alone[free], at_bound[free] = errors.flat, errors.alone, best.at_bound
     return Fit(
         model, best.theta, covariance, flat, alone, at_bound, degrees,
-        residuals=loss / m - 1.0, runs=len(np.unique(run)), converged=best.converged,
+        residuals=table.loss / m - 1.0, runs=len(np.unique(run)), converged=best.converged,
     )  # fmt: skip
 
 
@@ -178,7 +189,7 @@ def check_count(model: Model, count: int) -> None:
         checks.fail("FILE", f"one with more rows than the {len(model.free)} parameters {names}", f"of {count}")
 
 
-class _Minimum(NamedTuple):
+class Minimum(NamedTuple):
     """Where a search ended: all parameters (p,), its cost, which free ones are at a bound, did it end by itself?"""
 
     theta: np.ndarray
@@ -187,7 +198,9 @@ class _Minimum(NamedTuple):
     converged: bool
 
 
-def _refiner(model: Model, loss: np.ndarray, weight: np.ndarray) -> Callable[[np.ndarray, int], _Minimum]:
+def _refiner(
+    model: Model, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object]
+) -> Callable[[np.ndarray, int], Minimum]:
     """Return the search from given parameters (p,) in so many evaluations; rows of no weight are left out."""
     free, rows = model.free, weight > 0
     low, high = (bound[free] for bound in model.bounds)
@@ -196,7 +209,7 @@ def _refiner(model: Model, loss: np.ndarray, weight: np.ndarray) -> Callable[[np
     def derivatives(theta: bytes) -> tuple[np.ndarray, np.ndarray]:
         return model.derivatives(np.frombuffer(theta))
 
-    def refine(start: np.ndarray, evaluations: int) -> _Minimum:
+    def refine(start: np.ndarray, evaluations: int) -> Minimum:
         def place(x: np.ndarray) -> np.ndarray:
             theta = start.copy()
             theta[free] = x
@@ -204,7 +217,9 @@ def _refiner(model: Model, loss: np.ndarray, weight: np.ndarray) -> Callable[[np
 
         def residuals(x: np.ndarray) -> np.ndarray:
             m, _ = derivatives(place(x).tobytes())
-            return (_deviance(loss, m).root * weight)[rows]
+            misfit = (_deviance(loss, m).root * weight)[rows]
+            on_step(float(np.sqrt(np.mean(misfit**2))))
+            return misfit
 
         def jacobian(x: np.ndarray) -> np.ndarray:
             m, slopes = derivatives(place(x).tobytes())
@@ -215,8 +230,8 @@ def _refiner(model: Model, loss: np.ndarray, weight: np.ndarray) -> Callable[[np
 
         x = np.clip(start[free], np.nextafter(low, np.inf), np.nextafter(high, -np.inf))
         options: dict[str, Any] = dict(jac=jacobian, bounds=(low, high), x_scale="jac", max_nfev=evaluations)
-        end = least_squares(residuals, x, **options, xtol=1e-8, ftol=1e-10, gtol=1e-10)
-        return _Minimum(place(end.x), float(end.cost), end.active_mask != 0, bool(end.success))
+        end = least_squares(residuals, x, **options, xtol=1e-8, ftol=1e-6, gtol=1e-10)
+        return Minimum(place(end.x), float(end.cost), end.active_mask != 0, bool(end.success))
 
     return refine
 

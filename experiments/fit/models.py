@@ -13,12 +13,13 @@ the start, so that only a few parameters have to be started from many places.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import least_squares
 from scipy.stats import qmc
 
 from experiments.fit.chinchilla import Chinchilla, positive_fit
@@ -28,13 +29,18 @@ from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow, Ridge
 from theory.contour import length
 
-SOLVABLE_STEP = 0.26  # of the contour: the risk to 1e-7
-STARTS = 48  # per fitted unit and one; tried by their best linear fit alone
+SOLVABLE_STEP = 0.34  # of the contour: the risk to 5e-6
+NODES_IN_STEPS = 16  # few shapes: few compilations
+LOOKED_AT = 24  # learning curves of a first look
+STARTS = 24  # per fitted unit and one; tried by their best linear fit alone
 LEAST_B, LEAST_B_INFINITE = 0.05, 1.01  # the trace of infinitely many modes must converge
 FINE_UNTIL = 1e8  # time of the solvable model up to which the contour is fine enough, where the unit of time is fitted
 # where units may put the middle of an axis
 MIDDLE = {"features": (3.0, 3e3), "samples": (3.0, 3e3), "times": (0.3, 1e5)}
 SCALE, FLOOR = 3, 4  # places among the parameters of the solvable model
+OUTER = (0, 1, 5, 6, 7)  # places of those that it depends on in a way that is not linear
+SEARCHED, SEARCH = 2, 40  # starts of a search over these, and its steps
+FAR = 1e3  # a residual where there is no risk
 KNOBS = (0, 1, 2, 5, 6, 7)  # places of those that its risk depends on
 
 
@@ -114,7 +120,7 @@ class Solvable:
         places = [i for i in map(int, self.free) if i in KNOBS]
         active = tuple(KNOBS.index(i) for i in places)
         both = risk_slopes(self._knobs(theta), self._points, self.num_modes, self._nodes, active)
-        risks, slopes = (np.asarray(x)[self._curves.place] for x in both)
+        risks, slopes = self._curves.rows(both[0]), self._curves.row_slopes(*both)
         scale = np.exp(theta[SCALE])
         jacobian = np.zeros((len(risks), len(self.names)))
         jacobian[:, places] = scale * slopes
@@ -122,28 +128,63 @@ class Solvable:
         jacobian[:, FLOOR] = 1.0
         return theta[FLOOR] + scale * risks, jacobian
 
-    def starts(self, loss: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
-        """Return searched parameters (8,) to start from, best first.
+    def starts(
+        self, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object] = lambda _: None
+    ) -> list[np.ndarray]:
+        """Return searched parameters (8,) to start from: the best of some searches over (a, b, units) alone.
 
-        There are many (a, b, units); the rest is by least squares of relative residuals of loss (R,) with weight (R,).
+        These begin at the best of many candidates, and see the curves of a first look; the rest follows by least
+        squares of relative residuals of loss (R,) with weight (R,). Peaks at N = P trap them: then the candidates are
+        starts too.
         """
-        tried, free = [], [name not in self.held for name in ("floor", "scale", "noise")]
+        loss, weight, looked_at = loss[self.few], weight[self.few], self.at(self.design.select(self.few))
+        tried = [looked_at._projected(candidate, loss, weight) for candidate in looked_at._candidates]
+        best = sorted(tried, key=lambda pair: np.sum(pair[1] ** 2))[:SEARCHED]
+        searched = [looked_at._search(theta, loss, weight, on_step) for theta, _ in best]
+        theta, _ = min(searched, key=lambda pair: np.sum(pair[1] ** 2))
+        peaks = {"features", "samples"} <= set(self.design.axes)
+        return [*(start for start, _ in best), theta] if peaks else [theta]
+
+    def _search(
+        self, theta: np.ndarray, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Search (a, b, units) from a start: parameters (8,) and relative residuals (R,)."""
+        places = [i for i in map(int, self.free) if i in OUTER]
+        low, high = (bound[places] for bound in self.bounds)
+
+        def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            outer = theta.copy()
+            outer[places] = x
+            found = self._projected(self._candidate(outer), loss, weight)
+            on_step(float(np.sqrt(np.mean(found[1] ** 2))))
+            return found
+
+        if not places:
+            return at(theta[places])
+        options: dict[str, Any] = dict(x_scale=np.full(len(places), 0.3), diff_step=1e-4, max_nfev=SEARCH)
+        start = np.clip(theta[places], np.nextafter(low, np.inf), np.nextafter(high, -np.inf))
+        return at(least_squares(lambda x: at(x)[1], start, bounds=(low, high), ftol=1e-4, **options).x)
+
+    def _projected(self, candidate: Candidate, loss: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return parameters (8,) with the best floor, scale and noise, and relative residuals (R,) there."""
+        theta, clean, noisy = candidate
+        free = [name not in self.held for name in ("floor", "scale", "noise")]
         # linear in floor, scale and scale x noise: what is held of the last two ties these together
         linear = np.array([free[0], free[1], free[1] and free[2]])
         held = np.array([self.held.get("floor", 0.0), self.held.get("scale", 0.0), 0.0])
-        for candidate in self._candidates:
-            columns = np.stack([np.ones_like(candidate.risk), candidate.risk, candidate.noisy], 1)
-            columns *= (weight / loss)[:, None]
-            columns[:, 1] += self.held.get("noise", 0.0) * columns[:, 2]
-            value = held.copy()
-            value[linear], error = positive_fit(columns[:, linear], weight - columns @ held)
-            floor, slope, noise_part = value
-            scale = max(slope, 1e-3 * loss.min() / candidate.risk.max())
-            theta = candidate.theta.copy()
-            theta[2] = self.held.get("noise", np.clip(noise_part / scale, 1e-3, 1e3))
-            theta[SCALE], theta[FLOOR] = np.log(scale), floor
-            tried.append((error, self._hold(theta)))
-        return [theta for _, theta in sorted(tried, key=lambda pair: pair[0])]
+        if not np.all(np.isfinite(noisy)):
+            return theta, np.full(len(loss), FAR)
+        columns = np.stack([np.ones_like(clean), clean, noisy], 1) * (weight / loss)[:, None]
+        columns[:, 1] += self.held.get("noise", 0.0) * columns[:, 2]
+        value, aim = held.copy(), weight - columns @ held
+        value[linear], _ = positive_fit(columns[:, linear], aim)
+        residual = (columns * linear) @ value - aim
+        floor, slope, noise_part = value
+        scale = max(slope, 1e-3 * loss.min() / clean.max())
+        theta = theta.copy()
+        theta[2] = self.held.get("noise", np.clip(noise_part / scale, 1e-3, 1e3))
+        theta[SCALE], theta[FLOOR] = np.log(scale), floor
+        return self._hold(theta), residual
 
     def _hold(self, theta: np.ndarray) -> np.ndarray:
         """Put the held parameters into their places."""
@@ -160,24 +201,41 @@ class Solvable:
 
     @cached_property
     def _curves(self) -> Curves:
-        return self.design.curves()
+        return self.design.curves(smooth=self.num_modes is None)
+
+    @cached_property
+    def few(self) -> np.ndarray:
+        """Rows (R,) of a first look: those of some curves, as far apart as those of all."""
+        _, _, times, place, weights = self._curves
+        if weights is not None:
+            return np.ones(len(self.design), bool)
+        curve = place // (1 if times is None else times.shape[1])
+        count = curve.max() + 1
+        return np.isin(curve, np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
 
     @cached_property
     def _points(self) -> Points:
-        features, samples, times, _ = self._curves
+        features, samples, times, *_ = self._curves
         optimizer = Ridge(0.0) if times is None else self.optimizer
-        return Points(*jax.tree.map(lambda x: jnp.asarray(x, float), (optimizer, features, samples, times)))
+        return Points(*jax.tree.map(lambda x: np.asarray(x, float), (optimizer, features, samples, times)))
 
     @cached_property
     def _nodes(self) -> int:
         horizon = FINE_UNTIL if "times" in self.units else self._finite("times").max()
-        return math.ceil(float(length(horizon, 4.0)) / SOLVABLE_STEP)
+        return NODES_IN_STEPS * math.ceil(float(length(horizon, 4.0)) / SOLVABLE_STEP / NODES_IN_STEPS)
 
-    def _knobs(self, theta: np.ndarray) -> jax.Array:
-        return jnp.asarray(theta[list(KNOBS)])
+    def _knobs(self, theta: np.ndarray) -> np.ndarray:
+        return theta[list(KNOBS)]
 
     def _risk(self, theta: np.ndarray) -> np.ndarray:
-        return np.asarray(risk(self._knobs(theta), self._points, self.num_modes, self._nodes))[self._curves.place]
+        return self._curves.rows(risk(self._knobs(theta), self._points, self.num_modes, self._nodes))
+
+    def _candidate(self, theta: np.ndarray) -> Candidate:
+        theta = self._hold(theta)
+        theta[2] = 0.0
+        clean = self._risk(theta)
+        theta[2] = 1.0
+        return Candidate(theta, clean, self._risk(theta) - clean if "samples" in self.design.axes else 0.0 * clean)
 
     @cached_property
     def _candidates(self) -> list[Candidate]:
@@ -194,13 +252,10 @@ class Solvable:
                 i = DESIGN_AXES.index(axis)
                 least, most = MIDDLE[axis]
                 theta[KNOBS[FIRST_UNIT + i]] = np.log(least / middle[i]) + u * np.log(most / least)
-            theta = self._hold(np.clip(theta, low, high))
-            theta[2] = 0.0
-            clean = self._risk(theta)
-            theta[2] = 1.0
-            noisy = self._risk(theta)
-            if np.all(np.isfinite(noisy)) and clean.max() > 0.0:  # no risk at all: more samples than modes everywhere
-                candidates.append(Candidate(theta, clean, noisy - clean))
+            candidate = self._candidate(np.clip(theta, low, high))
+            # no risk at all: more samples than modes everywhere
+            if np.all(np.isfinite(candidate.noisy)) and candidate.risk.max() > 0.0:
+                candidates.append(candidate)
         if not candidates:
             allowed = "one for which the model has a finite loss: not at N = P for t = infinity, lr within stability"
             checks.fail("FILE", allowed, "another")

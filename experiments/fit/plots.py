@@ -11,6 +11,7 @@ from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, Design
 from experiments.output import plotting
 
 SLICES = 4  # curves in a panel
+SHARE = 0.25  # of the points, at least, that lie on such curves: else all points are drawn
 FINE_POINTS = 96  # of a line: a peak at N = P is narrow
 CEILING = 3.0  # times the largest loss: what is higher of a line is cut off
 ROOM = 0.35  # of the height, below, for the legend
@@ -32,10 +33,11 @@ def draw(fits: BothFits) -> Figure:
 
 
 def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
-    """Draw losses against one axis at some values of the others."""
+    """Draw losses against one axis at some values of the others; all of them where none share these."""
     table, held = fits.table, fits.held
     x_all = getattr(table.design, axis)
-    for index, rows in enumerate(_slices(table.design, axis)):
+    slices = _slices(table.design, axis)
+    for index, rows in enumerate(slices):
         part = table.select(rows)
         fixed = {other: getattr(part.design, other)[0] for other in DESIGN_AXES if other != axis}
         label = ", ".join(
@@ -49,6 +51,10 @@ def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
         design = Design(**{axis: line}, **{other: np.full(FINE_POINTS, value) for other, value in fixed.items()})
         for fit, (style, width) in zip(fits.shown, STYLES, strict=True):
             ax.plot(line, fit.model.at(design).loss(fit.theta), color=color, lw=width, ls=style)
+    if not slices:
+        ax.plot(x_all, table.loss, "o", ms=3.2, mfc="none", color="0.4", label="measured")
+        for name, fit, marker, color in zip(MODEL_NAMES, fits.shown, ("x", "+"), plotting.COLORS, strict=False):
+            ax.plot(x_all, fit.model.loss(fit.theta), marker, ms=3.6, mew=0.7, color=color, label=name)
     last = x_all[~held].max()
     if held.any() and x_all.max() > last:
         ax.axvspan(last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1)
@@ -67,7 +73,9 @@ def _slices(design: Design, axis: str) -> list[np.ndarray]:
     x = getattr(design, axis)
     counts = np.array([len(np.unique(x[which == i])) for i in range(len(combos))])
     long = np.flatnonzero(counts >= max(2, 0.7 * counts.max()))
-    chosen = long[np.unique(np.linspace(0, len(long) - 1, SLICES).round().astype(int))] if len(long) else []
+    if np.isin(which, long).mean() < SHARE:
+        return []
+    chosen = long[np.unique(np.linspace(0, len(long) - 1, SLICES).round().astype(int))]
     return [which == i for i in chosen]
 
 

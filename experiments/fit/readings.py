@@ -43,6 +43,10 @@ class Reading:
         """Do the data give its value?"""
         return not self.note.startswith("not identified")
 
+    def alone(self) -> "Reading":
+        """Return the value without its interval, as of a model that is rejected."""
+        return dataclasses.replace(self, low=math.nan, high=math.nan)
+
     def cells(self) -> tuple[str, str, str, str]:
         """Return its row of the printed table: no value where there is none."""
         ends = f"{self.low:.4g} .. {self.high:.4g}" if np.isfinite(self.low) else "-"

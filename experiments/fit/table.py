@@ -1,4 +1,4 @@
-"""Measured losses against any of N, P and t: a CSV file read into arrays, and laid out as learning curves.
+"""Measured losses against any of N, P and t: arrays, runs, learning curves, and what is held out of a fit.
 
 An axis that a table does not have is infinite: all features, fresh data, training to its end.
 """
@@ -6,44 +6,48 @@ An axis that a table does not have is infinite: all features, fresh data, traini
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rfm import checks
-from rfm.data.tables import csv_lines
-
 DESIGN_AXES = ("features", "samples", "times")
 LETTERS = {"features": "N", "samples": "P", "times": "t"}
-# what a column may be called where the command line names none
-COLUMNS = {
-    "features": ("features", "num_features", "N"),
-    "samples": ("samples", "num_samples", "P"),
-    "times": ("times", "time", "t"),
-    "loss": ("loss", "risk"),
-    "stderr": ("stderr",),
-    "run": ("run", "seed"),
-}
+BETWEEN = 16  # sizes from which the risk of others is interpolated: to 5e-5 over three decades
+ROOM = 32  # times of a curve, in steps of so many
 ALLOWED = 1.5  # times the part asked for that may be held out, to try more axes
 
 
 class Curves(NamedTuple):
-    """Rows laid out as G learning curves, one for each pair of sizes.
+    """Rows laid out as G learning curves, one for each pair of sizes, or at fewer sizes between which they lie.
 
     Attributes:
         features: (G,) model sizes N.
         samples: (G,) training samples P.
         times: (G, T), shorter curves filled up with their last time; None where training has ended.
-        place: (R,) where each row stands among the G T points.
+        place: (R,) where each row stands among the G T points; (R, G) where it lies between them.
+        weights: (R, G) of the logarithms at these, None where each row is a point.
     """
 
     features: np.ndarray
     samples: np.ndarray
     times: np.ndarray | None
     place: np.ndarray
+    weights: np.ndarray | None = None
+
+    def rows(self, values: np.ndarray) -> np.ndarray:
+        """Return positive values (G T,) at the rows (R,)."""
+        if self.weights is None:
+            return values[self.place]
+        return np.exp((self.weights * np.log(values)[self.place]).sum(1))
+
+    def row_slopes(self, values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """Return derivatives (G T, K) of such values at the rows, (R, K)."""
+        if self.weights is None:
+            return slopes[self.place]
+        relative = (slopes / values[:, None])[self.place]
+        return self.rows(values)[:, None] * np.einsum("rg,rgk->rk", self.weights, relative)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,17 +91,46 @@ class Design:
         """The rows of a mask (R,)."""
         return Design(self.features[rows], self.samples[rows], self.times[rows])
 
-    def curves(self) -> Curves:
-        """One learning curve for each pair of sizes."""
+    def curves(self, *, smooth: bool = False) -> Curves:
+        """One learning curve for each pair of sizes; where the risk is `smooth` in these, at BETWEEN sizes at most.
+
+        So it is in one size where the other, and the number of modes, are infinite: not near a peak at N = P.
+        """
         sizes, curve = np.unique(np.stack([self.features, self.samples], 1), axis=0, return_inverse=True)
         curve = curve.reshape(-1)
+        for i, other in ((0, 1), (1, 0)):
+            if smooth and len(sizes) > BETWEEN and np.isinf(sizes[:, other]).all() and np.isfinite(sizes[:, i]).all():
+                return self._between(i, sizes[:, i])
         if "times" not in self.axes:
             return Curves(sizes[:, 0], sizes[:, 1], None, curve)
         grids = [np.unique(self.times[curve == g]) for g in range(len(sizes))]
-        length = max(map(len, grids))
+        length = _room(max(map(len, grids)))
         times = np.stack([np.pad(grid, (0, length - len(grid)), mode="edge") for grid in grids])
         place = [g * length + np.searchsorted(grids[g], t) for g, t in zip(curve, self.times, strict=True)]
         return Curves(sizes[:, 0], sizes[:, 1], times, np.array(place))
+
+    def _between(self, axis: int, sizes: np.ndarray) -> Curves:
+        """Learning curves at Chebyshev points of the logarithm of the sizes along an axis."""
+        middle, half = np.log(sizes.max() * sizes.min()) / 2, np.log(sizes.max() / sizes.min()) / 2
+        angle = (np.arange(BETWEEN) + 0.5) * np.pi / BETWEEN
+        x = (np.log((self.features, self.samples)[axis]) - middle) / half  # in [-1, 1]
+        # barycentric interpolation
+        gap = x[:, None] - np.cos(angle)
+        pull = (-1.0) ** np.arange(BETWEEN) * np.sin(angle) / np.where(np.abs(gap) < 1e-14, 1e-14, gap)
+        ends = [np.full(BETWEEN, np.inf), np.full(BETWEEN, np.inf)]
+        ends[axis] = np.exp(middle + half * np.cos(angle))
+        times, when = None, np.zeros(len(self), int)
+        if "times" in self.axes:
+            grid, when = np.unique(self.times, return_inverse=True)
+            grid = np.pad(grid, (0, _room(len(grid)) - len(grid)), mode="edge")
+            times = np.tile(grid, (BETWEEN, 1))
+        place = np.arange(BETWEEN) * (1 if times is None else times.shape[1]) + when.reshape(-1, 1)
+        return Curves(ends[0], ends[1], times, place, pull / pull.sum(1, keepdims=True))
+
+
+def _room(length: int) -> int:
+    """Return a power of two up to ROOM, then a multiple of it: few shapes, few compilations."""
+    return min(1 << (length - 1).bit_length(), ROOM * math.ceil(length / ROOM))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,61 +164,24 @@ class CurveTable:
         return CurveTable(self.design.select(rows), self.loss[rows], stderr, self.run[rows])
 
 
-def read(path: str | Path, named: Mapping[str, str | None]) -> CurveTable:
-    """Read the table of losses in a CSV file whose first line names its columns.
-
-    Args:
-        path: the file, a row for every measured loss.
-        named: for each role in `COLUMNS` the name of its column; None or left out: one of the usual names.
-
-    Returns:
-        The table; an axis without a column is infinite.
-
-    Raises:
-        ValueError: a file that cannot be read or has no rows, a column that is not there, two roles of one column, no
-            axis at all, a cell that is no number (with its line), or a number that is not positive and finite (sizes
-            may be infinite).
-    """
-    header, rows = _read_cells(path)
-    chosen = {role: _column(role, named.get(role), header) for role in COLUMNS}
-    columns = {role: name for role, name in chosen.items() if name is not None}
-    names = list(columns.values())
-    for name in names:
-        if names.count(name) > 1:
-            checks.fail("FILE", "read with a column for each of its roles", f"{name} twice")
-    if "loss" not in columns:
-        checks.fail("loss", f"the name of a column, one of {', '.join(header)}", None)
-    if not any(axis in columns for axis in DESIGN_AXES):
-        checks.fail("features, samples, times", f"columns, at least one of {', '.join(header)}", None)
-    cells = {role: [(line, row[header.index(name)]) for line, row in rows] for role, name in columns.items()}
-    labels = cells.pop("run", None)
-    numbers = {
-        role: np.array([_number(columns[role], *cell, infinite=role in ("features", "samples")) for cell in column])
-        for role, column in cells.items()
-    }
-    nothing = np.full(len(rows), np.inf)
-    design = Design(*(numbers.get(axis, nothing) for axis in DESIGN_AXES))
-    number = runs(design, None if labels is None else [name for _, name in labels])
-    return CurveTable(design, numbers["loss"], numbers.get("stderr"), number)
-
-
 def runs(design: Design, labels: Sequence[str] | None = None) -> np.ndarray:
     """Number the training runs that rows belong to.
 
     Args:
         design: sizes and times of R rows.
         labels: (R,) names or seeds of runs: rows of equal label and sizes are one run. Without labels the rows of one
-            pair of sizes are one, and where a time repeats, the second time it comes is of a second run.
+            pair of sizes are one, and where a time repeats, the second time it comes is of a second run; without times
+            every row is a run.
 
     Returns:
-        (R,) whole numbers in the order in which runs begin; without times every row is a run.
+        (R,) whole numbers in the order in which runs begin.
 
     Example:
         >>> runs(Design.grid([16.0, 32.0], [np.inf], [1.0, 10.0])).tolist()
         [0, 0, 1, 1]
     """
     sizes = list(zip(design.features, design.samples, strict=True))
-    if "times" not in design.axes:
+    if labels is None and "times" not in design.axes:
         return np.arange(len(sizes))
     if labels is None:
         seen: dict[tuple, int] = {}
@@ -196,6 +192,19 @@ def runs(design: Design, labels: Sequence[str] | None = None) -> np.ndarray:
     names = list(zip(labels, sizes, strict=True))
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
     return np.array([number[name] for name in names])
+
+
+def rises(table: CurveTable, axis: str) -> np.ndarray:
+    """Count steps along an axis, all else equal (along times: of a run): those that rise, and all, (G, 2) by group."""
+    rest = [getattr(table.design, other) for other in DESIGN_AXES if other != axis]
+    groups = [table.run] if axis == "times" else rest
+    _, which = np.unique(np.stack(groups, 1), axis=0, return_inverse=True)
+    x, counts = getattr(table.design, axis), []
+    for group in range(which.max() + 1):
+        here = which.reshape(-1) == group
+        steps = np.diff([table.loss[here & (x == value)].mean() for value in np.unique(x[here])])
+        counts.append((int((steps > 0).sum()), len(steps)))
+    return np.array(counts)
 
 
 def held_out(design: Design, part: float) -> np.ndarray:
@@ -231,37 +240,3 @@ def _last(x: np.ndarray, part: float) -> np.ndarray:
     ordered = np.sort(x)
     share = 1.0 - np.searchsorted(ordered, cuts) / len(x)
     return x >= cuts[np.argmin(np.abs(share - part))]
-
-
-def _read_cells(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Names of the columns, and rows with their line numbers."""
-    lines = [(line, [cell.strip() for cell in row]) for line, row in csv_lines("FILE", path)]
-    if len(lines) < 2:
-        checks.fail("FILE", "a CSV file with a header and rows", f"{path} with {len(lines)} lines")
-    (_, header), *rows = lines
-    for line, row in rows:
-        if len(row) != len(header):
-            checks.fail("FILE", f"rows of {len(header)} cells as its header", f"{len(row)} cells in line {line}")
-    if len(set(header)) < len(header):
-        checks.fail("FILE", "one column of a name", ", ".join(header))
-    return header, rows
-
-
-def _column(role: str, name: str | None, header: list[str]) -> str | None:
-    if name is None:
-        return next((usual for usual in COLUMNS[role] if usual in header), None)
-    if name not in header:
-        checks.fail(role, f"a column of the file, one of {', '.join(header)}", name)
-    return name
-
-
-def _number(column: str, line: int, cell: str, *, infinite: bool) -> float:
-    """A positive number in a cell, `infinite` where it may be that."""
-    where = f"{cell!r} in line {line}"
-    try:
-        value = float(cell)
-    except ValueError:
-        raise ValueError(f"Column `{column}` must hold numbers, but has {where}.") from None
-    if not (value > 0 and (infinite or math.isfinite(value))):
-        raise ValueError(f"Column `{column}` must hold numbers > 0, but has {where}.")
-    return value

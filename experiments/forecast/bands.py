@@ -10,6 +10,9 @@ from rfm.data.spectra import Estimate
 from rfm.problem import Array
 
 TINY = 1e-300
+LARGEST = 300.0  # logarithm of a factor
+MOST = 10.0  # times the untrained loss, where a band ends
+WIDEST = 4.0  # times the value: a band that goes further says nothing
 
 
 class Band(NamedTuple):
@@ -24,17 +27,24 @@ class Band(NamedTuple):
         """Return the band value +- half width."""
         return cls(value, value - half, value + half)
 
+    @property
+    def known(self) -> bool:
+        """Is it an interval: finite, of some width, and no wider than WIDEST times the value either way?"""
+        low, value, high = float(self.low), float(self.value), float(self.high)
+        return low < high and np.isfinite(low) and high <= WIDEST * max(abs(value), TINY)
+
     def at(self, index: Any) -> "Band":
         """Return the band of some of the values."""
         return Band(*(values[index] for values in self))
 
 
-def band(value: ArrayLike, replicas: ArrayLike) -> Band:
+def band(value: ArrayLike, replicas: ArrayLike, most: float = np.inf) -> Band:
     """Put a band about a loss, from the scatter of its replicas.
 
     Args:
         value: Losses, (...).
         replicas: The same losses by estimates from R halves of the rows, (R, ...).
+        most: Where it ends, but above the value.
 
     Returns:
         value times exp(+- half width), Student's 95 % of the scatter of log replicas; NaN for fewer than two.
@@ -43,9 +53,13 @@ def band(value: ArrayLike, replicas: ArrayLike) -> Band:
         >>> [float(x.round(2)) for x in band(2.0, [1.9, 2.0, 2.1])]
         [2.0, 1.61, 2.48]
     """
-    value = np.asarray(value, float)
-    factor = np.exp(half_width(replicas))
-    return Band(value, value / factor, value * factor)
+    return banded(np.asarray(value, float), half_width(replicas), most)
+
+
+def banded(value: np.ndarray, half: np.ndarray, most: float) -> Band:
+    """Put a band of so much about a loss, in the logarithm, that ends at `most`."""
+    factor = np.exp(np.minimum(half, LARGEST))
+    return Band(value, value / factor, np.maximum(np.minimum(value * factor, most), value))
 
 
 def half_width(replicas: ArrayLike) -> np.ndarray:
@@ -74,4 +88,6 @@ def interval(estimate: Estimate, name: str) -> Band:
         True
     """
     half = scatter([getattr(replica, name) for replica in estimate.replicas])
+    if name == "noise_var" and half == 0.0:  # halves too small to leave any noise agree on none: that is no scatter
+        half = np.float64(np.nan)
     return Band.around(getattr(estimate, name), half)

@@ -14,14 +14,16 @@ from numpy.typing import ArrayLike
 
 import rfm
 import theory
-from experiments.forecast.bands import TINY, Band, band, half_width
+from experiments.forecast.bands import MOST, TINY, Band, band, banded, half_width
 from rfm.arguments import Sizes
 from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
+from rfm.problem import PowerLawTail
 
 NUM_TIMES = 96  # of a curve
 BAND_STRIDE = 4  # every so many-th point of a line has a band of its own, those between are interpolated
-DECIDED = 0.5  # a loss of which unresolved modes make more than this part is extrapolated
+DECIDED = 0.5  # a loss of which more than this part rests on unresolved modes is extrapolated
+STEEPER = 1.5  # times the exponent of a tail
 VISIBLE = 0.01  # a maximum that stands out by less than this part is no peak
 
 
@@ -74,13 +76,27 @@ class Forecast:
             for replica in self.estimate.replicas
         ], (-1, len(self.times)))  # fmt: skip
 
+    @property
+    def most(self) -> float:
+        """Where bands end: some times the loss without training."""
+        return MOST * self.estimate.sample.total
+
     def unresolved_share(self, num_features: float, num_samples: float, loss: np.ndarray) -> np.ndarray:
-        """Return the part of the loss (T,) that modes beyond the trusted ones make; risk is linear in their power."""
-        problem = self.estimate.problem
-        target = np.where(np.arange(len(problem.target)) < self.estimate.trusted, 0.0, problem.target)
+        """Return the part of the loss (T,) that rests on modes beyond the trusted ones.
+
+        That is their own part of it, risk being linear in their power; or what it changes by where their eigenvalues
+        fall STEEPER, at the same sum: the sample tells little more of them, and they stand in for a ridge.
+        """
+        problem, trusted = self.estimate.problem, self.estimate.trusted
+        target = np.where(np.arange(len(problem.target)) < trusted, 0.0, problem.target)
         tail = problem.tail and dataclasses.replace(problem.tail)  # it stays, beside another target
         far = rfm.Problem(problem.eigenvalues, target, 0.0, tail, mixture=problem.mixture)
-        return losses(far, num_features, num_samples, self.optimizer, self.times) / np.maximum(loss, TINY)
+        own = losses(far, num_features, num_samples, self.optimizer, self.times) / np.maximum(loss, TINY)
+        if problem.tail is None:
+            return own
+        other = dataclasses.replace(problem, tail=_steeper(problem.tail, len(problem.eigenvalues)))
+        changed = losses(other, num_features, num_samples, self.optimizer, self.times)
+        return np.maximum(own, np.abs(np.log(np.maximum(changed, TINY) / np.maximum(loss, TINY))))
 
     def best_stopping(self, num_features: float, num_samples: float) -> theory.Stopping:
         """Return the best time to stop up to the last one, or to the shortest that counts as training."""
@@ -90,12 +106,25 @@ class Forecast:
         return theory.best_stopping(problem, **sizes, optimizer=self.optimizer, longest=longest)
 
     def extrapolates(self, num_samples: ArrayLike, share: ArrayLike) -> np.ndarray:
-        """Is a loss with that share of unresolved modes more than the sample tells?
+        """Is a loss of which that part rests on unresolved modes more than the sample tells?
 
-        So it is where these modes decide it, and where there are more training samples than half of the rows.
+        So it is where they decide it, and where there are more training samples than half of the rows.
         """
         half = self.estimate.sample.size / 2.0 + 1.0  # a row went into the means
         return (np.asarray(num_samples) > half) | (np.asarray(share) > DECIDED)
+
+
+def _steeper(tail: PowerLawTail, first: int) -> PowerLawTail:
+    """Return a tail, beyond `first` modes, whose eigenvalues have the same sum and fall STEEPER: powers stay."""
+
+    def total(b: float) -> float:
+        upper = 0.0 if tail.num_modes is None else (float(tail.num_modes) + 0.5) ** (1.0 - b)
+        return ((first + 0.5) ** (1.0 - b) - upper) / (b - 1.0)
+
+    b = float(tail.b)
+    scale = float(tail.eigenvalue_scale) * total(b + 1e-9) / total(STEEPER * b + 1e-9)
+    # each mode keeps its power, whatever its eigenvalue
+    return dataclasses.replace(tail, b=np.float64(STEEPER * b), eigenvalue_scale=np.float64(scale))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +228,7 @@ def grid(
         features=np.asarray(features, float),
         samples=np.asarray(samples, float),
         times=np.asarray(forecast.times, float),
-        loss=band(np.reshape(loss, (*shape, -1)), np.moveaxis(replicas, 2, 0)),
+        loss=band(np.reshape(loss, (*shape, -1)), np.moveaxis(replicas, 2, 0), forecast.most),
         beyond=share,
         extrapolated=forecast.extrapolates(np.asarray(samples)[:, None], share),
         noise=float(problem.noise_var),
@@ -222,16 +251,15 @@ def line(
         on_point()
     replicas = np.array(replicas)  # (X', R, T)
 
-    def banded(value: np.ndarray, scattered: np.ndarray) -> Band:
-        width = np.exp(np.interp(np.log(x), np.log(x[coarse]), half_width(scattered.T)))
-        return Band(value, value / width, value * width)
+    def with_band(value: np.ndarray, scattered: np.ndarray) -> Band:
+        return banded(value, np.interp(np.log(x), np.log(x[coarse]), half_width(scattered.T)), forecast.most)
 
     ridge = [theory.best_ridge(problem, num_features=n, num_samples=p).risk for n, p in pairs]
     share = [forecast.unresolved_share(n, p, values) for (n, p), values in zip(pairs, loss, strict=True)]
     far = forecast.extrapolates([[p] for _, p in pairs], share)  # (X, T)
     return Line(
         axis, x, fixed, float(times[-1]),
-        end=banded(loss[:, -1], replicas[..., -1]), stopped=banded(loss.min(-1), replicas.min(-1)),
+        end=with_band(loss[:, -1], replicas[..., -1]), stopped=with_band(loss.min(-1), replicas.min(-1)),
         ridge=np.array(ridge) + float(problem.noise_var),
         extrapolated=np.stack([far[:, -1], far[np.arange(len(x)), loss.argmin(-1)]]),
     )  # fmt: skip

@@ -25,7 +25,10 @@ BUDGETS = np.array([0.01, 0.1, 1.0])  # of what the largest model costs that is 
 
 
 class Foretold(NamedTuple):
-    """All that is foretold of an estimated population; plan: None where there is none."""
+    """All that is foretold of an estimated population; plan: None where there is none.
+
+    exponents: Empty, and no plan, where the labels have no signal.
+    """
 
     forecast: Forecast
     grid: Grid
@@ -68,7 +71,7 @@ class Job:
             ends = ("features", max(samples)), ("samples", max(features))
             lines = [curves.line(forecast, axis, self.span(axis, num), fixed, on_point=advance) for axis, fixed in ends]
             bar.update(bar.total - bar.n - 2)
-            exponents = laws.exponent_table(forecast.estimate)
+            exponents = laws.exponent_table(forecast.estimate) if laws.has_signal(forecast.estimate.sample) else []
             bar.update()
             bar.set_description("plan")
             best = frontier.result()
@@ -91,7 +94,7 @@ class Job:
         problem, optimizer, last = forecast.estimate.problem, forecast.optimizer, forecast.times[-1]
         if not (settings.plans and isinstance(optimizer, GradientFlow | GradientDescent)):
             return None
-        if settings.budget is None and settings.quick:
+        if settings.budget is None and (settings.quick or not laws.has_signal(forecast.estimate.sample)):
             return None
         if settings.budget is not None:
             budgets = np.sort(np.asarray(settings.budget, float))

@@ -11,12 +11,13 @@ import numpy as np
 import rfm
 import theory
 from experiments.compare.statistics import log_derivative
-from experiments.forecast.bands import Band, band, interval, scatter
+from experiments.forecast.bands import TINY, Band, band, interval, scatter
 from experiments.forecast.curves import NUM_TIMES, Forecast, losses
-from rfm.data.spectra import Estimate
+from rfm.data.spectra import Estimate, Sample
 from rfm.problem import Array
 from theory import exponents
 
+CHANCE = 0.01  # at which labels without any signal pass for some that have it
 SHIFTS = 2.0 ** np.linspace(-1.0, 1.0, 5)  # of the model size about an optimum, to see where replicas have theirs
 
 
@@ -48,6 +49,20 @@ class ExponentBands(NamedTuple):
     at: float
 
 
+def has_signal(sample: Sample) -> bool:
+    """Do the leading directions explain more of the labels than of labels that are noise alone?
+
+    The share of so many of them is then beta distributed; a few numbers of directions are tried.
+    """
+    from scipy.special import betainc
+
+    size, share = sample.size, np.cumsum(sample.power) / max(sample.total, TINY)
+    most = max(1, min(len(share), size // 2))
+    tried = [2**i for i in range(most.bit_length()) if 2**i <= most]
+    tails = [1.0 - float(betainc(m / 2, (size - m) / 2, min(share[m - 1], 1.0))) for m in {*tried, most}]
+    return min(tails) * len(tails) < CHANCE
+
+
 def plan(forecast: Forecast, best: theory.Frontier, num_samples: float) -> Plan:
     """Put bands about the optimum of `theory.frontier`, from where the replicas have theirs.
 
@@ -73,7 +88,7 @@ def plan(forecast: Forecast, best: theory.Frontier, num_samples: float) -> Plan:
         compute=best.compute,
         features=features,
         times=Band(best.times, best.compute / features.high, best.compute / features.low),
-        loss=band(loss, least),
+        loss=band(loss, least, forecast.most),
         size_exponent=best.size_exponent,
         loss_exponent=best.risk_exponent * best.risk / loss,
         converged=best.converged,

@@ -19,6 +19,7 @@ from rfm.problem import PowerLawTail
 BANDS = "lines: theory of the estimated spectrum; bands: 95 % over samples of rows; dashed: extrapolation"
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
 SHOWN = 6  # curves of a panel
+ROOM, DEEPEST = 3.0, 1e-7  # of an axis of losses
 NEAR = 0.2  # the noise is drawn from this part of the least loss on, so that it does not flatten the curves
 
 
@@ -28,12 +29,22 @@ def curves(foretold: Foretold) -> Figure:
     shape = (1, 3) if plan is None else (2, 2)
     figure, axes = plotting.new_figure(*shape, width=4.4, height=3.5, caption=BANDS)
     first, *others = axes.ravel()
+    most = foretold.forecast.most
     _times(first, grid)
+    _limit(first, grid.loss.value[:, -1], most)
     for ax, line in zip(others, foretold.lines, strict=False):
         _sizes(ax, line, grid)
+        _limit(ax, np.stack([line.end.value, line.stopped.value]), most)
     if plan is not None:
         _plan(others[2], plan, grid)
     return figure
+
+
+def _limit(ax: Axes, losses: np.ndarray, most: float) -> None:
+    """Show the losses, and of their bands what fits beside them; none below DEEPEST of where bands end."""
+    shown = losses[np.isfinite(losses)]
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, shown.min() / ROOM, DEEPEST * most), min(high, ROOM * max(shown.max(), DEEPEST * most)))
 
 
 def _times(ax: Axes, grid: Grid) -> None:

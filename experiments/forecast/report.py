@@ -10,7 +10,7 @@ from experiments.forecast.bands import Band, interval
 from experiments.forecast.curves import Grid, Line, Peak
 from experiments.forecast.held_out import Trial
 from experiments.forecast.job import MOST_STEPS, Checked, Foretold
-from experiments.forecast.laws import ExponentBands, Plan
+from experiments.forecast.laws import ExponentBands, Plan, has_signal
 from experiments.forecast.source import Source
 from experiments.output.tables import align
 from rfm.data.spectra import Estimate
@@ -18,8 +18,10 @@ from rfm.data.spectra import Estimate
 WIDE = 0.8  # spread of the rows beyond which they are rarely one shape at many sizes, as the theory takes them
 MARK = "*"
 EXTRAPOLATED = (
-    f"{MARK} extrapolation: P beyond half of the rows, or a loss decided by modes that the sample does not tell"
+    f"{MARK} extrapolation: P beyond half of the rows, or a loss that rests on modes that the sample does not tell"
 )
+UNKNOWN = "?"
+NO_BAND = f"± {UNKNOWN}: halves of the rows differ too much, or not at all, to tell a band"
 SIZE_LETTERS = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and of the other size
 
 
@@ -30,7 +32,7 @@ def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
         *_data_lines(name, source, foretold.forecast.estimate),
         _size_table(foretold.grid),
         *(_peak_line(*pair) for pair in zip(foretold.lines, foretold.peaks, strict=True)),
-        _exponent_table(foretold.exponents),
+        *([_exponent_table(foretold.exponents)] if foretold.exponents else []),
         *([] if plan is None else [_plan_line(plan, i, foretold.num_samples) for i in range(len(plan.compute))]),
     ]
 
@@ -39,14 +41,17 @@ def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
     """Say what the sample tells of spectrum, target and noise."""
     outputs = 1 if source.labels.ndim == 1 else source.labels.shape[1]
     what = "kernel" if source.kernel else f"{source.data.shape[1]} features"
-    noise = interval(estimate, "noise_var")
     text = [
         f"{name}: {len(source)} rows, {what}, {outputs} output{'s' * (outputs > 1)}. Loss: held-out squared error, "
         "summed over outputs, label noise included; band: 95 % over other samples of rows.",
-        f"labels: variance {estimate.sample.total:.4g}, of it noise {noise.value:.4g} ({max(noise.low, 0.0):.3g} .. "
-        f"{noise.high:.3g}), which no training set goes below",
+        *source.remarks,
+        _noise_line(estimate),
         f"spectrum: the sample tells {estimate.trusted} modes; {_tail(estimate)}",
     ]
+    if not has_signal(estimate.sample):
+        text.append(
+            "no signal found: the features explain no more of the labels than of noise, so there are no exponents"
+        )
     if estimate.spread > WIDE:
         text.append(
             f"WARNING: rows are of very different size, {estimate.spread:.0%} of their mean beyond what Gaussian rows "
@@ -56,11 +61,22 @@ def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
     return text
 
 
+def _noise_line(estimate: Estimate) -> str:
+    noise, sample = interval(estimate, "noise_var"), estimate.sample
+    said = f"labels: variance {sample.total:.4g}, of it noise {noise.value:.4g} "
+    if noise.value <= 0.0 or not math.isfinite(noise.high):
+        why = (
+            "none is told from modes still to learn" if noise.value <= 0.0 else "halves of so few rows tell no interval"
+        )
+        return said + f"({why})"
+    return said + f"({max(noise.low, 0.0):.3g} .. {noise.high:.3g}), which no training set goes below"
+
+
 def _tail(estimate: Estimate) -> str:
     a, b = interval(estimate, "a"), interval(estimate, "b")
     if not (math.isfinite(a.value) and math.isfinite(b.value)):
         return "no power law fits"
-    law = f"eigenvalues ~ {_power(b)}, target power ~ {_power(a)}"
+    law = f"eigenvalues ~ {_power(b)}" + (f", target power ~ {_power(a)}" if has_signal(estimate.sample) else "")
     return law + (", continued beyond them" if estimate.problem.tail is not None else ", and there are no others")
 
 
@@ -71,11 +87,15 @@ def _power(band: Band) -> str:
 
 
 def _interval(band: Band) -> str:
+    if not (math.isfinite(band.low) and math.isfinite(band.high)):
+        return f"{band.value:.3f} (no interval)"
     return f"{band.value:.3f} ({band.low:.3f} .. {band.high:.3f})"
 
 
 def _plus_minus(band: Band) -> str:
-    """A value and half the width of its interval."""
+    """A value and half the width of its interval, if it is one."""
+    if not band.known:
+        return f"{band.value:.4g} ± {UNKNOWN}"
     return f"{band.value:.4g} ± {0.5 * (band.high - band.low):.2g}"
 
 
@@ -98,7 +118,8 @@ def _size_table(grid: Grid) -> str:
                 f"{ridge.risk + grid.noise:.4g} ({ridge.ridge:.2g})", _plus_minus(grid.end.at((i, j))),
                 f"{stop.risk:.3g}",
             ))  # fmt: skip
-    return align(cells) + f"\n{EXTRAPOLATED}" * bool(far.any())
+    wide = any(UNKNOWN in cell for row in cells for cell in row)
+    return align(cells) + f"\n{EXTRAPOLATED}" * bool(far.any()) + f"\n{NO_BAND}" * wide
 
 
 def _peak_line(line: Line, peak: Peak | None) -> str:
@@ -133,9 +154,10 @@ def _exponent_table(exponents: Sequence[ExponentBands]) -> str:
 def _plan_line(plan: Plan, i: int, num_samples: float) -> str:
     """One sentence of a budget."""
     features, times, loss = (band.at(i) for band in (plan.features, plan.times, plan.loss))
+    ends = f" ({features.low:.3g} .. {features.high:.3g})" if math.isfinite(features.low) else ""
     return (
-        f"budget C = N t = {plan.compute[i]:.3g}, P = {size(num_samples)}: N = {features.value:.3g} "
-        f"({features.low:.3g} .. {features.high:.3g}), t = {times.value:.3g}, loss {_plus_minus(loss)}; here "
+        f"budget C = N t = {plan.compute[i]:.3g}, P = {size(num_samples)}: N = {features.value:.3g}{ends}, "
+        f"t = {times.value:.3g}, loss {_plus_minus(loss)}; here "
         f"N* ~ C^{plan.size_exponent[i]:.2f}, loss* ~ C^-{plan.loss_exponent[i]:.3f}"
         + ("" if plan.converged[i] else "; NOT CONVERGED")
     )

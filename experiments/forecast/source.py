@@ -18,12 +18,14 @@ class Source:
         labels: (n,), or (n, K) of several outputs.
         kernel: Is it a kernel?
         num_modes: Of the kernel, None for infinitely many.
+        remarks: What is odd about them, in words.
     """
 
     data: Array
     labels: np.ndarray
     kernel: bool = False
     num_modes: int | None = None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,10 +40,12 @@ class Source:
 
     def part(self, rows: np.ndarray, scale: float = 1.0) -> "Source":
         """Return some of the rows, with the covariance divided by `scale`."""
+        kind = self.data.dtype if np.issubdtype(self.data.dtype, np.floating) else float  # it tells their rounding
         if self.kernel:
             data = np.asarray(self.data[np.ix_(rows, rows)], float) / scale
         else:
             data = np.asarray(self.data[rows], float) / np.sqrt(scale)
+        data = data.astype(kind)
         return dataclasses.replace(self, data=data, labels=self.labels[rows])
 
     def problem(self) -> Problem:

@@ -67,19 +67,32 @@ def save(folder: Path, result: Result) -> list[Path]:
 
     Raises:
         OSError: A file cannot be written; its name is told, and what came before it is there.
+        ValueError: The figure cannot be drawn; the table and its settings are there.
     """
     record = {"settings": result.settings, "versions": versions()}
     written = [folder / f"{result.name}{suffix}" for suffix in SUFFIXES]
     table, settings, png, pdf = written
     _keep_earlier(settings, record)
     replace(table, lambda path: write_rows(path, result.rows))
-    replace(settings, lambda path: path.write_text(json.dumps(record, indent=2, default=str) + "\n"))
-    figure = result.figure()
+    save_settings(folder, result.name, result.settings)
+    try:
+        figure = result.figure()
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # matplotlib raises of many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{png} cannot be drawn ({reason}); {table} and {settings} are written.") from error
     if result.settings.get("quick") or result.settings.get("size") == "smoke":
         figure.text(0.995, 0.995, "quick look: few points", ha="right", va="top", fontsize=7, color="0.4")
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
     replace(pdf, lambda path: figure.savefig(path, format="pdf"))
     return written
+
+
+def save_settings(folder: Path, name: str, settings: dict) -> None:
+    """Write NAME.json: settings, and versions of what made a result."""
+    text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
+    replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
 
 
 def _keep_earlier(settings: Path, record: dict) -> None:
@@ -96,12 +109,12 @@ def _keep_earlier(settings: Path, record: dict) -> None:
 
 
 def _is_same(settings: Path, record: dict) -> bool:
-    """Has the file the same settings and results, whatever time they took?"""
+    """Has the file the same settings and results, whatever time they took, and whatever a check then told?"""
     try:
         earlier = json.loads(settings.read_text())["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    timeless = lambda given: {name: value for name, value in given.items() if name != "seconds"}  # noqa: E731
+    timeless = lambda given: {name: value for name, value in given.items() if name not in ("seconds", "check")}  # noqa: E731
     return timeless(earlier) == timeless(json.loads(json.dumps(record["settings"], default=str)))
 
 
@@ -115,8 +128,11 @@ def write_rows(path: Path, rows: Sequence[dict]) -> None:
 
 def save_and_tell(folder: Path, result: Result) -> None:
     """Save, then print the text of the result and which files were written: what is printed is on disk."""
-    written = save(folder, result)
-    print(result.text)
+    written: list[Path] = []
+    try:
+        written = save(folder, result)
+    finally:  # what is known is told, too, where a figure fails or a disk is full
+        print(result.text, flush=True)
     print("wrote " + ", ".join(map(str, written)), flush=True)
 
 

@@ -29,7 +29,7 @@ class Directions(NamedTuple):
         """Return what the labels put on every direction."""
         n, y = len(self.labels), self.labels
         power = np.sum((self.basis.T @ y) ** 2, axis=1) / n
-        return Sample(self.values, power, float(np.sum(y**2) / n), n - self.center, num_modes)
+        return Sample(self.values, power, float(np.sum(y**2) / n), n - self.center, num_modes, centered=self.center)
 
     def estimate(self, num_modes: float, *, normalize: bool) -> Estimate:
         """Return the population, with the sizes of all rows; halves of them have those of the whole."""
@@ -40,11 +40,14 @@ class Directions(NamedTuple):
         return estimate(sample, float(self.values[0]) if normalize else 1.0)
 
 
-def decompose(x: np.ndarray, y: np.ndarray, *, center: bool) -> Directions:
-    """Decompose rows (n, d), less their means already where `center`, with labels (n, K) as they are."""
+def decompose(x: np.ndarray, y: np.ndarray, *, center: bool, digits: float = float(np.finfo(float).eps)) -> Directions:
+    """Decompose rows (n, d), less their means already where `center`, with labels (n, K) as they are.
+
+    digits: `kernels.rounding` of the numbers that the rows came in.
+    """
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     # a singular value below this is rounding of the largest one
-    keep = singular > singular[0] * max(x.shape) * np.finfo(float).eps
+    keep = singular > singular[0] * max(x.shape) * digits
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
     return Directions(singular[keep] ** 2 / len(x), left[:, keep], y - y.mean(0) if center else y, center)
@@ -83,26 +86,28 @@ class Measured(NamedTuple):
     target: np.ndarray
 
 
-def measure(m: Moments, columns: float, *, center: bool) -> Measured:
-    """Decompose the covariance of moments of features of so many columns."""
+def measure(m: Moments, columns: float, *, center: bool, digits: float = float(np.finfo(float).eps)) -> Measured:
+    """Decompose the covariance of moments of features of so many columns; digits: of its numbers, relative."""
     n, mean = m.number, m.x / m.number
     covariance, cross, total = m.gram / n, m.cross / n, np.sum(m.square) / n
     if center:
         covariance = covariance - np.outer(mean, mean)
         cross, total = cross - np.outer(mean, m.y / n), total - np.sum((m.y / n) ** 2)
-    values, basis = resolved(*np.linalg.eigh(covariance), max(n, len(covariance)))
+    values, basis = resolved(*np.linalg.eigh(covariance), max(n, len(covariance)), digits)
     target = (basis.T @ cross) / values[:, None]
     size = n - center
-    sample = Sample(values, values * np.sum(target**2, axis=1), float(total), size, _modes(len(values), size, columns))
+    power, modes = values * np.sum(target**2, axis=1), _modes(len(values), size, columns)
+    sample = Sample(values, power, float(total), size, modes, centered=center)
     return Measured(sample, basis, mean, target)
 
 
 class Pairs(NamedTuple):
-    """A kernel (n, n), centred where `center`, and labels (n, K) as they are."""
+    """A kernel (n, n), centred where `center`, of so many `kernels.rounding` digits, and labels (n, K) as they are."""
 
     kernel: np.ndarray
     labels: np.ndarray
     center: bool
+    digits: float = float(np.finfo(float).eps)
 
     def directions(self, spectrum: tuple[np.ndarray, np.ndarray], rows: slice | np.ndarray = slice(None)) -> Directions:
         """Return some rows with the eigenvalues and eigenvectors of their kernel."""
@@ -114,7 +119,7 @@ class Pairs(NamedTuple):
         """Decompose random halves of the rows."""
         for rows in random_halves(len(self.kernel), count, seed):
             kernel = centered(self.kernel[np.ix_(rows, rows)], center=self.center)
-            yield self.directions(resolved(*np.linalg.eigh(kernel), len(rows)), rows)
+            yield self.directions(resolved(*np.linalg.eigh(kernel), len(rows), self.digits), rows)
 
 
 def estimate_with_halves(

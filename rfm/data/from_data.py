@@ -17,7 +17,7 @@ from rfm.data.directions import (
     random_halves,
     with_replicas,
 )
-from rfm.data.kernels import KERNELS, centered, check_kernel, kernel_spectrum, resolved
+from rfm.data.kernels import KERNELS, centered, check_kernel, kernel_spectrum, resolved, rounding
 from rfm.data.row_sizes import estimate_row_sizes, spread
 from rfm.data.rows import (
     PARTS,
@@ -71,7 +71,7 @@ def from_features(
     refuse_too_large(5 * 8 * n * d, f"{n} rows of {d} columns", "estimate_features keeps no rows")
     y = check_labels(labels, n)
     x = np.concatenate([block for _, block in blocks(features, n, d)])
-    directions = decompose(x - x.mean(0) if center else x, y, center=center)
+    directions = decompose(x - x.mean(0) if center else x, y, center=center, digits=rounding(features))
     return problem_of(directions, d, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
 
 
@@ -106,9 +106,9 @@ def from_kernel(
         (40, 39)
     """
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
-    kernel = check_kernel(kernel)
+    digits, kernel = rounding(kernel), check_kernel(kernel)
     y = check_labels(labels, len(kernel), "kernel")
-    values, basis = kernel_spectrum(kernel, num_modes, center=center)
+    values, basis = kernel_spectrum(kernel, num_modes, center=center, digits=digits)
     directions = decompose(basis * np.sqrt(values), y, center=center)
     modes = math.inf if num_modes is None else num_modes
     return problem_of(directions, modes, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
@@ -191,12 +191,13 @@ def estimate_features(
     """
     n, d = check_features(features)
     y = check_labels(labels, n)
+    digits = max(rounding(features) ** 2, rounding(y))  # of second moments
     if d > n:
-        pairs = Pairs(kernel_of(features, center=center), y, center)
-        whole = pairs.directions(resolved(*np.linalg.eigh(centered(pairs.kernel, center=center)), n))
+        pairs = Pairs(kernel_of(features, center=center), y, center, digits)
+        whole = pairs.directions(resolved(*np.linalg.eigh(centered(pairs.kernel, center=center)), n, digits))
         return estimate_with_halves(whole, d, pairs.halves(replicas, seed), normalize=normalize)
     parts = moments(features, y, center=center, parts=PARTS if replicas else 1, seed=seed)
-    whole = measure(reduce(Moments.plus, parts), d, center=center)
+    whole = measure(reduce(Moments.plus, parts), d, center=center, digits=digits)
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MEASURED])
     x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in some])
     x = (x - (middle_row(features) + whole.mean) if center else x) @ whole.basis
@@ -205,7 +206,7 @@ def estimate_features(
     sample = whole.sample._replace(mixture=estimate_row_sizes(x, residual, values, whole.target, size=n))
     estimated = estimate(sample, float(values[0]) if normalize else 1.0)
     halves = (reduce(Moments.plus, [parts[i] for i in half]) for half in random_halves(PARTS, replicas, seed))
-    samples = [measure(half, sample.num_modes, center=center).sample for half in halves]
+    samples = [measure(half, sample.num_modes, center=center, digits=digits).sample for half in halves]
     return with_replicas(dataclasses.replace(estimated, spread=spread(x, values)), samples)
 
 
@@ -237,9 +238,9 @@ def estimate_kernel(
         >>> estimate_kernel(np.exp(-np.sum((x[:, None] - x) ** 2, axis=-1)), x[:, 0]).trusted
         19
     """
-    kernel = check_kernel(kernel)
-    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center)
-    whole = pairs.directions(kernel_spectrum(kernel, num_modes, center=center))
+    digits, kernel = rounding(kernel), check_kernel(kernel)
+    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center, digits)
+    whole = pairs.directions(kernel_spectrum(kernel, num_modes, center=center, digits=digits))
     modes = math.inf if num_modes is None else num_modes
     return estimate_with_halves(whole, modes, pairs.halves(replicas, seed), normalize=normalize)
 
@@ -251,7 +252,7 @@ def rows_alone(features: Array, labels: Array) -> Problem:
 
 def kernel_rows_alone(kernel: Array, labels: Array, num_modes: int | None = None) -> Problem:
     """Return `rows_alone` for those of a root of a kernel (n, n); errors as in `from_kernel`."""
-    values, basis = kernel_spectrum(check_kernel(kernel), num_modes, center=True)
+    values, basis = kernel_spectrum(check_kernel(kernel), num_modes, center=True, digits=rounding(kernel))
     return _unestimated(basis * np.sqrt(values), labels)
 
 

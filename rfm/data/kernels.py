@@ -1,5 +1,7 @@
 """Kernel matrices: those of random layers, the check of one, and its spectrum."""
 
+from typing import Any
+
 import numpy as np
 
 from rfm import checks
@@ -24,17 +26,23 @@ def check_kernel(kernel: Array) -> np.ndarray:
     return 0.5 * (k + k.T)
 
 
-def kernel_spectrum(kernel: np.ndarray, num_modes: int | None, *, center: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; ValueError for what is none."""
+def kernel_spectrum(
+    kernel: np.ndarray, num_modes: int | None, *, center: bool, digits: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; ValueError for what is none.
+
+    digits: `rounding` of the numbers that the kernel came in.
+    """
     values, basis = np.linalg.eigh(centered(kernel, center=center))
-    if values[0] < -NEGATIVE * np.abs(values).max():
+    if values[0] < -max(NEGATIVE, len(kernel) * digits) * np.abs(values).max():
         checks.fail("kernel", "without negative eigenvalues", f"one with {values[0]:.3g} beside {values[-1]:.3g}")
-    if values[-1] <= len(kernel) * np.finfo(float).eps * np.abs(kernel).max():
+    if values[-1] <= len(kernel) * digits * np.abs(kernel).max():
         checks.fail("kernel", "of non-zero variance", "constant" if center else "zero")
-    values, basis = resolved(values, basis, len(kernel))
+    values, basis = resolved(values, basis, len(kernel), digits)
     rank = len(values)
     if num_modes is None and rank < LEAST_RANK * (len(kernel) - center):
-        allowed = f"of full rank, or num_modes={rank} (features of finitely many modes, or inputs that repeat)"
+        why = "features of finitely many modes, or inputs that repeat"
+        allowed = f"of full rank, or num_modes={rank} (--num-modes {rank}: {why})"
         checks.fail("kernel", allowed, f"of rank {rank} for {len(kernel)} inputs")
     if num_modes is not None:
         num_modes = checks.count("num_modes", num_modes, "an integer >= 1, or None for infinitely many")
@@ -43,9 +51,17 @@ def kernel_spectrum(kernel: np.ndarray, num_modes: int | None, *, center: bool) 
     return values, basis
 
 
-def resolved(values: np.ndarray, basis: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def rounding(numbers: Any) -> float:
+    """Return the relative rounding of an array's type, that of float64 where it is none of floats."""
+    kind: Any = getattr(numbers, "dtype", float)
+    return float(np.finfo(kind if np.issubdtype(kind, np.floating) else float).eps)
+
+
+def resolved(
+    values: np.ndarray, basis: np.ndarray, size: int, digits: float = float(np.finfo(float).eps)
+) -> tuple[np.ndarray, np.ndarray]:
     """Return eigenpairs above rounding of the largest one, in decreasing order; they come in increasing order."""
-    keep = values > max(values[-1], 0.0) * size * np.finfo(float).eps
+    keep = values > max(values[-1], 0.0) * size * digits
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
     return values[keep][::-1], basis[:, keep][:, ::-1]

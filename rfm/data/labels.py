@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.devices import available_memory
 
+MOST_CLASSES, FEWEST_MEMBERS = 100, 3  # of whole numbers that look like classes
 TARGETS = ("real", "class", "one-hot", "parity")
 
 
@@ -42,6 +43,21 @@ def encode(labels: ArrayLike, target: str | None = None) -> np.ndarray:
             checks.fail("target", "'class', 'one-hot' or 'parity' for labels that are text", target)
         return values.astype(float)
     return of_classes(_numbered(values, target), target)
+
+
+def looks_like_classes(labels: np.ndarray) -> bool:
+    """Are labels (n,) a few whole numbers, each many times?
+
+    Two are not told: as numbers they are what a sign is, but for its size.
+
+    Example:
+        >>> [looks_like_classes(np.arange(30) % count) for count in (3, 2, 30)]
+        [True, False, False]
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf" or not np.all(labels == np.round(labels)):
+        return False
+    count = len(np.unique(labels))
+    return 2 < count <= min(MOST_CLASSES, len(labels) // FEWEST_MEMBERS)
 
 
 def of_classes(classes: np.ndarray, target: str | None) -> np.ndarray:

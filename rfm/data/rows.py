@@ -1,12 +1,14 @@
 """Sums over rows of features, block by block, so that features may lie on disk: what a spectrum is made of."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rfm import checks
+from rfm.data.labels import looks_like_classes
 from rfm.devices import available_memory
 
 FEATURE_BLOCK = 2**22  # numbers of features that are held at a time, beside the sums
@@ -30,13 +32,22 @@ class Moments(NamedTuple):
 
 
 def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
-    """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers."""
+    """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers.
+
+    Warns of integers that look like classes.
+    """
+    kind = getattr(labels, "dtype", None)
     y = checks.numeric("labels", labels)
     if y.ndim not in (1, 2) or len(y) != rows or y.size == 0:
         checks.fail("labels", f"of shape ({rows},) or ({rows}, outputs), one a row of {name}", y.shape)
     if not np.all(np.isfinite(y)):
         row = int(np.argwhere(~np.isfinite(y))[0][0])
         checks.fail("labels", "finite", f"an array with NaN or infinity, first in row {row}")
+    if kind is not None and kind.kind in "iu" and looks_like_classes(y):
+        warnings.warn(
+            "Labels are integers, taken as numbers; for classes give rfm.data.labels.encode(labels, 'one-hot'), for "
+            "numbers labels.astype(float).", stacklevel=3,
+        )  # fmt: skip
     return y.reshape(rows, -1)
 
 

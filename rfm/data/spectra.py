@@ -49,14 +49,14 @@ class Sample(NamedTuple):
         total: Variance of the labels.
         size: Number of rows, less one where means were subtracted.
         num_modes: Of the population: the columns of the features, or infinity.
-        mixture: Sizes of the rows, None for equal ones.
+        mixture: Sizes of the rows, None for equal ones; centered: were means subtracted?
 
     Example:
         >>> import numpy as np
         >>> from rfm.data.spectra import Sample, estimate
         >>> sample = Sample(np.array([1.0, 0.25]), np.array([0.5, 0.1]), total=0.7, size=100, num_modes=2)
         >>> round(estimate(sample, scale=1.0).noise_var, 3)
-        0.1
+        0.103
     """
 
     eigenvalues: np.ndarray
@@ -65,6 +65,13 @@ class Sample(NamedTuple):
     size: int
     num_modes: float
     mixture: ScaleMixture | None = None
+    centered: bool = True
+
+    @property
+    def left_over(self) -> float:
+        """Variance that least squares on all directions leaves, unbiased; 0 where it leaves nothing."""
+        unseen = self.size - len(self.power)
+        return max(self.total - self.power.sum(), 0.0) * (self.size + self.centered) / unseen if unseen > 0 else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +166,9 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
     """
     lam, c, n = sample.eigenvalues, sample.power, sample.size
     if min(len(lam), n) < FEWEST_ROWS:
-        problem = _problem(sample, lam / scale, c, max(sample.total - c.sum(), 0.0))
+        noise = sample.left_over  # of which each direction has a share
+        power = np.maximum(c - noise / (n + sample.centered), 0.1 * c)
+        problem = _problem(sample, lam / scale, power, noise)
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)
     resolved = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))

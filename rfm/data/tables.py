@@ -1,13 +1,16 @@
 """Tables with named columns, CSV and Parquet, read block by block into a matrix of numbers and labels.
 
 Errors give the place of a row as a line of the file in CSV, the header being line 1, and counted from 0 in Parquet.
-`csv_lines` is the one reader of CSV files here: `rfm fit` reads its table of losses with it too.
+`csv_lines` is the one reader of CSV files here: `rfm fit` reads its table of losses with it too. Cells may be
+separated by commas, semicolons, tabs, bars or blanks, as the first line tells; where it is no comma that separates,
+`1,5` is one and a half.
 """
 
 import csv
 import itertools
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -16,6 +19,8 @@ from rfm import checks
 from rfm.devices import available_memory
 
 BLOCK = 2**20  # numbers converted at a time
+SEPARATORS = ",;\t|"
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def csv_lines(argument: str, file: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
@@ -25,15 +30,30 @@ def csv_lines(argument: str, file: str | os.PathLike) -> Iterator[tuple[int, lis
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as text:
-            reader = csv.reader(text, strict=True)
-            yield from ((reader.line_num, row) for row in reader if any(map(str.strip, row)))
+            separator = _separator(next((line for line in text if line.strip()), ""))
+            text.seek(0)
+            reader = csv.reader(text, strict=True, delimiter=separator, skipinitialspace=separator == " ")
+            for row in reader:
+                if any(map(str.strip, row)):
+                    yield reader.line_num, row if separator == "," else [_with_point(cell) for cell in row]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         checks.fail(argument, f"a table of comma-separated text that can be read ({reason})", os.fspath(file))
 
 
+def _separator(line: str) -> str:
+    """Return what separates the names of the columns in the first line of a table."""
+    bare = re.sub('"[^"]*"', "", line.strip())
+    separator = max(SEPARATORS, key=bare.count)
+    return separator if separator in bare or " " not in bare else " "
+
+
+def _with_point(cell: str) -> str:
+    return cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell.strip()) else cell
+
+
 def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of comma-separated lines.
+    """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of cells, see `csv_lines`.
 
     columns: names of the labels; None is "y", or the last column. Raises ValueError for whatever is not such a table,
     telling line and column, and for one that does not fit into memory.

@@ -134,7 +134,7 @@ def damaged(what):
         ("text", "numbers"),
         ("objects", "without objects"),
         ("few rows", "at least 12 rows"),
-        ("constant labels", "`labels` must be of non-zero variance"),
+        ("constant labels", "--labels must be of non-zero variance"),
         ("X", "one X and one y, but is ['y']"),
         ("y", "one X and one y, but is ['X']"),
     ],
@@ -162,21 +162,21 @@ def test_bad_kernels(tmp_path, capsys, kernel, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--features", 0], "`features` must be an integer >= 1"),
-        (["--features", 2.5], "`features` must be an integer >= 1"),
-        (["--samples", 0], "`samples` must be an integer >= 1"),
-        (["--replicas", 1], "`replicas` must be an integer >= 2"),
-        (["--times", 10, 1, 5], "`stop` must be"),
-        (["--times", 1, 1, 5], "`stop` must be"),
-        (["--times", 1, 10, 1e12], "`times` must be at most 10000"),
-        (["--optimizer", "gd", "--lr", 5], "`lr` must be <"),
-        (["--optimizer", "heavy-ball", "--budget", 1e5], "`budget` must be left out but for flow and gd"),
-        (["--budget", -1], "`budget` must be a finite number > 0"),
-        (["--budget", "nan"], "`budget` must be a finite number > 0"),
-        (["--check", "--samples", 290], "`samples` must be at most 80% of the 300 rows"),
+        (["--features", 0], "--features must be an integer >= 1"),
+        (["--features", 2.5], "--features must be an integer >= 1"),
+        (["--samples", 0], "--samples must be an integer >= 1"),
+        (["--replicas", 1], "--replicas must be an integer >= 2"),
+        (["--times", 10, 1, 5], "--times STOP must be"),
+        (["--times", 1, 1, 5], "--times STOP must be"),
+        (["--times", 1, 10, 1e12], "--times must be at most 10000"),
+        (["--optimizer", "gd", "--lr", 5], "--lr must be <"),
+        (["--optimizer", "heavy-ball", "--budget", 1e5], "--budget must be left out but for flow and gd"),
+        (["--budget", -1], "--budget must be a finite number > 0"),
+        (["--budget", "nan"], "--budget must be a finite number > 0"),
+        (["--check", "--samples", 290], "--samples must be at most 80% of the 300 rows"),
         (["--kernel"], "one K and one y"),
-        (["--map", "relu", "--width", 0], "`width` must be"),
-        (["--momentum", 0.5], "`momentum` must be left out"),
+        (["--map", "relu", "--width", 0], "--width must be"),
+        (["--momentum", 0.5], "--momentum must be left out"),
         (["--num-modes", 5], "`num-modes` must be left out but for --kernel"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
@@ -191,7 +191,7 @@ def test_bad_arguments(tmp_path, file, capsys, arguments, message):
         ("text.csv", b"a,b,y\n1,2,3\n4,red,6\n", "a number in line 3 of column 'b', but is 'red'"),
         ("ragged.csv", b"a,b,y\n1,2,3\n4,5\n", "of 3 columns in line 3"),
         ("empty.csv", b"", "not an empty one"),
-        ("columns.csv", b"a,b,y\n1,2,3\n", "`labels` must be columns of the table ('a', 'b', 'y'), but is 'price'"),
+        ("columns.csv", b"a,b,y\n1,2,3\n", "--labels must be columns of the table ('a', 'b', 'y'), but is 'price'"),
         ("cut.parquet", b"PAR1\x15\x04\x15", "a Parquet file"),
         ("cut.npz", b"PK\x03\x04", "an archive of arrays"),
         ("cut.npy", b"\x93NUMPY\x01\x00", "one array without objects"),
@@ -219,7 +219,7 @@ def test_more_columns_than_memory(tmp_path, file, capsys, monkeypatch, arguments
 def test_out_that_is_a_file(tmp_path, file, capsys):
     (tmp_path / "out").write_text("mine")
     assert main(["predict", str(file), "--quick", "--out", str(tmp_path / "out")]) == 2
-    assert "`out` must be a folder that can be written" in capsys.readouterr().err
+    assert "--out must be a folder that can be written" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
 
 

@@ -13,7 +13,8 @@ def test_runs():
     assert runs(design).tolist() == [0, 0, 1, 1, 2]
     assert runs(design, ["x", "x", "x", "x", "x"]).tolist() == [0, 0, 0, 0, 1]
     ended = Design(np.array([8.0, 8, 16]), np.full(3, np.inf), np.full(3, np.inf))
-    assert runs(ended, ["x", "x", "x"]).tolist() == [0, 1, 2]
+    assert runs(ended).tolist() == [0, 1, 2]
+    assert runs(ended, ["x", "x", "x"]).tolist() == [0, 0, 1]  # a label says what is one run, with times or without
 
 
 def test_held_out():

@@ -13,6 +13,7 @@ from experiments.compare.comparison import Comparison
 from experiments.forecast import bands, curves, held_out, job, laws, records, report
 from experiments.forecast.curves import Forecast
 from experiments.forecast.source import Source
+from rfm.data.from_data import estimate_features
 from rfm.data.spectra import Estimate, Sample
 
 TIMES = rfm.log_times(0.1, 1e4, curves.NUM_TIMES)
@@ -213,3 +214,24 @@ def test_halves_share_no_row():
         held_out.trial(one, 10, 118, check_of([1.0], 0, 2))
     with pytest.raises(ValueError, match="`features` must be at most the 30 columns"):
         held_out.trial(one, 31, 20, check_of([1.0], 0, 2, "columns"))
+
+
+def test_a_tail_that_the_loss_rests_on():
+    """Without target power beyond the modes that the sample tells: near N = P their tail is a ridge all the same."""
+    k = np.arange(1.0, 31.0)
+    tail = rfm.problem.PowerLawTail(*map(np.float64, (2.0, 1.1, 1.0, 0.0)), None)
+    problem = rfm.Problem(k**-1.1, np.where(k < 6, 1.0, 0.0), 0.0, tail)
+    sample = Sample(k**-1.1, np.where(k < 6, k**-1.1, 0.0), 2.0, 60, np.inf)
+    estimate = Estimate(problem, sample, 1.0, 30, (2, 15), 2.0, 1.1)
+    forecast = Forecast(estimate, rfm.GradientFlow(), np.array([1e6]))
+    small, peak = (forecast.unresolved_share(n, n, forecast.losses(n, n))[0] for n in (3, 30))
+    assert small < 0.02
+    assert peak > 3 * small
+    assert peak > 0.1
+
+
+def test_no_interval_of_halves_that_all_leave_no_noise():
+    rows = np.random.default_rng(0).normal(size=(20, 12))
+    found = estimate_features(rows, rows[:, 0] + np.random.default_rng(1).normal(size=20), replicas=4)
+    assert {replica.noise_var for replica in found.replicas} == {0.0}
+    assert np.isnan(bands.interval(found, "noise_var").high)

@@ -242,6 +242,15 @@ def test_wrong_npy(folder):
     refused("one K and one y", archive, kernel=True)
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|", " "])
+def test_separators(folder, separator):
+    """What separates is told by the first line; where it is no comma, a comma is a decimal one."""
+    lines = [separator.join(cells) for cells in (("a", "b", "y"), ("1,5", "2", "3"), ("4", "5", "6"))]
+    features, labels = files.read(folder.text("data.csv", "\n".join(lines)))
+    assert features.tolist() == [[1.5, 2.0], [4.0, 5.0]]
+    assert labels.tolist() == [3.0, 6.0]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -257,7 +266,7 @@ def test_wrong_npy(folder):
         (",b,y\n0,2,3\n1,5,6\n", "was an index saved with it?), but is ['']"),
         ("a,a,y\n1,2,3\n4,5,6\n", "different names, but is ['a', 'a']"),
         ("y\n1\n2\n", "at least two columns"),
-        ("a;b;y\n1;2;3\n4;5;6\n", "separated by commas"),
+        ("a y\n1;2;3\n4;5;6\n", "of 2 columns in line 2"),
         ("a,b,y\n", "at least two rows"),
         ("a,b,y\n1,2,3\n", "at least two rows"),
         ('a,b,y\n1,2,"3\n4,5,6\n', "comma-separated text"),
