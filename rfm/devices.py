@@ -86,7 +86,7 @@ def available_memory() -> int:
 
 
 def _left_in_groups() -> Iterator[int]:
-    """What the limits of all memory control groups around this process leave, in either version of their files."""
+    """Yield what the limits of all memory control groups around this process leave, in either version of their files."""
     for line in _text(OWN_GROUPS).splitlines():
         _, kinds, place = line.split(":", 2)
         if kinds not in ("", "memory"):
@@ -104,7 +104,7 @@ def _left_in_groups() -> Iterator[int]:
 
 
 def _text(path: Path) -> str:
-    """What is in a file, nothing where it cannot be read."""
+    """Text of a file, nothing where it cannot be read."""
     try:
         return path.read_text()
     except OSError:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from rfm.protocols import Stepper
 from theory import exponents
 
 MODEL_SIZES = (8, 16, 32, 64, 128, 256, 512)
+SHARE = 0.75  # draws of the largest size that a seed stands for, rounded up: one
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
 QUANTITIES = {
@@ -164,7 +166,7 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     """
     sizes = settings.sizes
     least = STEADY if isinstance(optimizer, Stepper) else 1
-    draws = tuple(max(1, sizes[-1] // (2 * size)) if size >= least else 1 for size in sizes)
+    draws = tuple(math.ceil(SHARE * sizes[-1] / size) if size >= least else 1 for size in sizes)
     plan = [SizePlan("features", sizes, draws, INFINITE)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))

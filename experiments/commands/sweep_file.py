@@ -108,7 +108,7 @@ def _check_room(grid: Mapping[str, Any], run: Mapping[str, Any], *, quick: bool)
 
 
 def _count(values: Any) -> int:
-    """How many values a list, a number or { start, stop, num } has; 1 for what is refused later."""
+    """Count the values of a list, a number or { start, stop, num }; 1 for what is refused later."""
     if isinstance(values, Mapping):
         values = values.get("num")
         return values if type(values) is int and values > 0 else 1

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from scipy.special import stdtrit
 
-MARGIN = 0.05  # relative: simulation and theory that are closer agree
+TOLD = 0.05  # relative difference of theories that a run should tell apart
+MARGIN = 0.9 * TOLD  # an interval that ends before is no such difference, but for a chance of a few in 100
 CHANCE = 0.05  # of an interval that misses, and of any alarm among all differences of a table
 
 
@@ -37,7 +38,7 @@ class Difference:
         >>> right.agrees, right.differs, str(right)
         (True, False, '+0.4 ± 1.3 %')
         >>> Difference(0.004, 0.03, freedom=15, seeds=16).advice
-        'cannot tell 5 %: needs 100 seeds'
+        'cannot tell 5 %: needs 110 seeds'
     """
 
     value: float
@@ -76,11 +77,11 @@ class Difference:
 
     @property
     def advice(self) -> str:
-        """What it takes to tell MARGIN, where this run cannot."""
+        """Advice on what it takes to tell a difference of TOLD, where this run cannot."""
         if self.allowance >= MARGIN:
-            return f"cannot tell {100 * MARGIN:g} %: needs larger N and P"
+            return f"cannot tell {100 * TOLD:g} %: needs larger N and P"
         more = max(2.0, ((self.visible - self.allowance) / (MARGIN - self.allowance)) ** 2)
-        return f"cannot tell {100 * MARGIN:g} %: needs {rounded_up(self.seeds * more)} seeds"
+        return f"cannot tell {100 * TOLD:g} %: needs {rounded_up(self.seeds * more)} seeds"
 
     def __str__(self) -> str:
         return f"{100 * self.value:+.1f} ± {100 * self.half_width:.1f} %"
@@ -115,7 +116,7 @@ class Agreement:
 
     @property
     def differences(self) -> dict[str, Difference]:
-        """What there is of slope and level, by name."""
+        """Differences in slope and level by name, where there are any."""
         return {name: d for name, d in (("slope", self.slope), ("level", self.level)) if d is not None}
 
     @property

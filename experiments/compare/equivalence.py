@@ -62,7 +62,7 @@ def agreement(
         f"level {level}{state}; gap {np.median(gap):.1%} in the median, {gap.max():.1%} at most, {worst:.2f} of what a "
         f"point may; {len(gap)} points, {len(points.risks)} seeds"
     )
-    claimed = f"level to {MARGIN:.0%}; points to {q:.1f} s.e. + {FINITE_SIZE:g} (1/N + 1/P)"
+    claimed = f"level to {MARGIN:.1%}; points to {q:.1f} s.e. + {FINITE_SIZE:g} (1/N + 1/P)"
     return condition(quantity, claimed, measured, level.agrees and bool(worst <= 1.0))
 
 

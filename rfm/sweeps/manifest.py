@@ -1,4 +1,4 @@
-"""What a store is of: the attributes of its group, with a digest; and every file that follows from them."""
+"""The statement of a store: the attributes of its group, with a digest; and every file that follows from them."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ class Header(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What a store is of, its axes in the order in which values came.
+    """The sweep that a store is of, its axes in the order in which values came.
 
     chunk: points along each axis, and seeds, that are in one file; runs: of a shape in the call that made the store,
     by which the lengths of arrays were chosen.

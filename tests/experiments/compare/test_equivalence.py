@@ -1,6 +1,7 @@
 """The verdict on simulation against theory: accepts the right one, refuses 5 %, and says what it could not see."""
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -20,7 +21,7 @@ REPETITIONS = 200
 
 def size_scan(rng, scatter=1.0, seeds=16, draws=None):
     """A scan as `rfm compare` makes it: relative variance of a draw scatter/N, mean (1 + FINITE/N) theory."""
-    draws = np.maximum(1, 256 // SIZES) if draws is None else draws
+    draws = np.ceil(0.75 * SIZES[-1] / SIZES) if draws is None else draws
     theory = SIZES**-EXPONENT
     noise = rng.standard_normal((seeds, len(SIZES))) * np.sqrt(scatter / (SIZES * draws))
     return Comparison("features", SIZES, theory * (1 + FINITE / SIZES) * (1 + noise), theory, draws=draws)
@@ -123,7 +124,7 @@ def test_a_difference_that_is_small_and_certain_agrees():
 def scans_of(problem, keys, sizes):
     """What `rfm compare` runs, along time, N and P."""
     how = dict(optimizer=rfm.GradientFlow(), keys=keys)
-    draws = [max(1, sizes[-1] // (2 * size)) for size in sizes]
+    draws = [math.ceil(0.75 * sizes[-1] / size) for size in sizes]
     along = [
         scan_size(problem, axis, sizes, **INFINITE, time=1e6, draws=draws, **how) for axis in ("features", "samples")
     ]
