@@ -86,7 +86,7 @@ def available_memory() -> int:
 
 
 def _left_in_groups() -> Iterator[int]:
-    """Yield what the limits of all memory control groups around this process leave, in either version of their files."""
+    """Yield what the limits of all memory control groups around this process leave, in files of either version."""
     for line in _text(OWN_GROUPS).splitlines():
         _, kinds, place = line.split(":", 2)
         if kinds not in ("", "memory"):

@@ -20,7 +20,7 @@ from rfm import checks
 from rfm.devices import available_memory
 from rfm.optimizers import SGD, Optax, Optimizer
 from rfm.precision import is_traced
-from rfm.problem import Problem, power_law
+from rfm.problem import Problem, check_problem, power_law
 from rfm.steps import Schedule
 
 SIZES = ("num_features", "num_samples", "batch_size", "num_modes", "ensemble", "bags")
@@ -55,6 +55,7 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
 
     whole: sizes must be whole numbers, as where arrays of that size are drawn.
     """
+    check_problem(problem)
     if not isinstance(optimizer, Optimizer):
         checks.fail("optimizer", "a training algorithm, as rfm.GradientDescent(0.1)", optimizer)
     if not isinstance(grid, Mapping) or not grid:
@@ -110,6 +111,8 @@ def check_sizes(grid_axes: Axes, sizes: Mapping[str, Any]) -> None:
     for name in ("num_features", "num_samples"):
         if (sizes[name] is None) == (name not in grid_axes.values):
             checks.fail(name, "either an argument or an axis of the grid", sizes[name])
+        if sizes[name] is not None:
+            checks.size(name, sizes[name], integer=False)
 
 
 def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ import decimal
 import fractions
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import rfm
 import theory
+from rfm.data import from_data
 
 PROBLEM = rfm.power_law(a=1.8, b=1.5, num_modes=50, noise_var=0.01)
 KEYS = jax.random.split(jax.random.key(0), 2)
@@ -20,7 +22,8 @@ HUGE = 10**400
 NOT_NUMBERS = (
     None, "32", b"32", bytearray(b"32"), np.str_("32"), 1 + 2j, np.complex64(1), np.nan,
     decimal.Decimal("nan"), object(),
-    [], {}, {1}, np.array([]), HUGE, np.array("x"), np.datetime64("2026"), np.ma.masked, fractions, float, len,
+    [], {}, {1}, np.array([]), HUGE, np.array("x"), np.datetime64("2026"), np.ma.masked, fractions,
+    Ellipsis, range(2), memoryview(b"32"), np.float64, jnp.array([1.0, 2.0]), jnp.array(1j), Exception("x"),
 )  # fmt: skip
 SCALARS = (*NOT_NUMBERS, [3.0, 4.0], np.ma.masked_array([1.0], [True]), -HUGE)
 NEGATIVE, FRACTIONAL, INFINITE = (-1, -1e300, -np.inf), (0.5, 1.5), (np.inf, -np.inf)
@@ -264,11 +267,21 @@ CASES = {
     ),
     "rfm.from_kernel": (
         rfm.from_kernel,
-        dict(kernel=ROWS @ ROWS.T, labels=LABELS),
+        dict(kernel=ROWS @ ROWS.T + np.eye(40), labels=LABELS),
         {
             "kernel": (*MATRICES, ROWS, -np.eye(40), np.arange(1600.0).reshape(40, 40)),
             "labels": VECTORS,
         },
+    ),
+    "estimate_features": (
+        from_data.estimate_features,
+        dict(features=ROWS, labels=LABELS),
+        {"features": MATRICES, "labels": VECTORS},
+    ),
+    "estimate_kernel": (
+        from_data.estimate_kernel,
+        dict(kernel=ROWS @ ROWS.T + np.eye(40), labels=LABELS),
+        {"kernel": (*MATRICES, ROWS, -np.eye(40)), "labels": VECTORS},
     ),
     "rfm.from_inputs": (
         rfm.from_inputs,

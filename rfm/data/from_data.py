@@ -69,7 +69,7 @@ def from_features(
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
     n, d = check_features(features)
     refuse_too_large(5 * 8 * n * d, f"{n} rows of {d} columns", "estimate_features keeps no rows")
-    y = check_labels(labels, n)
+    y = check_labels(labels, n, center=center)
     x = np.concatenate([block for _, block in blocks(features, n, d)])
     directions = decompose(x - x.mean(0) if center else x, y, center=center, digits=rounding(features))
     return problem_of(directions, d, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
@@ -107,7 +107,7 @@ def from_kernel(
     """
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
     digits, kernel = rounding(kernel), check_kernel(kernel)
-    y = check_labels(labels, len(kernel), "kernel")
+    y = check_labels(labels, len(kernel), "kernel", center=center)
     values, basis = kernel_spectrum(kernel, num_modes, center=center, digits=digits)
     directions = decompose(basis * np.sqrt(values), y, center=center)
     modes = math.inf if num_modes is None else num_modes
@@ -190,7 +190,7 @@ def estimate_features(
         30
     """
     n, d = check_features(features)
-    y = check_labels(labels, n)
+    y = check_labels(labels, n, center=center)
     digits = max(rounding(features) ** 2, rounding(y))  # of second moments
     if d > n:
         pairs = Pairs(kernel_of(features, center=center), y, center, digits)
@@ -239,7 +239,7 @@ def estimate_kernel(
         19
     """
     digits, kernel = rounding(kernel), check_kernel(kernel)
-    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center, digits)
+    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel", center=center), center, digits)
     whole = pairs.directions(kernel_spectrum(kernel, num_modes, center=center, digits=digits))
     modes = math.inf if num_modes is None else num_modes
     return estimate_with_halves(whole, modes, pairs.halves(replicas, seed), normalize=normalize)

@@ -31,10 +31,11 @@ class Moments(NamedTuple):
         return Moments._make(mine + theirs for mine, theirs in zip(self, other, strict=True))
 
 
-def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
+def check_labels(labels: Any, rows: int, name: str = "features", *, center: bool = True) -> np.ndarray:
     """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers.
 
-    Warns of integers that look like classes.
+    Constant labels are refused where the mean is taken off: nothing is left to learn. Warns of integers that look like
+    classes.
     """
     kind = getattr(labels, "dtype", None)
     y = checks.numeric("labels", labels)
@@ -43,6 +44,8 @@ def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
     if not np.all(np.isfinite(y)):
         row = int(np.argwhere(~np.isfinite(y))[0][0])
         checks.fail("labels", "finite", f"an array with NaN or infinity, first in row {row}")
+    if center and not np.any(y != y[0]):
+        checks.fail("labels", "of some variance (of constant ones nothing is left without their mean)", y.ravel()[0])
     if kind is not None and kind.kind in "iu" and looks_like_classes(y):
         warnings.warn(
             "Labels are integers, taken as numbers; for classes give rfm.data.labels.encode(labels, 'one-hot'), for "
