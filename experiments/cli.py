@@ -67,6 +67,7 @@ def _run(argv: list[str] | None) -> int:
         from rfm import checks
 
         jax.config.update("jax_enable_x64", True)
+        _check_platform()
         cache_compilations()
         if hasattr(args, "seeds"):
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
@@ -87,6 +88,19 @@ def _run(argv: list[str] | None) -> int:
             os._exit(2)  # at its end JAX would wait for the other processes, or for one that was lost
         return 2
     return 0
+
+
+def _check_platform() -> None:
+    """Refuse an accelerator that is asked for and not there; JAX would fail at the first array."""
+    import jax
+
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    if asked and "cpu" not in asked.split(","):
+        try:
+            jax.local_devices()
+        except (RuntimeError, AssertionError) as error:
+            reason = f" ({error})" if str(error) else ""
+            raise ValueError(f"JAX_PLATFORMS={asked}, but JAX has no such device here{reason}.") from error
 
 
 def cache_compilations() -> None:
@@ -125,20 +139,23 @@ def _warnings_in_a_line(command: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C ends the process at once.
+    """Ctrl-C and SIGTERM end the process at once, with all that it has started.
 
     As an exception it is lost where it falls into an import that catches all, or a callback of garbage collection,
     and taking the interpreter down under computing threads can crash it.
     """
 
+    from experiments.output import children
+
     def stop(signum: int, frame: FrameType | None) -> None:
-        os.write(2, b"\nrfm: stopping, interrupted\n")
-        os._exit(130)
+        os.write(2, b"\nrfm: stopping, " + (b"interrupted\n" if signum == signal.SIGINT else b"terminated\n"))
+        children.end()
+        os._exit(128 + signum)
 
     def watch(signals: int) -> None:
         while numbers := os.read(signals, 1):
-            if numbers[0] == signal.SIGINT:
-                stop(signal.SIGINT, None)
+            if signal.getsignal(numbers[0]) is stop:  # a command may have its own way to stop
+                stop(numbers[0], None)
         os.close(signals)
 
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -150,11 +167,15 @@ def _interruptible() -> Iterator[None]:
     os.set_blocking(told, False)
     threading.Thread(target=watch, args=(heard,), daemon=True).start()
     before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    usual_end = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    children.follow_parent()
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, usual_end)
         signal.set_wakeup_fd(before)
         os.close(told)
 

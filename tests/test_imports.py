@@ -51,7 +51,7 @@ DIRECTIONS = {
     "output": RFM | THEORY | {"compare"},
     **{room: RFM | THEORY | {"compare", "output"} for room in ("fit", "forecast", "papers", "explore", "benchmarks")},
     "commands": RFM | THEORY | {"compare", "output", "fit", "forecast", "papers", "explore", "benchmarks"},
-    "cli": {"ground", "rfm", "commands"},
+    "cli": {"ground", "rfm", "commands", "output"},
     "experiments": set(),
 }
 

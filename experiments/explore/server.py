@@ -1,6 +1,7 @@
 """The server of `rfm explore`: this machine only, nothing loaded from elsewhere."""
 
 import asyncio
+import re
 import signal
 from functools import partial
 
@@ -14,6 +15,7 @@ from bokeh.server.util import bind_sockets
 from bokeh.settings import settings as bokeh_settings
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
+from tornado.routing import HostMatches, Rule, RuleRouter
 from tornado.web import RequestHandler
 
 from experiments.explore.export import NAME, TYPES, export_file
@@ -50,7 +52,8 @@ def serve(port: int, *, browser: bool) -> None:
     app = BokehTornado(
         {"/": application}, extra_websocket_origins=hosts, extra_patterns=[(route, Export, {"workers": workers})]
     )
-    http = HTTPServer(app)
+    # other names of this machine could be those that a page of someone else has made point here
+    http = HTTPServer(RuleRouter([Rule(HostMatches(rf"^(localhost|{re.escape(HOST)})$"), app)]))
     http.add_sockets(sockets)
     loop = IOLoop.current()
     server = BaseServer(loop, app, http)

@@ -1,11 +1,18 @@
 """Python processes of their own, which import this package wherever they are started."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import sysconfig
+import threading
+import time
 from pathlib import Path
 
+import psutil
+
+PARENT = "RFM_PARENT"  # variable that tells a child who started it
+LOOK = 0.5  # seconds between two looks at whether the parent lives
 ROOT = Path(__file__).parents[2]  # the folder that holds the packages
 
 
@@ -16,8 +23,29 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     these would be imported in its place. The child, and any child of it, leaves that folder out, and looks first
     where this package is.
     """
-    command = [sys.executable, "-P", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment())
+    command, variables = [sys.executable, "-P", *arguments], environment() | {PARENT: str(os.getpid())}
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=variables)
+
+
+def end() -> None:
+    """Kill all processes that this one has started, and theirs."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def follow_parent() -> None:
+    """End with the process that started this one by `run`, whatever ended it; nothing where no such process did."""
+    parent = os.environ.pop(PARENT, None)
+
+    def watch() -> None:
+        while os.getppid() == int(parent or 0):
+            time.sleep(LOOK)
+        end()
+        os._exit(1)
+
+    if parent is not None and parent == str(os.getppid()):
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def environment() -> dict[str, str]:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from rfm import checks
 
 SUFFIXES = (".csv", ".json", ".png", ".pdf")  # in the order in which they are written
+PNG_END = b"IEND\xaeB`\x82"
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
 
 
@@ -116,6 +117,16 @@ def _is_same(settings: Path, record: dict) -> bool:
         return False
     timeless = lambda given: {name: value for name, value in given.items() if name not in ("seconds", "check")}  # noqa: E731
     return timeless(earlier) == timeless(json.loads(json.dumps(record["settings"], default=str)))
+
+
+def whole(stem: Path) -> bool:
+    """Are the table and the figures of a result there, and not cut short?"""
+    try:
+        table, png, pdf = (Path(f"{stem}{suffix}").read_bytes() for suffix in (".csv", ".png", ".pdf"))
+    except OSError:
+        return False
+    complete = png.startswith(b"\x89PNG") and png.endswith(PNG_END) and pdf.rstrip().endswith(b"%%EOF")
+    return complete and pdf.startswith(b"%PDF") and table.count(b"\n") > 1 and table.endswith(b"\n")
 
 
 def write_rows(path: Path, rows: Sequence[dict]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from matplotlib.figure import Figure
 
-from experiments.compare.verdicts import CONFIRMED, Verdict, overall
+from experiments.compare.verdicts import CONFIRMED, VERDICTS, Verdict, overall
 from experiments.output import files
 from rfm import checks
 
@@ -145,7 +145,7 @@ class Script:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         same = dataclasses.replace(row, findings=(), verdict="", seconds=0.0) == self._planned(size, out, seed, data)
-        return row if same and all(path.with_suffix(end).exists() for end in (".png", ".pdf", ".csv")) else None
+        return row if same and files.whole(path.with_suffix("")) else None
 
     def _planned(self, size: str, out: str, seed: int, data: str | None) -> Row:
         """Return the row before it has run, with parameters as they come back from a record."""
@@ -168,4 +168,8 @@ def read(path: Path) -> Row:
     findings = tuple(Verdict(**finding) for finding in settings["findings"])
     if not math.isfinite(settings["seconds"]):
         raise ValueError(f"{path} has no wall time.")
+    texts = [text for finding in findings for text in dataclasses.astuple(finding)]
+    verdicts = {settings["verdict"], *(finding.verdict for finding in findings)}
+    if not all(isinstance(text, str) for text in texts) or not verdicts <= set(VERDICTS):
+        raise ValueError(f"{path} has findings that no row makes.")
     return Row(**settings | {"findings": findings}, versions=record["versions"], stem=str(path.with_suffix("")))

@@ -1,0 +1,60 @@
+"""Child processes end with the one that started them, whatever ended it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from experiments.output import children
+
+# a command that runs two children for a minute, each of them a command
+PARENT = """
+import sys, threading
+from experiments import cli
+from experiments.commands import compare
+from experiments.output import children
+
+def run(args):
+    work = threading.Thread(target=children.run, args=("-c", CHILD))
+    work.start()
+    work.join()
+
+CHILD = '''
+import sys, time
+from experiments import cli
+from experiments.commands import compare
+compare.run = lambda args: time.sleep(60)
+cli.main(["compare"])
+'''
+compare.run = run
+print("started", flush=True)
+cli.main(["compare"])
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_children_do_not_outlive_their_parent(sent):
+    # a runner started in the background may have told its children to ignore the signal
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + PARENT
+    parent = subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=children.environment())  # fmt: skip
+    assert parent.stdout.readline() == b"started\n"
+    deadline = time.monotonic() + 60
+    while not (born := psutil.Process(parent.pid).children()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(5.0)  # until it sleeps
+    parent.send_signal(sent)
+    parent.wait(2.0)
+    _gone, alive = psutil.wait_procs(born, timeout=2.0)
+    for process in alive:
+        process.kill()
+    assert born
+    assert not alive
+    if sent != signal.SIGKILL:
+        assert parent.returncode == 128 + sent
+        assert b"rfm: stopping" in parent.stderr.read()
+    assert os.environ.get(children.PARENT) is None
