@@ -44,11 +44,11 @@ SHARED = {
 # arguments of Python that a command calls otherwise
 OPTION_OF = {
     "num_features": "features", "num_samples": "samples", "noise_var": "noise", "num_modes": "modes", "keys": "seeds",
-    "start": "times START", "stop": "times STOP", "num": "times NUM", "NAME": "names NAME", "FILE": "file",
+    "start": "times START", "stop": "times STOP", "num": "times NUM", "NAME": "names", "FILE": "file",
 }  # fmt: skip
 ARGUMENTS_IN_TEXTS = ("num_features", "num_samples", "noise_var", "num_modes")
 MOST_SEEDS = 1_000_000
-POSITIONAL = ("file", "names")
+POSITIONAL = {"file": "FILE", "names": "NAME"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -201,7 +201,9 @@ def _option(name: str, args: argparse.Namespace) -> str | None:
     option, _, rest = ("size" if both else OPTION_OF.get(name, name)).partition(" ")
     if not hasattr(args, option.replace("-", "_")) or option == "command":
         return None
-    return option.upper() if option in POSITIONAL else " ".join(filter(None, ("--" + option.replace("_", "-"), rest)))
+    return (
+        POSITIONAL[option] if option in POSITIONAL else " ".join(filter(None, ("--" + option.replace("_", "-"), rest)))
+    )
 
 
 def _named(argv: Sequence[str]) -> str:

@@ -39,7 +39,10 @@ def test_compare(tmp_path, capsys, extra):
     assert "simulation against theory" in printed
     rows, record = outputs(tmp_path, "compare")
     assert {row["axis"] for row in rows} == {"time", "features", "samples"}
-    assert all(abs(float(row["z"])) < 6 for row in rows if float(row["x"]) > 0)
+    assert all(abs(float(row["z"])) < 6 for row in rows if row["axis"] == "time" and float(row["x"]) > 0)
+    agreement = record["settings"]["agreement"]  # what 1/N adds is part of it, and not of z
+    assert set(agreement) == {"time", "features", "samples"}
+    assert not any("differs" in axis["words"] for axis in agreement.values())
     assert record["settings"]["seed"] == 0
     assert record["versions"]["jax"] == jax.__version__
 

@@ -274,13 +274,13 @@ def test_a_port_in_use_is_one_line():
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"`port` must be a free port, or 0 for any (Address already in use), but is {port}" in done.stderr
+    assert f"--port must be a free port, or 0 for any (Address already in use), but is {port}" in done.stderr
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_no_such_port(capsys, port):
     assert main(["explore", "--no-browser", "--port", port]) == 2
-    assert "`port` must be an integer from 0 to 65535" in capsys.readouterr().err
+    assert "--port must be an integer from 0 to 65535" in capsys.readouterr().err
 
 
 def test_the_frontier_between_its_budgets():

@@ -147,7 +147,7 @@ def test_wrong_name(wrong, capsys):
     assert main(["figures", *wrong]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "`NAME`" in error
+    assert ("NAME must be a row" if wrong else "Name at least one row") in error
     assert rows.SCALES[0] not in error
 
 
@@ -165,7 +165,7 @@ def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch, foreign
     monkeypatch.setattr(command, "choose", lambda args: [unknown, unknown])
     assert main(["figures", "X", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("rfm figures: error: row X-9: rfm figures: error: Argument `NAME` must be --all, or of ")
+    assert error.startswith("rfm figures: error: row X-9: rfm figures: error: NAME must be a row or how some ")
 
 
 @pytest.mark.slow

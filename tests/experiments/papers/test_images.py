@@ -81,7 +81,7 @@ def test_figure_of_a_file(file, tmp_path, capsys):
 def test_rows_without_data_refuse_a_file(file, tmp_path, capsys):
     assert main(["figures", "S3-noise", "S1-2a-c", "--data", str(file), "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert "`data` must be left out for S1-2a-c" in error
+    assert "--data must be left out for S1-2a-c" in error
     assert not list(tmp_path.glob("S*"))
 
 
