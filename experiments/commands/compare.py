@@ -29,6 +29,7 @@ from rfm.protocols import Stepper
 from theory import exponents
 
 MODEL_SIZES = (8, 16, 32, 64, 128, 256, 512)
+MOST_DRAWS = 12  # that a seed stands for: the smallest sizes then share a program
 SHARE = 0.75  # draws of the largest size that a seed stands for, rounded up: one
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
@@ -166,7 +167,7 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     """
     sizes = settings.sizes
     least = STEADY if isinstance(optimizer, Stepper) else 1
-    draws = tuple(math.ceil(SHARE * sizes[-1] / size) if size >= least else 1 for size in sizes)
+    draws = tuple(min(MOST_DRAWS, math.ceil(SHARE * sizes[-1] / size)) if size >= least else 1 for size in sizes)
     plan = [SizePlan("features", sizes, draws, INFINITE)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))

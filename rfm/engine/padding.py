@@ -13,7 +13,7 @@ from rfm.engine.costs import estimate
 from rfm.engine.features import Counts, Setting
 from rfm.optimizers import SGD, Optax
 
-COMPILATION = 1.0  # seconds of runs that are worth less than a compilation
+COMPILATION = 2.0  # seconds of runs that are worth less than a compilation
 STEPS = (4, 2)  # ratios of the lengths tried, the largest first
 LEAST = 32  # rows and columns of an array that costs next to nothing
 

@@ -21,7 +21,7 @@ REPETITIONS = 200
 
 def size_scan(rng, scatter=1.0, seeds=16, draws=None):
     """A scan as `rfm compare` makes it: relative variance of a draw scatter/N, mean (1 + FINITE/N) theory."""
-    draws = np.ceil(0.75 * SIZES[-1] / SIZES) if draws is None else draws
+    draws = np.minimum(12, np.ceil(0.75 * SIZES[-1] / SIZES)) if draws is None else draws
     theory = SIZES**-EXPONENT
     noise = rng.standard_normal((seeds, len(SIZES))) * np.sqrt(scatter / (SIZES * draws))
     return Comparison("features", SIZES, theory * (1 + FINITE / SIZES) * (1 + noise), theory, draws=draws)
@@ -124,7 +124,7 @@ def test_a_difference_that_is_small_and_certain_agrees():
 def scans_of(problem, keys, sizes):
     """What `rfm compare` runs, along time, N and P."""
     how = dict(optimizer=rfm.GradientFlow(), keys=keys)
-    draws = [math.ceil(0.75 * sizes[-1] / size) for size in sizes]
+    draws = [min(12, math.ceil(0.75 * sizes[-1] / size)) for size in sizes]
     along = [
         scan_size(problem, axis, sizes, **INFINITE, time=1e6, draws=draws, **how) for axis in ("features", "samples")
     ]
