@@ -101,6 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print one line a budget, write frontier.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
+    for compute in args.compute:
+        checks.number("compute", compute, 0.0, "a finite number > 0")
     algorithm = algorithms.choose(args, 1.0)
     if not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a frontier", args.optimizer)

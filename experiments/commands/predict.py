@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print what is foretold; write predict.* and predict-spectrum.*, with --check predict-check.* too."""
     settings = _settings(args)
+    folder = output.check_folder(settings.out)
     source = load(settings)
     task = job.prepare(settings, source)
     points = check_points(settings, source) if settings.check else []
-    folder = output.check_folder(settings.out)
 
     record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
     foretold, estimate = task.run(), task.forecast.estimate

@@ -11,6 +11,7 @@ import numpy as np
 from experiments.forecast import held_out
 from experiments.forecast.source import Source
 from rfm import checks, log_times
+from rfm.data.labels import TARGETS
 from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
 
@@ -70,6 +71,17 @@ class Settings:
             checks.fail("budget", "left out but for flow and gd at constant lr, without weight decay", self.budget)
         for compute in self.budget or ():
             checks.number("budget", compute, 0.0, "a finite number > 0")
+        _check_sizes(self.features or (), self.samples or ())
+        checks.count("width", self.width, "an integer >= 1")
+        if self.target is not None:
+            checks.one_of("target", self.target, TARGETS)
+        if self.num_modes is not None:
+            checks.count("num-modes", self.num_modes, "an integer >= 1")
+        if self.times is not None:
+            start, stop, asked = self.times
+            if asked > MOST_TIMES:
+                checks.fail("times", f"at most {MOST_TIMES} of them", asked)
+            log_times(start, stop, asked, integer=self.optimizer != "flow")
 
     @property
     def halves(self) -> int:
@@ -89,8 +101,6 @@ class Settings:
         steps = self.optimizer != "flow"
         if self.times is not None:
             start, stop, asked = self.times
-            if asked > MOST_TIMES:
-                checks.fail("times", f"at most {MOST_TIMES} of them", asked)
             return log_times(start, stop, min(asked, num), integer=steps)
         eigenvalues = estimate.problem.eigenvalues
         last = eigenvalues[min(estimate.trusted, most, len(eigenvalues)) - 1] / eigenvalues[0]
@@ -104,12 +114,17 @@ def planned(settings: Settings, rows: int) -> tuple[list[float], list[int]]:
     sizes = list(dict.fromkeys(max(1, _round_down(share * rows / 2)) for share in shares))
     samples = sizes if settings.samples is None else sorted(set(settings.samples))
     features = [*(2 * p for p in sizes), math.inf] if settings.features is None else settings.features
+    _check_sizes(features, samples)
+    return sorted(set(features)), samples
+
+
+def _check_sizes(features: Sequence[float], samples: Sequence[float]) -> None:
+    """Refuse sizes that there are not; rows are always finitely many."""
     for name, values in (("features", features), ("samples", samples)):
         for value in values:
             checks.size(name, value, integer=True)
     if any(math.isinf(p) for p in samples):
         checks.fail("samples", "finite", samples)
-    return sorted(set(features)), samples
 
 
 def _round_down(value: float) -> int:
