@@ -25,6 +25,7 @@ from rfm.data.rows import (
     blocks,
     check_features,
     check_labels,
+    check_variance,
     kernel_of,
     middle_row,
     moments,
@@ -69,9 +70,10 @@ def from_features(
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
     n, d = check_features(features)
     refuse_too_large(5 * 8 * n * d, f"{n} rows of {d} columns", "estimate_features keeps no rows")
-    y = check_labels(labels, n, center=center)
+    y = check_labels(labels, n)
     x = np.concatenate([block for _, block in blocks(features, n, d)])
     directions = decompose(x - x.mean(0) if center else x, y, center=center, digits=rounding(features))
+    check_variance(y, center=center)
     return problem_of(directions, d, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
 
 
@@ -107,9 +109,10 @@ def from_kernel(
     """
     checks.number("noise_var", noise_var, 0.0, "a finite variance >= 0", inclusive=True)
     digits, kernel = rounding(kernel), check_kernel(kernel)
-    y = check_labels(labels, len(kernel), "kernel", center=center)
+    y = check_labels(labels, len(kernel), "kernel")
     values, basis = kernel_spectrum(kernel, num_modes, center=center, digits=digits)
     directions = decompose(basis * np.sqrt(values), y, center=center)
+    check_variance(y, center=center)
     modes = math.inf if num_modes is None else num_modes
     return problem_of(directions, modes, noise_var, normalize=normalize, single=np.ndim(labels) == 1)
 
@@ -150,6 +153,7 @@ def from_inputs(
     if x.ndim != 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
         checks.fail("inputs", "a finite matrix (n, d) of at least two rows", x.shape)
     y = check_labels(labels, len(x), "inputs")
+    check_variance(y, center=center)
     values, basis = np.linalg.eigh(centered(KERNELS[activation](x @ x.T), center=center))
     scale = math.sqrt(len(x) / values[-1]) if normalize else 1.0
     rows = basis[:, ::-1] * np.sqrt(values[::-1].clip(0.0))
@@ -190,7 +194,8 @@ def estimate_features(
         30
     """
     n, d = check_features(features)
-    y = check_labels(labels, n, center=center)
+    y = check_labels(labels, n)
+    check_variance(y, center=center)
     digits = max(rounding(features) ** 2, rounding(y))  # of second moments
     if d > n:
         pairs = Pairs(kernel_of(features, center=center), y, center, digits)
@@ -239,7 +244,8 @@ def estimate_kernel(
         19
     """
     digits, kernel = rounding(kernel), check_kernel(kernel)
-    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel", center=center), center, digits)
+    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center, digits)
+    check_variance(pairs.labels, center=center)
     whole = pairs.directions(kernel_spectrum(kernel, num_modes, center=center, digits=digits))
     modes = math.inf if num_modes is None else num_modes
     return estimate_with_halves(whole, modes, pairs.halves(replicas, seed), normalize=normalize)

@@ -31,11 +31,10 @@ class Moments(NamedTuple):
         return Moments._make(mine + theirs for mine, theirs in zip(self, other, strict=True))
 
 
-def check_labels(labels: Any, rows: int, name: str = "features", *, center: bool = True) -> np.ndarray:
+def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
     """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers.
 
-    Constant labels are refused where the mean is taken off: nothing is left to learn. Warns of integers that look like
-    classes.
+    Warns of integers that look like classes.
     """
     kind = getattr(labels, "dtype", None)
     y = checks.numeric("labels", labels)
@@ -44,14 +43,19 @@ def check_labels(labels: Any, rows: int, name: str = "features", *, center: bool
     if not np.all(np.isfinite(y)):
         row = int(np.argwhere(~np.isfinite(y))[0][0])
         checks.fail("labels", "finite", f"an array with NaN or infinity, first in row {row}")
-    if center and not np.any(y != y[0]):
-        checks.fail("labels", "of some variance (of constant ones nothing is left without their mean)", y.ravel()[0])
     if kind is not None and kind.kind in "iu" and looks_like_classes(y):
         warnings.warn(
             "Labels are integers, taken as numbers; for classes give rfm.data.labels.encode(labels, 'one-hot'), for "
             "numbers labels.astype(float).", stacklevel=3,
         )  # fmt: skip
     return y.reshape(rows, -1)
+
+
+def check_variance(labels: np.ndarray, *, center: bool) -> None:
+    """Refuse constant labels (n, K) where the mean is taken off: nothing is left to learn."""
+    if center and not np.any(labels != labels[0]):
+        allowed = "of some variance (of constant ones nothing is left without their mean)"
+        checks.fail("labels", allowed, labels.ravel()[0])
 
 
 def check_features(features: Any) -> tuple[int, int]:
