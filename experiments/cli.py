@@ -47,6 +47,7 @@ OPTION_OF = {
     "start": "times START", "stop": "times STOP", "num": "times NUM", "NAME": "names", "FILE": "file",
 }  # fmt: skip
 ARGUMENTS_IN_TEXTS = ("num_features", "num_samples", "noise_var", "num_modes")
+MAY_BE_EMPTY = ("names", "units")
 MOST_SEEDS = 1_000_000
 POSITIONAL = {"file": "FILE", "names": "NAME"}
 
@@ -62,6 +63,9 @@ def _run(argv: list[str] | None) -> int:
     try:
         args = build_parser(_named(sys.argv[1:] if argv is None else argv)).parse_args(argv)
         command = f"rfm {args.command}"
+        for name, value in vars(args).items():
+            if value == [] and name not in MAY_BE_EMPTY:  # argparse makes it of `--name=--`
+                raise ValueError(f"--{name.replace('_', '-')} must be given a value.")
         import jax
 
         from rfm import checks
@@ -73,8 +77,8 @@ def _run(argv: list[str] | None) -> int:
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
             if args.seeds > MOST_SEEDS:
                 checks.fail("seeds", f"at most {MOST_SEEDS:,}", args.seeds)
-            if not 0 <= args.seed < 2**32:
-                checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
+        if getattr(args, "seed", None) is not None and not 0 <= args.seed < 2**32:
+            checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         with _warnings_in_a_line(command):
             _command(args.command).run(args)
         sys.stdout.flush()
@@ -186,11 +190,13 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
     typed = {name: option for name, option in names.items() if option is not None}
     text, sentence = str(error) or type(error).__name__, getattr(error, "sentence", None)
     if sentence is not None:  # an ArgumentError of `rfm.checks`
-        name = getattr(error, "name", "")
-        text = sentence(typed.get(name.replace("-", "_"), f"Argument `{name}`"))
+        name, _, part = getattr(error, "name", "").partition(" ")  # "fix a" is a part of an option
+        option = typed.get(name.replace("-", "_"))
+        text = sentence(f"Argument `{error.args[0]}`" if option is None else f"{option} {part}".strip())
     for name in ARGUMENTS_IN_TEXTS:
         if name in typed:
             text = re.sub(rf"`?\b{name}\b`?", typed[name], text)
+    text = re.sub(r"`(\w+)`", lambda found: typed.get(found[1], found[0]), text)
     text = re.sub(r", or None for infinitely many", "", text.replace("jnp.inf", "inf"))
     return " ".join(text.split())
 
@@ -198,7 +204,8 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
 def _option(name: str, args: argparse.Namespace) -> str | None:
     """Return how an argument of Python is given to the command, None where it cannot be."""
     both = name in ("num_features", "num_samples") and getattr(args, "command", "") == "double-descent"
-    option, _, rest = ("size" if both else OPTION_OF.get(name, name)).partition(" ")
+    known = name if hasattr(args, name) else OPTION_OF.get(name, name)
+    option, _, rest = ("size" if both else known).partition(" ")
     if not hasattr(args, option.replace("-", "_")) or option == "command":
         return None
     return (

@@ -9,6 +9,7 @@ from rfm.pytrees import pytree, static
 
 MONTE_CARLO = "Monte Carlo"  # a training run with its steps taken
 EXACT = "exact given the draw"  # random features and data, dynamics solved exactly
+MOST_TIMES = 10_000_000
 THEORY = "deterministic equivalent"  # the closed-form theory at finite N, P, t
 
 
@@ -81,5 +82,7 @@ def log_times(start: float, stop: float, num: int, integer: bool = False) -> np.
     checks.number("start", start, 0.0, "a number > 0")
     checks.number("stop", stop, start, f"a number > start = {start}")
     checks.number("num", num, 2, "an integer >= 2", inclusive=True)
+    if num > MOST_TIMES:
+        checks.fail("num", f"at most {MOST_TIMES:,}", num)
     times = np.geomspace(start, stop, checks.count("num", num, "an integer >= 2"))
     return np.unique(np.maximum(np.round(times), 1.0)) if integer else times

@@ -28,6 +28,9 @@ class Shared:
     out: str
     quick: bool
 
+    def __post_init__(self) -> None:
+        _ = self.problem  # refuses what is no power law, also where a command would need it late or never
+
     @property
     def keys(self) -> jax.Array:
         """One key a seed, (S,)."""

@@ -110,8 +110,9 @@ def check(
 
     costs = [(cost(problem, **arguments(sizes)), len(keys) * draws) for sizes, draws in runs]
     n, p = runs[0][0]["num_features"], runs[0][0]["num_samples"]
-    finite = {name: size for name, size in (("num_features", n), ("num_samples", p)) if np.isfinite(size)}
-    check_cost(costs, finite | {"num_modes": problem.num_modes})
+    lower = {name: size for name, size in (("num_features", n), ("num_samples", p)) if np.isfinite(float(size))}
+    lower |= {"batch_size": optimizer.batch_size} if isinstance(optimizer, rfm.SGD) else {}
+    check_cost(costs, lower | {"num_modes": problem.num_modes})
     for sizes, _ in runs:
         check_run(problem, **arguments(sizes))
         theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)

@@ -17,6 +17,7 @@ from rfm.optimizers import Optimizer
 
 REPLICAS_QUICK = 4
 SHARES = (1 / 64, 1 / 16, 1 / 4, 1)  # of half the rows: training sets; models are twice as large
+MOST_REPLICAS = 1_000
 LATEST, MOST_TIMES = 1e8, 10_000
 
 
@@ -61,6 +62,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         checks.number("replicas", self.replicas, 2, "an integer >= 2 (the band is their scatter)", inclusive=True)
+        if self.replicas > MOST_REPLICAS:
+            checks.fail("replicas", f"at most {MOST_REPLICAS}", self.replicas)
         if self.num_modes is not None and not self.kernel:
             checks.fail("num-modes", "left out but for --kernel", self.num_modes)
         if self.map is not None and self.kernel:
