@@ -196,7 +196,7 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
     for name in ARGUMENTS_IN_TEXTS:
         if name in typed:
             text = re.sub(rf"`?\b{name}\b`?", typed[name], text)
-    text = re.sub(r"`(\w+)`", lambda found: typed.get(found[1], found[0]), text)
+    text = re.sub(r"(?<=, or )`(\w+)`", lambda found: typed.get(found[1], found[0]), text)
     text = re.sub(r", or None for infinitely many", "", text.replace("jnp.inf", "inf"))
     return " ".join(text.split())
 

@@ -177,7 +177,7 @@ def test_bad_kernels(tmp_path, capsys, kernel, message):
         (["--kernel"], "one K and one y"),
         (["--map", "relu", "--width", 0], "--width must be"),
         (["--momentum", 0.5], "--momentum must be left out"),
-        (["--num-modes", 5], "`num-modes` must be left out but for --kernel"),
+        (["--num-modes", 5], "--num-modes must be left out but for --kernel"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
