@@ -17,6 +17,7 @@
 
 from theory._correction import correction
 from theory._predict import Decomposition, decompose, largest_curvature, predict
+from theory._scatter import Scatter, scatter, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
@@ -25,6 +26,7 @@ __all__ = [
     "BestRidge",
     "Decomposition",
     "Frontier",
+    "Scatter",
     "Stopping",
     "best_ridge",
     "best_stopping",
@@ -33,5 +35,7 @@ __all__ = [
     "frontier",
     "largest_curvature",
     "predict",
+    "scatter",
+    "seeds_needed",
     "sweep",
 ]
