@@ -108,8 +108,9 @@ def corrected(case: Case) -> Curve:
     """Return the curve of `predict` with its next order, which may not turn a loss negative."""
     added, leading = next_order(case), solve(case)
     xp = namespace(added.risk)
-    # the error of the correction, relative to the risk it is added to
-    residual = xp.maximum(leading.residual, added.residual * xp.max(xp.abs(added.risk)) / xp.max(leading.risk))
+    # the error of the correction, relative to the risk it is added to, where it is finite
+    share = xp.where(xp.isinf(leading.risk), 0.0, added.risk) / xp.where(leading.risk > 0, leading.risk, xp.inf)
+    residual = xp.maximum(leading.residual, added.residual * xp.max(xp.abs(share)))
     risk = xp.maximum(leading.risk + added.risk, 0.0)
     train_loss = xp.maximum(leading.train_loss + added.train_loss, 0.0)
     return Curve(
@@ -127,6 +128,8 @@ def _nodes(case: Case, optimizer: Optimizer) -> int:
     else:
         nodes = MOST_NODES if is_traced(momentum) else math.ceil(most_nodes(optimizer) * CONTOUR_STEP / STEP)
     nodes += nodes % 2
+    if momentum is None:
+        return min(nodes, MOST_NODES)  # enough for a hundred decades of times, if with fewer digits
     if nodes > MOST_NODES:
         checks.fail("momentum", "smaller: at this lr the contour of its correction takes too much memory", momentum)
     return nodes

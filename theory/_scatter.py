@@ -18,6 +18,7 @@ from theory.contour import hyperbola, length
 from theory.evaluation import filter_of, in_reach, model_of
 from theory.filters import FILTERS
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, spectral_edge
+from theory.next_order_curves import resolved
 from theory.two_replicas import Replica, covariance, replica, training_covariance
 
 STEP = 0.27  # of the contour of one time: an error of exp(-4.2/step), 2e-7
@@ -113,6 +114,7 @@ def scatter(
         sides = replicas(arrays, model)
         own = [covariance(side, side, model) for side in sides]
         total, rows = (np.maximum([getattr(x, part) for x in own], 0.0) for part in ("total", "rows"))
+        total = np.where(np.isinf(curve.risk), np.inf, total)  # the interpolation peak
         count = len(sides)
         matrix = None
         if pairs or (pairs is None and count <= MOST_PAIRS):
@@ -200,6 +202,7 @@ def replicas(case: Case, model: Model) -> list[Replica]:
     """Return one replica a time, or one for a ridge."""
     if isinstance(case.optimizer, Ridge):
         kappa, _ = kappa_real(case.optimizer.ridge, model)
+        kappa = resolved(kappa, model)
         return [replica(np.ones(1), np.reshape(kappa, 1), model)]
     algorithm, parameters = filter_of(case.optimizer)
     return [replica(*nodes(model, t, algorithm, parameters), model) for t in case.times]

@@ -62,12 +62,15 @@ def next_order_curve(
 def next_order_at_ridge(model: Model, ridge: Array) -> NextOrder:
     """Return the next order at a ridge >= 0, (1,).
 
+    It is infinite at the interpolation peak.
+
     The training loss is phi - s dphi/ds of phi = s y'(s + K)^-1 y/P; dphi/ds by an imaginary step of kappa.
     """
     modes, inv_n, inv_p, _ = model
     xp = namespace(ridge, modes.eigenvalues)
     kappa, residual = kappa_real(ridge, model)
-    kappa = xp.maximum(kappa, RESOLVED * xp.min(modes.eigenvalues))
+    peak = (ridge == 0) & (inv_n == inv_p) & (inv_n > 0) & (kappa > 0)
+    kappa = resolved(kappa, model)
     replica = one_replica(kappa, model)
     both, one_sided = risk_correction(sums_at_point(kappa, model), replica, replica, model)
 
@@ -78,4 +81,11 @@ def next_order_at_ridge(model: Model, ridge: Array) -> NextOrder:
     data = xp.where(inv_p > inv_n, s / (step * (1.0 - df1 * inv_n)), 1.0 - df1 * inv_p)
     phi = training_correction(one_replica(step, model), data, model)
     train_loss = phi.real - ridge * phi.imag / (at.slope.real * TINY * kappa)
-    return NextOrder((both + 2.0 * one_sided)[None], train_loss[None], residual)
+    risk = xp.where(peak, xp.inf, both + 2.0 * one_sided)
+    return NextOrder(risk[None], train_loss[None], residual)
+
+
+def resolved(kappa: Array, model: Model) -> Array:
+    """Return kappa, or what stands for zero where all modes are learned."""
+    xp = namespace(kappa, model.modes.eigenvalues)
+    return xp.maximum(kappa, RESOLVED * xp.min(model.modes.eigenvalues))

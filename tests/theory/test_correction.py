@@ -1,5 +1,6 @@
 """The next order of the mean: against values from elsewhere, exact moments, a second route, limits, and simulation."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -221,3 +222,36 @@ def test_against_simulation(n, p, noise):
     leading, corrected = corrected_scores(problem, FLOW, times, 4000, num_features=n, num_samples=p)
     assert np.abs(leading).max() > 5
     assert np.abs(corrected).max() < 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("optimizer", "times"),
+    [
+        (FLOW, [1.0, 10.0, 1e3]),
+        (rfm.GradientDescent(0.5), [2, 20, 1000]),
+        (rfm.HeavyBall(0.2, momentum=0.8), [2, 20, 1000]),
+        (rfm.Nesterov(0.2, momentum=0.8), [2, 20, 1000]),
+        (rfm.Ridge(0.01), None),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_twenty_thousand_draws(optimizer, times):
+    """Mean within 3 standard errors, standard deviation within 3 %; a divisor N - 1 and 2 % of noise are seen."""
+    problem = rfm.power_law(1.5, 1.25, 200, noise_var=1.0)
+    args = dict(num_features=100, num_samples=200, optimizer=optimizer, times=times)
+    run = rfm.simulate(problem, keys=jax.random.split(jax.random.key(3), 20_000), **args)
+
+    def z(problem):
+        risk = theory.predict(problem, correction=True, **args).risk
+        return np.abs(run.mean() - risk) / (3 * run.stderr() + 3 / 100**2 * risk)
+
+    found = theory.scatter(problem, **args)
+    np.testing.assert_allclose(run.mean(), found.mean, rtol=2e-3 + 3 * np.max(run.stderr() / run.mean()))
+    np.testing.assert_allclose(np.asarray(run.risk).std(0), found.std, rtol=0.03)
+    assert z(problem).max() < 1
+    # features of variance 1/(N - 1): the same power, learned faster
+    faster = rfm.Problem(problem.eigenvalues * 100 / 99, problem.target * np.sqrt(0.99), 1.0)
+    assert z(faster).max() > 1
+    assert z(dataclasses.replace(problem, noise_var=1.02)).max() > 1
