@@ -11,7 +11,7 @@ from jax import Array, lax
 from rfm import checks
 
 MOST_STEPS = 2**26  # of a schedule, tabulated: half a gigabyte
-LARGEST = 1e100  # squared norm of the weights at which a run counts as diverged
+LARGEST = 1e300  # squared norm of the weights at which a run counts as diverged: the end of float64, in any units
 
 
 class Schedule(NamedTuple):
