@@ -121,7 +121,7 @@ def test_compare_goes_on_where_runs_diverge(tmp_path, capsys, one_size, monkeypa
     assert {row["axis"] for row in rows} == {"time"}  # what the scans over size look at was not reached
     assert 0 < len(rows) < 12
     assert len(record["settings"]["messages"]) == 3
-    assert main([*arguments, "--lr", "1e60", "--out", str(tmp_path / "none")]) == 2
+    assert main([*arguments, "--lr", "1e80", "--out", str(tmp_path / "none")]) == 2
     assert "every run diverged before the first point" in capsys.readouterr().err
 
 
