@@ -91,7 +91,7 @@ class Group(NamedTuple):
             n, p = self.setting.num_features, self.setting.num_samples
             what = f"for {LEAST} runs of num_features = {n}, num_samples = {p}"
             if memory is not None:
-                checks.fail("memory", f"at least {least:.3g} bytes {what}", memory)
+                checks.fail("memory", f"at least {least:.3g} bytes {what} ({least / 1e9:.3g} GB)", memory)
             value, name = max((x, name) for x, name in ((n, "num_features"), (p, "num_samples")) if math.isfinite(x))
             free = f"{least / 1e9:.3g} GB are needed {what}, and {budget / 1e9:.3g} GB are free"
             checks.fail(name, f"smaller: {free}", value)

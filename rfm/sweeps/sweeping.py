@@ -117,6 +117,7 @@ def sweep(
     with float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
         _check_duration(groups, grid_axes, len(keys) / team.count)
+        lengths = [group.batch_length(memory) for group in groups]
         kind, stops, opened = groups[0].plan.kind, request.stops, None
         results = store.empty((*grid_axes.shape, len(keys)), len(stops))
         chunk, block = np.arange(np.prod(grid_axes.shape)).reshape(grid_axes.shape), len(keys)
@@ -128,11 +129,11 @@ def sweep(
             made = store.Manifest(header, store.chunk_shape(header, most), runs)
             opened, faults = stack.enter_context(_stored(Path(out), made, grid_axes, team))
             groups = groups_for(opened.manifest.runs)
+            lengths = [group.batch_length(memory) for group in groups]
             results, damaged = store.load(opened, len(keys))
             chunk, block = opened.chunk_numbers(), opened.manifest.chunk[-1]
             if team.index == 0:
                 _tell(opened.path, faults + damaged)
-        lengths = [group.batch_length(memory) for group in groups]
         work = Work(groups, lengths, stops, keys, results, chunk, block, team)
         keep = contextlib.nullcontext(lambda chunk: None) if opened is None else store.writer(opened)
         with keep as write, _bar(work, show=progress) as update:

@@ -1,6 +1,5 @@
 """Units: curvatures, target, noise and learning rate times constants change results by their units and nothing else."""
 
-
 import jax
 import numpy as np
 import pytest
