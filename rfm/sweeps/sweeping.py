@@ -15,6 +15,7 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks
+from rfm.engine.costs import DAY, too_long
 from rfm.engine.exact_solution import plan_exact
 from rfm.engine.requests import Request, check_keys
 from rfm.engine.simulation import plan_simulation
@@ -24,14 +25,13 @@ from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from rfm.sweeps import store
-from rfm.sweeps.groups import DAY, Group, groups_of, runs_of_a_shape
+from rfm.sweeps.groups import Group, groups_of, runs_of_a_shape
 from rfm.sweeps.locks import locked
 from rfm.sweeps.processes import Processes, current_team
 from rfm.sweeps.result import Sweep
 from rfm.sweeps.work import Work
 
-YEAR = 365 * DAY
-LONGEST = YEAR  # of all runs, shared by devices and processes
+LONGEST = 365 * DAY  # of all runs, shared by devices and processes
 CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 
 
@@ -175,13 +175,12 @@ def _tell(path: Path, faults: list[store.Fault]) -> None:
 def _check_duration(groups: list[Group], grid: Axes, seeds: float) -> None:
     """ValueError for a sweep that nobody would live to see; seeds: of each process."""
     shares = [group.cost.seconds * len(group.points) * seeds / group.plan.layout.runs for group in groups]
-    if sum(shares) > LONGEST:
+    if reason := too_long("the sweep", sum(shares), LONGEST):
         name, values = max(grid.values.items(), key=lambda axis: len(axis[1]))
         what, name, length = "fewer", name, len(values)
         if seeds > length:
             what, name, length = "fewer seeds", "keys", int(seeds)
-        allowed = f"{what}: the sweep would take {sum(shares) / YEAR:.2g} years ({LONGEST / YEAR:.0f} are allowed)"
-        checks.fail(name, allowed, length)
+        checks.fail(name, f"{what}: {reason}", length)
 
 
 @contextlib.contextmanager
