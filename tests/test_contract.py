@@ -272,3 +272,27 @@ def test_response_is_the_filter_of_the_theory(row):
     left = 1 - z[None] * optimizer.response(jnp.asarray(z), t)
     expected = FILTERS[type(optimizer).__name__](**vars(optimizer)).response(jnp.asarray(z + 0j)[None], t)
     np.testing.assert_allclose(left, np.asarray(expected).real, rtol=1e-9, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: rfm.SGD(0.1, 0), "batch_size"),
+        (lambda: rfm.SGD(0.1, 0.5), "batch_size"),
+        (lambda: rfm.SGD(0.1, np.nan), "batch_size"),
+        (lambda: rfm.SGD(0.1, 1, -0.1), "momentum"),
+        (lambda: rfm.SGD(-0.1, 1), "lr"),
+        (lambda: rfm.HeavyBall(0.1, 1.0), "momentum"),
+        (lambda: rfm.HeavyBall(0.1, -0.5), "momentum"),
+        (lambda: rfm.Nesterov(0.1, 1.5), "momentum"),
+        (lambda: rfm.Nesterov(0.0, 0.5), "lr"),
+        (lambda: rfm.GradientDescent(0.1, -1.0), "weight_decay"),
+        (lambda: rfm.GradientDescent("fast"), "lr"),
+        (lambda: rfm.Ridge(-1.0), "ridge"),
+        (lambda: rfm.Optax(3), "transformation"),
+        (lambda: rfm.Optax(optax.sgd(0.1), {"learning_rate": 0.1}), "numbers"),
+    ],
+)
+def test_wrong_numbers(make, argument):
+    with pytest.raises(ValueError, match=f"Argument `{argument}` must be .*but is"):
+        make()
