@@ -44,6 +44,7 @@ SHARED = {
 # arguments of Python that a command calls otherwise
 OPTION_OF = {
     "num_features": "features", "num_samples": "samples", "noise_var": "noise", "num_modes": "modes", "keys": "seeds",
+    "count": "processes", "index": "process",
     "start": "times START", "stop": "times STOP", "num": "times NUM", "NAME": "names", "FILE": "file",
 }  # fmt: skip
 ARGUMENTS_IN_TEXTS = ("num_features", "num_samples", "noise_var", "num_modes")
@@ -193,10 +194,10 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
         name, _, part = getattr(error, "name", "").partition(" ")  # "fix a" is a part of an option
         option = typed.get(name.replace("-", "_"))
         text = sentence(f"Argument `{error.args[0]}`" if option is None else f"{option} {part}".strip())
+        text = re.sub(r"`(\w+)`", lambda found: typed.get(found[1], found[0]), text)  # others that it speaks of
     for name in ARGUMENTS_IN_TEXTS:
         if name in typed:
             text = re.sub(rf"`?\b{name}\b`?", typed[name], text)
-    text = re.sub(r"(?<=, or )`(\w+)`", lambda found: typed.get(found[1], found[0]), text)
     text = re.sub(r", or None for infinitely many", "", text.replace("jnp.inf", "inf"))
     return " ".join(text.split())
 

@@ -67,8 +67,8 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
         if name not in allowed:
             checks.fail("grid", "of axes out of " + ", ".join(allowed), name)
         try:
-            values = np.atleast_1d(np.asarray(values, np.float64)) + 0.0  # -0.0 is 0.0
-        except (TypeError, ValueError):
+            values = np.atleast_1d(checks.numeric(name, values)) + 0.0  # -0.0 is 0.0
+        except checks.ArgumentError:
             checks.fail(name, "numbers", values)
         if values.ndim != 1 or not values.size or np.isnan(values).any() or len(set(values.tolist())) < values.size:
             checks.fail(name, "different numbers in one dimension, not empty", values)

@@ -11,7 +11,7 @@ from jax import Array, lax
 from rfm import checks
 
 MOST_STEPS = 2**26  # of a schedule, tabulated: half a gigabyte
-LARGEST = 1e100  # squared norm of the weights at which a run counts as diverged
+LARGEST = 1e140  # squared norm of the weights at which a run counts as diverged: squares of losses are still numbers
 
 
 class Schedule(NamedTuple):
@@ -50,19 +50,20 @@ class Carry(NamedTuple):
 
 
 def take_steps(
-    update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array | np.ndarray
-) -> tuple[Array, Array]:
+    update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array | np.ndarray,
+    largest: float = LARGEST,
+) -> tuple[Array, Array]:  # fmt: skip
     """Repeat (v, memory) <- update(v, memory) for runs v (S, ...) and record v at `times` (T,), increasing step counts.
 
     Returns v at all times (T, S, ...) and how many steps each run took (S,): fewer than the last time where its |v|^2
-    passes LARGEST or is no number any more; what is recorded of it from there on means nothing.
+    passes `largest` or is no number any more; what is recorded of it from there on means nothing.
     """
     runs, axes = v.shape[:1], tuple(range(1, v.ndim))
 
     def step(carry: Carry) -> Carry:
         v, memory = update(carry.v, carry.memory)
         # a run that diverged counts no further; its numbers may overflow beside those of the others
-        going = (carry.taken == carry.done) & (jnp.sum(v * v, axis=axes) < LARGEST)
+        going = (carry.taken == carry.done) & (jnp.sum(v * v, axis=axes) < largest)
         return Carry(v, memory, carry.done + 1, jnp.where(going, carry.done + 1, carry.taken))
 
     # one scan over recorded times; the steps between are a loop of traced length

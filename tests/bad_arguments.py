@@ -285,11 +285,7 @@ CASES = {
     "rfm.from_inputs": (
         rfm.from_inputs,
         dict(inputs=ROWS, labels=LABELS, activation="relu"),
-        {
-            "inputs": MATRICES,
-            "labels": VECTORS,
-            "activation": NAMES,
-        },
+        {"inputs": MATRICES, "labels": VECTORS, "activation": NAMES},
     ),
 }
 

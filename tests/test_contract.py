@@ -274,20 +274,6 @@ def test_response_is_the_filter_of_the_theory(row):
     np.testing.assert_allclose(left, np.asarray(expected).real, rtol=1e-9, atol=ROUNDING)
 
 
-def test_a_run_that_diverges_says_when_and_keeps_what_it_has():
-    """Optax knows no bound: the run stops, tells the step, and ends its curve before."""
-    optimizer = rfm.Optax(optax.sgd(30.0))
-    with pytest.warns(RuntimeWarning, match="training diverged: .* after .* of 1000 steps"):
-        curve = rfm.simulate(PROBLEM, num_features=40, num_samples=70, optimizer=optimizer, times=STEPS, keys=FEW)
-    np.testing.assert_array_equal(curve.times, STEPS[: len(curve.times)])
-    assert 2 <= len(curve.times) < len(STEPS)
-    assert curve.risk.shape == curve.train_loss.shape == (3, len(curve.times))
-    assert np.isfinite(curve.risk).all()
-    assert not curve.converged
-    assert np.isinf(curve.residual)
-    assert "diverged" in curve.message
-
-
 @pytest.mark.parametrize(
     ("make", "argument"),
     [
@@ -310,14 +296,3 @@ def test_a_run_that_diverges_says_when_and_keeps_what_it_has():
 def test_wrong_numbers(make, argument):
     with pytest.raises(ValueError, match=f"Argument `{argument}` must be .*but is"):
         make()
-
-
-def test_numbers_of_a_transformation_compile_once():
-    """A sweep over the numbers of Optax, or of any spec, is one compilation."""
-    from rfm.engine import batches
-
-    before = batches.solve_batch._cache_size()
-    for lr in (0.01, 0.02, 0.03):
-        optimizer = rfm.Optax(optax.adam, {"learning_rate": lr})
-        rfm.simulate(PROBLEM, num_features=39, num_samples=70, optimizer=optimizer, times=STEPS, keys=KEYS[:2])
-    assert batches.solve_batch._cache_size() == before + 1

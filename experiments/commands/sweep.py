@@ -81,10 +81,16 @@ def run(args: argparse.Namespace) -> None:
     team = _start(settings)
     spec = sweep_file.read(settings.file, quick=settings.quick, seed=settings.seed)
     store = folder / f"{name}.zarr"
-    swept = rfm.sweep(
-        spec.problem, spec.grid, spec.keys, optimizer=spec.optimizer, times=spec.times, **spec.run, out=store,
-        memory=None if settings.memory is None else settings.memory * 1e9, progress=team.index == 0,
-    )  # fmt: skip
+    memory = None if settings.memory is None else settings.memory * 1e9
+    try:
+        swept = rfm.sweep(
+            spec.problem, spec.grid, spec.keys, optimizer=spec.optimizer, times=spec.times, **spec.run, out=store,
+            memory=memory, progress=team.index == 0,
+        )  # fmt: skip
+    except checks.ArgumentError as error:
+        if error.name != "memory":
+            raise
+        checks.fail("memory", error.allowed, settings.memory)  # in GB, as typed
     if team.index:
         return
     predicted = predict(spec, swept)

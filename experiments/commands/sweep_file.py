@@ -71,8 +71,10 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
     except RecursionError:
         checks.fail("FILE", "TOML whose tables and lists are not nested hundreds deep", str(path))
     _known("FILE", tables, TABLES)
-    if not isinstance(tables.get("grid"), Mapping):
+    if "grid" not in tables:
         checks.fail("FILE", "one with a table [grid]", str(path))
+    _known("grid", tables["grid"], tables["grid"])
+    _refuse_truth_values("FILE", tables)
     problem = {**PROBLEM, **_known("problem", tables.get("problem", {}), PROBLEM)}
     run = {**RUN, **_known("run", tables.get("run", {}), RUN)}
     if not isinstance(run["exact"], bool):
@@ -116,7 +118,7 @@ def _count(values: Any) -> int:
 
 
 def _optimizer(given: Mapping[str, Any]) -> Optimizer:
-    table = dict(given)
+    table = _known("optimizer", given, given)
     name = table.pop("name", None)
     checks.one_of("optimizer.name", name, (*ALGORITHMS, "ridge"))
     if name == "ridge":
@@ -137,6 +139,18 @@ def _known(name: str, table: Any, allowed: Iterable[str]) -> dict[str, Any]:
     return dict(table)
 
 
+def _refuse_truth_values(name: str, value: Any) -> None:
+    """ValueError for true or false where a number belongs: Python takes them for 1 and 0."""
+    if isinstance(value, bool) and name != "exact":
+        checks.fail(name, "a number, a text or a list of them", value)
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            _refuse_truth_values(key, part)
+    elif isinstance(value, list):
+        for part in value:
+            _refuse_truth_values(name, part)
+
+
 def _values(name: str, values: Any, *, whole: bool) -> np.ndarray:
     """A list, a number, or logarithmic steps; whole: rounded, without repetition."""
     if isinstance(values, Mapping):
@@ -148,6 +162,6 @@ def _values(name: str, values: Any, *, whole: bool) -> np.ndarray:
         except checks.ArgumentError as error:  # of start, stop or num
             checks.fail(f"{name}.{error.name}", error.allowed, error.value)
     try:
-        return np.atleast_1d(np.asarray(values, np.float64))
-    except (TypeError, ValueError):
+        return np.atleast_1d(checks.numeric(name, values))
+    except checks.ArgumentError:
         checks.fail(name, "a list of numbers, or { start, stop, num }", values)

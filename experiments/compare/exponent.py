@@ -23,8 +23,8 @@ class Exponent:
         status: "steady", or what is wrong with the window.
 
     Example:
-        >>> round(Exponent("time", theory=0.5, simulated=0.53, stderr=0.01).z, 6)
-        3.0
+        >>> Exponent("time", claimed=0.5, theory=0.6, closed=0.6).verdict().verdict
+        'contradicted'
     """
 
     quantity: str
@@ -37,11 +37,6 @@ class Exponent:
     window: tuple[float, float] | None = None
     window_error: float = math.nan
     status: str = "steady"
-
-    @property
-    def z(self) -> float:
-        """(simulated - theory)/stderr."""
-        return (self.simulated - self.theory) / self.stderr
 
     def verdict(self, *, close: float = CLOSE, known: str = "closed form") -> Verdict:
         """Return what is measured, on trained models where there are any, beside what is claimed and known.

@@ -9,7 +9,7 @@ import numpy as np
 import rfm
 from experiments.explore.settings import Settings
 from rfm.curve import Curve
-from rfm.devices import SHARE, available_memory
+from rfm.engine.costs import too_much
 from rfm.engine.preview import cost
 
 SEEDS = (4, 8, 16, 32, 64)
@@ -38,24 +38,6 @@ def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Curve]:
 
 def check_cost(settings: Settings, seeds: int) -> None:
     """Refuse runs that would not fit in memory, or take more than LONGEST seconds."""
-    size, seconds = cost(settings.problem, **settings.arguments)
-    seconds *= seeds
-    allowed = SHARE * available_memory()
-    if size > allowed:
-        raise ValueError(
-            f"One run needs {size / 1e9:.2g} GB, but only {allowed / 1e9:.2g} GB are allowed: reduce N, P or K "
-            f"(N is {settings.N:g})."
-        )
-    if seconds > LONGEST:
+    if reason := too_much([(cost(settings.problem, **settings.arguments), seeds)], LONGEST):
         what = "N, P, K, M, the number of seeds" + (" or the last time" if settings.discrete else "")
-        raise ValueError(
-            f"Training {seeds} seeds here would take about {_duration(seconds)}, allowed are {_duration(LONGEST)}: "
-            f"lower {what}."
-        )
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} s"
+        raise ValueError(f"{reason[0].upper()}{reason[1:]}: lower {what}.")

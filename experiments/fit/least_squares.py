@@ -12,7 +12,6 @@ estimator in its jackknife version, and its Satterthwaite degrees). Few runs mak
 
 import dataclasses
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,8 +161,7 @@ def fit(
             looks = [refine(place, FIRST_LOOK) for place in (start, *others)]
             start = min(reversed(looks), key=lambda minimum: minimum.cost).theta
     best = refine(start, LAST_LOOK)
-    m, _ = model.derivatives(best.theta)
-    return with_errors(model, table, best, weight * (loss / m - 1.0), weight)
+    return with_errors(model, table, best, weight * (loss / model.loss(best.theta) - 1.0), weight)
 
 
 def with_errors(model: Model, table: CurveTable, best: "Minimum", error: np.ndarray, weight: np.ndarray) -> Fit:
@@ -205,10 +203,6 @@ def _refiner(
     free, rows = model.free, weight > 0
     low, high = (bound[free] for bound in model.bounds)
 
-    @lru_cache(1)  # residuals and their slopes are asked for one after the other
-    def derivatives(theta: bytes) -> tuple[np.ndarray, np.ndarray]:
-        return model.derivatives(np.frombuffer(theta))
-
     def refine(start: np.ndarray, evaluations: int) -> Minimum:
         def place(x: np.ndarray) -> np.ndarray:
             theta = start.copy()
@@ -216,13 +210,13 @@ def _refiner(
             return theta
 
         def residuals(x: np.ndarray) -> np.ndarray:
-            m, _ = derivatives(place(x).tobytes())
+            m = model.loss(place(x))
             misfit = (_deviance(loss, m).root * weight)[rows]
             on_step(float(np.sqrt(np.mean(misfit**2))))
             return misfit
 
         def jacobian(x: np.ndarray) -> np.ndarray:
-            m, slopes = derivatives(place(x).tobytes())
+            m, slopes = model.derivatives(place(x))
             with np.errstate(divide="ignore", invalid="ignore"):
                 factor = _deviance(loss, m).slope * weight / m
             # where the model has no loss there is no slope

@@ -14,7 +14,7 @@ the start, so that only a few parameters have to be started from many places.
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from scipy.stats import qmc
 
 from experiments.fit.chinchilla import Chinchilla, positive_fit
 from experiments.fit.table import DESIGN_AXES, LETTERS, Curves, Design, finite_values
-from experiments.fit.theory_curves import FIRST_UNIT, Points, risk, risk_slopes
+from experiments.fit.theory_curves import FIRST_UNIT, Points, risk, slope
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow, Ridge
 from theory.contour import length
@@ -117,16 +117,15 @@ class Solvable:
 
     def derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss (R,) and its derivatives in the searched parameters, (R, 8)."""
-        places = [i for i in map(int, self.free) if i in KNOBS]
-        active = tuple(KNOBS.index(i) for i in places)
-        both = risk_slopes(self._knobs(theta), self._points, self.num_modes, self._nodes, active)
-        risks, slopes = self._curves.rows(both[0]), self._curves.row_slopes(*both)
-        scale = np.exp(theta[SCALE])
-        jacobian = np.zeros((len(risks), len(self.names)))
-        jacobian[:, places] = scale * slopes
-        jacobian[:, SCALE] = scale * risks
+        knobs, scale = theta[list(KNOBS)], np.exp(theta[SCALE])
+        values = self._values(knobs.tobytes())
+        jacobian = np.zeros((len(self.design), len(self.names)))
+        jacobian[:, SCALE] = scale * self._curves.rows(values)
         jacobian[:, FLOOR] = 1.0
-        return theta[FLOOR] + scale * risks, jacobian
+        for place in set(KNOBS) & set(self.free.tolist()):
+            slopes = slope(knobs, KNOBS.index(place), self._points, self.num_modes, self._nodes)
+            jacobian[:, place] = scale * self._curves.row_slopes(values, slopes)
+        return theta[FLOOR] + jacobian[:, SCALE], jacobian
 
     def starts(
         self, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object] = lambda _: None
@@ -224,11 +223,13 @@ class Solvable:
         horizon = FINE_UNTIL if "times" in self.units else self._finite("times").max()
         return NODES_IN_STEPS * math.ceil(float(length(horizon, 4.0)) / SOLVABLE_STEP / NODES_IN_STEPS)
 
-    def _knobs(self, theta: np.ndarray) -> np.ndarray:
-        return theta[list(KNOBS)]
+    @cached_property
+    def _values(self) -> Callable[[bytes], np.ndarray]:
+        """Risk (G T,) at knobs; the last one is kept, as a loss and its slopes are asked for one after the other."""
+        return lru_cache(1)(lambda knobs: risk(np.frombuffer(knobs), self._points, self.num_modes, self._nodes))
 
     def _risk(self, theta: np.ndarray) -> np.ndarray:
-        return self._curves.rows(risk(self._knobs(theta), self._points, self.num_modes, self._nodes))
+        return self._curves.rows(self._values(theta[list(KNOBS)].tobytes()))
 
     def _candidate(self, theta: np.ndarray) -> Candidate:
         theta = self._hold(theta)

@@ -43,11 +43,10 @@ class Curves(NamedTuple):
         return np.exp((self.weights * np.log(values)[self.place]).sum(1))
 
     def row_slopes(self, values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """Return derivatives (G T, K) of such values at the rows, (R, K)."""
+        """Return derivatives (G T,) of such values at the rows (R,)."""
         if self.weights is None:
             return slopes[self.place]
-        relative = (slopes / values[:, None])[self.place]
-        return self.rows(values)[:, None] * np.einsum("rg,rgk->rk", self.weights, relative)
+        return self.rows(values) * (self.weights * (slopes / values)[self.place]).sum(1)
 
 
 @dataclasses.dataclass(frozen=True)

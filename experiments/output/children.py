@@ -44,7 +44,8 @@ def follow_parent() -> None:
         end()
         os._exit(1)
 
-    if parent is not None and parent == str(os.getppid()):
+    # a parent that is gone already may have been killed while this one was starting
+    if parent is not None and (parent == str(os.getppid()) or not psutil.pid_exists(int(parent))):
         threading.Thread(target=watch, daemon=True).start()
 
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from rfm import checks
 
-SUFFIXES = (".csv", ".json", ".png", ".pdf")  # in the order in which they are written
+SUFFIXES = (".json", ".csv", ".png", ".pdf")  # in the order in which they are written
 PNG_END = b"IEND\xaeB`\x82"
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
 
@@ -62,9 +62,10 @@ def check_folder(out: str) -> Path:
 
 
 def save(folder: Path, result: Result) -> list[Path]:
-    """Write NAME.csv, NAME.json, NAME.png and NAME.pdf, each under a temporary name first.
+    """Write NAME.json, NAME.csv, NAME.png and NAME.pdf, each under a temporary name first.
 
-    An earlier result of other settings is not replaced: its files are numbered, NAME-1, NAME-2 and so on.
+    An earlier result of other settings is not replaced: its files are numbered, NAME-1, NAME-2 and so on. The settings
+    come first: what a killed command has left beside them is known to be of the same result.
 
     Raises:
         OSError: A file cannot be written; its name is told, and what came before it is there.
@@ -72,10 +73,10 @@ def save(folder: Path, result: Result) -> list[Path]:
     """
     record = {"settings": result.settings, "versions": versions()}
     written = [folder / f"{result.name}{suffix}" for suffix in SUFFIXES]
-    table, settings, png, pdf = written
+    settings, table, png, pdf = written
     _keep_earlier(settings, record)
-    replace(table, lambda path: write_rows(path, result.rows))
     save_settings(folder, result.name, result.settings)
+    replace(table, lambda path: write_rows(path, result.rows))
     try:
         figure = result.figure()
     except (OSError, MemoryError):

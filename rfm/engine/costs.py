@@ -1,12 +1,14 @@
 """Memory and time of a run, estimated from its sizes."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm.curve import MONTE_CARLO
+from rfm.devices import SHARE, available_memory
 from rfm.engine.batches import Plan
 from rfm.engine.features import SGD_BLOCK, chunk_length, neural
 from rfm.problem import Problem
@@ -14,6 +16,8 @@ from rfm.problem import Problem
 # seconds of a core each: a normal number, a number of a product of matrices, of a step along one, of an eigensystem
 NORMAL, PRODUCT, MATRIX_STEP, EIGEN = 1.2e-8, 6e-11, 6e-10, 3e-10
 LOOP = 2e-6  # seconds of a step that is empty
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+UNITS = {"years": 365 * DAY, "days": DAY, "hours": HOUR, "minutes": MINUTE}
 
 
 class Cost(NamedTuple):
@@ -32,6 +36,29 @@ def estimate(plan: Plan, problem: Problem, times: ArrayLike | None) -> Cost:
     """Estimate the cost of one run of a plan at times (T,), None for Ridge."""
     times = np.array([np.inf]) if times is None else np.asarray(times, float)
     return Cost(8 * run_floats(problem, plan, len(times)), _seconds(plan, problem, times))
+
+
+def too_much(costs: Sequence[tuple[Cost, int]], longest: float) -> str:
+    """Say what runs would take beyond the memory that is free, or the seconds of a core that are allowed.
+
+    costs: of one run, and how many of it there are. Empty where they fit.
+    """
+    most, free = max(run.bytes for run, _ in costs), int(SHARE * available_memory())
+    if most > free:
+        return f"one run takes {most / 1e9:.2g} GB of memory, {free / 1e9:.2g} GB are allowed"
+    return too_long("the runs", sum(run.seconds * count for run, count in costs), longest)
+
+
+def too_long(what: str, seconds: float, longest: float) -> str:
+    """Say how long something would take if that is longer than is allowed, else nothing."""
+    return "" if seconds <= longest else f"{what} would take about {_words(seconds)}, allowed are {_words(longest)}"
+
+
+def _words(seconds: float) -> str:
+    for unit, length in UNITS.items():
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:

@@ -18,7 +18,7 @@ from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_ch
 from rfm.grid import place_problem
 from rfm.optimizers import SGD
 from rfm.problem import Problem
-from rfm.steps import take_steps
+from rfm.steps import LARGEST, take_steps
 
 
 def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
@@ -75,7 +75,8 @@ def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
 
     start = best**2
-    moments, count = take_steps(update, start, (start, start), task.times)  # (T, S, N)
+    # moments are squares of weights
+    moments, count = take_steps(update, start, (start, start), task.times, largest=LARGEST**2)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", moments, z)
     return Solution(None, count, risk)
 

@@ -7,13 +7,12 @@ from jax import Array
 
 from rfm import checks
 from rfm.arguments import Arguments
-from rfm.devices import SHARE, available_memory
-from rfm.engine.costs import Cost, estimate
+from rfm.engine.costs import DAY, Cost, estimate, too_much
 from rfm.engine.requests import Request
 from rfm.engine.simulation import plan_simulation
 from rfm.problem import Problem
 
-LONGEST = 24  # hours of a core that a command may take
+LONGEST = DAY  # of a core, that a command may take
 
 
 class RunArguments(Arguments, total=False):
@@ -56,14 +55,8 @@ def check_cost(costs: Sequence[tuple[Cost, int]], lower: Mapping[str, float]) ->
     """
     name, *others = lower
     smaller = ", or ".join(["smaller", *(f"`{other}`" for other in others if other != name)])
-    most, free = max(run.bytes for run, _ in costs), int(SHARE * available_memory())
-    if most > free:
-        needed = f"one run takes {most / 1e9:.2g} GB of memory, {free / 1e9:.2g} are free"
-        checks.fail(name, f"{smaller} ({needed})", lower[name])
-    hours = sum(run.seconds * count for run, count in costs) / 3600.0
-    if hours > LONGEST:
-        needed = f"the runs take about {hours:.2g} hours of a core, allowed are {LONGEST}"
-        checks.fail(name, f"{smaller} ({needed})", lower[name])
+    if reason := too_much(costs, LONGEST):
+        checks.fail(name, f"{smaller} ({reason})", lower[name])
 
 
 def cost(problem: Problem, **arguments: Unpack[RunArguments]) -> Cost:

@@ -114,10 +114,12 @@ def _check_batches(problem: Problem, num_samples: float, optimizer: SGD) -> int:
 def _check_members(ensemble: object, bags: object) -> tuple[int, int]:
     """Both as int; ValueError unless 1 or more, and few enough for keys of their own."""
     allowed = f"an integer >= 1 and < {MOST_MEMBERS}"
-    members = checks.count("ensemble", ensemble, allowed), checks.count("bags", bags, allowed)
-    if max(members) >= MOST_MEMBERS:
-        checks.fail("ensemble", f"{allowed}, and bags too", members)
-    return members
+    given = {"ensemble": ensemble, "bags": bags}
+    members = {name: checks.count(name, value, allowed) for name, value in given.items()}
+    for name, count in members.items():
+        if count >= MOST_MEMBERS:
+            checks.fail(name, allowed, count)
+    return members["ensemble"], members["bags"]
 
 
 def _check_rows(problem: Problem, setting: Setting, bags: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from rfm import checks
 from rfm.devices import free_memory
 from rfm.engine.batches import Plan, Task
-from rfm.engine.costs import Cost, estimate
+from rfm.engine.costs import DAY, Cost, estimate, too_long
 from rfm.engine.features import Setting
 from rfm.engine.padding import pad
 from rfm.engine.requests import Request
@@ -20,7 +20,6 @@ from rfm.optimizers import resolve
 from rfm.problem import Problem, power_law
 
 ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
-DAY = 86_400  # seconds
 LONGEST = 7 * DAY  # of one run
 LEAST = 2  # runs of a batch on every device: the program of a single one rounds differently
 
@@ -91,7 +90,7 @@ class Group(NamedTuple):
             n, p = self.setting.num_features, self.setting.num_samples
             what = f"for {LEAST} runs of num_features = {n}, num_samples = {p}"
             if memory is not None:
-                checks.fail("memory", f"at least {least:.3g} bytes {what}", memory)
+                checks.fail("memory", f"at least {least:.3g} bytes {what} ({least / 1e9:.3g} GB)", memory)
             value, name = max((x, name) for x, name in ((n, "num_features"), (p, "num_samples")) if math.isfinite(x))
             free = f"{least / 1e9:.3g} GB are needed {what}, and {budget / 1e9:.3g} GB are free"
             checks.fail(name, f"smaller: {free}", value)
@@ -144,11 +143,10 @@ def _group(request: Request, points: list[Point], choose: Callable[[Request], Pl
 def _refuse_endless(plan: Plan, problem: Problem, times: np.ndarray) -> None:
     """ValueError for a run of which nothing is saved before LONGEST has gone."""
     seconds = estimate(plan, problem, times).seconds
-    if seconds <= LONGEST:
+    if not (reason := too_long("one run", seconds, LONGEST)):
         return
     sizes = {"num_modes": float(problem.num_modes), **dict(zip(SIZES[:2], plan.setting.true, strict=True))}
     name, value = max(((name, x) for name, x in sizes.items() if math.isfinite(x)), key=lambda size: size[1])
     if seconds > 2 * estimate(plan, problem, 0 * times).seconds:  # most of it are steps
         name, value = "times", times[-1]
-    days = f"one run would take {seconds / DAY:.2g} days of a processor, and nothing of it is saved before its end"
-    checks.fail(name, f"smaller: {days} ({LONGEST // DAY} are allowed)", value)
+    checks.fail(name, f"smaller: {reason}, and nothing of it is saved before its end", value)

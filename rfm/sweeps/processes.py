@@ -67,7 +67,7 @@ def start(coordinator: str | None = None, count: int | None = None, index: int |
     detected = coordinator is None and count is None and index is None
     if not detected:
         if coordinator is None or count is None or index is None:
-            allowed = "given together with the number of processes and the index of this one, or not at all"
+            allowed = "given together with `count` and `index`, or not at all"
             checks.fail("coordinator", allowed, (coordinator, count, index))
         if not 0 <= index < count:
             checks.fail("index", f"from 0 to {count - 1}", index)

@@ -15,6 +15,7 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks
+from rfm.engine.costs import DAY, too_long
 from rfm.engine.exact_solution import plan_exact
 from rfm.engine.requests import Request, check_keys
 from rfm.engine.simulation import plan_simulation
@@ -24,14 +25,13 @@ from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from rfm.sweeps import store
-from rfm.sweeps.groups import DAY, Group, groups_of, runs_of_a_shape
+from rfm.sweeps.groups import Group, groups_of, runs_of_a_shape
 from rfm.sweeps.locks import locked
 from rfm.sweeps.processes import Processes, current_team
 from rfm.sweeps.result import Sweep
 from rfm.sweeps.work import Work
 
-YEAR = 365 * DAY
-LONGEST = YEAR  # of all runs, shared by devices and processes
+LONGEST = 365 * DAY  # of all runs, shared by devices and processes
 CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 
 
@@ -117,6 +117,7 @@ def sweep(
     with float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
         _check_duration(groups, grid_axes, len(keys) / team.count)
+        lengths = [group.batch_length(memory) for group in groups]
         kind, stops, opened = groups[0].plan.kind, request.stops, None
         results = store.empty((*grid_axes.shape, len(keys)), len(stops))
         chunk, block = np.arange(np.prod(grid_axes.shape)).reshape(grid_axes.shape), len(keys)
@@ -128,11 +129,11 @@ def sweep(
             made = store.Manifest(header, store.chunk_shape(header, most), runs)
             opened, faults = stack.enter_context(_stored(Path(out), made, grid_axes, team))
             groups = groups_for(opened.manifest.runs)
+            lengths = [group.batch_length(memory) for group in groups]
             results, damaged = store.load(opened, len(keys))
             chunk, block = opened.chunk_numbers(), opened.manifest.chunk[-1]
             if team.index == 0:
                 _tell(opened.path, faults + damaged)
-        lengths = [group.batch_length(memory) for group in groups]
         work = Work(groups, lengths, stops, keys, results, chunk, block, team)
         keep = contextlib.nullcontext(lambda chunk: None) if opened is None else store.writer(opened)
         with keep as write, _bar(work, show=progress) as update:
@@ -174,13 +175,12 @@ def _tell(path: Path, faults: list[store.Fault]) -> None:
 def _check_duration(groups: list[Group], grid: Axes, seeds: float) -> None:
     """ValueError for a sweep that nobody would live to see; seeds: of each process."""
     shares = [group.cost.seconds * len(group.points) * seeds / group.plan.layout.runs for group in groups]
-    if sum(shares) > LONGEST:
+    if reason := too_long("the sweep", sum(shares), LONGEST):
         name, values = max(grid.values.items(), key=lambda axis: len(axis[1]))
         what, name, length = "fewer", name, len(values)
         if seeds > length:
             what, name, length = "fewer seeds", "keys", int(seeds)
-        allowed = f"{what}: the sweep would take {sum(shares) / YEAR:.2g} years ({LONGEST / YEAR:.0f} are allowed)"
-        checks.fail(name, allowed, length)
+        checks.fail(name, f"{what}: {reason}", length)
 
 
 @contextlib.contextmanager

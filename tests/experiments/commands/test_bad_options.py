@@ -1,12 +1,18 @@
-"""Generated bad options of every command: one line that names the option, exit code 2, nothing computed or written."""
+"""Generated bad options of every command, and bad files of `rfm sweep`.
+
+Each ends in one line that names the option, or the key of the file, exit code 2, nothing computed or written.
+"""
 
 import shutil
 import time
+from pathlib import Path
 
+import bad_sweeps
 import pytest
 
 from experiments import cli
 from experiments.output import progress
+from rfm.sweeps import sweeping
 
 NUMBERS = ("x", "", "nan", "inf", "-inf", "1e400", "--", "0x10", "1,5", "None", "1e", "0b1", "1..2")
 COUNTS = ("x", "", "1.5", "nan", "inf", "-1", "1e400", "99999999999999999999", "None", "0", "1e", "0b1", "1,000")
@@ -61,9 +67,9 @@ def table(tmp_path_factory):
 
 
 def bad_calls(table):
-    """Yield (option, arguments)."""
+    """Yield (option, arguments); those of `rfm sweep` are in `bad_sweep_calls`."""
     for name in cli.COMMANDS:
-        if name == "sweep":  # its settings are in a file, with tests of their own
+        if name == "sweep":
             continue
         parser = cli.build_parser(name)._subparsers._group_actions[0].choices[name]
         options = parser._option_string_actions
@@ -78,9 +84,22 @@ def bad_calls(table):
                 yield option, [*head, *([f"--{option}", *value.split()] if several else [f"--{option}={value}"])]
 
 
+def bad_sweep_calls(folder):
+    """Yield (option or key, arguments)."""
+    good = folder / "good.toml"
+    good.write_text(bad_sweeps.text(bad_sweeps.GOOD))
+    for option, values in bad_sweeps.OPTIONS.items():
+        for value in values:
+            yield option, ["sweep", str(good), f"--{option}={value}"]
+    for number, (key, text) in enumerate(bad_sweeps.bad_files()):
+        path = folder / f"{number}.toml"
+        path.write_text(text)
+        yield key, ["sweep", str(path)]
+
+
 def fault(option, arguments, out, capsys):
     """What is wrong with how a bad call ends; nothing where all is well."""
-    where = [] if arguments[0] == "explore" else ["--out", str(out)]
+    where = [] if arguments[0] == "explore" or any("--out" in text for text in arguments) else ["--out", str(out)]
     start = time.perf_counter()
     try:
         code = cli.main([*arguments, *where])
@@ -94,19 +113,26 @@ def fault(option, arguments, out, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("usage:", " "))]
     left = out.exists()
     shutil.rmtree(out, ignore_errors=True)
-    well = code == 2 and len(lines) == 1 and f"--{option}" in lines[0] and not left and seconds < SLOWEST
-    return "" if well else f"{' '.join(arguments)}: {code} {lines} {seconds:.1f} s{' files left' * left}"
+    named = [f"--{option}"]
+    if arguments[0] == "sweep":
+        named += [f"`{option}`", f".{option}`", f"`{option}.", f"'{option}'"]
+    well = code == 2 and len(lines) == 1 and any(name in lines[0] for name in named) and not left and seconds < SLOWEST
+    if well:
+        return ""
+    told = Path(arguments[1]).read_text() if "toml" in arguments[1] and len(arguments) == 2 else ""
+    return f"{' '.join(arguments)}: {option} {code} {lines} {seconds:.1f} s{' files left' * left}\n{told}"
 
 
 def test_a_share_of_bad_options(table, tmp_path, capsys, monkeypatch):
-    check(list(bad_calls(table))[::EVERY], tmp_path, capsys, monkeypatch)
+    calls = [*bad_calls(table), *bad_sweep_calls(tmp_path)]
+    check(calls[::EVERY], tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_all_bad_options(table, tmp_path, capsys, monkeypatch):
-    calls = list(bad_calls(table))
-    assert len(calls) > 900
+    calls = [*bad_calls(table), *bad_sweep_calls(tmp_path)]
+    assert len(calls) > 1500
     check(calls, tmp_path, capsys, monkeypatch)
 
 
@@ -116,5 +142,6 @@ def check(calls, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(progress, "bar", compute)
     monkeypatch.setattr(progress, "over", compute)
+    monkeypatch.setattr(sweeping, "Work", compute)
     faults = [fault(option, arguments, tmp_path / "out", capsys) for option, arguments in calls]
     assert "\n".join(filter(None, faults)) == ""

@@ -121,7 +121,7 @@ def test_compare_goes_on_where_runs_diverge(tmp_path, capsys, one_size, monkeypa
     assert {row["axis"] for row in rows} == {"time"}  # what the scans over size look at was not reached
     assert 0 < len(rows) < 12
     assert len(record["settings"]["messages"]) == 3
-    assert main([*arguments, "--lr", "1e60", "--out", str(tmp_path / "none")]) == 2
+    assert main([*arguments, "--lr", "1e80", "--out", str(tmp_path / "none")]) == 2
     assert "every run diverged before the first point" in capsys.readouterr().err
 
 
@@ -276,3 +276,24 @@ def test_another_package_experiments_is_named_in_one_line(tmp_path):
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert str(tmp_path / "experiments") in ended.stderr
+
+
+def test_an_accelerator_that_is_not_there_is_one_line(tmp_path):
+    """JAX would fail at the first array, with a traceback."""
+    command, environment = [sys.executable, "-P", "-m", "rfm", "phases"], os.environ | {"JAX_PLATFORMS": "rocm"}
+    environment["PYTHONPATH"] = str(Path(rfm.__file__).parents[1])
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("rfm phases: error: JAX_PLATFORMS=rocm, but JAX has no such device")
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_command_takes_what_the_page_says():
+    """But those that the page names."""
+    page, lacking = (Path(__file__).parents[3] / "README.md").read_text(), {"explore"}
+    for option, without in (("--seed", {"fit", "phases"}), ("--quick", {"fit"}), ("--out", set())):
+        assert f"`{option}`" in page
+        for name in COMMANDS:
+            options = build_parser(name)._subparsers._group_actions[0].choices[name]._option_string_actions
+            assert (option in options) == (name not in without | lacking), (name, option)

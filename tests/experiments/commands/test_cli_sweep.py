@@ -1,9 +1,6 @@
 """`rfm sweep FILE.toml`: what it leaves, that it resumes, what it refuses; and the compilation cache of commands."""
 
-import contextlib
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +9,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import psutil
 import pytest
+from kills import start
 from sweeps import contents
 
 import rfm
@@ -173,22 +170,13 @@ LONG = {
 }
 
 
-def start(file, out):
-    """`rfm sweep` in a process group of its own, which nothing has told to ignore Ctrl-C."""
-    script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [sys.executable, "-c", script + "from experiments.cli import main; sys.exit(main())", "sweep", str(file)]
-    return subprocess.Popen(
-        [*command, "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
-
-
 def test_interrupted_while_it_computes(file, tmp_path):
     """XLA holds the main thread for a minute; the word and the end come at once."""
     spec = FILE
     for old, new in LONG.items():
         spec = spec.replace(old, new)
     file.write_text(spec)
-    running = start(file, tmp_path / "out")
+    running = start("sweep", file, "--out", tmp_path / "out")
     assert running.stderr.read(6) == b"\rsweep"
     time.sleep(4)  # past the compilation
     running.send_signal(signal.SIGINT)
@@ -199,47 +187,14 @@ def test_interrupted_while_it_computes(file, tmp_path):
     assert b"stopping" in error
 
 
-def _members(group):
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError, psutil.Error):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_killed_at_twenty_moments(file, tmp_path):
-    """Nothing half-written, nothing running two seconds later, and the resumed result is that of one whole run."""
-    file.write_text(FILE.replace(", 40.0]", ", 0.3]"))
-    assert main(["sweep", str(file), "--out", str(tmp_path / "whole")]) == 0
-    out, rng = tmp_path / "out", random.Random(0)
-    for kill in range(20):
-        if kill % 5 == 4:
-            shutil.rmtree(out, ignore_errors=True)  # or all would soon be done
-        running = start(file, out)
-        time.sleep(rng.uniform(2.0, 7.0))
-        running.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-        running.communicate()
-        time.sleep(2)
-        assert not _members(running.pid)
-        if (out / "small.zarr" / "zarr.json").exists():
-            rfm.Sweep.load(out / "small.zarr")
-    assert main(["sweep", str(file), "--out", str(out)]) == 0
-    assert contents(out / "small.zarr") == contents(tmp_path / "whole" / "small.zarr")
-    assert (out / "small.csv").read_bytes() == (tmp_path / "whole" / "small.csv").read_bytes()
-    assert sorted(p.name for p in out.iterdir()) == [f"small.{s}" for s in ("csv", "json", "pdf", "png", "zarr")]
-
-
 def test_a_damaged_store_is_one_line(file, tmp_path):
     """The file is named, and the table is that of before."""
     file.write_text(FILE.replace(", 40.0]", ", 0.3]"))
     out = tmp_path / "out"
-    start(file, out).communicate()
+    start("sweep", file, "--out", out).communicate()
     before, chunk = contents(out), "train_loss/c/1/0/0/0/0"
     (out / "small.zarr" / chunk).unlink()
-    running = start(file, out)
+    running = start("sweep", file, "--out", out)
     _, error = running.communicate()
     assert running.returncode == 0
     lines = [line for line in error.decode().replace("\r", "\n").splitlines() if "%" not in line and line.strip()]

@@ -69,9 +69,6 @@ def refused(told, *args, error=ValueError, **settings):
     assert told in str(caught.value)
 
 
-# ---- what was written is read
-
-
 def test_npz(folder):
     for names in (dict(X=X, y=Y), dict(x=X, y=Y), dict(X=X, y=Y[:, None], other=np.ones(2))):
         features, labels = files.read(folder.npz(**names))
@@ -172,9 +169,6 @@ def test_dialects_of_csv(folder):
     features, labels = files.read(folder.text("data.csv", text))
     np.testing.assert_array_equal(features, [[1e-3, -2], [4, 0.5], [5, 6], [7, 8]])
     np.testing.assert_array_equal(labels, [-1, 1, -1, 1])
-
-
-# ---- what is wrong
 
 
 def test_no_such_file(folder):

@@ -1,0 +1,63 @@
+"""Commands that are killed at any moment leave whole files and no process; run again they end as if they had not been.
+
+Each test kills twenty times. Ctrl-C, SIGTERM and SIGKILL come in turn.
+"""
+
+import random
+import shutil
+
+import kills
+import numpy as np
+import pytest
+from sweeps import contents
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+SWEEP = """
+[problem]
+num_modes = 300
+noise_var = 0.05
+[optimizer]
+name = "gd"
+lr = 0.5
+[run]
+seeds = 4
+num_samples = 40
+times = { start = 1, stop = 60, num = 6 }
+[grid]
+num_features = [12, 20]
+lr = [0.1, 0.5, 0.3]
+noise_var = { start = 0.01, stop = 0.1, num = 2 }
+"""
+
+
+def test_sweep(tmp_path):
+    """Resumed again and again; every fifth time from the beginning, or all would soon be done."""
+    file, out, rng = tmp_path / "small.toml", tmp_path / "out", random.Random(0)
+    file.write_text(SWEEP)
+    arguments = ["sweep", file]
+    expected, store = kills.run(arguments, out), contents(out / "small.zarr")
+    for number in range(20):
+        if number % 5 == 0:
+            shutil.rmtree(out)
+        kills.kill(arguments, rng.uniform(2.0, 7.0), kills.SIGNALS[number % 3], out)
+    assert kills.run(arguments, out) == expected
+    assert contents(out / "small.zarr") == store
+
+
+def test_compare(tmp_path):
+    kills.kill_at_twenty_moments(["compare", "--quick", "--seeds", 4], tmp_path / "out", most_files=4)
+
+
+def test_figures(tmp_path):
+    """Two rows, each in a process of its own."""
+    kills.kill_at_twenty_moments(["figures", "S2-T2", "S3-dual", "--quick"], tmp_path / "out", most_files=8)
+
+
+def test_predict_and_its_check(tmp_path):
+    """What is foretold is on disk before the check, which has files of its own."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((60, 8))
+    np.savez(tmp_path / "rows.npz", X=features, y=features[:, 0] + 0.1 * rng.standard_normal(60))
+    sizes = ["--features", 6, "--samples", 12, "--replicas", 3, "--seeds", 2]
+    arguments = ["predict", tmp_path / "rows.npz", *sizes, "--check", "--quick"]
+    kills.kill_at_twenty_moments(arguments, tmp_path / "out", most_files=12)
