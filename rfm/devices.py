@@ -1,6 +1,7 @@
 """Which devices share the work of a call, and how: by runs, or by modes."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,19 @@ class Layout(NamedTuple):
     def modes(self) -> int:
         """Parts that the modes are divided into."""
         return self.ways if self.split == MODES else 1
+
+
+def use_device(device: Any) -> AbstractContextManager[None]:
+    """Open the scope in which a device is used, named by its platform or given; None for those that JAX chooses."""
+    if device is None:
+        return nullcontext()
+    names = sorted({d.platform for d in jax.devices()} | {"cpu"})
+    if isinstance(device, str):
+        with suppress(RuntimeError):
+            device = jax.local_devices(backend=device)[0]
+    if not isinstance(device, jax.Device):
+        checks.fail("device", f"one that JAX has here, {' or '.join(map(repr, names))} or one of jax.devices()", device)
+    return jax.default_device(device)
 
 
 def layout(split: str = RUNS) -> Layout:

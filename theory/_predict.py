@@ -68,7 +68,8 @@ def predict(
     """
     members = members_of(optimizer, ensemble, bags)
     curves = solve(Case(problem, num_features, num_samples, optimizer, times, parametrization), members)
-    return Curve(curve_times(times), curves.risk, curves.train_loss, curves.converged, curves.residual, THEORY)
+    losses = curves.risk, curves.train_loss
+    return Curve(curve_times(times), *losses, curves.converged, curves.residual, THEORY, noise_var=problem.noise_var)
 
 
 @pytree

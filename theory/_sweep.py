@@ -97,7 +97,8 @@ def sweep(
         np.array(x).reshape(*grid_axes.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
     )
     risk, train_loss = (np.where(converged[..., None], x, np.inf) for x in (risk, train_loss))
-    return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY)
+    noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
+    return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
 
 
 def _nodes(optimizer: Optimizer, members: Members | None, momenta: np.ndarray | None) -> int:
