@@ -6,7 +6,7 @@ point runs inside `float64()`: a scope of its own, results handed back as numpy 
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -36,6 +36,14 @@ def float64(*values: object) -> Iterator[None]:
         raise ValueError(_NEEDS_X64)
     with jax.enable_x64(True):
         yield
+
+
+PRECISIONS = ("float64", "float32")
+
+
+def arithmetic(dtype: str) -> AbstractContextManager[None]:
+    """Open the scope of one of PRECISIONS."""
+    return jax.enable_x64(False) if dtype == "float32" else float64()
 
 
 @contextmanager

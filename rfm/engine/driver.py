@@ -21,7 +21,7 @@ from rfm.engine.costs import run_floats
 from rfm.engine.padding import pad
 from rfm.engine.requests import Request, check_keys, num_weights, refuse_tracers, start_of
 from rfm.optimizers import check_stability, resolve, stability_edge
-from rfm.precision import flags, float64
+from rfm.precision import arithmetic, flags
 from rfm.problem import Problem
 from rfm.protocols import Bounded
 from rfm.steps import LARGEST
@@ -30,7 +30,7 @@ from rfm.steps import LARGEST
 def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     """Draw, solve and evaluate every seed, in batches that fit in memory."""
     keys, times = check_keys(request.keys), request.stops
-    with float64():
+    with arithmetic(request.dtype):
         optimizer = resolve(request.optimizer, times)
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
         plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
@@ -39,7 +39,8 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start))
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
     risk, train_loss = (
-        np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]) for x in ("risk", "train_loss")
+        np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64)
+        for x in ("risk", "train_loss")
     )
     weights = None
     if plan.weights:
@@ -135,11 +136,11 @@ def _compile_ahead(plan: Plan, task: Task, runs: Seeds, numbers: dict[str, np.nd
         spec = NamedSharding(plan.layout.mesh, PartitionSpec(AXIS) if plan.layout.split == RUNS else PartitionSpec())
         batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spec), batch)
 
-    device = flags.jax_default_device
+    device, wide = flags.jax_default_device, flags.jax_enable_x64
 
     def work() -> None:
         # whatever is wrong is raised by the call itself
-        with float64(), jax.default_device(device), contextlib.suppress(Exception):
+        with jax.enable_x64(wide), jax.default_device(device), contextlib.suppress(Exception):
             solve_batch.lower(plan, task, batch).compile()
 
     thread = threading.Thread(target=work)

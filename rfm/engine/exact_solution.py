@@ -35,6 +35,7 @@ def exact(
     bags: float = 1,
     initial_weights: ArrayLike | None = None,
     return_weights: bool = False,
+    dtype: str = "float64",
     split: str = RUNS,
     device: Any = None,
     progress: bool = False,
@@ -59,6 +60,7 @@ def exact(
         bags: data sets whose models are averaged.
         initial_weights: weights at t = 0, for an algorithm without weight decay.
         return_weights: keep the weights; not for one-pass SGD, of which only the expected risk is known.
+        dtype: "float64" or "float32".
         split: "runs" or "modes", which the devices share.
         device: the one to use.
         progress: show a bar over the batches of seeds.
@@ -82,7 +84,7 @@ def exact(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights,
+        initial_weights, return_weights, dtype,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_exact(request), progress=progress)

@@ -14,7 +14,7 @@ from rfm.devices import RUNS, SHARE, available_memory, layout
 from rfm.engine.batches import Method, Plan
 from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, neural
 from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_times
-from rfm.precision import is_traced
+from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
 
 MOST_SEEDS = 1_000_000
@@ -36,6 +36,7 @@ class Request(NamedTuple):
     split: str = RUNS
     initial_weights: ArrayLike | None = None
     return_weights: bool = False
+    dtype: str = "float64"
 
     @property
     def stops(self) -> np.ndarray:
@@ -113,6 +114,7 @@ def _check(request: Request) -> Setting:
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
     checks.size("num_features", n, integer=True)
     checks.size("num_samples", p, integer=True)
+    checks.one_of("dtype", request.dtype, PRECISIONS)
     checks.one_of("parametrization", request.parametrization, checks.FEATURE_PARAMETRIZATIONS)
     _check_features(request.features)
     n, p = (math.inf if np.isinf(float(x)) else int(x) for x in (n, p))

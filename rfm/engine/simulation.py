@@ -38,6 +38,7 @@ def simulate(
     bags: float = 1,
     initial_weights: ArrayLike | None = None,
     return_weights: bool = False,
+    dtype: str = "float64",
     split: str = RUNS,
     device: Any = None,
     progress: bool = False,
@@ -45,7 +46,7 @@ def simulate(
     """Train the random-feature model on fresh draws, one a key.
 
     Gradient flow has no steps and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24
-    random bits, arithmetic is float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and
+    random bits, arithmetic is in `dtype` whatever x64 says. One compilation a shape: noise, spectrum, target and
     learning rate are traced. A run that diverges stops there: the curve ends before, `converged` is False, `message`
     tells the step, and a RuntimeWarning repeats it.
 
@@ -68,6 +69,8 @@ def simulate(
             features, or n = P dual weights where N is infinite. The weights of a curve with the same keys continue it,
             momentum at rest, times counted from there and batches of SGD drawn anew.
         return_weights: keep the weights in `Curve.weights`, (S, T, n), or (S, K, T, n) for K outputs.
+        dtype: "float64", or "float32" for large sizes and early times: risks are then good to some 1e-4, as long as no
+            curvature matters that is far below the largest; results are float64 all the same.
         split: what the devices of this process share, "runs", each its own seeds, or "modes", each a part of the modes
             of every F and data set, for a few large models; numbers differ by rounding.
         device: the one to use, as "cpu", "gpu" or one of `jax.devices()`; None for those that JAX chooses.
@@ -93,7 +96,7 @@ def simulate(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights,
+        initial_weights, return_weights, dtype,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_simulation(request), progress=progress)
