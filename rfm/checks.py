@@ -78,7 +78,7 @@ def size(name: str, value: object, *, integer: bool) -> None:
         if integer:
             fail(name, "a concrete integer (sizes are static in the simulator)", value)
         return
-    if isinstance(value, list | tuple | range | np.ndarray) and np.size(value) > 1:
+    if (isinstance(value, list | tuple | range) or getattr(value, "ndim", 0) > 0) and len(value) > 1:  # pyright: ignore
         cure = f"one number (for several: theory.sweep or rfm.sweep, with {{{name!r}: [...]}} as the grid)"
         fail(name, cure, value)
     x = _float(value)

@@ -33,7 +33,7 @@ def test_all_modes_of_a_problem():
 
 def test_how_much_of_a_mode_is_learned():
     """From the weights of a draw and a feature law of one's own: F is known."""
-    f = jax.random.normal(jax.random.key(5), (8, 60))
+    f = np.asarray(jax.random.normal(jax.random.key(5), (8, 60)))
     curve = rfm.simulate(PROBLEM, **ARGS, seeds=2, features=lambda key, shape: f, return_weights=True)
     learned = curve.weights @ f / np.sqrt(8) / PROBLEM.target
     risk = (1.0 - learned) ** 2 @ (PROBLEM.eigenvalues * PROBLEM.target**2)

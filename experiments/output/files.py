@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from matplotlib.figure import Figure
 
+from experiments.output import provenance
 from rfm import checks
 
 SUFFIXES = (".csv", ".json", ".png", ".pdf")  # in the order in which they are written
@@ -92,7 +93,7 @@ def save(folder: Path, result: Result) -> list[Path]:
 
 def save_settings(folder: Path, name: str, settings: dict) -> None:
     """Write NAME.json: settings, and versions of what made a result."""
-    text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
+    text = json.dumps({"settings": settings, "run": provenance.record(), "versions": versions()}, indent=2, default=str)
     replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.devices import RUNS, SHARE, available_memory, layout
 from rfm.engine.batches import Method, Plan
-from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, neural
+from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, chunk_length, neural
 from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
@@ -116,7 +116,7 @@ def _check(request: Request) -> Setting:
     checks.size("num_samples", p, integer=True)
     checks.one_of("dtype", request.dtype, PRECISIONS)
     checks.one_of("parametrization", request.parametrization, checks.FEATURE_PARAMETRIZATIONS)
-    _check_features(request.features)
+    _check_features(request.features, (n, chunk_length(problem)))
     n, p = (math.inf if np.isinf(float(x)) else int(x) for x in (n, p))
     setting = Setting(n, p, request.parametrization, request.features)
     population = problem.population
@@ -137,12 +137,14 @@ def _check(request: Request) -> Setting:
     return setting
 
 
-def _check_features(features: str | FeatureLaw) -> None:
-    """Refuse what is no law of features, by name or as a function."""
+def _check_features(features: str | FeatureLaw, shape: tuple[float, int]) -> None:
+    """Refuse what is no law of features, by name or as a function, which is asked for arrays of a shape (n, modes)."""
     if not callable(features):
         checks.one_of("features", features, FEATURES)
         return
-    shape = 2, 3
+    if math.isinf(shape[0]):
+        return  # nothing is drawn
+    shape = int(shape[0]), shape[1]
     try:
         hash(features)
         law = jax.eval_shape(lambda key: features(key, shape), jax.random.key(0))

@@ -56,7 +56,7 @@ def test_a_run_is_continued(call, optimizer, sizes):
 
 def test_weights_are_those_of_the_risk():
     """Risk of returned weights from the features themselves, drawn as rows of a fixed matrix."""
-    law = lambda key, shape: jnp.cos(jnp.arange(shape[0])[:, None] + 2.0 * jnp.arange(shape[1]))  # noqa: E731
+    law = lambda key, shape: jnp.cos(jnp.arange(shape[0])[:, None] + 2.0 * jnp.arange(shape[1])[None])  # noqa: E731
     curve = rfm.simulate(PROBLEM, **RUN | {"features": law}, keys=KEYS, return_weights=True)
     f = np.cos(np.arange(7)[:, None] + 2.0 * np.arange(60)) / np.sqrt(7)
     risk = (PROBLEM.target - curve.weights @ f) ** 2 @ PROBLEM.eigenvalues
@@ -181,7 +181,7 @@ def test_single_precision(optimizer):
         (dict(return_weights=True, bags=2), "`ensemble` must be 1, and bags 1"),
         (dict(return_weights="yes"), "`return_weights` must be True or False"),
         (dict(features=lambda key: key), "`features` must be a function .key, shape. -> array .*TypeError"),
-        (dict(features=lambda key, shape: jnp.ones(3)), r"`features` must be .* \(it returns \(3,\) for \(2, 3\)\)"),
+        (dict(features=lambda key, shape: jnp.ones(3)), r"`features` must be .* \(it returns \(3,\) for \(7, 60\)\)"),
         (dict(optimizer=rfm.Optax(optax.sgd(0.1), batch_size=13)), "`batch_size` must be a finite integer, at most"),
         (dict(optimizer=rfm.Optax(optax.sgd(0.1), batch_size=2), num_samples=jnp.inf), "`num_samples` must be fin"),
         (dict(dtype="float16"), "`dtype` must be one of 'float64', 'float32', but is 'float16'"),
