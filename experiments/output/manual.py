@@ -25,7 +25,7 @@ EXAMPLES = {
     "scale-time": "rfm scale-time --quick",
     "predict": "rfm predict features.npz --check",
     "fit": "rfm fit curves.csv --features N --samples P --times t",
-    "figures": "rfm figures S1-2a-c --quick    (Figure 2 of the first paper; rfm figures --list names all)",
+    "figures": "rfm figures S1-2 --quick  (Figure 2 of Bordelon et al.; --list names all)",
     "report": "rfm report --all",
     "rerun": "rfm rerun results/compare.json",
 }
