@@ -15,6 +15,7 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
+from theory._correction import correction
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
@@ -27,6 +28,7 @@ __all__ = [
     "Stopping",
     "best_ridge",
     "best_stopping",
+    "correction",
     "decompose",
     "frontier",
     "largest_curvature",
