@@ -32,7 +32,10 @@ def test_all_modes_of_a_problem():
 
 
 def test_how_much_of_a_mode_is_learned():
-    """From the weights of a draw and a feature law of one's own: F is known."""
+    """On average by theory; of one draw from its weights and a feature law of one's own, so that F is known."""
+    share = theory.learned(PROBLEM, **ARGS, modes=[1, 10])
+    assert share.shape == (2, 2)
+    assert 0 < share[0, 1] < share[0, 0] < share[1, 0] < 1
     f = np.asarray(jax.random.normal(jax.random.key(5), (8, 60)))
     curve = rfm.simulate(PROBLEM, **ARGS, seeds=2, features=lambda key, shape: f, return_weights=True)
     learned = curve.weights @ f / np.sqrt(8) / PROBLEM.target

@@ -16,6 +16,7 @@
 """
 
 from theory._correction import correction
+from theory._learned import learned
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
@@ -32,6 +33,7 @@ __all__ = [
     "decompose",
     "frontier",
     "largest_curvature",
+    "learned",
     "predict",
     "sweep",
 ]

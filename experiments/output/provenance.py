@@ -1,4 +1,4 @@
-"""How a result was made: command line, date, duration and device; and how to make it again."""
+"""Provenance of a result: command line, date, duration and device, from which it is made again."""
 
 import json
 import shlex

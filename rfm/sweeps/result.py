@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class Sweep:
         """
         if not Path(path).exists():
             checks.fail("path", "a store of a sweep", str(path))
-        if Path(path).is_file():
+        if zipfile.is_zipfile(path):
             return _read(path)
         opened = store.open_store(Path(path), argument="path")
         header, axes = opened.manifest.header, opened.axes
