@@ -158,7 +158,7 @@ def test_other_files_are_refused(tmp_path):
     np.save(tmp_path / "array.npy", RISK)
     for name in ("half", "text", "other.npz", "array.npy"):
         for kind in (rfm.Curve, rfm.Sweep):
-            with pytest.raises(ValueError, match=r"Argument `path` must be a .*(it is none, or damaged|a damaged one)"):
+            with pytest.raises(ValueError, match=r"Argument `path` must be .*(it is none, or damaged|a damaged one)"):
                 kind.load(tmp_path / name)
     with pytest.raises(ValueError, match=r"that Curve\.save wrote, not Sweep\.save"):
         rfm.Curve.load(tmp_path / "sweep")
