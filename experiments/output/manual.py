@@ -32,8 +32,7 @@ EXAMPLES = {
 HEAD = """\
 usage: rfm COMMAND [options]
 
-Random-feature models trained by gradient descent, beside their closed-form theory.
-"""
+Random-feature models trained by gradient descent, beside their closed-form theory."""
 TAIL = """
 `rfm COMMAND --help` explains the options of one, `rfm --version` tells versions.
 """
@@ -44,7 +43,7 @@ def overview(summaries: Mapping[str, str]) -> str:
     """Return the page of all commands, in no more than WIDTH columns."""
     lines = [HEAD]
     for title, names in GROUPS.items():
-        lines.append(f"{title}:")
+        lines.append(f"\n{title}:")
         for name in names:
             first, rest = " " * INDENT + name.ljust(NAMES), " " * (INDENT + NAMES)
             lines += textwrap.wrap(summaries[name], WIDTH, initial_indent=first, subsequent_indent=rest)
