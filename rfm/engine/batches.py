@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from rfm.devices import Layout, spread
+from rfm.devices import Layout, on_cpu, spread
 from rfm.engine.curvature import Eigensystems, eigensystems
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
 from rfm.engine.risk import population_risk
@@ -204,7 +204,7 @@ def over_runs(function: Callable, *args: Any) -> Any:
     There a single run fills the cores already, the chunks of all of them fall out of the cache (1.5 times slower), and
     how a sum is rounded would depend on how many there are.
     """
-    if jax.default_backend() == "cpu":
+    if on_cpu():
         return lax.map(lambda xs: function(*xs), args)
     return jax.vmap(function)(*args)
 

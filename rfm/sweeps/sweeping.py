@@ -15,6 +15,7 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks
+from rfm.devices import use_device
 from rfm.engine.exact_solution import plan_exact
 from rfm.engine.features import FeatureLaw
 from rfm.engine.requests import Request, check_keys, choose_keys
@@ -53,6 +54,7 @@ def sweep(
     out: str | Path | None = None,
     exact: bool = False,
     memory: float | None = None,
+    device: Any = None,
     progress: bool = False,
 ) -> Sweep:
     """Run `simulate` on every point of a grid with every seed, on all devices of all processes.
@@ -84,6 +86,7 @@ def sweep(
         exact: Solve every draw as `rfm.exact` does.
         memory: Bytes that a batch may fill on each device, else a part of what is free; where a device runs out of
             memory all the same, the batch is halved.
+        device: The one to use, as in `simulate`; None for all of this process.
         progress: Show a bar with the time left.
 
     Returns:
@@ -117,7 +120,7 @@ def sweep(
     n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
     request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
     groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
-    with float64(), contextlib.ExitStack() as stack:
+    with use_device(device), float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
         _check_duration(groups, grid_axes, len(keys) / team.count)
         kind, stops, opened = groups[0].plan.kind, request.stops, None

@@ -156,6 +156,11 @@ def test_a_device_is_chosen():
     known = rfm.simulate(PROBLEM, **RUN, keys=KEYS)
     for device in ("cpu", jax.devices("cpu")[0]):
         np.testing.assert_allclose(rfm.simulate(PROBLEM, **RUN, keys=KEYS, device=device).risk, known.risk, rtol=1e-9)
+    args = {x: RUN[x] for x in RUN if x != "num_features"}
+    swept = [rfm.sweep(PROBLEM, {"num_features": [7]}, KEYS, device=device, **args) for device in (None, "cpu")]
+    np.testing.assert_allclose(swept[1].risk, swept[0].risk, rtol=1e-9)
+    with pytest.raises(ValueError, match="`device` must be one that JAX has here"):
+        rfm.sweep(PROBLEM, {"num_features": [7]}, KEYS, device="abacus", **args)
     assert jax.config.jax_default_device is default
 
 
