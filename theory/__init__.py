@@ -18,6 +18,7 @@
 from theory._correction import correction
 from theory._learned import learned
 from theory._predict import Decomposition, decompose, largest_curvature, predict
+from theory._scatter import Scatter, scatter, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
@@ -26,6 +27,7 @@ __all__ = [
     "BestRidge",
     "Decomposition",
     "Frontier",
+    "Scatter",
     "Stopping",
     "best_ridge",
     "best_stopping",
@@ -35,5 +37,7 @@ __all__ = [
     "largest_curvature",
     "learned",
     "predict",
+    "scatter",
+    "seeds_needed",
     "sweep",
 ]

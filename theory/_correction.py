@@ -71,17 +71,22 @@ def correction(
 
 def next_order(case: Case) -> NextOrder:
     """Check a case and return its next order, settled."""
-    check_case(case)
-    if isinstance(case.optimizer, SGD):
-        checks.fail("optimizer", "a full-batch algorithm: the next order of SGD is not known", case.optimizer)
-    if case.problem.mixture is not None:
-        checks.fail("problem", "one with rows of equal size: the next order is not known for others", case.problem)
+    check_next_order(case)
     with arithmetic(case):
         arrays = case.arrays()
         if not is_traced(arrays):
             edge = np.asarray(largest(arrays))
             check_stability(arrays.optimizer, edge, case.num_features, case.num_samples)
         return settle(_evaluate(arrays, nodes=_nodes(arrays, case.optimizer)))
+
+
+def check_next_order(case: Case) -> None:
+    """Refuse what the next order is not known for."""
+    check_case(case)
+    if isinstance(case.optimizer, SGD):
+        checks.fail("optimizer", "a full-batch algorithm: the next order of SGD is not known", case.optimizer)
+    if case.problem.mixture is not None:
+        checks.fail("problem", "one with rows of equal size: the next order is not known for others", case.problem)
 
 
 @evaluated("nodes")
@@ -105,9 +110,10 @@ def corrected(case: Case) -> Curve:
     xp = namespace(added.risk)
     # the error of the correction, relative to the risk it is added to
     residual = xp.maximum(leading.residual, added.residual * xp.max(xp.abs(added.risk)) / xp.max(leading.risk))
-    losses = (xp.maximum(x + y, 0.0) for x, y in ((leading.risk, added.risk), (leading.train_loss, added.train_loss)))
-    converged = leading.converged & (added.residual < TOLERANCE)
-    return Curve(curve_times(case.times), *losses, converged, residual, THEORY, noise_var=case.problem.noise_var)
+    risk = xp.maximum(leading.risk + added.risk, 0.0)
+    train_loss = xp.maximum(leading.train_loss + added.train_loss, 0.0)
+    converged, noise_var = leading.converged & (added.residual < TOLERANCE), case.problem.noise_var
+    return Curve(curve_times(case.times), risk, train_loss, converged, residual, THEORY, noise_var=noise_var)
 
 
 def _nodes(case: Case, optimizer: Optimizer) -> int:

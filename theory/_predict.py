@@ -10,8 +10,8 @@ from rfm.optimizers import SGD, GradientFlow, Optimizer
 from rfm.precision import settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
-from theory.arrays import Array, evaluated
 from theory._correction import corrected
+from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, members_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge

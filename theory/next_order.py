@@ -196,9 +196,7 @@ def risk_correction(sums: Sums, a: Point, b: Point, model: Model) -> tuple[Array
     both = -2.0 * (u_eps * leg + leg_w)
     eps_v = Pair(both + 2.0 * v_eps * ee_e - 2.0 * by_eps.data, both - 2.0 * v_eps * eg_e)
     both = -2.0 * v_eps * leg / kk
-    eps_u = Pair(
-        both - 2.0 * (u_eps * eg_e + eg_e_w), both + 2.0 * (u_eps * ee_e + ee_e_w) - 2.0 * by_eps.features
-    )
+    eps_u = Pair(both - 2.0 * (u_eps * eg_e + eg_e_w), both + 2.0 * (u_eps * ee_e + ee_e_w) - 2.0 * by_eps.features)
     loop = (
         inverse.data * a.inverse.form(j_v, eps_v)
         + inverse.mixed * (a.inverse.form(j_v, eps_u) + a.inverse.form(j_u, eps_v) / kk)

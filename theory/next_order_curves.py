@@ -44,7 +44,7 @@ def next_order_curve(
     r = flt.response(z[None], times[:, None])  # (T, n)
     replica = one_replica(kappa, model)
     column = jax.tree.map(lambda x: x[None, :, None], replica)
-    row = jax.tree.map(lambda x: xp.stack([x, x.conj()])[:, None], replica)  # (2, 1, n): pairs, and pairs with conjugates
+    row = jax.tree.map(lambda x: xp.stack([x, x.conj()])[:, None], replica)  # (2, 1, n): the nodes, and conjugates
     both, one_sided = risk_correction(sums_at_pairs(kappa, model), column, row, model)
     pair = both[0] + one_sided[0] + one_sided[0].T
     mirror = both[1] + one_sided[1] + one_sided[1].conj().T

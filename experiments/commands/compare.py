@@ -158,9 +158,9 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
 def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     """Choose sizes along each axis; what is held is infinite: fresh data, or a student that sees every mode.
 
-    The variance of a draw falls as 1/size and its cost rises as the size, so that small sizes are drawn more often; most
-    is drawn at both ends, which tell a slope. Where steps are taken the smallest are drawn once: one of hundreds of draws
-    has a curvature at which a learning rate diverges that the mean draw allows.
+    The variance of a draw falls as 1/size and its cost rises as the size, so small sizes are drawn more often; most is
+    drawn at both ends, which tell a slope. Where steps are taken the smallest sizes are drawn once: one of hundreds of
+    draws has a curvature at which a learning rate diverges that the mean draw allows.
     """
     sizes = settings.sizes
     least = STEADY if isinstance(optimizer, Stepper) else 1

@@ -1,9 +1,8 @@
 """Differences of simulation from theory, and the verdict on them: they agree, they differ, or a run cannot tell.
 
-A run is asked to tell theories apart that differ by TOLD. A difference agrees where its 95 % interval is within SHARE of
-that around zero: few seeds make no agreement. It differs where zero
-is outside the interval that holds for all differences of a table at once: many rows make no alarm. Between the two a
-run cannot tell, and says how many seeds could.
+A run is asked to tell theories apart that differ by TOLD. A difference agrees where its 95 % interval is within SHARE
+of that around zero: few seeds make no agreement. It differs where zero is outside the interval that holds for all
+differences of a table at once: many rows make no alarm. Between the two a run cannot tell, and says how many seeds could.
 """
 
 import dataclasses

@@ -2,8 +2,9 @@
 
 The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s^k
 with s = 1/N + 1/P, where theory leaves out the powers of s from the k-th on. They are fitted at once, by least squares
-with weights that are known beforehand: as theory has the scatter, or as it falls with s. Where s hardly varies c cannot be fitted, and
-FINITE_SIZE s^k is allowed instead. A level is told where the run knows it best, so that it does not depend on the slope.
+with weights that are known beforehand: as theory has the scatter, or as it falls with s. Where s hardly varies c cannot
+be fitted, and FINITE_SIZE s^k is allowed instead. A level is told where the run knows it best, so that it does not
+depend on the slope.
 """
 
 import dataclasses
@@ -44,8 +45,8 @@ def agreement(
 ) -> Verdict:
     """Return whether simulation agrees with theory in level, over all points of all comparisons, and at each point.
 
-    A point is called off beyond q standard errors + FINITE_SIZE (1/N + 1/P)^order theory: q is Student's quantile at which
-    one of all points of a right theory is called off with chance LEVEL.
+    A point is called off beyond q standard errors + FINITE_SIZE (1/N + 1/P)^order theory: q is Student's quantile at
+    which one of all points of a right theory is called off with chance LEVEL.
 
     Args:
         comparisons: As many seeds each; the rows of risks may share draws.
@@ -98,10 +99,7 @@ def _points(comparisons: Sequence[Comparison], sizes: Sequence[float] | None) ->
     allowance = [FINITE_SIZE[c.order] * size for size, c in zip(finite, kept, strict=True)]
     inverse, finite, allowance = (np.concatenate(each) for each in (inverse, finite, allowance))
     theory, x = (np.concatenate(each) for each in ([c.theory for c in kept], [c.x for c in kept]))
-    if sizes is None:
-        weights = np.concatenate([c.weights for c in kept])
-    else:
-        weights = 1.0 / inverse
+    weights = np.concatenate([c.weights for c in kept]) if sizes is None else 1.0 / inverse
     risks = np.concatenate([c.risks for c in kept], axis=1)
     told = max(TOLD[c.order] for c in kept)
     return _Points(x, theory, finite, allowance, weights, risks, all(c.draws is not None for c in kept), told)

@@ -18,7 +18,7 @@ from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
-from theory.ridge_scatter import scatter_near
+from theory._scatter import scatter_near
 
 
 class Members(TypedDict):
@@ -149,9 +149,9 @@ def scan_time(
     simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
     algorithm, label = theory_of(optimizer, problem, **sizes)
     order = order_of(problem, algorithm, features, models)
-    how = dict(optimizer=algorithm, times=times, correction=order > 1, **models)
-    predicted = theory.predict(problem, **sizes, **how)
-    unlimited = theory.predict(whole(problem), **INFINITE, **how)
+    how = partial(theory.predict, optimizer=algorithm, times=times, correction=order > 1, **models)
+    predicted = how(problem, **sizes)
+    unlimited = how(whole(problem), **INFINITE)
     reached = slice(len(simulated.times))
     fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
     scatter = scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
@@ -218,9 +218,9 @@ def scan_size(
             messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {simulated.message}")
             continue
         order = order_of(problem, algorithm, features, models)
-        how = dict(correction=order > 1, **models)
-        predicted = theory.predict(problem, optimizer=algorithm, times=times, **here, **how)
-        limit = theory.predict(whole(problem), optimizer=end, **with_size(axis, size), **how)
+        how = partial(theory.predict, correction=order > 1, **models)
+        predicted = how(problem, optimizer=algorithm, times=times, **here)
+        limit = how(whole(problem), optimizer=end, **with_size(axis, size))
         risks, train_losses = (y[:, 0].reshape(-1, count).mean(1) for y in (simulated.risk, simulated.train_loss))
         scatter = 1.0
         if order > 1:

@@ -203,7 +203,9 @@ def test_what_has_no_next_order_is_refused():
 
 def corrected_scores(problem, optimizer, times, seeds, **sizes):
     """(simulation - theory)/standard error of risk and training loss, for the leading theory and the corrected one."""
-    run = rfm.simulate(problem, **sizes, optimizer=optimizer, times=times, keys=jax.random.split(jax.random.key(0), seeds))
+    run = rfm.simulate(
+        problem, **sizes, optimizer=optimizer, times=times, keys=jax.random.split(jax.random.key(0), seeds)
+    )
     scores = []
     for correction in (False, True):
         curve = theory.predict(problem, **sizes, optimizer=optimizer, times=times, correction=correction)
