@@ -12,7 +12,6 @@ Example:
     [0.706, 0.442, 0.476]
 """
 
-from rfm.caches import cache_compilations as cache_compilations
 from rfm.curve import Curve, log_times
 from rfm.data import datasets as datasets
 from rfm.data import files as files

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("rfm", "theory", "experiments")
 
 # the rooms of the house: a module is in the room with the longest matching name; packages are named by their folder
-GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices", "rfm.display", "rfm.caches")
+GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices", "rfm.display")
 STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.protocols", "rfm.responses", "rfm.optax_steps",
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments", "rfm.own_spectrum", "rfm.results")  # fmt: skip
 FRONT = tuple(

@@ -2,11 +2,7 @@
 
 import doctest
 import inspect
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -129,19 +125,6 @@ def test_ridge_has_no_times_and_optax_is_wrapped(call):
             call(PROBLEM, **ARGS | {"optimizer": optimizer}, **seeds)
     with pytest.raises(ValueError, match="`times` must be given, the times at which training is looked at"):
         call(PROBLEM, **ARGS | {"times": None}, **seeds)
-
-
-def test_compiled_programs_are_kept(tmp_path):
-    """In a folder of the user, where asked for; no import does it by itself."""
-    script = "import jax, rfm; print(jax.config.jax_compilation_cache_dir, rfm.cache_compilations())"
-    known = {
-        name: value for name, value in os.environ.items() if name not in ("RFM_CACHE", "JAX_COMPILATION_CACHE_DIR")
-    }
-    environment = known | {"XDG_CACHE_HOME": str(tmp_path)}
-    said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    before, after = said.stdout.split()
-    assert before == "None"
-    assert Path(after).parents[1] == tmp_path
 
 
 def test_every_public_name_has_an_example_and_types():
