@@ -6,7 +6,7 @@ point runs inside `float64()`: a scope of its own, results handed back as numpy 
 
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -41,9 +41,15 @@ def float64(*values: object) -> Iterator[None]:
 PRECISIONS = ("float64", "float32")
 
 
-def arithmetic(dtype: str) -> AbstractContextManager[None]:
-    """Open the scope of one of PRECISIONS."""
-    return jax.enable_x64(False) if dtype == "float32" else float64()
+@contextmanager
+def arithmetic(dtype: str) -> Iterator[None]:
+    """Open the scope of one of PRECISIONS; bounds that float32 does not hold are infinite there."""
+    if dtype == "float64":
+        with float64():
+            yield
+    else:
+        with jax.enable_x64(False), np.errstate(over="ignore"):
+            yield
 
 
 @contextmanager

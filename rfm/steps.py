@@ -58,12 +58,11 @@ def take_steps(
     passes LARGEST or is no number any more; what is recorded of it from there on means nothing.
     """
     runs, axes = v.shape[:1], tuple(range(1, v.ndim))
-    largest = min(LARGEST, float(jnp.finfo(v.dtype).max))
 
     def step(carry: Carry) -> Carry:
         v, memory = update(carry.v, carry.memory)
         # a run that diverged counts no further; its numbers may overflow beside those of the others
-        going = (carry.taken == carry.done) & (jnp.sum(v * v, axis=axes) < largest)
+        going = (carry.taken == carry.done) & (jnp.sum(v * v, axis=axes) < LARGEST)
         return Carry(v, memory, carry.done + 1, jnp.where(going, carry.done + 1, carry.taken))
 
     # one scan over recorded times; the steps between are a loop of traced length

@@ -16,7 +16,17 @@ STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.protocols", "rfm
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments", "rfm.own_spectrum", "rfm.results")  # fmt: skip
 FRONT = tuple(
     f"theory.{name}"
-    for name in ("_predict", "_sweep", "_correction", "_learned", "cases", "evaluation", "optimal", "stopping")
+    for name in (
+        "_predict",
+        "_sweep",
+        "_correction",
+        "_learned",
+        "_scatter",
+        "cases",
+        "evaluation",
+        "optimal",
+        "stopping",
+    )
 )
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),

@@ -70,7 +70,7 @@ def learned(
         arrays = case.arrays()
         if not is_traced(arrays):
             check_stability(arrays.optimizer, np.asarray(largest(arrays)), case.num_features, case.num_samples)
-        return settle(_learned(arrays, eigenvalues * arrays.clock, nodes=_nodes(arrays)))
+        return settle(_share(arrays, eigenvalues * arrays.clock, nodes=_nodes(arrays)))
 
 
 def _eigenvalues(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
@@ -100,7 +100,7 @@ def _nodes(case: Case) -> int:
 
 
 @evaluated("nodes")
-def _learned(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
+def _share(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
     case = in_reach(case)
     model = model_of(case)
     if isinstance(case.optimizer, Ridge):

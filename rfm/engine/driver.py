@@ -136,11 +136,11 @@ def _compile_ahead(plan: Plan, task: Task, runs: Seeds, numbers: dict[str, np.nd
         spec = NamedSharding(plan.layout.mesh, PartitionSpec(AXIS) if plan.layout.split == RUNS else PartitionSpec())
         batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spec), batch)
 
-    device, wide = flags.jax_default_device, flags.jax_enable_x64
+    device, dtype = flags.jax_default_device, "float64" if flags.jax_enable_x64 else "float32"
 
     def work() -> None:
         # whatever is wrong is raised by the call itself
-        with jax.enable_x64(wide), jax.default_device(device), contextlib.suppress(Exception):
+        with arithmetic(dtype), jax.default_device(device), contextlib.suppress(Exception):
             solve_batch.lower(plan, task, batch).compile()
 
     thread = threading.Thread(target=work)
