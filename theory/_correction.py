@@ -36,8 +36,8 @@ def correction(
 
         mean over draws = leading theory + correction + O(1/min(N, P)^2)
 
-    At N, P around 100 the leading theory is 1 to 5 % off the mean of simulations, the sum a tenth of a percent. It is an
-    expansion: where the correction is not small beside the risk, as near N = P late in training, the rest is not either.
+    At N, P around 100 the leading theory is 1 to 5 % off the mean of simulations, the sum a tenth of a percent. It is
+    an expansion: where the correction is not small beside the risk, as near N = P late in training, nor is the rest.
 
     `predict(..., correction=True)` returns the sum. Transformations as in `predict`.
 
@@ -51,8 +51,8 @@ def correction(
         parametrization: "ntk" or "standard".
 
     Returns:
-        A `Curve` whose risk and train_loss (T,) are to be added to those of `predict`; either sign. `residual` estimates
-        the error of the worst value, relative to the largest.
+        A `Curve` whose risk and train_loss (T,) are to be added to those of `predict`; either sign. `residual`
+        estimates the error of the worst value, relative to the largest.
 
     Raises:
         ValueError: For SGD, rows of unequal size, and as `predict` does.

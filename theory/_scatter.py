@@ -1,4 +1,4 @@
-"""`scatter`: how far the risk of one draw lies from the mean, for the arguments of `predict`; and how many seeds it takes."""
+"""`scatter`: how far the risk of one draw lies from the mean; `seeds_needed`: how many draws a mean takes."""
 
 import math
 from typing import Any
@@ -74,9 +74,9 @@ def scatter(
 
     with the Gaussian fluctuations of `theory.two_replicas` that rows and features, shared by two replicas, make.
 
-    It is the leading order, good to O(1/min(N, P)): at N = 64 to 2 or 3 %. Where std is above 0.3 of the mean, draws are
-    far from Gaussian and quantiles over simulated draws say more. The training loss of more features than rows falls
-    to zero, and its scatter relative to it is then not small.
+    It is the leading order, good to O(1/min(N, P)): at N = 64 to 2 or 3 %. Where std is above 0.3 of the mean, draws
+    are far from Gaussian and quantiles over simulated draws say more. The training loss of more features than rows
+    falls to zero, and its scatter relative to it is then not small.
 
     Args:
         problem: Spectrum, target and noise.
@@ -188,7 +188,9 @@ def scatter_near(
     else:
         algorithm, parameters = filter_of(arrays.optimizer)
         flt = FILTERS[algorithm](**parameters)
-        ridges = flt.curvature(1.0 / np.array([float(flt.elapsed(np.reshape(t, 1))[0]) for t in arrays.times]))
+        ridges = flt.curvature(
+            1.0 / np.array([float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times])
+        )
     kappa, _ = kappa_real(ridges, model)
     sides = [replica(np.ones(1), np.reshape(x, 1), model) for x in kappa]
     return np.sqrt([covariance(side, side, model).total for side in sides])

@@ -2,7 +2,8 @@
 
 A run is asked to tell theories apart that differ by TOLD. A difference agrees where its 95 % interval is within SHARE
 of that around zero: few seeds make no agreement. It differs where zero is outside the interval that holds for all
-differences of a table at once: many rows make no alarm. Between the two a run cannot tell, and says how many seeds could.
+differences of a table at once: many rows make no alarm. Between the two a run cannot tell, and says how many seeds
+could.
 """
 
 import dataclasses

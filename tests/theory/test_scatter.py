@@ -38,7 +38,7 @@ def test_the_end_of_training_is_a_small_ridge(n, p):
 
 
 def closed_form(problem, n, p, s):
-    """Variance at a ridge: s^2 d_J d_J' 2 [p A^2 (1 - n v) + n B^2 (1 - p x) + 2 p n y A B]/[(1 - p x)(1 - n v) - p n y^2].
+    """Variance at a ridge, s^2 d_J d_J' of 2 [p A^2 (1 - nv) + n B^2 (1 - px) + 2pny AB]/[(1 - px)(1 - nv) - pny^2].
 
     The saddle at J is solved for anew, derivatives are differences.
     """
@@ -115,7 +115,7 @@ def test_a_ridge_in_place_of_time_is_near():
     ],
 )
 def test_against_simulation(optimizer):
-    """1,500 draws: a standard deviation is known to 2 %, theory leaves out 1/N; three fifths of the features are refused."""
+    """1,500 draws: a standard deviation is known to 2 %, theory leaves out 1/N; other sizes are refused."""
     args = dict(num_samples=96, optimizer=optimizer, times=[1.0, 5.0, 40.0])
     run = rfm.simulate(PROBLEM, num_features=64, keys=jax.random.split(jax.random.key(2), 1500), **args)
     found = theory.scatter(PROBLEM, num_features=64, **args)
