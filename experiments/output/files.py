@@ -145,7 +145,7 @@ def save_and_tell(folder: Path, result: Result) -> None:
         written = save(folder, result)
     finally:  # what is known is told, too, where a figure fails or a disk is full
         print(result.text, flush=True)
-    print("wrote " + ", ".join(map(str, written)), flush=True)
+    print(f"wrote {', '.join([str(written[0]), *(path.suffix for path in written[1:])])}", flush=True)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
