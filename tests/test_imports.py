@@ -14,20 +14,9 @@ PACKAGES = ("rfm", "theory", "experiments")
 GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices", "rfm.display")
 STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.protocols", "rfm.responses", "rfm.optax_steps",
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments", "rfm.own_spectrum", "rfm.results")  # fmt: skip
-FRONT = tuple(
-    f"theory.{name}"
-    for name in (
-        "_predict",
-        "_sweep",
-        "_correction",
-        "_learned",
-        "_scatter",
-        "cases",
-        "evaluation",
-        "optimal",
-        "stopping",
-    )
-)
+FRONT = tuple(f"theory.{name}" for name in (
+    "_correction", "_learned", "_predict", "_scatter", "_sweep", "cases", "evaluation", "optimal", "stopping",
+))  # fmt: skip
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),
     **dict.fromkeys(STATEMENT, "statement"),

@@ -17,7 +17,7 @@ RESOLVED = 1e-9  # of the smallest eigenvalue: a kappa that stands for zero, whe
 
 
 class NextOrder(NamedTuple):
-    """What is to be added to risk and training loss, (T,), and the estimated relative error of the worst."""
+    """Terms to be added to risk and training loss, (T,), and the estimated relative error of the worst."""
 
     risk: Array
     train_loss: Array

@@ -145,7 +145,7 @@ def _forces(first: Replica, second: Replica, model: Model, along_x: Any, along_y
 
 
 def _turning_both(first: Replica, second: Replica, model: Model, x: Any, y: Any) -> float:
-    """What turns both replicas at once: 2 M_JJ' psi - psi H_JJ' psi."""
+    """Sum of what turns both replicas at once: 2 M_JJ' psi - psi H_JJ' psi."""
     (modes, inv_n, inv_p, _), lam, count = model, model.modes.eigenvalues, model.modes.multiplicity
     half = (len(second.weights) + 1) // 2  # the other half is the conjugate
     share = 1.0 if len(second.weights) == 1 else 2.0
