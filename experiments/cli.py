@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType, ModuleType
 
+from experiments.output import manual, provenance
+
 COMMANDS = {
     "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
     "double-descent": "risk against N, P and t through the interpolation peak, and what stops it (about 1 min)",
@@ -26,6 +28,7 @@ COMMANDS = {
     "explore": "a page on this machine with a slider for every number, and the theory moving with it",
     "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",
     "report": "published claims and their verdicts on one HTML page, with every figure",
+    "rerun": "a result made again, with the command line in the JSON file beside it",
     "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",
 }
 # arguments that several commands take; a command names those it has in ARGUMENTS
@@ -61,9 +64,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(argv: list[str] | None) -> int:
     command, args = "rfm", argparse.Namespace()
+    given = sys.argv[1:] if argv is None else argv
+    if given in ([], ["-h"], ["--help"]):
+        print(manual.overview(COMMANDS))
+        return 0
     try:
-        args = build_parser(_named(sys.argv[1:] if argv is None else argv)).parse_args(argv)
+        args = _parsed(given)
         command = f"rfm {args.command}"
+        if args.command == "rerun":
+            return _run(_command("rerun").command_line(args))
+        provenance.begin(given)
         for name, value in vars(args).items():
             if value == [] and name not in MAY_BE_EMPTY:  # argparse makes it of `--name=--`
                 raise ValueError(f"--{name.replace('_', '-')} must be given a value.")
@@ -214,6 +224,22 @@ def _option(name: str, args: argparse.Namespace) -> str | None:
     )
 
 
+def _parsed(given: list[str]) -> argparse.Namespace:
+    """Parse arguments; exit with code 2, and a guess at what was meant, for a command or option that there is not."""
+    parser = build_parser(_named(given))
+    if not given[0].startswith("-") and given[0] not in COMMANDS:
+        guess = manual.guess(given[0], COMMANDS)
+        parser.exit(2, f"rfm: error: there is no command {given[0]}{guess or ';'} `rfm` alone lists all of them.\n")
+    args, unknown = parser.parse_known_args(given)
+    if unknown:
+        options = ["--" + name.replace("_", "-") for name in vars(args)]
+        guess = (
+            manual.guess(unknown[0].partition("=")[0], options) or f"; `rfm {args.command} --help` lists all of them"
+        )
+        parser.exit(2, f"rfm {args.command}: error: {unknown[0]} is no argument of this command{guess}\n")
+    return args
+
+
 def _named(argv: Sequence[str]) -> str:
     """Return the command that the arguments begin with, so that no other one is imported; empty where there is none."""
     return argv[0] if argv and argv[0] in COMMANDS else ""
@@ -224,6 +250,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rfm", description="Random-feature models trained by gradient descent, beside their closed-form theory."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print versions and stop")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
@@ -234,6 +261,18 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
             sub.add_argument("--" + argument, **SHARED[argument])
         command.add_arguments(sub)
     return parser
+
+
+class _Version(argparse.Action):
+    """Versions of this package and of what it rests on, looked up when they are asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import rfm
+        from experiments.output import files
+
+        versions = {"rfm": rfm.__version__, **files.versions()}
+        print("\n".join(f"{name} {version}" for name, version in versions.items() if version is not None))
+        parser.exit(0)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

@@ -78,6 +78,9 @@ def size(name: str, value: object, *, integer: bool) -> None:
         if integer:
             fail(name, "a concrete integer (sizes are static in the simulator)", value)
         return
+    if (isinstance(value, list | tuple | range) or getattr(value, "ndim", 0) > 0) and len(value) > 1:  # pyright: ignore
+        cure = f"one number (for several: theory.sweep or rfm.sweep, with {{{name!r}: [...]}} as the grid)"
+        fail(name, cure, value)
     x = _float(value)
     if not x >= 1 or (integer and np.isfinite(x) and x != int(x)):
         fail(name, "an integer >= 1 or jnp.inf" if integer else "a number >= 1 or jnp.inf", value)
@@ -121,6 +124,8 @@ def time_grid(values: Any, *, integer: bool) -> None:
     if is_traced(values):
         return
     unit = "step counts" if integer else "times"
+    if values is None:
+        fail("times", f"given, the {unit} at which training is looked at (Ridge alone has none)", None)
     times = numeric("times", values)
     if times.ndim != 1 or times.size == 0:
         fail("times", f"a non-empty one-dimensional array of {unit}", values)

@@ -1,10 +1,12 @@
 """The result of every run, simulated or predicted, and grids of times."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rfm import checks
+from rfm import checks, display, results
 from rfm.pytrees import pytree, static
 
 MONTE_CARLO = "Monte Carlo"  # a training run with its steps taken
@@ -25,9 +27,13 @@ class Curve:
         residual: estimated relative error of the theory; 0 or inf from the simulator.
         kind: "Monte Carlo", "exact given the draw" or "deterministic equivalent", never mixed.
         message: why a run ended early, else empty.
+        noise_var: variance of the label noise, () or None where it is not known.
+        weights: (S, T, n) of every model, where `simulate` was asked for them; (S, K, T, n) of K outputs.
 
     Example:
         >>> curve = Curve([1.0, 2.0], np.array([[3.0, 1.0], [5.0, 1.0]]), np.zeros((2, 2)), True, 0.0, "Monte Carlo")
+        >>> curve
+        <Curve: Monte Carlo; seeds 2; times 2, 1 .. 2; risk 4 .. 1; train_loss 0 .. 0; converged True>
         >>> curve.num_seeds, curve.mean().tolist(), curve.stderr().tolist()
         (2, [4.0, 1.0], [1.0, 0.0])
     """
@@ -39,25 +45,93 @@ class Curve:
     residual: Any
     kind: str = static()
     message: str = static(default="")
+    noise_var: Any = None
+    weights: Any = None
 
     @property
     def num_seeds(self) -> int:
         """Number of independent draws; 1 for theory."""
-        return self.risk.shape[0] if self.risk.ndim == 2 else 1
+        return self.risk.shape[0] if self._seeds else 1
+
+    @property
+    def test_loss(self) -> Any:
+        """Risk + noise_var, the loss on fresh labels, of the shape of risk."""
+        return results.test_loss_of(self.risk, self.noise_var)
+
+    @property
+    def _seeds(self) -> bool:
+        return self.kind != THEORY and np.ndim(self.risk) == 2
 
     def mean(self, name: str = "risk") -> np.ndarray:
-        """Average "risk" or "train_loss" over seeds, (T,)."""
-        values = np.asarray(getattr(self, name))
-        return values.mean(0) if values.ndim == 2 else values
+        """Average "risk", "train_loss" or "test_loss" over seeds, (T,)."""
+        return results.mean_of(results.field_of(self, name), seeds=self._seeds)
 
     def stderr(self, name: str = "risk") -> np.ndarray:
-        """Return the standard error of `mean`, (T,): zero for theory, NaN for a single seed."""
-        values = np.asarray(getattr(self, name))
-        if values.ndim == 1:
-            return np.zeros_like(values)
-        if len(values) == 1:
-            return np.full(values.shape[1], np.nan)
-        return values.std(0, ddof=1) / np.sqrt(len(values))
+        """Return the standard error of `mean`, (T,): zero for theory, NaN and a warning for a single seed."""
+        return results.stderr_of(results.field_of(self, name), seeds=self._seeds)
+
+    def interval(self, name: str = "risk", share: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Return the quantiles over draws, (T,) each, between which a share of them lies, the rest equally outside.
+
+        It tells how draws scatter, not how well their mean is known: that is `stderr`.
+        """
+        return results.interval_of(results.field_of(self, name), share, seeds=self._seeds)
+
+    def plot(self, name: str = "risk", *, ax: Any = None, **style: Any) -> Any:
+        """Draw the mean of a field against time, two standard errors shaded, and return the axes of matplotlib.
+
+        Args:
+            name: "risk", "train_loss" or "test_loss".
+            ax: where to draw, None for the current axes.
+            **style: as `matplotlib.axes.Axes.plot` takes it.
+        """
+        return results.plot(self._labelled(), name, "time", ax, style)
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas table, one row a number: time, seed where there are some, and losses."""
+        return results.to_dataframe(self._labelled())
+
+    def to_xarray(self) -> Any:
+        """Return an xarray data set with the axes seed, where there are some, and time."""
+        return results.to_xarray(self._labelled())
+
+    def save(self, path: str | Path) -> None:
+        """Write all fields into one npz file, which `Curve.load` reads and which holds no pickled object."""
+        results.save(path, "Curve", {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    @staticmethod
+    def load(path: str | Path) -> "Curve":
+        """Read what `save` wrote; ValueError for anything else."""
+        read: dict[str, Any] = {name: x if x.ndim else x.item() for name, x in results.load(path, "Curve").items()}
+        return Curve(**read)
+
+    def _labelled(self) -> results.Labelled:
+        seeds = {"seed": np.arange(self.num_seeds)} if self._seeds else {}
+        names = [name for name in results.FIELDS if name != "test_loss" or self.noise_var is not None]
+        values = {name: np.asarray(getattr(self, name)) for name in names}
+        return results.Labelled({**seeds, "time": np.asarray(self.times)}, values, {"kind": self.kind})
+
+    def _facts(self) -> dict[str, Any]:
+        """Say in words what is in it."""
+        seeds = {"seeds": self.num_seeds} if self._seeds else {}
+        average = {name: getattr(self, name) for name in ("risk", "train_loss")}
+        if seeds:
+            average = {name: values.mean(0) for name, values in average.items()}
+        words = {"": self.kind, **seeds, "times": f"{len(self.times)}, {display.span(self.times)}"}
+        words |= {name: display.span(values) for name, values in average.items()}
+        words |= {} if self.noise_var is None else {"noise_var": display.span(self.noise_var)}
+        words |= {} if self.weights is None else {"weights": " x ".join(map(str, self.weights.shape))}
+        return words | {"converged": self.converged} | ({"message": self.message} if self.message else {})
+
+    def __repr__(self) -> str:
+        return display.line("Curve", self._facts())
+
+    def _repr_html_(self) -> str:
+        return display.table("Curve", self._facts())
+
+    __array_ufunc__ = None  # arrays of numpy leave arithmetic to the operators below
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = results.no_arithmetic
+    __truediv__ = __rtruediv__ = __pow__ = __neg__ = __abs__ = results.no_arithmetic
 
 
 def log_times(start: float, stop: float, num: int, integer: bool = False) -> np.ndarray:

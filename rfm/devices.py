@@ -1,6 +1,7 @@
 """Which devices share the work of a call, and how: by runs, or by modes."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,15 +45,35 @@ class Layout(NamedTuple):
         return self.ways if self.split == MODES else 1
 
 
+def use_device(device: Any) -> AbstractContextManager[None]:
+    """Open the scope in which a device is used, named by its platform or given; None for those that JAX chooses."""
+    if device is None:
+        return nullcontext()
+    names = sorted({d.platform for d in jax.devices()} | {"cpu"})
+    if isinstance(device, str):
+        with suppress(RuntimeError):
+            device = jax.local_devices(backend=device)[0]
+    if not isinstance(device, jax.Device):
+        checks.fail("device", f"one that JAX has here, {' or '.join(map(repr, names))} or one of jax.devices()", device)
+    return jax.default_device(device)
+
+
+def _devices() -> list[Any]:
+    chosen = flags.jax_default_device
+    if isinstance(chosen, str):
+        return jax.local_devices(backend=chosen)
+    return jax.local_devices() if chosen is None else [chosen]
+
+
+def on_cpu() -> bool:
+    """Do runs take place on the host, by default or because `jax.default_device` says so?"""
+    return _devices()[0].platform == "cpu"
+
+
 def layout(split: str = RUNS) -> Layout:
     """All devices of this process, or the one that `jax.default_device` names."""
     checks.one_of("split", split, (RUNS, MODES))
-    devices = jax.local_devices()
-    chosen = flags.jax_default_device
-    if isinstance(chosen, str):
-        devices = jax.local_devices(backend=chosen)
-    elif chosen is not None:
-        devices = [chosen]
+    devices = _devices()
     if len(devices) == 1:
         return Layout(None, split)
     return Layout(jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices), split)
@@ -73,7 +94,7 @@ def spread(function: Callable, layout: Layout, shared: Any, runs: Any) -> Any:
 
 def free_memory(layout: Layout) -> int:
     """Bytes that a batch may fill on each device: what the device reports free, or this machine's memory, shared."""
-    device = jax.local_devices()[0] if layout.mesh is None else layout.mesh.devices.flat[0]
+    device = _devices()[0] if layout.mesh is None else layout.mesh.devices.flat[0]
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))

@@ -118,7 +118,7 @@ def check_sizes(grid_axes: Axes, sizes: Mapping[str, Any]) -> None:
 def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
     """Names that an axis of a grid may have."""
     names = ["num_features", "num_samples", "noise_var", *numbers_of(optimizer), "ensemble", "bags"]
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, SGD | Optax) and optimizer.batch_size is not None:
         names.append("batch_size")
     if exponents(problem) is not None:
         names += ["a", "b", "num_modes"]

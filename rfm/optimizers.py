@@ -267,11 +267,13 @@ def resolve(optimizer: Optimizer, times: ArrayLike | None) -> Optimizer:
 def check_times(optimizer: Optimizer, times: object) -> None:
     """Raise ValueError for something that is no algorithm, or for times it cannot be run at."""
     if not isinstance(optimizer, Optimizer):
-        checks.fail("optimizer", "one of " + ", ".join(c.__name__ + "(...)" for c in get_args(Optimizer)), optimizer)
-    if isinstance(optimizer, Ridge) != (times is None):
-        checks.fail("times", "given, except to Ridge(), which is trained to convergence", times)
-    if times is not None:
+        names = (c.__name__ + "(...)" for c in get_args(Optimizer))
+        raw = isinstance(optimizer, tuple) and hasattr(optimizer, "update")
+        checks.fail("optimizer", "wrapped in rfm.Optax(...)" if raw else "one of " + ", ".join(names), optimizer)
+    if not isinstance(optimizer, Ridge):
         checks.time_grid(times, integer=optimizer.discrete)
+    elif times is not None:
+        checks.fail("times", "left out for Ridge, trained to the end (over time: GradientDescent, weight_decay)", times)
 
 
 def stability_edge(optimizer: Optimizer, curvatures: np.ndarray, num_samples: float) -> np.ndarray:
@@ -293,7 +295,6 @@ def check_stability(optimizer: Optimizer, edge: ArrayLike, num_features: float, 
     lr = float(np.max(rule.lr.values if isinstance(rule.lr, Schedule) else rule.lr))
     if not lr < bound:
         symbol = "z*" if "z*" in rule.stability else "z_max"
-        where = (
-            f"largest curvature {symbol} = {largest:.6g} at num_features = {num_features}, num_samples = {num_samples}"
-        )
+        sizes = f"num_features = {num_features}, num_samples = {num_samples}"
+        where = f"largest curvature {symbol} = {largest:.6g} at {sizes}"
         checks.fail("lr", f"< {bound:.6g} = {rule.stability} for training to converge ({where})", lr)

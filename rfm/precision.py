@@ -38,6 +38,20 @@ def float64(*values: object) -> Iterator[None]:
         yield
 
 
+PRECISIONS = ("float64", "float32")
+
+
+@contextmanager
+def arithmetic(dtype: str) -> Iterator[None]:
+    """Open the scope of one of PRECISIONS; bounds that float32 does not hold are infinite there."""
+    if dtype == "float64":
+        with float64():
+            yield
+    else:
+        with jax.enable_x64(False), np.errstate(over="ignore"):
+            yield
+
+
 @contextmanager
 def complex128(*values: object) -> Iterator[None]:
     """`float64`, and on the host where the accelerator has no complex128, which the contours of the theory need.

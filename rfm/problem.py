@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from rfm import checks
+from rfm import checks, display
 from rfm.parts import Population, PowerLawTail, ScaleMixture, as_float64
 from rfm.precision import is_traced
 from rfm.pytrees import pytree
@@ -98,6 +98,24 @@ class Problem:
     def power(self) -> float:
         """Sum of eigenvalue x target^2 over all modes: the risk of no training."""
         return self._sums()[1]
+
+    def __repr__(self) -> str:
+        return display.line("Problem", self._facts())
+
+    def _repr_html_(self) -> str:
+        return display.table("Problem", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        """Say in words what is in it."""
+        t, p, m = self.tail, self.population, self.mixture
+        words: dict[str, Any] = {"modes": self.num_modes, "eigenvalues from": display.span(self.eigenvalues[:1])}
+        if t is not None:
+            words[f"after {len(self.target)} a power law"] = f"a = {display.span(t.a)}, b = {display.span(t.b)}"
+        if not is_traced(self):
+            words |= {"trace": f"{self.trace:.4g}", "power": f"{self.power:.4g}"}
+        words["noise_var"] = display.span(self.noise_var)
+        words |= {} if p is None else {"rows": len(p.rows), "outputs": self.num_outputs}
+        return words | ({} if m is None else {"row sizes": display.span(m.sizes)})
 
     def _sums(self) -> tuple[float, float]:
         kept = float(self.eigenvalues.sum()), float(self.eigenvalues @ self.target**2)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+from rfm import display
 from rfm.precision import is_traced
 
 T = TypeVar("T")
@@ -23,8 +24,10 @@ def pytree(cls: type[T]) -> type[T]:
     `jax.tree_util.register_dataclass` would run `__post_init__`, hence the input checks, on every unflatten;
     here unflattening fills the fields directly.
     """
-    made: Any = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    made: Any = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     made.__eq__, made.__hash__ = _equal, _hash
+    if "__repr__" not in vars(cls):
+        made.__repr__ = display.fields_of
     fields = dataclasses.fields(made)
     data = [f.name for f in fields if not f.metadata.get("static")]
     meta = [f.name for f in fields if f.metadata.get("static")]

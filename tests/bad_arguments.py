@@ -95,6 +95,26 @@ CASES = {
             "noise_var": AT_LEAST_ZERO,
         },
     ),
+    "rfm.from_spectrum": (
+        rfm.from_spectrum,
+        dict(eigenvalues=[0.5, 1.0], target_power=[0.5, 0.5], noise_var=0.1),
+        {
+            "eigenvalues": (
+                None,
+                "x",
+                [],
+                [[1.0]],
+                [-1.0, 2.0],
+                [np.nan, 1.0],
+                [0.0, 0.0],
+                [1j, 0],
+                object(),
+                [HUGE, 1],
+            ),
+            "target_power": ("x", [], [1.0], [np.nan, 1.0], [-1.0, 1.0], [1j, 0], object(), [HUGE, 1.0]),
+            "noise_var": AT_LEAST_ZERO,
+        },
+    ),
     "rfm.log_times": (
         rfm.log_times,
         dict(start=0.1, stop=10.0, num=5),
@@ -144,6 +164,10 @@ CASES = {
                 "ensemble": COUNT,
                 "bags": COUNT,
                 "split": NAMES,
+                "dtype": NAMES,
+                "device": ("nope", 3, b"cpu", object()),
+                "return_weights": ("yes", 3, None, object()),
+                "initial_weights": tuple(x for x in VECTORS if x is not None),
             },
         )
         for function in (rfm.simulate, rfm.exact)
@@ -171,6 +195,19 @@ CASES = {
             "num_samples": SIZE,
             "optimizer": OTHER_OPTIMIZERS,
             "times": TIMES,
+            "parametrization": NAMES,
+        },
+    ),
+    "theory.learned": (
+        theory.learned,
+        RUN,
+        {
+            "problem": OTHER_PROBLEMS,
+            "num_features": SIZE,
+            "num_samples": SIZE,
+            "optimizer": OTHER_OPTIMIZERS,
+            "times": TIMES,
+            "modes": ("x", [], [0], [51], [1.5], [[1]], 3, [np.nan], [1j], object(), [HUGE], [None]),
             "parametrization": NAMES,
         },
     ),

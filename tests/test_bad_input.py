@@ -126,7 +126,6 @@ def test_simulator_only(call):
     few = rfm.from_features(np.eye(5), np.arange(5.0))
     fails(lambda: call(problem=few, num_samples=6), "num_samples", "5 rows", "6")
     for keys in (
-        jax.random.key(0),
         jax.random.split(KEYS[0], (2, 2)),
         KEYS[:0],
         0,

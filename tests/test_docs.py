@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import test_errata
+from matplotlib import pyplot
 
 import rfm
 import theory.exponents
@@ -125,6 +126,21 @@ def test_calls_of_the_guide_resolve():
             function = eval(ast.unparse(call.func), names)
             if not any(k.arg is None for k in call.keywords):
                 inspect.signature(function).bind(*call.args, **{k.arg: k.value for k in call.keywords})
+
+
+def test_blocks_of_a_page_run(tmp_path, monkeypatch):
+    """One after the other, in an empty folder; what is drawn and saved is there."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "own-spectrum.md").read_text(), re.M | re.S)
+    assert len(blocks) >= 8
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert repr(names["again"]) == repr(names["trained"])
+    assert abs(names["difference"]).max() < 0.5
+    assert names["learned"].shape == (2, 20, 105)
+    assert names["noisy"].axes.keys() == {"num_features"}
+    pyplot.close("all")
 
 
 @pytest.mark.parametrize("name", ["rfm.nothing", "theory.filters.nothing", "theory.nothing.filters"])

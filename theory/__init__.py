@@ -16,6 +16,7 @@
 """
 
 from theory._correction import correction
+from theory._learned import learned
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, seeds_needed
 from theory._sweep import sweep
@@ -34,6 +35,7 @@ __all__ = [
     "decompose",
     "frontier",
     "largest_curvature",
+    "learned",
     "predict",
     "scatter",
     "seeds_needed",

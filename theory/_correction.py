@@ -113,9 +113,8 @@ def corrected(case: Case) -> Curve:
     residual = xp.maximum(leading.residual, added.residual * xp.max(xp.abs(share)))
     risk = xp.maximum(leading.risk + added.risk, 0.0)
     train_loss = xp.maximum(leading.train_loss + added.train_loss, 0.0)
-    return Curve(
-        curve_times(case.times), risk, train_loss, leading.converged & (added.residual < TOLERANCE), residual, THEORY
-    )
+    converged, noise_var = leading.converged & (added.residual < TOLERANCE), case.problem.noise_var
+    return Curve(curve_times(case.times), risk, train_loss, converged, residual, THEORY, noise_var=noise_var)
 
 
 def _nodes(case: Case, optimizer: Optimizer) -> int:

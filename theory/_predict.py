@@ -78,7 +78,8 @@ def predict(
             checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
         return corrected(case)
     curves = solve(case, members)
-    return Curve(curve_times(times), curves.risk, curves.train_loss, curves.converged, curves.residual, THEORY)
+    losses = curves.risk, curves.train_loss
+    return Curve(curve_times(times), *losses, curves.converged, curves.residual, THEORY, noise_var=problem.noise_var)
 
 
 @pytree

@@ -12,7 +12,7 @@ from jax import Array, lax
 from numpy.typing import ArrayLike
 
 from rfm.curve import THEORY
-from rfm.devices import Layout, layout, spread
+from rfm.devices import Layout, layout, on_cpu, spread
 from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
 from rfm.optimizers import SGD, HeavyBall, Optimizer
 from rfm.precision import complex128
@@ -97,7 +97,8 @@ def sweep(
         np.array(x).reshape(*grid_axes.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
     )
     risk, train_loss = (np.where(converged[..., None], x, np.inf) for x in (risk, train_loss))
-    return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY)
+    noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
+    return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
 
 
 def _nodes(optimizer: Optimizer, members: Members | None, momenta: np.ndarray | None) -> int:
@@ -147,6 +148,6 @@ def _points(
             return curves.risk, curves.train_loss, curves.converged
 
         # a point fills a core, and its matrices the cache; an accelerator takes some at a time
-        return lax.map(at, numbers, batch_size=None if jax.default_backend() == "cpu" else POINTS_AT_ONCE)
+        return lax.map(at, numbers, batch_size=None if on_cpu() else POINTS_AT_ONCE)
 
     return spread(all_of, layout, (case, members), numbers)

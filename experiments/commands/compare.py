@@ -170,7 +170,7 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
         plan.append(SizePlan("samples", sizes, draws, INFINITE))
     elif settings.samples != ONE_PASS:
         # batches, and steps coordinate by coordinate, need the features of a finite student, which cost most
-        sizes = tuple(size for size in sizes if size >= getattr(optimizer, "batch_size", 1))
+        sizes = tuple(size for size in sizes if size >= (getattr(optimizer, "batch_size", None) or 1))
         plan.append(SizePlan("samples", sizes, (1,) * len(sizes), with_size("features", settings.features)))
     return plan
 

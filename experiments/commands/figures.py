@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import textwrap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,7 +126,7 @@ def _in_own_process(script: Script, settings: Settings) -> Row:
 def tell(row: Row) -> None:
     """Print every finding, the verdict line, and where the files are."""
     print(tables.align([("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]))
-    print(row.line)
+    print(textwrap.fill(row.line, tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     print(f"wrote {row.stem}.png, .pdf, .csv, .json ({row.seconds:.0f} s)", flush=True)
 
 

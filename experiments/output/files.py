@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from matplotlib.figure import Figure
 
+from experiments.output import provenance
 from rfm import checks
 
 SUFFIXES = (".json", ".csv", ".png", ".pdf")  # in the order in which they are written
@@ -93,7 +94,7 @@ def save(folder: Path, result: Result) -> list[Path]:
 
 def save_settings(folder: Path, name: str, settings: dict) -> None:
     """Write NAME.json: settings, and versions of what made a result."""
-    text = json.dumps({"settings": settings, "versions": versions()}, indent=2, default=str)
+    text = json.dumps({"settings": settings, "run": provenance.record(), "versions": versions()}, indent=2, default=str)
     replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
 
 
@@ -145,7 +146,7 @@ def save_and_tell(folder: Path, result: Result) -> None:
         written = save(folder, result)
     finally:  # what is known is told, too, where a figure fails or a disk is full
         print(result.text, flush=True)
-    print("wrote " + ", ".join(map(str, written)), flush=True)
+    print(f"wrote {', '.join([str(written[0]), *(path.suffix for path in written[1:])])}", flush=True)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:

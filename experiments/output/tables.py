@@ -1,16 +1,53 @@
 """Tables: as text for the terminal, and as records for a file."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain, zip_longest
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+WIDTH, GAP = 100, 2  # characters of a table, and between its columns
 
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as columns, the first row above a rule."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+def align(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
+    """Return rows of cells as columns, the first row above a rule; long cells go over several lines.
+
+    Example:
+        >>> print(align([("row", "claim"), ("S1", "a large model is a fast clock")], width=20))
+        row  claim
+        ----------
+        S1   a large model
+             is a fast clock
+    """
+    widths = _widths(rows, width)
+    head, *rest = (_lines(row, widths) for row in rows)
+    return "\n".join([*head, "-" * max(map(len, head)), *chain.from_iterable(rest)])
+
+
+def _lines(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Return the lines of a row."""
+    cells = [
+        textwrap.wrap(cell, most, break_on_hyphens=False, break_long_words=False) or [""]
+        if len(cell) > most
+        else [cell]
+        for cell, most in zip(row, widths, strict=True)
+    ]
+    lines = zip_longest(*cells, fillvalue="")
+    return [(" " * GAP).join(map(str.ljust, parts, widths)).rstrip() for parts in lines]
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return widths of columns, the widest narrowed down to their longest words until all fit."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in columns]
+    while sum(widths) + GAP * (len(widths) - 1) > width:
+        wide = [i for i in range(len(widths)) if widths[i] > least[i]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda i: widths[i])] -= 1
+    return widths
 
 
 def records(columns: Mapping[str, ArrayLike]) -> list[dict]:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from rfm.devices import Layout, spread
+from rfm.devices import Layout, on_cpu, spread
 from rfm.engine.curvature import Eigensystems, eigensystems
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
 from rfm.engine.risk import population_risk
@@ -41,13 +41,14 @@ class Batch(NamedTuple):
     """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
 
     numbers: of problem and optimizer, (S,) each, always with "noise_var". spectra: eigensystems of the curvature of the
-    training loss, where the plan says that they are needed.
+    training loss, where the plan says that they are needed. start: weights (S, K, n) at t = 0, None for zero.
     """
 
     keys: Keys
     draws: Draw
     numbers: dict[str, Array]
     spectra: Eigensystems | None
+    start: Array | None = None
 
     @property
     def eigensystems(self) -> Eigensystems:
@@ -76,7 +77,7 @@ class Plan(NamedTuple):
     """Everything that is fixed at compile time: hashable.
 
     method: solves a batch; kind: of the curve that it gives; spectrum: are
-    eigensystems needed, by the method or by the check of stability?
+    eigensystems needed, by the method or by the check of stability? weights: are they asked for?
     """
 
     setting: Setting
@@ -86,6 +87,7 @@ class Plan(NamedTuple):
     ensemble: int = 1
     bags: int = 1
     spectrum: bool = True
+    weights: bool = False
 
     @property
     def models(self) -> int:
@@ -102,11 +104,12 @@ class Drawing(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Risk and training loss (S, T) of runs, and the steps (S,) that they took; None where there are none."""
+    """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n); None for none."""
 
     risk: Array
     train_loss: Array
     steps: Array | None
+    weights: Array | None = None
 
 
 @partial(jax.jit, static_argnums=0)
@@ -181,7 +184,8 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
             alone = lambda *model: risk_of_average(*jax.tree.map(lambda x: x[None], model))  # noqa: E731
             each_risk = over_runs(alone, batch.numbers, batch.keys, weights)
         noise_var = grouped(batch.numbers["noise_var"])[:, :1]
-        return Losses(risk, grouped(risk if each_risk is None else each_risk).mean(1) + noise_var, steps)
+        train_loss = grouped(risk if each_risk is None else each_risk).mean(1) + noise_var
+        return Losses(risk, train_loss, steps, weights if plan.weights else None)
 
     assert weights is not None  # left out only where data are infinite
 
@@ -190,7 +194,8 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
         outputs = v @ draw.matrix * samples if draw.design is None else v @ draw.design.T  # (K, T, P)
         return jnp.sum((outputs - draw.labels[:, None]) ** 2, axis=(0, 2)) / samples
 
-    return Losses(risk, grouped(over_runs(loss, batch.draws, weights)).mean(1), steps)
+    train_loss = grouped(over_runs(loss, batch.draws, weights)).mean(1)
+    return Losses(risk, train_loss, steps, weights if plan.weights else None)
 
 
 def over_runs(function: Callable, *args: Any) -> Any:
@@ -199,7 +204,7 @@ def over_runs(function: Callable, *args: Any) -> Any:
     There a single run fills the cores already, the chunks of all of them fall out of the cache (1.5 times slower), and
     how a sum is rounded would depend on how many there are.
     """
-    if jax.default_backend() == "cpu":
+    if on_cpu():
         return lax.map(lambda xs: function(*xs), args)
     return jax.vmap(function)(*args)
 

@@ -1,24 +1,27 @@
 """Simulation and exact solution in batches of seeds that fit in memory."""
 
 import contextlib
+import hashlib
 import math
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
 
 from rfm.curve import Curve
 from rfm.devices import AXIS, RUNS, free_memory
-from rfm.engine.batches import Losses, Plan, Task, draw_batch, solve_batch
+from rfm.engine.batches import Batch, Losses, Plan, Task, draw_batch, solve_batch
 from rfm.engine.costs import run_floats
 from rfm.engine.padding import pad
-from rfm.engine.requests import Request, check_keys, refuse_tracers
+from rfm.engine.requests import Request, check_keys, num_weights, refuse_tracers, start_of
 from rfm.optimizers import check_stability, resolve, stability_edge
-from rfm.precision import float64
+from rfm.precision import arithmetic, flags
 from rfm.problem import Problem
 from rfm.protocols import Bounded
 from rfm.steps import LARGEST
@@ -27,16 +30,23 @@ from rfm.steps import LARGEST
 def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     """Draw, solve and evaluate every seed, in batches that fit in memory."""
     keys, times = check_keys(request.keys), request.stops
-    with float64():
+    with arithmetic(request.dtype):
         optimizer = resolve(request.optimizer, times)
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
         plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
         longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
-        batches = _batches(request.problem, longer, len(task.times), keys)
+        start = _longer_start(request, longer)
+        batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start))
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
     risk, train_loss = (
-        np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]) for x in ("risk", "train_loss")
+        np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64)
+        for x in ("risk", "train_loss")
     )
+    weights = None
+    if plan.weights:
+        kept = slice(None) if request.problem.num_outputs > 1 else 0
+        length = num_weights(request)
+        weights = np.concatenate([np.asarray(b.weights)[:, kept, ..., : len(times), :length] for b in losses])
     steps = min((math.inf if batch.steps is None else int(np.min(batch.steps))) for batch in losses)
     message = ""
     if steps < times[-1]:
@@ -45,54 +55,92 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
             f"{times[-1]:.0f} steps; the curve ends at the last time before"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
-        risk, train_loss, times = (x[..., times <= steps] for x in (risk, train_loss, times))
+        before = times <= steps
+        risk, train_loss, times = (x[..., before] for x in (risk, train_loss, times))
+        weights = None if weights is None else weights[..., before, :]
     finite = bool(np.isfinite(risk).all() and np.isfinite(train_loss).all())
     converged = finite and not message
-    return Curve(times, risk, train_loss, converged, 0.0 if converged else math.inf, plan.kind, message)
+    residual, noise_var = 0.0 if converged else math.inf, request.problem.noise_var
+    return Curve(times, risk, train_loss, converged, residual, plan.kind, message, noise_var, weights)
 
 
-def _run_batch(plan: Plan, task: Task, keys: Array, seeds: int) -> Losses:
-    """Losses of the first `seeds` of keys; ValueError for a learning rate beyond the stability of a draw."""
+class Seeds(NamedTuple):
+    """Keys (S,), and the weights (S, K, n) that their runs start from, if any."""
+
+    keys: Array
+    start: np.ndarray | None
+
+    def part(self, index: np.ndarray) -> "Seeds":
+        """Return some of them."""
+        return Seeds(self.keys[index], None if self.start is None else self.start[index])
+
+    def begin(self, batch: Batch) -> Batch:
+        """Return their draws with the weights to start from, and with batches that follow from these."""
+        if self.start is None:
+            return batch
+        words = [int.from_bytes(hashlib.sha256(row.tobytes()).digest()[:4], "little") for row in self.start]
+        steps = jax.vmap(jax.random.fold_in)(batch.keys.steps, np.array(words, np.uint32))
+        return batch._replace(start=jnp.asarray(self.start), keys=batch.keys._replace(steps=steps))
+
+
+def _longer_start(request: Request, plan: Plan) -> np.ndarray | None:
+    """Return the weights to start from, with zeros where arrays are longer."""
+    start = start_of(request, request.problem.num_outputs)
+    if start is None:
+        return None
+    sizes = plan.setting
+    length = sizes.num_samples if math.isinf(sizes.num_features) else sizes.num_features
+    return np.pad(start, ((0, 0), (0, 0), (0, int(length) - start.shape[-1])))
+
+
+def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
+    """Losses of the first `seeds` of some runs; ValueError for a learning rate beyond the stability of a draw."""
+    keys = runs.keys
     numbers = {"noise_var": np.full(len(keys), task.problem.noise_var)}
-    ahead = _compile_ahead(plan, task, keys, numbers)
-    batch = draw_batch(plan, task.problem, task.counts, keys, numbers)
+    ahead = _compile_ahead(plan, task, runs, numbers)
+    batch = runs.begin(draw_batch(plan, task.problem, task.counts, keys, numbers))
     refuse_tracers(batch)  # arguments closed over by a transformation
     if plan.spectrum:
         num_features, num_samples = plan.setting._replace(counts=task.counts).true
         edge = stability_edge(task.optimizer, np.asarray(batch.eigensystems.values), num_samples)
         check_stability(task.optimizer, edge, num_features, num_samples)
     ahead.join()
-    risk, train_loss, steps = jax.device_get(solve_batch(plan, task, batch))
-    return Losses(risk[:seeds], train_loss[:seeds], steps)
+    risk, train_loss, steps, weights = jax.device_get(solve_batch(plan, task, batch))
+    return Losses(risk[:seeds], train_loss[:seeds], steps, None if weights is None else weights[:seeds])
 
 
-def _batches(problem: Problem, plan: Plan, num_times: int, keys: Array) -> Iterator[tuple[Array, int]]:
-    """Equal batches of keys (the last one padded, so that it compiles once) and how many of each count."""
-    total, ways = len(keys), plan.layout.runs
+def _batches(problem: Problem, plan: Plan, num_times: int, runs: Seeds) -> Iterator[tuple[Seeds, int]]:
+    """Equal batches of runs (the last one padded, so that it compiles once) and how many of each count."""
+    total, ways = len(runs.keys), plan.layout.runs
     fitting = int(free_memory(plan.layout) // (8 * run_floats(problem, plan, num_times))) * ways
     most = max(ways, min(total, fitting))
     count = math.ceil(total / most)
     length = math.ceil(total / count / ways) * ways
     for start in range(0, total, length):
         index = np.minimum(np.arange(start, start + length), total - 1)
-        yield keys if length == total else keys[index], min(length, total - start)
+        yield runs if length == total else runs.part(index), min(length, total - start)
 
 
-def _bar(batches: Iterable[tuple[Array, int]], plan: Plan) -> Iterable[tuple[Array, int]]:
+def _bar(batches: Iterable[tuple[Seeds, int]], plan: Plan) -> Iterable[tuple[Seeds, int]]:
     from tqdm import tqdm
 
     return tqdm(list(batches), desc=f"N={plan.setting.num_features} P={plan.setting.num_samples}", leave=False)
 
 
-def _compile_ahead(plan: Plan, task: Task, keys: Array, numbers: dict[str, np.ndarray]) -> threading.Thread:
+def _compile_ahead(plan: Plan, task: Task, runs: Seeds, numbers: dict[str, np.ndarray]) -> threading.Thread:
     """Compile `solve_batch` beside `draw_batch`: a fresh process waits longest for compilation."""
-    batch = draw_batch.eval_shape(plan, task.problem, task.counts, keys, numbers)
+    batch = draw_batch.eval_shape(plan, task.problem, task.counts, runs.keys, numbers)
+    if runs.start is not None:
+        batch = batch._replace(start=jax.ShapeDtypeStruct(runs.start.shape, runs.start.dtype))
     if plan.layout.mesh is not None:
         spec = NamedSharding(plan.layout.mesh, PartitionSpec(AXIS) if plan.layout.split == RUNS else PartitionSpec())
         batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spec), batch)
 
+    device, dtype = flags.jax_default_device, "float64" if flags.jax_enable_x64 else "float32"
+
     def work() -> None:
-        with float64(), contextlib.suppress(Exception):  # whatever is wrong is raised by the call itself
+        # whatever is wrong is raised by the call itself
+        with arithmetic(dtype), jax.default_device(device), contextlib.suppress(Exception):
             solve_batch.lower(plan, task, batch).compile()
 
     thread = threading.Thread(target=work)

@@ -1,6 +1,7 @@
 """One draw solved exactly, with no random steps: by eigensystem, or by the second moments of one-pass SGD."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -8,12 +9,12 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import EXACT, Curve
-from rfm.devices import RUNS
+from rfm.devices import RUNS, use_device
 from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
-from rfm.engine.features import Draw, Setting
+from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.one_pass import expect_one_pass
-from rfm.engine.requests import Request, make_plan
+from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.optimizers import SGD, Optimizer
 from rfm.problem import Problem
 from rfm.protocols import Solvable
@@ -26,12 +27,17 @@ def exact(
     num_samples: float,
     optimizer: Optimizer,
     times: ArrayLike | None = None,
-    keys: Array,
+    keys: Array | None = None,
+    seeds: int | None = None,
     parametrization: str = "ntk",
-    features: str = "gaussian",
+    features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
+    initial_weights: ArrayLike | None = None,
+    return_weights: bool = False,
+    dtype: str = "float64",
     split: str = RUNS,
+    device: Any = None,
     progress: bool = False,
 ) -> Curve:
     """Solve the draws that `simulate` would train on: same arguments, same draws, same `Curve`.
@@ -46,12 +52,17 @@ def exact(
         num_samples: P, or jnp.inf.
         optimizer: an algorithm that is linear in the weights.
         times: (T,), None for Ridge.
-        keys: (S,) typed keys, one a seed.
+        keys: (S,) typed keys, one a seed; or else
+        seeds: S, as in `simulate`.
         parametrization: "ntk" or "standard".
         features: law of the features.
         ensemble: feature draws whose models are averaged.
         bags: data sets whose models are averaged.
+        initial_weights: weights at t = 0, for an algorithm without weight decay.
+        return_weights: keep the weights; not for one-pass SGD, of which only the expected risk is known.
+        dtype: "float64" or "float32".
         split: "runs" or "modes", which the devices share.
+        device: the one to use.
         progress: show a bar over the batches of seeds.
 
     Returns:
@@ -70,10 +81,13 @@ def exact(
         >>> curve.mean().round(3).tolist()
         [0.706, 0.442, 0.476]
     """
+    keys = choose_keys(keys, seeds)
     request = Request(
-        problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split
-    )
-    return run(request, plan_exact(request), progress=progress)
+        problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
+        initial_weights, return_weights, dtype,
+    )  # fmt: skip
+    with use_device(device):
+        return run(request, plan_exact(request), progress=progress)
 
 
 def plan_exact(request: Request) -> Plan:
@@ -85,16 +99,27 @@ def plan_exact(request: Request) -> Plan:
         members = request.ensemble, request.bags
         if members != (1, 1):
             checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
+        if request.return_weights:
+            checks.fail(
+                "return_weights", "False for SGD, of which only the expected risk is known (simulate: any)", True
+            )
         return make_plan(request, expect_one_pass, EXACT)
     if isinstance(optimizer, Optimizer) and not isinstance(optimizer, Solvable):
         checks.fail("optimizer", "linear in the weights to be solved exactly (`simulate` takes any)", optimizer)
+    decay = getattr(optimizer, "weight_decay", 0.0)
+    if request.initial_weights is not None and decay != 0.0:
+        allowed = "0 for an exact solution from initial_weights (simulate takes any)"
+        checks.fail("weight_decay", allowed, decay)
     return make_plan(request, solve, EXACT)
 
 
 def solve(task: Task, setting: Setting, batch: Batch) -> Solution:
     """Return weights (S, K, T, n) at all times, from the eigensystems of a batch."""
 
-    def solve_draw(optimizer: Solvable, draw: Draw, z: Array, basis: Array) -> Array:  # z (m,), basis (m, m)
+    def solve_draw(  # z (m,), basis (m, m)
+        optimizer: Solvable, draw: Draw, z: Array, basis: Array, *start: Array
+    ) -> Array:
+        draw = draw.less(setting, *start) if start else draw
         response = optimizer.response(z, jnp.asarray(task.times)[:, None])  # (T, m)
         if draw.design is None:
             moment, back = draw.moment(setting), basis.T
@@ -102,6 +127,8 @@ def solve(task: Task, setting: Setting, batch: Batch) -> Solution:
             moment, back = draw.labels / setting.true.samples, basis.T @ draw.design
         else:
             moment, back = draw.labels @ draw.design / setting.true.samples, basis.T
-        return (response[None] * (moment @ basis)[:, None]) @ back  # (K, T, n)
+        weights = (response[None] * (moment @ basis)[:, None]) @ back  # (K, T, n)
+        return weights + start[0][:, None] if start else weights
 
-    return Solution(each(task.optimizer, batch, solve_draw, batch.draws, *batch.eigensystems))
+    start = () if batch.start is None else (batch.start,)
+    return Solution(each(task.optimizer, batch, solve_draw, batch.draws, *batch.eigensystems, *start))

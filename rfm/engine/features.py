@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
 SGD_BLOCK = 2**14  # random numbers for SGD that one model draws at a time
 
 ACTIVATIONS = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}  # each has its kernel in `kernels.KERNELS`
+FeatureLaw = Callable[[Array, tuple[int, int]], Array]  # (key, shape) -> numbers of mean 0 and variance 1
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
 
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else
@@ -40,7 +42,7 @@ class Setting(NamedTuple):
     num_features: float
     num_samples: float
     parametrization: str
-    features: str = "gaussian"
+    features: str | FeatureLaw = "gaussian"
     batch_size: int = 0
     mode_parts: int = 1
     counts: Counts | None = None
@@ -100,6 +102,12 @@ class Draw(NamedTuple):
     def moment(self, setting: Setting) -> Array:
         """The sides b of gram v = b, where there is no design: the labels of samples count 1/P each."""
         return self.labels / setting.true.samples if setting.dual else self.labels
+
+    def less(self, setting: Setting, v: Array) -> "Draw":
+        """Return the draw with labels less what weights v (K, n) predict: training on it is training from v."""
+        count = setting.true.samples if setting.dual else 1.0
+        predicted = v @ self.matrix * count if self.design is None else v @ self.design.T
+        return self._replace(labels=self.labels - predicted)
 
 
 def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
@@ -188,9 +196,9 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLi
     lam, w = problem.modes(index * length, length)
     key = jax.random.fold_in(key, index)
     n = int(setting.num_features)
-    signs = setting.features == "rademacher"
-    # number ij depends on its own place alone: more rows leave those before as they are
-    f = jax.random.rademacher(key, (n, length), float) if signs else normal(key, (n, length))
+    # number ij of a named law depends on its own place alone: more rows leave those before as they are
+    law = LAWS[setting.features] if isinstance(setting.features, str) else setting.features
+    f = jnp.asarray(law(key, (n, length)), float)
     f = _kept(f, setting.counts and setting.counts.features)
     return (f if setting.parametrization == "standard" else f / jnp.sqrt(setting.true.features)), lam, w
 
@@ -211,7 +219,7 @@ def neural(setting: Setting) -> bool:
 def neurons(population: Population, setting: Setting, key: Array) -> Array:
     """activation(X W^T)/sqrt(N) of all rows of the population, (n, N), with W_ij ~ N(0, 1), centred like its kernel."""
     n, inputs = int(setting.num_features), jnp.asarray(population.inputs)
-    phi = ACTIVATIONS[setting.features](inputs @ normal(key, (n, inputs.shape[1])).T)
+    phi = ACTIVATIONS[str(setting.features)](inputs @ normal(key, (n, inputs.shape[1])).T)
     phi = (phi - phi.mean(0, keepdims=True)) * population.scale
     return phi if setting.parametrization == "standard" else phi / math.sqrt(n)
 
@@ -276,3 +284,6 @@ def normal(key: Array, shape: tuple[int, ...]) -> Array:
     """Standard normals of 24 random bits each, exact in float64: a third of the time of 53 bits, and their moments
     are off by 1e-7 where a draw of a million is off by 1e-3."""
     return jax.random.normal(key, shape, jnp.float32).astype(float)
+
+
+LAWS = {"gaussian": normal, "rademacher": partial(jax.random.rademacher, dtype=float)}

@@ -45,7 +45,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         d, inner = each(task.optimizer, batch, step, sample, d, inner)
         return d, (inner, count + 1, samples)
 
-    start = -best
+    start = -best if batch.start is None else jnp.einsum("sn,snm->sm", batch.start[:, 0], basis) - best
     empty = jnp.zeros((len(start), block, size, width))
     memory = each(task.optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
     distance, count = take_steps(update, start, memory, task.times)  # (T, S, N)
@@ -75,6 +75,8 @@ def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
 
     start = best**2
+    if batch.start is not None:
+        start = (jnp.einsum("sn,snm->sm", batch.start[:, 0], batch.eigensystems.vectors) - best) ** 2
     # moments are squares of weights
     moments, count = take_steps(update, start, (start, start), task.times, largest=LARGEST**2)  # (T, S, N)
     risk = floor[:, None] + jnp.einsum("tsn,sn->st", moments, z)

@@ -20,7 +20,7 @@ LEAST = 32  # rows and columns of an array that costs next to nothing
 
 def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
     """Return plan and task with longer arrays, by as much as costs less than to compile for the sizes themselves."""
-    if not _can_be_longer(task):
+    if not _can_be_longer(task) or callable(plan.setting.features):  # whose numbers may depend on how many there are
         return plan, task
     setting, problem = plan.setting, task.problem
     allowed = seeds * estimate(plan, problem, task.times).seconds + COMPILATION

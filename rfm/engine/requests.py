@@ -10,12 +10,14 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks
-from rfm.devices import RUNS, layout
+from rfm.devices import RUNS, SHARE, available_memory, layout
 from rfm.engine.batches import Method, Plan
-from rfm.engine.features import FEATURES, MOST_MEMBERS, Setting, neural
-from rfm.optimizers import SGD, Optax, Optimizer, check_times
-from rfm.precision import is_traced
+from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, chunk_length, neural
+from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_times
+from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
+
+MOST_SEEDS = 1_000_000
 
 
 class Request(NamedTuple):
@@ -28,10 +30,13 @@ class Request(NamedTuple):
     times: ArrayLike | None = None
     keys: Array | None = None
     parametrization: str = "ntk"
-    features: str = "gaussian"
+    features: str | FeatureLaw = "gaussian"
     ensemble: float = 1
     bags: float = 1
     split: str = RUNS
+    initial_weights: ArrayLike | None = None
+    return_weights: bool = False
+    dtype: str = "float64"
 
     @property
     def stops(self) -> np.ndarray:
@@ -45,7 +50,42 @@ def make_plan(request: Request, method: Method, kind: str, *, spectrum: bool = T
     ensemble, bags = _check_members(request.ensemble, request.bags)
     _check_rows(request.problem, setting, bags)
     devices = layout(request.split)
-    return Plan(setting._replace(mode_parts=devices.modes), devices, method, kind, ensemble, bags, spectrum)
+    _check_weights(request, (ensemble, bags))
+    setting = setting._replace(mode_parts=devices.modes)
+    return Plan(setting, devices, method, kind, ensemble, bags, spectrum, request.return_weights)
+
+
+def choose_keys(keys: object, seeds: object) -> Array:
+    """Return the keys of a call: those given, a single one as one draw, or those of so many seeds from key 0 on."""
+    if (keys is None) == (seeds is None):
+        cure = "given, as jax.random.split(jax.random.key(0), 16), or seeds=16 in its place"
+        checks.fail("keys", cure if keys is None else "left out where `seeds` is given", keys)
+    if seeds is not None:
+        count = checks.count("seeds", seeds, "an integer >= 1")
+        if count > MOST_SEEDS:
+            checks.fail("seeds", f"at most {MOST_SEEDS:,}", seeds)
+        return jax.random.split(jax.random.key(0), count)
+    if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) and keys.ndim == 0:
+        return keys[None]
+    return check_keys(keys)
+
+
+def num_weights(request: Request) -> int:
+    """Return how many weights a model has: one a feature, or dual ones, a sample each, where N is infinite."""
+    return int(request.num_samples if np.isinf(request.num_features) else request.num_features)
+
+
+def start_of(request: Request, outputs: int) -> np.ndarray | None:
+    """Return the weights (S, outputs, n) that a checked request starts from, None for zero."""
+    if request.initial_weights is None:
+        return None
+    seeds = len(check_keys(request.keys))
+    length = num_weights(request)
+    start = checks.numeric("initial_weights", request.initial_weights)
+    shapes = {(length,): (1, 1, length), (seeds, length): (seeds, 1, length), (seeds, outputs, length): None}
+    if start.shape not in shapes or not np.all(np.isfinite(start)):
+        checks.fail("initial_weights", f"finite, of shape {' or '.join(map(str, shapes))}", start)
+    return np.broadcast_to(start.reshape(shapes[start.shape] or start.shape), (seeds, outputs, length))
 
 
 def check_keys(keys: object) -> Array:
@@ -74,8 +114,9 @@ def _check(request: Request) -> Setting:
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
     checks.size("num_features", n, integer=True)
     checks.size("num_samples", p, integer=True)
+    checks.one_of("dtype", request.dtype, PRECISIONS)
     checks.one_of("parametrization", request.parametrization, checks.FEATURE_PARAMETRIZATIONS)
-    checks.one_of("features", request.features, FEATURES)
+    _check_features(request.features, (n, chunk_length(problem)))
     n, p = (math.inf if np.isinf(float(x)) else int(x) for x in (n, p))
     setting = Setting(n, p, request.parametrization, request.features)
     population = problem.population
@@ -89,17 +130,57 @@ def _check(request: Request) -> Setting:
     check_times(optimizer, request.times)
     if math.isinf(n) and isinstance(optimizer, SGD | Optax):  # its weights are those of samples: another algorithm
         checks.fail("num_features", f"finite for {type(optimizer).__name__}", n)
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, SGD | Optax) and optimizer.batch_size is not None:
         setting = setting._replace(batch_size=_check_batches(problem, p, optimizer))
     if request.keys is not None:
         check_keys(request.keys)
     return setting
 
 
-def _check_batches(problem: Problem, num_samples: float, optimizer: SGD) -> int:
-    """Return the batch size of SGD as int; refuse batches that the problem cannot draw."""
+def _check_features(features: str | FeatureLaw, shape: tuple[float, int]) -> None:
+    """Refuse what is no law of features, by name or as a function, which is asked for arrays of a shape (n, modes)."""
+    if not callable(features):
+        checks.one_of("features", features, FEATURES)
+        return
+    if math.isinf(shape[0]):
+        return  # nothing is drawn
+    shape = int(shape[0]), shape[1]
+    try:
+        hash(features)
+        law = jax.eval_shape(lambda key: features(key, shape), jax.random.key(0))
+        reason = "" if law.shape == shape else f"it returns {law.shape} for {shape}"
+    except Exception as error:  # whatever a function of somebody else raises
+        reason = f"{type(error).__name__}: {error}"
+    if reason:
+        checks.fail("features", f"a function (key, shape) -> array of that shape ({reason})", features)
+
+
+def _check_weights(request: Request, members: tuple[int, int]) -> None:
+    """Refuse to start from weights, or to return them, where a run has several models or no start."""
+    if not isinstance(request.return_weights, bool):
+        checks.fail("return_weights", "True or False", request.return_weights)
+    if not request.return_weights and request.initial_weights is None:
+        return
+    if members != (1, 1):
+        checks.fail("ensemble", "1, and bags 1, where weights are given or returned (a run is one model)", members)
+    if request.initial_weights is not None and isinstance(request.optimizer, Ridge):
+        checks.fail("initial_weights", "left out for Ridge, which has no start", request.initial_weights)
+    if request.keys is None:
+        return
+    outputs = request.problem.num_outputs
+    start_of(request, outputs)
+    size = len(check_keys(request.keys)) * outputs * len(request.stops) * num_weights(request) * 8
+    if request.return_weights and size > (free := SHARE * available_memory()):
+        cure = f"False, or fewer keys or times: {size / 1e9:.3g} GB of weights, and {free / 1e9:.3g} GB are free"
+        checks.fail("return_weights", cure, True)
+
+
+def _check_batches(problem: Problem, num_samples: float, optimizer: SGD | Optax) -> int:
+    """Return the batch size as int; refuse batches that the problem cannot draw."""
     population, fresh = problem.population, math.isinf(num_samples)
     checks.size("batch_size", optimizer.batch_size, integer=True)
+    if fresh and population is None and isinstance(optimizer, Optax):
+        checks.fail("num_samples", "finite for minibatches of Optax (SGD makes one pass over fresh data)", num_samples)
     most = len(population.rows) if fresh and population is not None else num_samples
     if math.isinf(optimizer.batch_size) or optimizer.batch_size > most:
         checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", optimizer.batch_size)

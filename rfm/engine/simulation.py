@@ -10,13 +10,13 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
-from rfm.devices import RUNS
+from rfm.devices import RUNS, use_device
 from rfm.engine.batches import Batch, Plan, Solution, Task, each, over_runs
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
-from rfm.engine.features import Draw, Setting
+from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.one_pass import train_one_pass
-from rfm.engine.requests import Request, make_plan
+from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.problem import Problem
 from rfm.protocols import Stepper
@@ -30,18 +30,23 @@ def simulate(
     num_samples: float,
     optimizer: Optimizer,
     times: ArrayLike | None = None,
-    keys: Array,
+    keys: Array | None = None,
+    seeds: int | None = None,
     parametrization: str = "ntk",
-    features: str = "gaussian",
+    features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
+    initial_weights: ArrayLike | None = None,
+    return_weights: bool = False,
+    dtype: str = "float64",
     split: str = RUNS,
+    device: Any = None,
     progress: bool = False,
 ) -> Curve:
     """Train the random-feature model on fresh draws, one a key.
 
     Gradient flow has no steps and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24
-    random bits, arithmetic is float64 whatever the x64 flag says. One compilation a shape: noise, spectrum, target and
+    random bits, arithmetic is in `dtype` whatever x64 says. One compilation a shape: noise, spectrum, target and
     learning rate are traced. A run that diverges stops there: the curve ends before, `converged` is False, `message`
     tells the step, and a RuntimeWarning repeats it.
 
@@ -52,14 +57,23 @@ def simulate(
             algorithm.
         optimizer: the training algorithm.
         times: (T,) increasing, lr x steps for gradient flow, whole step counts where steps are taken; None for Ridge.
-        keys: (S,) from `jax.random.split`, one a seed.
+        keys: (S,) from `jax.random.split`, one a seed; a single key is one draw. Or else
+        seeds: S, for keys = jax.random.split(jax.random.key(0), S).
         parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock is N t.
         features: law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on a
-            problem made by `from_inputs` with that activation.
+            problem made by `from_inputs` with that activation; or a function (key, shape) -> array of entries of mean
+            0 and variance 1, called for up to 1,024 modes at a time and compiled anew for every new function.
         ensemble: the risk is that of the average of ensemble x bags models; train_loss is the average over the models.
         bags: data sets of a seed; every feature draw is trained on every one (SGD: each on batches of its own).
+        initial_weights: (n,), (S, n), or (S, K, n) for K outputs, the weights v at t = 0 in place of zero, of n = N
+            features, or n = P dual weights where N is infinite. The weights of a curve with the same keys continue it,
+            momentum at rest, times counted from there and batches of SGD drawn anew.
+        return_weights: keep the weights in `Curve.weights`, (S, T, n), or (S, K, T, n) for K outputs.
+        dtype: "float64", or "float32" for large sizes and early times: risks are then good to some 1e-4, as long as no
+            curvature matters that is far below the largest; results are float64 all the same.
         split: what the devices of this process share, "runs", each its own seeds, or "modes", each a part of the modes
             of every F and data set, for a few large models; numbers differ by rounding.
+        device: the one to use, as "cpu", "gpu" or one of `jax.devices()`; None for those that JAX chooses.
         progress: show a bar over the batches of seeds.
 
     Returns:
@@ -79,10 +93,13 @@ def simulate(
         >>> curve.mean().round(3).tolist()
         [0.865, 0.464, 0.424]
     """
+    keys = choose_keys(keys, seeds)
     request = Request(
-        problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split
-    )
-    return run(request, plan_simulation(request), progress=progress)
+        problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
+        initial_weights, return_weights, dtype,
+    )  # fmt: skip
+    with use_device(device):
+        return run(request, plan_simulation(request), progress=progress)
 
 
 def plan_simulation(request: Request) -> Plan:
@@ -125,7 +142,9 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
         v, memory = each(optimizer, batch, step, draws, batch.keys.steps, v, memory)
         return v, (memory, count + 1)
 
-    start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
+    start = batch.start
+    if start is None:
+        start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
     memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start), jnp.zeros((), int)
     weights, count = take_steps(update, start, memory, task.times)  # (T, S, K, n)
     return Solution(jnp.moveaxis(weights, 0, 2), count)

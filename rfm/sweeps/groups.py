@@ -5,11 +5,10 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from rfm import checks
-from rfm.devices import free_memory
+from rfm.devices import free_memory, on_cpu
 from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import DAY, Cost, estimate, too_long
 from rfm.engine.features import Setting
@@ -94,7 +93,7 @@ class Group(NamedTuple):
             value, name = max((x, name) for x, name in ((n, "num_features"), (p, "num_samples")) if math.isfinite(x))
             free = f"{least / 1e9:.3g} GB are needed {what}, and {budget / 1e9:.3g} GB are free"
             checks.fail(name, f"smaller: {free}", value)
-        if memory is None and jax.default_backend() == "cpu":
+        if memory is None and on_cpu():
             budget = min(budget, ON_CPU)
         return max(LEAST, int(budget // self.cost.bytes)) * devices.runs
 

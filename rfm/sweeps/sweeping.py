@@ -15,9 +15,11 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks
+from rfm.devices import use_device
 from rfm.engine.costs import DAY, too_long
 from rfm.engine.exact_solution import plan_exact
-from rfm.engine.requests import Request, check_keys
+from rfm.engine.features import FeatureLaw
+from rfm.engine.requests import Request, check_keys, choose_keys
 from rfm.engine.simulation import plan_simulation
 from rfm.grid import Axes, axes, check_room, check_sizes, exponents, len_of
 from rfm.optimizers import Optax, Optimizer
@@ -38,19 +40,21 @@ CHUNK_SECONDS = 0.6  # of a core, that may be lost when a process is killed
 def sweep(
     problem: Problem,
     grid: Mapping[str, Any],
-    keys: Array,
+    keys: Array | None = None,
     *,
+    seeds: int | None = None,
     optimizer: Optimizer,
     times: ArrayLike | None = None,
     num_features: float | None = None,
     num_samples: float | None = None,
     parametrization: str = "ntk",
-    features: str = "gaussian",
+    features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
     out: str | Path | None = None,
     exact: bool = False,
     memory: float | None = None,
+    device: Any = None,
     progress: bool = False,
 ) -> Sweep:
     """Run `simulate` on every point of a grid with every seed, on all devices of all processes.
@@ -66,7 +70,8 @@ def sweep(
         grid: Values (n,) by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a
             shape; small ones share a compiled program), noise_var and the numbers of the optimizer, and a, b, num_modes
             of a `power_law`.
-        keys: (S,) from `jax.random.split`, one a seed.
+        keys: (S,) from `jax.random.split`, one a seed, or else
+        seeds: S, as in `simulate`.
         optimizer: The training algorithm, as in `simulate`.
         times: (T,), as in `simulate`.
         num_features: N, where the grid has it not.
@@ -81,6 +86,7 @@ def sweep(
         exact: Solve every draw as `rfm.exact` does.
         memory: Bytes that a batch may fill on each device, else a part of what is free; where a device runs out of
             memory all the same, the batch is halved.
+        device: The one to use, as in `simulate`; None for all of this process.
         progress: Show a bar with the time left.
 
     Returns:
@@ -109,12 +115,12 @@ def sweep(
         checks.fail("out", "a folder that all processes see", None)
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
-    check_keys(keys)
+    keys = choose_keys(keys, seeds)
     check_room(grid_axes.values, {"keys": len(keys), "times": 1 if times is None else len_of(times)})
     n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
     request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
     groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
-    with float64(), contextlib.ExitStack() as stack:
+    with use_device(device), float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
         _check_duration(groups, grid_axes, len(keys) / team.count)
         lengths = [group.batch_length(memory) for group in groups]
@@ -148,7 +154,8 @@ def sweep(
     if diverged.any():
         text = f"{diverged.sum()} of {diverged.size} runs diverged: inf in the result from there on"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
-    return Sweep(grid_axes.values, stops, *results, keys, kind)
+    noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
+    return Sweep(grid_axes.values, stops, *results, keys, kind, noise_var)
 
 
 @contextlib.contextmanager
@@ -210,11 +217,8 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
                 digest.update(np.asarray(leaf, np.float64).tobytes())
     algorithm, numbers = type(optimizer).__name__, vars(optimizer)
     if isinstance(optimizer, Optax):
-        make, numbers = optimizer.transformation, optimizer.numbers
-        if "<" in getattr(make, "__qualname__", "<"):
-            allowed = "made as Optax(optax.adam, {...}) in a stored sweep, by a function with a name"
-            checks.fail("optimizer", allowed, make)
-        algorithm = f"Optax({make.__module__}.{make.__qualname__})"
+        numbers = {"batch_size": optimizer.batch_size, **optimizer.numbers}
+        algorithm = f"Optax({_name_of(optimizer.transformation, 'optimizer', 'made as Optax(optax.adam, {...})')})"
     numbers = {"noise_var": problem.noise_var, **numbers}
     spectrum = exponents(problem)
     if spectrum is not None:
@@ -223,6 +227,7 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
         if isinstance(value, Schedule):
             numbers[name] = hashlib.sha256(np.concatenate(value).tobytes()).hexdigest()
     numbers |= {name: getattr(request, name) for name in ("num_features", "num_samples", "ensemble", "bags")}
+    law = request.features
     fixed = {name: x for name, x in numbers.items() if name not in swept and x is not None}
     return {
         "kind": kind,
@@ -230,8 +235,15 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
         "method": method,
         "problem": digest.hexdigest(),
         "parametrization": request.parametrization,
-        "features": request.features,
+        "features": _name_of(law, "features", "a name") if callable(law) else law,
         "key": str(jax.random.key_impl(check_keys(request.keys))),
         "time_unit": "steps" if optimizer.discrete else "learning rate x steps",
         **{name: x if isinstance(x, str) else str(float(x)) for name, x in fixed.items()},
     }
+
+
+def _name_of(function: Any, argument: str, cure: str) -> str:
+    """Return the name by which a store knows a function; ValueError where it has none."""
+    if "<" in getattr(function, "__qualname__", "<"):
+        checks.fail(argument, f"{cure} in a stored sweep, or a function with a name", function)
+    return f"{function.__module__}.{function.__qualname__}"

@@ -231,7 +231,7 @@ def test_out_that_cannot_be_written(tmp_path, capsys):
     assert "--out must be a folder that can be written" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["comparee"], ["compare", "--nosie", "0.1"], ["compare", "--seeds", "x"], []])
+@pytest.mark.parametrize("arguments", [["comparee"], ["compare", "--nosie", "0.1"], ["compare", "--seeds", "x"]])
 def test_typo_is_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -246,7 +246,7 @@ def test_help_tells_every_default(capsys):
         assert stop.value.code == 0
         text = capsys.readouterr().out
         # a page and a fit compute what they are asked for
-        assert ("[--quick]" in text) == (command not in ("explore", "fit"))
+        assert ("[--quick]" in text) == (command not in ("explore", "fit", "rerun"))
         assert "None" not in text
 
 

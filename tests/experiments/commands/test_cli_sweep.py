@@ -1,5 +1,6 @@
 """`rfm sweep FILE.toml`: what it leaves, that it resumes, what it refuses; and the compilation cache of commands."""
 
+import json
 import os
 import signal
 import subprocess
@@ -192,7 +193,7 @@ def test_a_damaged_store_is_one_line(file, tmp_path):
     file.write_text(FILE.replace(", 40.0]", ", 0.3]"))
     out = tmp_path / "out"
     start("sweep", file, "--out", out).communicate()
-    before, chunk = contents(out), "train_loss/c/1/0/0/0/0"
+    before, record, chunk = contents(out), record_of(out), "train_loss/c/1/0/0/0/0"
     (out / "small.zarr" / chunk).unlink()
     running = start("sweep", file, "--out", out)
     _, error = running.communicate()
@@ -201,7 +202,15 @@ def test_a_damaged_store_is_one_line(file, tmp_path):
     lines = [line for line in lines if "compilation cache" not in line]  # two processes may meet there
     assert lines == [f"rfm sweep: {out}/small.zarr/{chunk} is missing: it is made again"]
     after = contents(out)
-    assert [name for name in before if after[name] != before[name] and not name.endswith(("pdf", "png"))] == []
+    drawn = ("pdf", "png", "small.json")  # with dates in them
+    assert [name for name in before if after[name] != before[name] and not name.endswith(drawn)] == []
+    assert record_of(out) == record
+
+
+def record_of(out):
+    """What a result says of itself, but for when it was made and how long that took."""
+    record = json.loads((out / "small.json").read_text())
+    return {name: value for name, value in record.items() if name != "run"}
 
 
 @pytest.mark.slow

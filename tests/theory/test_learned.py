@@ -1,0 +1,101 @@
+"""The share of each mode that is learned, against plain linear algebra on random draws and against limits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfm
+import theory
+
+N, P, M, DRAWS = 40, 60, 100, 300
+PROBLEM = rfm.power_law(1.8, 1.5, M)
+SIZES = dict(num_features=N, num_samples=P)
+TIMES = [0.3, 3.0, 30.0, 1000.0]
+STEPS = [1, 10, 100]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Averages and standard errors over draws of diag F^T g(H) F X^T X/P, for three responses g of H."""
+    rng, shares = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        f = rng.standard_normal((N, M)) / np.sqrt(N)
+        x = rng.standard_normal((P, M)) * np.sqrt(PROBLEM.eigenvalues)
+        moved = f @ (x.T @ x / P)
+        z, basis = np.linalg.eigh(moved @ f.T)
+        responses = [-np.expm1(-z * t) / z for t in TIMES]
+        responses += [(1.0 - (1.0 - 0.3 * z) ** n) / z for n in STEPS]
+        responses += [1.0 / (z + 0.1)]
+        shares.append(np.stack(responses) @ ((basis.T @ f) * (basis.T @ moved)))
+    return np.mean(shares, 0), np.std(shares, 0, ddof=1) / np.sqrt(DRAWS)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "times", "rows"),
+    [(rfm.GradientFlow(), TIMES, slice(0, 4)), (rfm.GradientDescent(0.3), STEPS, slice(4, 7)),
+     (rfm.Ridge(0.1), None, slice(7, 8))],
+    ids=["flow", "descent", "ridge"],
+)  # fmt: skip
+def test_plain_draws(optimizer, times, rows, drawn):
+    """Within four standard errors and the order 1/N that the theory leaves out."""
+    mean, stderr = (x[rows] for x in drawn)
+    share = theory.learned(PROBLEM, **SIZES, optimizer=optimizer, times=times)
+    assert share.shape == mean.shape
+    assert np.all(np.abs(share - mean) < 4.0 * stderr + 1.0 / N * np.maximum(mean, 0.1))
+    assert np.all(np.diff(share, axis=1) < 0)
+
+
+def test_nothing_at_the_start_and_everything_at_the_end():
+    """N = P = infinity is plain gradient flow in every mode; fewer modes than N and P are all learned."""
+    args = dict(optimizer=rfm.GradientFlow(), times=[0.0, 2.0, 1e9])
+    share = theory.learned(PROBLEM, num_features=jnp.inf, num_samples=1e12, **args)
+    np.testing.assert_allclose(share[0], 0.0, atol=1e-9)
+    np.testing.assert_allclose(share[1], -np.expm1(-2.0 * PROBLEM.eigenvalues), rtol=1e-6)
+    share = theory.learned(rfm.white(5), num_features=50, num_samples=70, **args)
+    np.testing.assert_allclose(share[2], 1.0, rtol=1e-6)
+
+
+def test_modes_by_number():
+    """Any of a problem of a billion modes, or of infinitely many."""
+    known = rfm.power_law(1.8, 1.5, None)
+    args = dict(**SIZES, optimizer=rfm.HeavyBall(0.3, 0.9), times=[1, 100])
+    share = theory.learned(known, **args, modes=[1, 100, 1000, 10**9])
+    assert np.all(np.diff(share, axis=1) < 0)
+    whole = theory.learned(PROBLEM, **args)
+    np.testing.assert_allclose(theory.learned(PROBLEM, **args, modes=[3, 1]), whole[:, [2, 0]], rtol=1e-12)
+    clock = theory.learned(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), times=[2.0 / N], parametrization="standard")
+    known = theory.learned(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), times=[2.0])
+    np.testing.assert_allclose(clock, known, rtol=1e-9)
+    sgd = theory.learned(PROBLEM, num_features=N, num_samples=jnp.inf, optimizer=rfm.SGD(0.2, 4), times=[5])
+    descent = theory.learned(
+        PROBLEM, num_features=N, num_samples=jnp.inf, optimizer=rfm.GradientDescent(0.2), times=[5]
+    )
+    np.testing.assert_allclose(sgd, descent, rtol=1e-9)
+
+
+def test_it_goes_through_transformations():
+    share = lambda n: theory.learned(  # noqa: E731
+        PROBLEM, num_features=n, num_samples=P, optimizer=rfm.GradientFlow(), times=TIMES, modes=[1, 5]
+    )
+    sizes = jnp.array([20.0, 40.0])
+    np.testing.assert_allclose(jax.vmap(share)(sizes), np.stack([share(20.0), share(40.0)]), rtol=1e-9)
+    slope = jax.jacfwd(share)(40.0)
+    np.testing.assert_allclose(slope, (share(40.01) - share(39.99)) / 0.02, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("modes", [[0], [101], [1.5], [], [[1]], "x", [np.nan], 3])
+def test_modes_that_there_are_not(modes):
+    with pytest.raises(ValueError, match="Argument `modes` must be"):
+        theory.learned(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), times=TIMES, modes=modes)
+
+
+def test_refused():
+    args = dict(**SIZES, optimizer=rfm.GradientFlow(), times=TIMES)
+    with pytest.raises(ValueError, match="`modes` must be given where a problem has more than 100000"):
+        theory.learned(rfm.power_law(1.8, 1.5, None), **args)
+    with pytest.raises(ValueError, match="Argument `lr` must be <"):
+        theory.learned(PROBLEM, **args | {"optimizer": rfm.GradientDescent(50.0), "times": STEPS})
+    for name, value in (("num_features", 0), ("num_samples", "x"), ("times", None), ("problem", None)):
+        with pytest.raises(ValueError, match=f"Argument `{name}` must be"):
+            theory.learned(**{"problem": PROBLEM, **args, name: value})

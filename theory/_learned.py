@@ -1,0 +1,115 @@
+"""`learned`: how much of each mode a model has learned, on average."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rfm import checks
+from rfm.optimizers import Optimizer, Ridge, check_stability
+from rfm.precision import is_traced, settle
+from rfm.problem import Problem
+from theory._correction import largest
+from theory.arrays import Array, evaluated
+from theory.cases import Case, arithmetic, check_case
+from theory.contour import NODES, hyperbola
+from theory.evaluation import count_nodes, filter_of, in_reach, model_of, most_nodes
+from theory.filters import FILTERS
+from theory.fixed_point import kappa_path, kappa_real, spectral_edge
+
+MOST_MODES = 100_000  # at once
+MOST_NODES = 65_536
+
+
+def learned(
+    problem: Problem,
+    *,
+    num_features: ArrayLike,
+    num_samples: ArrayLike,
+    optimizer: Optimizer,
+    times: ArrayLike | None = None,
+    modes: ArrayLike | None = None,
+    parametrization: str = "ntk",
+) -> Array:
+    """Predict the share of each mode that is learned: the average over draws of the student's coefficient over w_k.
+
+        E [F^T v(t)]_k / w_k = (1/2 pi i) oint r_t(z) lambda_k/(kappa + lambda_k) dz/z,   kappa at s = -z
+
+    It is 0 early and, for modes that N and P resolve, near 1 late. It says what the average over models has learned:
+    the risk of one model has its variance beside it (`decompose`).
+
+    Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), response functions of modes.
+
+    Args:
+        problem: Spectrum; target and noise do not enter.
+        num_features: Model size N, any number >= 1 or jnp.inf.
+        num_samples: Data P, likewise; jnp.inf for SGD.
+        optimizer: The training algorithm.
+        times: (T,); None for Ridge.
+        modes: (K,) numbers k of modes, 1 for the largest eigenvalue; None for all.
+        parametrization: "ntk" or "standard".
+
+    Returns:
+        The share, (T, K).
+
+    Raises:
+        ValueError: For modes that the problem has not, more than 100,000 of them, and as `predict` does.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100)
+        >>> args = dict(num_features=16, num_samples=32, optimizer=rfm.GradientFlow(), times=[1.0, 100.0])
+        >>> theory.learned(problem, **args, modes=[1, 10]).round(3)
+        array([[0.585, 0.028],
+               [0.959, 0.403]])
+    """
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    check_case(case)
+    eigenvalues = _eigenvalues(problem, modes)
+    with arithmetic(case):
+        arrays = case.arrays()
+        if not is_traced(arrays):
+            check_stability(arrays.optimizer, np.asarray(largest(arrays)), case.num_features, case.num_samples)
+        return settle(_share(arrays, eigenvalues * arrays.clock, nodes=_nodes(arrays)))
+
+
+def _eigenvalues(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
+    """Return the eigenvalues (K,) of modes k = 1, 2, ...; ValueError for what is no number of a mode."""
+    if is_traced(problem, modes):
+        checks.fail("modes", "those of a problem that is known (sizes, times and numbers may be traced)", modes)
+    last, kept, t = problem.num_modes, len(problem.eigenvalues), problem.tail
+    if modes is None and last > MOST_MODES:
+        checks.fail("modes", f"given where a problem has more than {MOST_MODES}", None)
+    k = np.arange(1.0, last + 1) if modes is None else checks.numeric("modes", modes)
+    if k.ndim != 1 or not 1 <= k.size <= MOST_MODES or not np.all((k >= 1) & (k <= last) & (k == np.floor(k))):
+        checks.fail("modes", f"whole numbers from 1 to {last}, at most {MOST_MODES} of them", modes)
+    inside = problem.eigenvalues[np.minimum(k, kept).astype(int) - 1]
+    return inside if t is None else np.where(k <= kept, inside, t.eigenvalue_scale * k**-t.b)
+
+
+def _nodes(case: Case) -> int:
+    """Count nodes of the contour: no pairs of them are needed, so that there may be many."""
+    if isinstance(case.optimizer, Ridge):
+        return 0
+    if is_traced(case):
+        return NODES if is_traced(getattr(case.optimizer, "momentum", 0.0)) else most_nodes(case.optimizer)
+    nodes = max(NODES, math.ceil(float(count_nodes(in_reach(case)))))
+    if nodes > MOST_NODES:
+        checks.fail("momentum", "smaller: at this lr its contour takes too many nodes", case.optimizer)
+    return nodes
+
+
+@evaluated("nodes")
+def _share(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
+    case = in_reach(case)
+    model = model_of(case)
+    if isinstance(case.optimizer, Ridge):
+        kappa = kappa_real(case.optimizer.ridge, model)[0]
+        return (eigenvalues / (kappa + eigenvalues))[None]
+    name, parameters = filter_of(case.optimizer)
+    flt = FILTERS[name](**parameters)
+    path = hyperbola(flt.elapsed(case.times.max()), flt.stability(spectral_edge(model)), nodes)
+    z = flt.curvature(path.nodes)  # (n,)
+    kappa = kappa_path(-z, model).kappa[:, None]
+    r = flt.response(z[None], case.times[:, None]) * (path.weights * flt.log_slope(path.nodes))[None]  # (T, n)
+    return -2.0 * (r @ (eigenvalues[None] / (kappa + eigenvalues[None]))).real
