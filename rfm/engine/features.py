@@ -129,7 +129,9 @@ def _draw_moments(problem: Problem, setting: Setting, keys: Keys) -> Draw:
     def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
         gram, moment = total
         f, lam, w = feature_chunk(problem, setting, keys.features, i)
-        return gram + (f * lam[None]) @ f.T, moment + f @ (lam * w)
+        root = jnp.sqrt(lam)
+        half = f * root[None]  # one operand: of two the compiler would draw each by itself
+        return gram + half @ half.T, moment + half @ (root * w)
 
     n = int(setting.num_features)
     gram, moment = sum_chunks(problem, setting, add, (jnp.zeros((n, n)), jnp.zeros(n)))
