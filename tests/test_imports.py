@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("rfm", "theory", "experiments")
 
 # the rooms of the house: a module is in the room with the longest matching name; packages are named by their folder
-GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices")
+GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices", "rfm.threefry", "rfm.compilations")
 STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.protocols", "rfm.responses", "rfm.optax_steps",
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments")  # fmt: skip
 FRONT = tuple(f"theory.{name}" for name in ("_predict", "_sweep", "cases", "evaluation", "optimal", "stopping"))
