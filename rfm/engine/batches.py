@@ -19,7 +19,7 @@ from jax import Array, lax
 from rfm.devices import Layout, spread
 from rfm.engine.curvature import Eigensystems, eigensystems
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
-from rfm.engine.risk import Models, population_risk
+from rfm.engine.risk import population_risk
 from rfm.grid import fold_point, place_optimizer, place_problem
 from rfm.optimizers import Optimizer
 from rfm.problem import Problem
@@ -146,13 +146,13 @@ def _draw(
     def draw_model(keys: Keys, numbers: dict[str, Array]) -> Draw:
         placed = place_problem(problem, numbers)
 
-        def draw_output(index: Array) -> tuple[tuple[Array | None, ...], Array]:
+        def draw_output(index: Array) -> tuple[tuple[Array | None, Array | None], Array]:
             drawn = draw(placed.output(index), setting, keys)
-            return (drawn.design, drawn.gram, drawn.normals), drawn.labels
+            return (drawn.design, drawn.gram), drawn.labels
 
         # what an output does not change is drawn once
-        (design, gram, normals), labels = jax.vmap(draw_output, out_axes=(None, 0))(jnp.arange(problem.num_outputs))
-        return Draw(design, gram, labels, normals)
+        (design, gram), labels = jax.vmap(draw_output, out_axes=(None, 0))(jnp.arange(problem.num_outputs))
+        return Draw(design, gram, labels)
 
     draws = over_runs(draw_model, members, numbers)
     return Batch(members, draws, numbers, eigensystems(setting, draws) if plan.spectrum else None)
@@ -166,21 +166,20 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
     def grouped(x: Array) -> Array:
         return x.reshape(-1, models, *x.shape[1:])
 
-    def risk_of_average(numbers: dict[str, Array], models: Models) -> Array:  # of some models of one run
+    def risk_of_average(numbers: dict[str, Array], keys: Keys, weights: Array) -> Array:  # of some models of one run
         placed = place_problem(task.problem, {name: x[0] for name, x in numbers.items()})
-        output = lambda index, v: population_risk(placed.output(index), setting, models._replace(weights=v))  # noqa: E731
-        return jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), models.weights).sum(0)
+        output = lambda index, v: population_risk(placed.output(index), setting, keys, v)  # noqa: E731
+        return jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), weights).sum(0)
 
     risk, steps = solution.risk, None if solution.steps is None else grouped(solution.steps).min(1)
-    trained = None if weights is None else Models(batch.keys, weights, batch.draws.normals)
     if risk is None or models > 1:
-        risk = over_runs(risk_of_average, *jax.tree.map(grouped, (batch.numbers, trained)))
+        risk = over_runs(risk_of_average, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
         each_risk = solution.risk
         if each_risk is None and models > 1:
             alone = lambda *model: risk_of_average(*jax.tree.map(lambda x: x[None], model))  # noqa: E731
-            each_risk = over_runs(alone, batch.numbers, trained)
+            each_risk = over_runs(alone, batch.numbers, batch.keys, weights)
         noise_var = grouped(batch.numbers["noise_var"])[:, :1]
         return Losses(risk, grouped(risk if each_risk is None else each_risk).mean(1) + noise_var, steps)
 

@@ -40,7 +40,6 @@ def run_floats(problem: Problem, plan: Plan, num_times: int) -> int:
     n, p = (int(x) if math.isfinite(x) else 0 for x in (setting.num_features, setting.num_samples))
     smaller = min(x for x in (n, p) if x)
     floats = n * p + 3 * smaller**2 + (n + p) * chunk_length(problem) + num_times * (max(n, p) + 2 * smaller)
-    floats += setting.kept * chunk_length(problem) * (p if math.isinf(setting.num_features) else n) // 2
     if setting.batch_size:
         floats += max(SGD_BLOCK, setting.batch_size * (n + 1))
     population = problem.population

@@ -15,7 +15,7 @@ from rfm.curve import Curve
 from rfm.devices import AXIS, RUNS, free_memory
 from rfm.engine.batches import Losses, Plan, Task, draw_batch, solve_batch
 from rfm.engine.costs import run_floats
-from rfm.engine.padding import batch_length, keep, pad
+from rfm.engine.padding import batch_length, pad
 from rfm.engine.requests import Request, check_keys, refuse_tracers
 from rfm.optimizers import check_stability, resolve, stability_edge
 from rfm.precision import float64
@@ -31,7 +31,6 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
         plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
         longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
-        longer = keep(longer, task)
         batches = _batches(longer, task, keys)
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
     risk, train_loss = (

@@ -36,7 +36,6 @@ class Setting(NamedTuple):
 
     batch_size: of SGD, 0 for algorithms that see every sample. mode_parts: devices that the modes are divided among.
     counts: traced, inside a program that serves several sizes (`padding`); None where they are those of the arrays.
-    kept: chunks of modes that there is room for between drawing and risk, 0 where their normals are drawn twice.
     """
 
     num_features: float
@@ -46,7 +45,6 @@ class Setting(NamedTuple):
     batch_size: int = 0
     mode_parts: int = 1
     counts: Counts | None = None
-    kept: int = 0
 
     @property
     def dual(self) -> bool:
@@ -83,13 +81,11 @@ class Draw(NamedTuple):
     design: (P, N) features of the samples, None where N or P is infinite.
     gram: (n, n) curvature of the loss: F Lambda F^T where P is infinite, Psi Psi^T / P where N is; else None.
     labels: (P,) labels, or (N,) the moment F Lambda w where P is infinite; (K, ...) those of K outputs.
-    normals: (chunks, n, c) numbers that the risk needs again, of features, or of data where N is infinite, if kept.
     """
 
     design: Array | None
     gram: Array | None
     labels: Array
-    normals: Array | None = None
 
     @property
     def matrix(self) -> Array:
@@ -132,14 +128,14 @@ def _draw_moments(problem: Problem, setting: Setting, keys: Keys) -> Draw:
 
     def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
         gram, moment = total
-        f, lam, w = feature_chunk(problem, setting, keys.features, i, normals)
+        f, lam, w = feature_chunk(problem, setting, keys.features, i)
         root = jnp.sqrt(lam)
         half = f * root[None]  # one operand: of two the compiler would draw each by itself
         return gram + half @ half.T, moment + half @ (root * w)
 
-    n, normals = int(setting.num_features), draw_normals(problem, setting, keys)
+    n = int(setting.num_features)
     gram, moment = sum_chunks(problem, setting, add, (jnp.zeros((n, n)), jnp.zeros(n)))
-    return Draw(None, gram, moment, normals)
+    return Draw(None, gram, moment)
 
 
 def _draw_data(problem: Problem, setting: Setting, keys: Keys) -> Draw:
@@ -151,31 +147,17 @@ def _draw_data(problem: Problem, setting: Setting, keys: Keys) -> Draw:
 
     def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
         product, labels = total
-        psi, w = data_chunk(problem, setting, keys.data, i, normals if kernel else None)
+        psi, w = data_chunk(problem, setting, keys.data, i)
         if problem.population is None:  # a population brings its own labels
             labels = labels + psi @ w
         if kernel:
             return product + psi @ psi.T / setting.true.samples, labels
-        f, _, _ = feature_chunk(problem, setting, keys.features, i, normals)
+        f, _, _ = feature_chunk(problem, setting, keys.features, i)
         return product + psi @ f.T, labels
 
-    columns, normals = p if kernel else int(setting.num_features), draw_normals(problem, setting, keys)
+    columns = p if kernel else int(setting.num_features)
     product, labels = sum_chunks(problem, setting, add, (jnp.zeros((p, columns)), labels))
-    return Draw(None, product, labels, normals) if kernel else Draw(product, None, labels, normals)
-
-
-def draw_normals(problem: Problem, setting: Setting, keys: Keys) -> Array | None:
-    """What the risk needs again of a model's draw, (setting.kept, n, c), zero past the last chunk of modes."""
-    if not setting.kept:
-        return None
-    kernel = math.isinf(setting.num_features)
-    shape = int(setting.num_samples if kernel else setting.num_features), chunk_length(problem)
-    key = threefry.fold_in(keys.data, _DATA) if kernel else keys.features
-
-    def add(i: Array, drawn: Array) -> Array:
-        return lax.dynamic_update_index_in_dim(drawn, threefry.normal(threefry.fold_in(key, i), shape), i, 0)
-
-    return lax.fori_loop(0, num_chunks(problem), add, jnp.zeros((setting.kept, *shape), jnp.float32))
+    return Draw(None, product, labels) if kernel else Draw(product, None, labels)
 
 
 def num_chunks(problem: Problem) -> float | Array:
@@ -203,20 +185,15 @@ def chunk_length(problem: Problem) -> int:
     return CHUNK if problem.tail is not None else min(CHUNK, len(problem.eigenvalues))
 
 
-def feature_chunk(
-    problem: Problem, setting: Setting, key: Array, index: ArrayLike, normals: Array | None = None
-) -> tuple[Array, Array, Array]:
-    """F (N, c), eigenvalues (c,) and target (c,) of the chunk of modes `index`; normals: `Draw.normals`, if kept."""
+def feature_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike) -> tuple[Array, Array, Array]:
+    """F (N, c), eigenvalues (c,) and target (c,) of the chunk of modes `index`."""
     length = chunk_length(problem)
     lam, w = problem.modes(index * length, length)
-    shape = int(setting.num_features), length
+    key = threefry.fold_in(key, index)
+    n = int(setting.num_features)
+    signs = setting.features == "rademacher"
     # number ij depends on its own place alone: more rows leave those before as they are
-    if normals is not None:
-        f = normals[index].astype(float)
-    elif setting.features == "rademacher":
-        f = jax.random.rademacher(threefry.fold_in(key, index), shape, float)
-    else:
-        f = normal(threefry.fold_in(key, index), shape)
+    f = jax.random.rademacher(key, (n, length), float) if signs else normal(key, (n, length))
     f = _kept(f, setting.counts and setting.counts.features)
     return (f if setting.parametrization == "standard" else f / jnp.sqrt(setting.true.features)), lam, w
 
@@ -242,20 +219,15 @@ def neurons(population: Population, setting: Setting, key: Array) -> Array:
     return phi if setting.parametrization == "standard" else phi / math.sqrt(n)
 
 
-def data_chunk(
-    problem: Problem, setting: Setting, key: Array, index: ArrayLike, normals: Array | None = None
-) -> tuple[Array, Array]:
+def data_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike) -> tuple[Array, Array]:
     """Psi (P, c) and target (c,) of the chunk of modes `index`: Gaussian, or rows of the population."""
     p, length = int(setting.num_samples), chunk_length(problem)
     lam, w = problem.modes(index * length, length)
     if problem.population is not None:
         return row_chunk(problem, problem.population, index)[sampled_rows(problem.population, p, key)], w
     root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
-    if normals is None:
-        numbers = normal(threefry.fold_in(threefry.fold_in(key, _DATA), index), (p, length))
-    else:
-        numbers = normals[index].astype(float)
-    psi = numbers * jnp.sqrt(lam)[None] * root
+    key = threefry.fold_in(threefry.fold_in(key, _DATA), index)
+    psi = normal(key, (p, length)) * jnp.sqrt(lam)[None] * root
     return _kept(psi, setting.counts and setting.counts.samples), w
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import estimate
-from rfm.engine.features import Counts, Setting, chunk_length
+from rfm.engine.features import Counts, Setting
 from rfm.optimizers import SGD, Optax
 from rfm.protocols import Stepper
 
 COMPILATION = 2.0  # seconds of runs that are worth less than a compilation
 STEPS = (4, 2)  # ratios of the lengths tried, the largest first
 LEAST = 32  # rows and columns of an array that costs next to nothing
-MOST_KEPT = 2**23  # normals of a model, of four bytes each
 STEP = 1e-5  # seconds of a step of a small batch, whatever its runs
 BATCH = 16  # runs of a batch on CPU, which takes one after the other however many there are
 
@@ -35,18 +34,6 @@ def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
         if seeds * estimate(longer, problem, times).seconds <= allowed:
             return longer, task._replace(times=times, counts=Counts(setting.num_features, setting.num_samples))
     return plan, task
-
-
-def keep(plan: Plan, task: Task) -> Plan:
-    """The plan with normals kept between drawing and risk, where they are few enough to cost less than to draw anew."""
-    setting, problem = plan.setting, task.problem
-    kernel, one_pass = math.isinf(setting.num_features), setting.batch_size and math.isinf(setting.num_samples)
-    drawn_anew = problem.population is None and not one_pass and (kernel or setting.features == "gaussian")
-    if not drawn_anew or setting.mode_parts > 1:
-        return plan
-    chunks = _next(math.ceil(float(problem.num_modes) / chunk_length(problem)), 1, 2)
-    numbers = chunks * chunk_length(problem) * int(setting.num_samples if kernel else setting.num_features)
-    return plan._replace(setting=setting._replace(kept=chunks)) if numbers <= MOST_KEPT else plan
 
 
 def batch_length(plan: Plan, task: Task, seeds: int) -> int:
