@@ -19,6 +19,7 @@ from rfm.engine.padding import batch_length, pad
 from rfm.engine.requests import Request, check_keys, refuse_tracers
 from rfm.optimizers import check_stability, resolve, stability_edge
 from rfm.precision import float64
+from rfm.problem import Problem
 from rfm.protocols import Bounded
 from rfm.steps import LARGEST
 
@@ -31,7 +32,8 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
         plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
         longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
-        batches = _batches(longer, task, keys)
+        usual = batch_length(longer, task, len(keys))
+        batches = _batches(request.problem, longer, len(task.times), keys, usual)
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
     risk, train_loss = (
         np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]) for x in ("risk", "train_loss")
@@ -65,13 +67,17 @@ def _run_batch(plan: Plan, task: Task, keys: Array, seeds: int) -> Losses:
     return Losses(risk[:seeds], train_loss[:seeds], steps)
 
 
-def _batches(plan: Plan, task: Task, keys: Array) -> Iterator[tuple[Array, int]]:
-    """Equal batches of keys (the last one padded, so that it compiles once) and how many of each count."""
+def _batches(
+    problem: Problem, plan: Plan, num_times: int, keys: Array, usual: float = math.inf
+) -> Iterator[tuple[Array, int]]:
+    """Equal batches of keys (the last one padded, so that it compiles once) and how many of each count.
+
+    usual: length where there are more keys and memory for it, as other calls have it too.
+    """
     total, ways = len(keys), plan.layout.runs
-    fitting = int(free_memory(plan.layout) // (8 * run_floats(task.problem, plan, len(task.times)))) * ways
-    shared = batch_length(plan, task, total)
-    if fitting >= shared < total:
-        length = shared
+    fitting = int(free_memory(plan.layout) // (8 * run_floats(problem, plan, num_times))) * ways
+    if usual < total and usual <= fitting:
+        length = int(usual)
     else:
         count = math.ceil(total / max(ways, min(total, fitting)))
         length = math.ceil(total / count / ways) * ways
