@@ -5,6 +5,7 @@ that keeps every round in memory. Keys of other kinds are left to `jax.random`.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from rfm.precision import is_traced
+from rfm.precision import flags, is_traced
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
@@ -49,7 +50,7 @@ def normal(key: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _is_known(key: Array) -> bool:
-    return str(jax.random.key_impl(key)) == "threefry2x32" and jax.config.jax_threefry_partitionable
+    return str(jax.random.key_impl(key)) == "threefry2x32" and flags.jax_threefry_partitionable
 
 
 def _wrap(words: tuple[Array | np.ndarray, Array | np.ndarray]) -> Array:
@@ -59,7 +60,9 @@ def _wrap(words: tuple[Array | np.ndarray, Array | np.ndarray]) -> Array:
 
 def _hash(key: Array, high: ArrayLike, low: ArrayLike) -> tuple:
     """Threefry 2x32 of 20 rounds: two words for each of the counters (high, low)."""
-    words = jax.random.key_data(key)
+    x: Any
+    y: Any
+    words: Any = jax.random.key_data(key)
     words = words if is_traced(words, low) else np.asarray(words)
     keys = words[..., 0], words[..., 1], words[..., 0] ^ words[..., 1] ^ PARITY
     with np.errstate(over="ignore"):
