@@ -14,7 +14,10 @@ PACKAGES = ("rfm", "theory", "experiments")
 GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices", "rfm.threefry", "rfm.compilations")
 STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.protocols", "rfm.responses", "rfm.optax_steps",
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments")  # fmt: skip
-FRONT = tuple(f"theory.{name}" for name in ("_predict", "_sweep", "cases", "evaluation", "optimal", "stopping"))
+FRONT = tuple(
+    f"theory.{name}"
+    for name in ("_correction", "_predict", "_scatter", "_sweep", "cases", "evaluation", "optimal", "stopping")
+)
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),
     **dict.fromkeys(STATEMENT, "statement"),

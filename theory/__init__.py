@@ -15,7 +15,9 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
+from theory._correction import correction
 from theory._predict import Decomposition, decompose, largest_curvature, predict
+from theory._scatter import Scatter, scatter, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
@@ -24,12 +26,16 @@ __all__ = [
     "BestRidge",
     "Decomposition",
     "Frontier",
+    "Scatter",
     "Stopping",
     "best_ridge",
     "best_stopping",
+    "correction",
     "decompose",
     "frontier",
     "largest_curvature",
     "predict",
+    "scatter",
+    "seeds_needed",
     "sweep",
 ]

@@ -10,6 +10,7 @@ from rfm.optimizers import SGD, GradientFlow, Optimizer
 from rfm.precision import settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
+from theory._correction import corrected
 from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, members_of
 from theory.evaluation import MARGIN, problem_modes, solve
@@ -26,6 +27,7 @@ def predict(
     parametrization: str = "ntk",
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
+    correction: bool = False,
 ) -> Curve:
     """Predict average risk and training loss at finite N, P and t, in closed form.
 
@@ -50,6 +52,7 @@ def predict(
         parametrization: "ntk", features of variance 1/N, or "standard", of variance 1.
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
+        correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
 
     Returns:
         A `Curve` with risk and train_loss (T,). `residual` estimates the error of the worst value, relative to it or to
@@ -67,7 +70,14 @@ def predict(
         array([0.8733, 0.4628, 0.4809])
     """
     members = members_of(optimizer, ensemble, bags)
-    curves = solve(Case(problem, num_features, num_samples, optimizer, times, parametrization), members)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    if not isinstance(correction, bool):
+        checks.fail("correction", "True or False", correction)
+    if correction:
+        if members is not None:
+            checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
+        return corrected(case)
+    curves = solve(case, members)
     return Curve(curve_times(times), curves.risk, curves.train_loss, curves.converged, curves.residual, THEORY)
 
 

@@ -87,8 +87,8 @@ def learning_curve(
         (pair, train_pair), (mirror, train_mirror) = pairs
         r, r_data = xp.split(rows, [len(times) + 1])
         noise = noise_var * ((2.0 * (r_data @ q).real) ** 2 @ share)
-        risk = _integrate(r, pair, mirror)  # eq. 7
-        train_loss = _integrate(r_data, train_pair, train_mirror) + noise  # eq. 8
+        risk = integrate(r, pair, mirror)  # eq. 7
+        train_loss = integrate(r_data, train_pair, train_mirror) + noise  # eq. 8
         return risk[:-1], risk[-1], train_loss
 
     risk, at_start, train_loss = integrals(rows, q, pairs)
@@ -108,11 +108,11 @@ def learning_curve(
     parts = None
     if split:
         here, across = (pieces(x, model, seen) for x, seen in sums)
-        parts = jax.tree.map(lambda x, y: xp.maximum(_integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
+        parts = jax.tree.map(lambda x, y: xp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
     return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, edge)
 
 
-def _integrate(rows: Array, pair: Array, mirror: Array) -> Array:
+def integrate(rows: Array, pair: Array, mirror: Array) -> Array:
     """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (T, n) -> (T,).
 
     The four quadrants of two contours that are their own mirror images, pair symmetric and mirror Hermitian: one real

@@ -71,7 +71,7 @@ def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurv
 @evaluated("nodes", "split")
 def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> LearningCurve:
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
-    case = _in_reach(case)
+    case = in_reach(case)
     optimizer, model = case.optimizer, model_of(case)
     if isinstance(optimizer, SGD):
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
@@ -128,7 +128,7 @@ def _nodes(case: Case) -> int:
         return TRACED_NODES
     if is_traced(case):
         return most_nodes(case.optimizer)
-    needed = float(_count_nodes(_in_reach(case)))
+    needed = float(count_nodes(in_reach(case)))
     nodes = _in_steps(needed) if math.isfinite(needed) else needed
     if nodes > MOST_NODES:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", momentum)
@@ -148,7 +148,7 @@ def _latest(case: Case) -> float:
         return float(case.times.max() * _fastest(case))
 
 
-def _in_reach(case: Case) -> Case:
+def in_reach(case: Case) -> Case:
     """Return the case with times that a contour can reach: later ones have the same curve."""
     if isinstance(case.optimizer, Ridge):
         return case
@@ -171,7 +171,7 @@ def _in_steps(needed: float) -> int:
 
 
 @evaluated()
-def _count_nodes(case: Case) -> Array:
+def count_nodes(case: Case) -> Array:
     if isinstance(case.optimizer, SGD):
         return one_pass_nodes(case.times, case.optimizer.momentum)
     return nodes_needed(model_of(case), case.times, *filter_of(case.optimizer))

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,9 +27,7 @@ from rfm.optimizers import Optimizer
 from rfm.protocols import Stepper
 from theory import exponents
 
-MODEL_SIZES = (8, 16, 32, 64, 128, 256, 512)
-MOST_DRAWS = 12  # that a seed stands for: the smallest sizes then share a program
-SHARE = 0.75  # draws of the largest size that a seed stands for, rounded up: one
+MODEL_SIZES = {8: 12, 16: 24, 32: 24, 64: 4, 128: 2, 256: 1, 512: 2}  # and how many draws of each a seed stands for
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
 QUANTITIES = {
@@ -106,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024
     largest = 4 if args.quick else 6 if real else 7
     settings = settings_of(
-        Settings, args, times=tuple(times.tolist()), sizes=MODEL_SIZES[:largest],
+        Settings, args, times=tuple(times.tolist()), sizes=tuple(MODEL_SIZES)[:largest],
         features=(200 if real else 512) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
     )  # fmt: skip
@@ -161,13 +158,13 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
 def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     """Choose sizes along each axis; what is held is infinite: fresh data, or a student that sees every mode.
 
-    The scatter of a draw falls as 1/size and its cost rises as the size, so small sizes are drawn more often: every
-    point then knows its mean as well as the others, at an equal price. Where steps are taken the smallest are not: one
-    of hundreds of draws has a curvature at which a learning rate diverges that the mean draw allows.
+    The variance of a draw falls as 1/size and its cost rises as the size, so small sizes are drawn more often; most is
+    drawn at both ends, which tell a slope. Where steps are taken the smallest sizes are drawn once: one of hundreds of
+    draws has a curvature at which a learning rate diverges that the mean draw allows.
     """
     sizes = settings.sizes
     least = STEADY if isinstance(optimizer, Stepper) else 1
-    draws = tuple(min(MOST_DRAWS, math.ceil(SHARE * sizes[-1] / size)) if size >= least else 1 for size in sizes)
+    draws = tuple(MODEL_SIZES[size] if size >= least else 1 for size in sizes)
     plan = [SizePlan("features", sizes, draws, INFINITE)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))
@@ -238,7 +235,8 @@ def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[s
         )
     fitted = {axis: judgement.finite_size for axis, judgement in judged.items() if judgement.finite_size}
     if fitted:
-        parts = ", ".join(f"({size})/{SYMBOLS[axis]}" for axis, size in fitted.items())
+        power = {1: "", 2: "^2"}
+        parts = ", ".join(f"({size})/{SYMBOLS[axis]}{power[size.order]}" for axis, size in fitted.items())
         lines.append(f"The finite-size part that theory leaves out, fitted and not counted above: {parts}.")
     return lines
 

@@ -38,6 +38,8 @@ class Comparison:
         line: Predicted risk there, (L,).
         draws: Draws that a row of risks is the mean of, (X,), where every point has draws of its own; None where a row
             is one draw at all points.
+        scatter: About the standard deviation of a row of risks as theory has it, (X,); None where it is not known.
+        order: Power of 1/N and 1/P at which the gap of a right theory begins: 2 where theory has their first power.
 
     Example:
         >>> import numpy as np
@@ -57,6 +59,8 @@ class Comparison:
     line_x: np.ndarray | None = None
     line: np.ndarray | None = None
     draws: np.ndarray | None = None
+    scatter: np.ndarray | None = None
+    order: int = 1
 
     @property
     def seeds(self) -> int:
@@ -84,10 +88,18 @@ class Comparison:
         return (self.mean - self.theory) / np.maximum(self.theory, np.finfo(float).tiny)
 
     @property
-    def finite_size(self) -> np.ndarray:
-        """1/N + 1/P at every point, (X,): the gap of a right theory falls in proportion to it."""
+    def inverse_size(self) -> np.ndarray:
+        """1/N + 1/P at every point, (X,): the variance of a draw falls in proportion to it."""
         held = {"N": np.inf, "P": np.inf} | dict(self.fixed) | {SYMBOLS.get(self.axis, self.axis): self.x}
         return np.broadcast_to(1.0 / np.asarray(held["N"], float) + 1.0 / np.asarray(held["P"], float), self.x.shape)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weight of every point in fits to the relative gap, (X,): one over its variance, or in proportion to it."""
+        if self.scatter is not None:
+            return (self.theory / self.scatter) ** 2
+        draws = np.ones(len(self.x)) if self.draws is None else self.draws
+        return draws / self.inverse_size if self.inverse_size.all() else draws
 
     @property
     def theory_line(self) -> tuple[np.ndarray, np.ndarray]:
@@ -100,8 +112,9 @@ class Comparison:
         """Return the comparison at some of its points; the line of theory stays whole."""
         x, risks, theory = self.x[points], self.risks[:, points], self.theory[points]
         line_x, line = self.theory_line
-        draws = None if self.draws is None else self.draws[points]
-        return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line, draws=draws)
+        known = {name: getattr(self, name) for name in ("draws", "scatter") if getattr(self, name) is not None}
+        cut = {name: values[points] for name, values in known.items()}
+        return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line, **cut)
 
     def slope(self, window: slice | np.ndarray = slice(None), quantity: str = "") -> Exponent:
         """Return minus the log-log slopes of simulation, with its standard error, and of theory at the same points."""

@@ -1,8 +1,9 @@
 """Differences of simulation from theory, and the verdict on them: they agree, they differ, or a run cannot tell.
 
-A difference agrees where its 95 % interval is within MARGIN of zero: few seeds make no agreement. It differs where zero
-is outside the interval that holds for all differences of a table at once: many rows make no alarm. Between the two a
-run cannot tell, and says how many seeds could.
+A run is asked to tell theories apart that differ by TOLD. A difference agrees where its 95 % interval is within SHARE
+of that around zero: few seeds make no agreement. It differs where zero is outside the interval that holds for all
+differences of a table at once: many rows make no alarm. Between the two a run cannot tell, and says how many seeds
+could.
 """
 
 import dataclasses
@@ -10,8 +11,8 @@ from typing import NamedTuple
 
 from scipy.special import stdtrit
 
-TOLD = 0.05  # relative difference of theories that a run should tell apart
-MARGIN = 0.9 * TOLD  # an interval that ends before is no such difference, but for a chance of a few in 100
+TOLD = {1: 0.05, 2: 0.03}  # relative difference that a run should tell, by the order of theory: `Comparison.order`
+SHARE = 0.9  # of it: an interval that ends before is no such difference, but for a chance of a few in 100
 CHANCE = 0.05  # of an interval that misses, and of any alarm among all differences of a table
 
 
@@ -32,6 +33,7 @@ class Difference:
         seeds: Draws that it rests on, for advice.
         allowance: Difference that the finite size may make, where it was not fitted.
         tests: How many differences are told together.
+        told: Relative difference that is to be told.
 
     Example:
         >>> right = Difference(0.004, 0.006, freedom=15, seeds=16)
@@ -47,6 +49,12 @@ class Difference:
     seeds: int
     allowance: float = 0.0
     tests: int = 1
+    told: float = TOLD[1]
+
+    @property
+    def margin(self) -> float:
+        """Where the interval of a difference that agrees must end."""
+        return SHARE * self.told
 
     @property
     def half_width(self) -> float:
@@ -66,22 +74,22 @@ class Difference:
 
     @property
     def agrees(self) -> bool:
-        """Is the whole interval within MARGIN of zero?"""
-        return self.within <= MARGIN
+        """Is the whole interval within the margin around zero?"""
+        return self.within <= self.margin
 
     @property
     def differs(self) -> bool:
-        """Is zero outside the joint interval, by more than the finite size allows, and MARGIN not kept?"""
+        """Is zero outside the joint interval, by more than the finite size allows, and the margin not kept?"""
         joint = self._quantile(CHANCE / self.tests) * self.stderr
         return not self.agrees and abs(self.value) - joint > self.allowance
 
     @property
     def advice(self) -> str:
-        """Advice on what it takes to tell a difference of TOLD, where this run cannot."""
-        if self.allowance >= MARGIN:
-            return f"cannot tell {100 * TOLD:g} %: needs larger N and P"
-        more = max(2.0, ((self.visible - self.allowance) / (MARGIN - self.allowance)) ** 2)
-        return f"cannot tell {100 * TOLD:g} %: needs {rounded_up(self.seeds * more)} seeds"
+        """Advice on what it takes to tell the difference asked for, where this run cannot."""
+        if self.allowance >= self.margin:
+            return f"cannot tell {100 * self.told:g} %: needs larger N and P"
+        more = max(2.0, ((self.visible - self.allowance) / (self.margin - self.allowance)) ** 2)
+        return f"cannot tell {100 * self.told:g} %: needs {rounded_up(self.seeds * more)} seeds"
 
     def __str__(self) -> str:
         return f"{100 * self.value:+.1f} ± {100 * self.half_width:.1f} %"
@@ -91,10 +99,11 @@ class Difference:
 
 
 class FiniteSize(NamedTuple):
-    """The fitted finite-size part: coefficient of 1/N + 1/P, and its standard error."""
+    """The fitted finite-size part: coefficient of (1/N + 1/P)^order, and its standard error."""
 
     coefficient: float
     stderr: float
+    order: int = 1
 
     def __str__(self) -> str:
         return f"{self.coefficient:.2f} ± {self.stderr:.2f}"

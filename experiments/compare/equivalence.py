@@ -1,9 +1,10 @@
 """Simulation against theory, one rule for all commands and figures: how far apart they are in level and in slope.
 
-The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s with
-s = 1/N + 1/P, which a theory of large N and P leaves out. They are fitted at once, by least squares with weights that
-are known beforehand: the scatter of a draw falls as 1/N + 1/P. Where s hardly varies c cannot be fitted, and
-FINITE_SIZE s is allowed instead. A level is told where the run knows it best, so that it does not depend on the slope.
+The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s^k
+with s = 1/N + 1/P, where theory leaves out the powers of s from the k-th on. They are fitted at once, by least squares
+with weights that are known beforehand: as theory has the scatter, or as it falls with s. Where s hardly varies c cannot
+be fitted, and FINITE_SIZE s^k is allowed instead. A level is told where the run knows it best, so that it does not
+depend on the slope.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.compare.comparison import Comparison
-from experiments.compare.differences import MARGIN, Agreement, Difference, FiniteSize
+from experiments.compare.differences import TOLD, Agreement, Difference, FiniteSize
 from experiments.compare.statistics import standard_error, student
 from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition
 from rfm import checks
@@ -44,8 +45,8 @@ def agreement(
 ) -> Verdict:
     """Return whether simulation agrees with theory in level, over all points of all comparisons, and at each point.
 
-    A point is called off beyond q standard errors + FINITE_SIZE (1/N + 1/P) theory: q is Student's quantile at which
-    one of all points of a right theory is called off with chance LEVEL.
+    A point is called off beyond q standard errors + FINITE_SIZE (1/N + 1/P)^order theory: q is Student's quantile at
+    which one of all points of a right theory is called off with chance LEVEL.
 
     Args:
         comparisons: As many seeds each; the rows of risks may share draws.
@@ -55,27 +56,35 @@ def agreement(
     points = _points(comparisons, sizes)
     level = _agreement(comparisons, None, sizes).level
     q = student(len(points.risks), LEVEL / len(points.theory))
-    allowed = q * standard_error(points.risks) + FINITE_SIZE * points.finite * points.theory
+    allowed = q * standard_error(points.risks) + points.allowance * points.theory
     gap, worst = np.abs(points.mean / points.theory - 1.0), np.max(np.abs(points.mean - points.theory) / allowed)
     state = "" if level.agrees else f" ({'differs' if level.differs else level.advice})"
     measured = (
         f"level {level}{state}; gap {np.median(gap):.1%} in the median, {gap.max():.1%} at most, {worst:.2f} of what a "
         f"point may; {len(gap)} points, {len(points.risks)} seeds"
     )
-    claimed = f"level to {MARGIN:.1%}; points to {q:.1f} s.e. + {FINITE_SIZE:g} (1/N + 1/P)"
+    claimed = f"level to {level.margin:.1%}; points to {q:.1f} s.e. + {stated(comparisons)}"
     return condition(quantity, claimed, measured, level.agrees and bool(worst <= 1.0))
 
 
+def stated(comparisons: Sequence[Comparison]) -> str:
+    """Return the gap that finite sizes are allowed, in words."""
+    order = min(c.order for c in comparisons)
+    return f"{FINITE_SIZE[order]:g} (1/N + 1/P)" + (f"^{order}" if order > 1 else "")
+
+
 class _Points(NamedTuple):
-    """Points of all comparisons: x, theory, 1/N + 1/P and weights (X,), risks (S, X); are draws independent of each
-    other at different points?"""
+    """Points of all comparisons: x, theory, (1/N + 1/P)^order, its allowance and weights (X,), risks (S, X); are draws
+    independent of each other at different points? What difference is to be told?"""
 
     x: np.ndarray
     theory: np.ndarray
     finite: np.ndarray
+    allowance: np.ndarray
     weights: np.ndarray
     risks: np.ndarray
     independent: bool
+    told: float
 
     @property
     def mean(self) -> np.ndarray:
@@ -85,12 +94,15 @@ class _Points(NamedTuple):
 def _points(comparisons: Sequence[Comparison], sizes: Sequence[float] | None) -> _Points:
     """Collect the points that have a relative gap."""
     kept = [c.at((c.x > 0) & (c.theory > VANISHED * c.theory.max())) for c in comparisons]
-    finite = [c.finite_size if sizes is None else np.full(len(c.x), 1 / sizes[i]) for i, c in enumerate(kept)]
-    finite, theory, x = (np.concatenate(each) for each in (finite, [c.theory for c in kept], [c.x for c in kept]))
-    draws = np.concatenate([np.ones(len(c.x)) if c.draws is None else c.draws for c in kept])
-    weights = draws / finite if finite.all() else draws
+    inverse = [c.inverse_size if sizes is None else np.full(len(c.x), 1 / sizes[i]) for i, c in enumerate(kept)]
+    finite = [size**c.order for size, c in zip(inverse, kept, strict=True)]
+    allowance = [FINITE_SIZE[c.order] * size for size, c in zip(finite, kept, strict=True)]
+    inverse, finite, allowance = (np.concatenate(each) for each in (inverse, finite, allowance))
+    theory, x = (np.concatenate(each) for each in ([c.theory for c in kept], [c.x for c in kept]))
+    weights = np.concatenate([c.weights for c in kept]) if sizes is None else 1.0 / inverse
     risks = np.concatenate([c.risks for c in kept], axis=1)
-    return _Points(x, theory, finite, weights, risks, all(c.draws is not None for c in kept))
+    told = max(TOLD[c.order] for c in kept)
+    return _Points(x, theory, finite, allowance, weights, risks, all(c.draws is not None for c in kept), told)
 
 
 def _agreement(
@@ -111,12 +123,11 @@ def _agreement(
     if steep:  # the level where it is known best: where its error has nothing to do with that of the slope
         squares = parts / points.weights @ parts.T
         parts[0] -= squares[0, 1] / squares[1, 1] * parts[1]
-    allowed = 0.0 if fitted else FINITE_SIZE
-    size = _difference(points, parts[-1]) if fitted else None
+    size = _difference(points, parts[-1], fitted=True) if fitted else None
     return Agreement(
-        _difference(points, parts[0], allowed),
-        _difference(points, -parts[1] / exponent, allowed) if steep and exponent else None,
-        None if size is None else FiniteSize(size.value, size.stderr),
+        _difference(points, parts[0], fitted=fitted),
+        _difference(points, -parts[1] / exponent, fitted=fitted) if steep and exponent else None,
+        None if size is None else FiniteSize(size.value, size.stderr, comparisons[0].order),
     )
 
 
@@ -126,13 +137,13 @@ def _functionals(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(columns * root[:, None]) * root
 
 
-def _difference(points: _Points, part: np.ndarray, allowed: float = 0.0) -> Difference:
+def _difference(points: _Points, part: np.ndarray, *, fitted: bool) -> Difference:
     """part @ log(simulated mean/theory), and its error: of the mean's logarithm, to first order in its scatter."""
     seeds, share = len(points.risks), points.risks / points.mean * part
     each = standard_error(share) ** 2 if points.independent else np.array([standard_error(share.sum(1)) ** 2])
     variance = max(float(each.sum()), 1e-24)
     freedom = (seeds - 1) * variance**2 / max(float((each**2).sum()), 1e-48)  # Welch and Satterthwaite
-    gap = part * points.finite
-    most = allowed * max(gap[gap > 0].sum(), -gap[gap < 0].sum())
+    gap = part * (0.0 if fitted else points.allowance)
+    most = max(gap[gap > 0].sum(), -gap[gap < 0].sum())
     value = float(part @ np.log(points.mean / points.theory))
-    return Difference(value, float(np.sqrt(variance)), freedom, seeds, float(most))
+    return Difference(value, float(np.sqrt(variance)), freedom, seeds, float(most), told=points.told)

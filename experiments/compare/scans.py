@@ -18,6 +18,7 @@ from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
+from theory._scatter import scatter_near
 
 
 class Members(TypedDict):
@@ -147,11 +148,14 @@ def scan_time(
     models = Members(ensemble=ensemble, bags=bags)
     simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
     algorithm, label = theory_of(optimizer, problem, **sizes)
-    predicted = theory.predict(problem, optimizer=algorithm, times=times, **sizes, **models)
-    unlimited = theory.predict(whole(problem), optimizer=algorithm, times=times, **INFINITE, **models)
+    order = order_of(problem, algorithm, features, models)
+    how = partial(theory.predict, optimizer=algorithm, times=times, correction=order > 1, **models)
+    predicted = how(problem, **sizes)
+    unlimited = how(whole(problem), **INFINITE)
     reached = slice(len(simulated.times))
     fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
-    make = partial(Comparison, "time", simulated.times, fixed=fixed)
+    scatter = scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
+    make = partial(Comparison, "time", simulated.times, fixed=fixed, scatter=scatter, order=order)
     return Scan(
         make(simulated.risk, predicted.risk[reached]),
         make(simulated.train_loss, predicted.train_loss[reached], label="training loss"),
@@ -200,7 +204,7 @@ def scan_size(
     times = None if time is None else np.array([float(time)])
     end = rfm.Ridge(getattr(optimizer, "weight_decay", 0.0))
     held = Sizes(num_features=num_features, num_samples=num_samples)
-    points, messages, kind, label = [], [], "", OWN
+    points, messages, kind, label, order = [], [], "", OWN, 1
     for size, count in zip(map(int, sizes), [1] * len(sizes) if draws is None else draws, strict=True):
         here = with_size(axis, size, held)
         seeds = split_keys(fold_keys(keys, size), count)
@@ -213,18 +217,34 @@ def scan_size(
         if simulated.message:
             messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {simulated.message}")
             continue
-        predicted = theory.predict(problem, optimizer=algorithm, times=times, **here, **models)
-        limit = theory.predict(whole(problem), optimizer=end, **with_size(axis, size), **models)
+        order = order_of(problem, algorithm, features, models)
+        how = partial(theory.predict, correction=order > 1, **models)
+        predicted = how(problem, optimizer=algorithm, times=times, **here)
+        limit = how(whole(problem), optimizer=end, **with_size(axis, size))
         risks, train_losses = (y[:, 0].reshape(-1, count).mean(1) for y in (simulated.risk, simulated.train_loss))
+        scatter = 1.0
+        if order > 1:
+            scatter = scatter_near(problem, optimizer=algorithm, times=times, **here)[0] / np.sqrt(count)
         points.append((float(size), count, risks, predicted.risk[0], limit.risk[0], train_losses,
-                       predicted.train_loss[0]))  # fmt: skip
-    columns = zip(*points, strict=True) if points else ((),) * 7
-    x, counts, risks, risk, limit, train_losses, train_loss = map(np.array, columns)
+                       predicted.train_loss[0], scatter))  # fmt: skip
+    columns = zip(*points, strict=True) if points else ((),) * 8
+    x, counts, risks, risk, limit, train_losses, train_loss, scatters = map(np.array, columns)
     fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
     fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
-    make = partial(Comparison, axis, x, fixed=fixed, draws=counts)
+    known = scatters if order > 1 else None
+    make = partial(Comparison, axis, x, fixed=fixed, draws=counts, scatter=known, order=order)
     training = make(train_losses.T, train_loss, label="training loss")
     return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages), float(problem.noise_var))
+
+
+def order_of(problem: rfm.Problem, algorithm: Optimizer, features: str, models: Members) -> int:
+    """Return the power of 1/N and 1/P at which the gap of theory begins: 2 where the next order is known.
+
+    It is known for one model of Gaussian features and rows, trained by full batches.
+    """
+    gaussian = features == "gaussian" and problem.population is None and problem.mixture is None
+    one_model = all(count == 1 for count in models.values())
+    return 2 if gaussian and one_model and not isinstance(algorithm, rfm.SGD) else 1
 
 
 def whole(problem: rfm.Problem) -> rfm.Problem:

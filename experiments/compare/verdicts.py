@@ -11,7 +11,7 @@ OPEN, CONTRADICTED, REFINED, CONFIRMED = "open", "contradicted", "refined", "con
 VERDICTS = (OPEN, CONTRADICTED, REFINED, CONFIRMED)
 CLOSE = 0.02  # exponents that differ by less are the same, unless their errors are larger
 LEVEL = 0.01  # chance that one of all points of a right theory is called off
-FINITE_SIZE = 4.0  # stated relative gap of simulation to theory, in units of 1/N + 1/P
+FINITE_SIZE = {1: 4.0, 2: 3.0}  # stated gap of simulation to theory of an order, in units of (1/N + 1/P)^order
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,237 @@
+"""`scatter`: how far the risk of one draw lies from the mean; `seeds_needed`: how many draws a mean takes."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rfm import checks
+from rfm.optimizers import Optimizer, Ridge
+from rfm.precision import is_traced
+from rfm.problem import Problem
+from rfm.pytrees import pytree
+from theory._correction import check_next_order, corrected
+from theory.arrays import namespace
+from theory.cases import Case, curve_times
+from theory.contour import hyperbola, length
+from theory.evaluation import filter_of, in_reach, model_of
+from theory.filters import FILTERS
+from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, spectral_edge
+from theory.two_replicas import Replica, covariance, replica, training_covariance
+
+STEP = 0.27  # of the contour of one time: an error of exp(-4.2/step), 2e-7
+NEARER = 6.0  # its vertex lies at NEARER/t, where r_t = exp(NEARER) and fewer nodes reach around the spectrum
+SMALL = 1e-7  # nodes with a smaller share of the largest weight are left out
+MOST_PAIRS = 16  # times up to which all covariances are worked out unasked
+
+
+@pytree
+class Scatter:
+    """Mean and scatter of the risk over draws of features, rows and label noise.
+
+    Attributes:
+        times: (T,).
+        mean: Mean risk with its next order, (T,).
+        std: Standard deviation of the risk of one draw, (T,); that of a mean over S draws is std/sqrt(S).
+        std_rows: Of the part that follows the rows: standard deviation over rows of the average over features.
+        std_features: Of the rest: std^2 = std_rows^2 + std_features^2.
+        covariance: Of the risk between times, (T, T); None where it was not asked for.
+        train_mean: Mean training loss with its next order, (T,).
+        train_std: Standard deviation of the training loss, (T,); NaN for Ridge, where it is not known.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.5, b=1.25, num_modes=300, noise_var=0.1)
+        >>> args = dict(num_features=30, num_samples=60, optimizer=rfm.GradientFlow(), times=[0.3, 30.0])
+        >>> theory.scatter(problem, **args).std.round(4)
+        array([0.1506, 0.1392])
+    """
+
+    times: Any
+    mean: Any
+    std: Any
+    std_rows: Any
+    std_features: Any
+    covariance: Any
+    train_mean: Any
+    train_std: Any
+
+
+def scatter(
+    problem: Problem,
+    *,
+    num_features: ArrayLike,
+    num_samples: ArrayLike,
+    optimizer: Optimizer,
+    times: ArrayLike | None = None,
+    parametrization: str = "ntk",
+    pairs: bool | None = None,
+) -> Scatter:
+    """Predict the standard deviation of risk and training loss between draws, in closed form, at finite N, P and t.
+
+        Cov(risk(t), risk(t')) = sum over nodes of c_a c_b c_i c_j d_J d_J' <m_ai m_bj + m_aj m_bi>
+
+    with the Gaussian fluctuations of `theory.two_replicas` that rows and features, shared by two replicas, make.
+
+    It is the leading order, good to O(1/min(N, P)): at N = 64 to 2 or 3 %. Where std is above 0.3 of the mean, draws
+    are far from Gaussian and quantiles over simulated draws say more. The training loss of more features than rows
+    falls to zero, and its scatter relative to it is then not small.
+
+    Args:
+        problem: Spectrum, target and noise.
+        num_features: Model size N, any number >= 1 or jnp.inf.
+        num_samples: Data P, likewise.
+        optimizer: A full-batch algorithm.
+        times: (T,); None for Ridge.
+        parametrization: "ntk" or "standard".
+        pairs: Work out covariances between all times, T^2/2 of them, each as long as one time; None: up to 16 times.
+
+    Returns:
+        A `Scatter` of numpy arrays.
+
+    Raises:
+        ValueError: For arguments inside a JAX transformation, for pairs that is no boolean, and as `correction` does.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.5, b=1.25, num_modes=300, noise_var=0.1)
+        >>> found = theory.scatter(problem, num_features=30, num_samples=60, optimizer=rfm.Ridge(1e-9))
+        >>> found.std.round(4), found.std_rows.round(4)
+        (array([0.3071]), array([0.0822]))
+    """
+    if pairs not in (None, True, False):
+        checks.fail("pairs", "True, False or None", pairs)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    if is_traced(case):
+        checks.fail("times", "known numbers, as all others: scatter does not go through transformations", times)
+    check_next_order(case)
+    curve = corrected(case)
+    with np.errstate(all="ignore"):
+        arrays = in_reach(case.arrays())
+        model = model_of(arrays)
+        sides = replicas(arrays, model)
+        own = [covariance(side, side, model) for side in sides]
+        total, rows = (np.maximum([getattr(x, part) for x in own], 0.0) for part in ("total", "rows"))
+        count = len(sides)
+        matrix = None
+        if pairs or (pairs is None and count <= MOST_PAIRS):
+            matrix = np.diag(total)
+            for i, j in zip(*np.triu_indices(count, 1), strict=True):
+                matrix[i, j] = matrix[j, i] = covariance(sides[i], sides[j], model).total
+        train = np.maximum(training_variances(arrays, model), 0.0)
+    features = np.maximum(total - rows, 0.0)
+    return Scatter(
+        curve_times(times), curve.risk, np.sqrt(total), np.sqrt(rows), np.sqrt(features), matrix, curve.train_loss,
+        np.sqrt(train),
+    )  # fmt: skip
+
+
+def seeds_needed(
+    problem: Problem,
+    *,
+    relative_error: float,
+    num_features: ArrayLike,
+    num_samples: ArrayLike,
+    optimizer: Optimizer,
+    times: ArrayLike | None = None,
+    parametrization: str = "ntk",
+) -> int:
+    """Count the draws whose mean risk has at most a relative standard error, at every time.
+
+        seeds = (std/(relative_error mean))^2
+
+    Args:
+        problem: Spectrum, target and noise.
+        relative_error: Standard error of the mean over the mean, > 0.
+        num_features: Model size N.
+        num_samples: Data P.
+        optimizer: A full-batch algorithm.
+        times: (T,); None for Ridge.
+        parametrization: "ntk" or "standard".
+
+    Returns:
+        The number of draws, at least 1.
+
+    Raises:
+        ValueError: For a relative error that is not positive, and as `scatter` does.
+
+    Example:
+        >>> import rfm, theory
+        >>> problem = rfm.power_law(a=1.5, b=1.25, num_modes=300, noise_var=0.1)
+        >>> args = dict(num_features=30, num_samples=60, optimizer=rfm.GradientFlow(), times=[0.3, 30.0])
+        >>> theory.seeds_needed(problem, relative_error=0.01, **args)
+        251
+    """
+    checks.number("relative_error", relative_error, 0.0, "a finite number > 0")
+    found = scatter(
+        problem, num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times,
+        parametrization=parametrization, pairs=False,
+    )  # fmt: skip
+    return max(1, math.ceil(float(np.max((found.std / found.mean / relative_error) ** 2))))
+
+
+def scatter_near(
+    problem: Problem, *, num_features: float, num_samples: float, optimizer: Optimizer, times: ArrayLike | None
+) -> np.ndarray:
+    """Return about the standard deviation of the risk, (T,): a ridge of 1/t in place of training up to t.
+
+    It is right where training has ended and within a fifth or so before, at a fiftieth of the price of `scatter`: good
+    for weights, not for tests. The arguments are those of `scatter`.
+    """
+    case = Case(problem, num_features, num_samples, optimizer, times)
+    check_next_order(case)
+    arrays = in_reach(case.arrays())
+    model = model_of(arrays)
+    if isinstance(arrays.optimizer, Ridge):
+        ridges = np.reshape(arrays.optimizer.ridge, 1)
+    else:
+        algorithm, parameters = filter_of(arrays.optimizer)
+        flt = FILTERS[algorithm](**parameters)
+        ridges = flt.curvature(
+            1.0 / np.array([float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times])
+        )
+    kappa, _ = kappa_real(ridges, model)
+    sides = [replica(np.ones(1), np.reshape(x, 1), model) for x in kappa]
+    return np.sqrt([covariance(side, side, model).total for side in sides])
+
+
+def replicas(case: Case, model: Model) -> list[Replica]:
+    """Return one replica a time, or one for a ridge."""
+    if isinstance(case.optimizer, Ridge):
+        kappa, _ = kappa_real(case.optimizer.ridge, model)
+        return [replica(np.ones(1), np.reshape(kappa, 1), model)]
+    algorithm, parameters = filter_of(case.optimizer)
+    return [replica(*nodes(model, t, algorithm, parameters), model) for t in case.times]
+
+
+def nodes(model: Model, time: np.ndarray, algorithm: str, parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and kappa (n,) of a contour for one time, in conjugate halves."""
+    flt = FILTERS[algorithm](**parameters)
+    w_max = flt.stability(spectral_edge(model))
+    horizon = np.reshape(flt.elapsed(np.reshape(time, 1)), ()) / NEARER
+    path = hyperbola(horizon, w_max, math.ceil(length(horizon, w_max) / STEP))
+    z = flt.curvature(path.nodes)
+    kappa, _, _ = kappa_path(-z, model)
+    weights = (flt.response(z[None], np.reshape(time, (1, 1))) * (path.weights * flt.log_slope(path.nodes))[None])[0]
+    kept = np.abs(weights) > SMALL * np.abs(weights).max()
+    return tuple(np.concatenate([x[kept], x[kept].conj()]) for x in (weights, kappa))  # type: ignore[return-value]
+
+
+def training_variances(case: Case, model: Model) -> np.ndarray:
+    """Return the variance of the training loss at every time, (T,)."""
+    modes, inv_n, inv_p, _ = model
+    if isinstance(case.optimizer, Ridge):
+        return np.full(1, np.nan)
+    algorithm, parameters = filter_of(case.optimizer)
+    flt = FILTERS[algorithm](**parameters)
+    w_max, horizon = flt.stability(spectral_edge(model)), flt.elapsed(case.times.max())
+    path = hyperbola(horizon, w_max, math.ceil(length(horizon, w_max) / STEP))
+    z = flt.curvature(path.nodes)
+    kappa, data, _ = kappa_path(-z, model)
+    df1, _ = degrees_of_freedom(kappa, modes)
+    data = namespace(data).where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
+    r = flt.response(z[None], case.times[:, None])
+    weights = r**2 * (path.weights * flt.log_slope(path.nodes) * data)[None]
+    weights, kappa = np.concatenate([weights, weights.conj()], axis=1), np.concatenate([kappa, kappa.conj()])
+    return np.einsum("ta,ai,ti->t", weights, training_covariance(kappa, model), weights, optimize=True).real
