@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import importlib
 import os
-import platform
 import re
 import signal
 import sys
@@ -58,6 +57,8 @@ POSITIONAL = {"file": "FILE", "names": "NAME"}
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; wrong input is one line on stderr and exit code 2."""
+    # many small eigensystems: threads of BLAS cost more than they save, and turn round and round while they wait
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with _interruptible():
         return _run(argv)
 
@@ -79,11 +80,12 @@ def _run(argv: list[str] | None) -> int:
                 raise ValueError(f"--{name.replace('_', '-')} must be given a value.")
         import jax
 
-        from rfm import checks
+        from rfm import cache_compilations, checks
 
         jax.config.update("jax_enable_x64", True)
         _check_platform()
-        cache_compilations()
+        with contextlib.suppress(ValueError, OSError, RuntimeError):  # no folder that is safe: every call compiles
+            cache_compilations()
         if hasattr(args, "seeds"):
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
             if args.seeds > MOST_SEEDS:
@@ -116,29 +118,6 @@ def _check_platform() -> None:
         except (RuntimeError, AssertionError) as error:
             reason = f" ({error})" if str(error) else ""
             raise ValueError(f"JAX_PLATFORMS={asked}, but JAX has no such device here{reason}.") from error
-
-
-def cache_compilations() -> None:
-    """Keep compiled programs in a folder of this user and machine, unless JAX_COMPILATION_CACHE_DIR names another.
-
-    Programs are loaded and run, so the folder must not be open to others; RFM_CACHE=off keeps none.
-    """
-    import jax
-
-    if os.environ.get("RFM_CACHE") == "off" or jax.config.values["jax_compilation_cache_dir"] is not None:
-        return
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(home, "random-feature-theory", platform.node() or "machine")
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        if hasattr(os, "getuid"):
-            status = os.stat(folder)
-            if status.st_uid != os.getuid() or status.st_mode & 0o022:
-                return
-    except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @contextlib.contextmanager

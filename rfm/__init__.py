@@ -12,6 +12,7 @@ Example:
     [0.706, 0.442, 0.476]
 """
 
+from rfm.compilations import cache_compilations
 from rfm.curve import Curve, log_times
 from rfm.data import datasets as datasets
 from rfm.data import files as files
@@ -39,6 +40,7 @@ __all__ = [
     "Problem",
     "Ridge",
     "Sweep",
+    "cache_compilations",
     "exact",
     "from_features",
     "from_inputs",

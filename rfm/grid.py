@@ -10,13 +10,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from rfm import checks
+from rfm import checks, threefry
 from rfm.devices import available_memory
 from rfm.optimizers import SGD, Optax, Optimizer
 from rfm.precision import is_traced
@@ -196,4 +195,4 @@ def words(point: Mapping[str, float]) -> tuple[int, int]:
 def fold_point(key: Array, words: ArrayLike) -> Array:
     """The key of a run at a point of a grid: that of its seed with both `words` (2,) of the point folded in."""
     low, high = jnp.asarray(words, jnp.uint32)
-    return jax.random.fold_in(jax.random.fold_in(key, low), high)
+    return threefry.fold_in(threefry.fold_in(key, low), high)

@@ -186,18 +186,27 @@ CASES = {
             "bags": SIZE,
         },
     ),
-    "theory.decompose": (
-        theory.decompose,
-        RUN,
-        {
-            "problem": OTHER_PROBLEMS,
-            "num_features": SIZE,
-            "num_samples": SIZE,
-            "optimizer": OTHER_OPTIMIZERS,
-            "times": TIMES,
-            "parametrization": NAMES,
-        },
-    ),
+    **{
+        f"theory.{function.__name__}": (
+            function,
+            RUN | more,
+            {
+                "problem": OTHER_PROBLEMS,
+                "num_features": SIZE,
+                "num_samples": SIZE,
+                "optimizer": OTHER_OPTIMIZERS,
+                "times": TIMES,
+                "parametrization": NAMES,
+            }
+            | dict.fromkeys(more, POSITIVE),
+        )
+        for function, more in (
+            (theory.decompose, {}),
+            (theory.correction, {}),
+            (theory.scatter, {}),
+            (theory.seeds_needed, {"relative_error": 0.1}),
+        )
+    },
     "theory.learned": (
         theory.learned,
         RUN,

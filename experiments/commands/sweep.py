@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands import sweep_file
+from experiments.commands import sweep_file, sweep_shards
 from experiments.commands.settings import settings_of
 from experiments.commands.sweep_file import SweepFile
 from experiments.compare.algorithms import OWN, theory_of
@@ -47,6 +47,8 @@ class Settings:
     coordinator: str | None
     processes: int | None
     process: int | None
+    shard: str | None
+    status: bool
 
 
 class Predicted(NamedTuple):
@@ -71,6 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, where the cluster is not detected")
     parser.add_argument("--processes", type=int, metavar="R", help="how many processes, with --coordinator")
     parser.add_argument("--process", type=int, metavar="I", help="which of them this is, 0 to R - 1")
+    parser.add_argument(
+        "--shard", metavar="I/R", help="part I = 0 .. R - 1 of R independent ones, for job arrays; the last one draws"
+    )
+    parser.add_argument("--status", action="store_true", help="say what the store has and what is missing; run nothing")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -78,14 +84,18 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_of(Settings, args)
     folder = files.check_folder(settings.out)
     name = Path(settings.file).stem + ("-quick" if settings.quick else "")
-    team = _start(settings)
+    shard = sweep_shards.read(settings.shard, alone=not (settings.distributed or settings.coordinator))
     spec = sweep_file.read(settings.file, quick=settings.quick, seed=settings.seed)
     store = folder / f"{name}.zarr"
+    if settings.status:
+        print(sweep_shards.status(spec, store))
+        return
+    team = _start(settings)
     memory = None if settings.memory is None else settings.memory * 1e9
     try:
         swept = rfm.sweep(
             spec.problem, spec.grid, spec.keys, optimizer=spec.optimizer, times=spec.times, **spec.run, out=store,
-            memory=memory, progress=team.index == 0,
+            memory=memory, shard=shard, progress=team.index == 0,
         )  # fmt: skip
     except checks.ArgumentError as error:
         if error.name != "memory":
@@ -93,9 +103,12 @@ def run(args: argparse.Namespace) -> None:
         checks.fail("memory", error.allowed, settings.memory)  # in GB, as typed
     if team.index:
         return
+    if swept.missing.any():
+        print(sweep_shards.status(spec, store) + "\nthe last part to finish draws the figure")
+        return
     predicted = predict(spec, swept)
     rows = table(swept, predicted)
-    record = dataclasses.asdict(settings) | {"sweep": Path(settings.file).read_text()}
+    record = dataclasses.asdict(settings) | {"shard": None, "sweep": Path(settings.file).read_text()}
     text = f"{summary(swept, rows, predicted.label)}\nstore {store}"
     files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(swept, predicted), text))
 

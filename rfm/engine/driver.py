@@ -18,7 +18,7 @@ from rfm.curve import Curve
 from rfm.devices import AXIS, RUNS, free_memory
 from rfm.engine.batches import Batch, Losses, Plan, Task, draw_batch, solve_batch
 from rfm.engine.costs import run_floats
-from rfm.engine.padding import pad
+from rfm.engine.padding import batch_length, pad
 from rfm.engine.requests import Request, check_keys, num_weights, refuse_tracers, start_of
 from rfm.optimizers import check_stability, resolve, stability_edge
 from rfm.precision import arithmetic, flags
@@ -35,8 +35,9 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         # steps without a known bound of stability, and least squares, ask nothing of the spectrum
         plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
         longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
+        usual = batch_length(longer, task, len(keys))
         start = _longer_start(request, longer)
-        batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start))
+        batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start), usual)
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
     risk, train_loss = (
         np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64)
@@ -109,13 +110,20 @@ def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
     return Losses(risk[:seeds], train_loss[:seeds], steps, None if weights is None else weights[:seeds])
 
 
-def _batches(problem: Problem, plan: Plan, num_times: int, runs: Seeds) -> Iterator[tuple[Seeds, int]]:
-    """Equal batches of runs (the last one padded, so that it compiles once) and how many of each count."""
+def _batches(
+    problem: Problem, plan: Plan, num_times: int, runs: Seeds, usual: float = math.inf
+) -> Iterator[tuple[Seeds, int]]:
+    """Equal batches of runs (the last one padded, so that it compiles once) and how many of each count.
+
+    usual: length where there are more runs and memory for it, as other calls have it too.
+    """
     total, ways = len(runs.keys), plan.layout.runs
     fitting = int(free_memory(plan.layout) // (8 * run_floats(problem, plan, num_times))) * ways
-    most = max(ways, min(total, fitting))
-    count = math.ceil(total / most)
-    length = math.ceil(total / count / ways) * ways
+    if usual < total and usual <= fitting:
+        length = int(usual)
+    else:
+        count = math.ceil(total / max(ways, min(total, fitting)))
+        length = math.ceil(total / count / ways) * ways
     for start in range(0, total, length):
         index = np.minimum(np.arange(start, start + length), total - 1)
         yield runs if length == total else runs.part(index), min(length, total - start)

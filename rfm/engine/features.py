@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from rfm import threefry
 from rfm.devices import AXIS
 from rfm.problem import Population, Problem
 
@@ -72,7 +73,7 @@ def member_keys(keys: Array, ensemble: int, bags: int) -> Keys:
     k, b = k.ravel(), b.ravel()
     # one fold of (what, which) in place of one after the other: hashing takes longest to compile
     numbers = jnp.stack([_FEATURES + 4 * k, _DATA + 4 * b, _STEPS + 4 * (k * MOST_MEMBERS + b)])  # (3, K * B)
-    fold = jax.vmap(jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (None, 0)), (0, None), 1)
+    fold = jax.vmap(jax.vmap(jax.vmap(threefry.fold_in, (None, 0)), (None, 0)), (0, None), 1)
     return Keys(*fold(keys, numbers).reshape(3, -1))
 
 
@@ -136,7 +137,9 @@ def _draw_moments(problem: Problem, setting: Setting, keys: Keys) -> Draw:
     def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
         gram, moment = total
         f, lam, w = feature_chunk(problem, setting, keys.features, i)
-        return gram + (f * lam[None]) @ f.T, moment + f @ (lam * w)
+        root = jnp.sqrt(lam)
+        half = f * root[None]  # one operand: of two the compiler would draw each by itself
+        return gram + half @ half.T, moment + half @ (root * w)
 
     n = int(setting.num_features)
     gram, moment = sum_chunks(problem, setting, add, (jnp.zeros((n, n)), jnp.zeros(n)))
@@ -194,7 +197,7 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLi
     """F (N, c), eigenvalues (c,) and target (c,) of the chunk of modes `index`."""
     length = chunk_length(problem)
     lam, w = problem.modes(index * length, length)
-    key = jax.random.fold_in(key, index)
+    key = threefry.fold_in(key, index)
     n = int(setting.num_features)
     # number ij of a named law depends on its own place alone: more rows leave those before as they are
     law = LAWS[setting.features] if isinstance(setting.features, str) else setting.features
@@ -231,7 +234,7 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike)
     if problem.population is not None:
         return row_chunk(problem, problem.population, index)[sampled_rows(problem.population, p, key)], w
     root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
-    key = jax.random.fold_in(jax.random.fold_in(key, _DATA), index)
+    key = threefry.fold_in(threefry.fold_in(key, _DATA), index)
     psi = normal(key, (p, length)) * jnp.sqrt(lam)[None] * root
     return _kept(psi, setting.counts and setting.counts.samples), w
 
@@ -256,7 +259,7 @@ def kinds_of_rows(problem: Problem, num_samples: int, key: Array) -> Kinds:
     if problem.mixture is None:
         return Kinds()
     m = problem.mixture
-    kind = jax.random.choice(jax.random.fold_in(key, _KINDS), len(m.sizes), (num_samples,), p=jnp.asarray(m.weights))
+    kind = jax.random.choice(threefry.fold_in(key, _KINDS), len(m.sizes), (num_samples,), p=jnp.asarray(m.weights))
     return Kinds(jnp.asarray(m.sizes)[kind, None], jnp.asarray(m.noise)[kind])
 
 
@@ -266,7 +269,7 @@ def sampled_rows(population: Population, num_samples: int, key: Array) -> Array:
     Sampling with replacement repeats rows and moves the interpolation peak: on 1,797 digits at N = 512, P = 1024
     the late risk is 45 % above theory with repeats and 12 % below it without.
     """
-    order = jax.random.permutation(jax.random.fold_in(key, _DATA), len(population.rows))
+    order = jax.random.permutation(threefry.fold_in(key, _DATA), len(population.rows))
     return order[:num_samples]
 
 
@@ -277,13 +280,13 @@ def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     # compared first: compilers fuse a share of both with the difference, whose rounding would be noise of its own
     variance = jnp.where(problem.noise_var > known, jnp.asarray(problem.noise_var - known, float), 0.0)
     variance = variance * kinds_of_rows(problem, num_samples, key).noise
-    return jnp.sqrt(variance) * normal(jax.random.fold_in(key, _NOISE), (num_samples,))
+    return jnp.sqrt(variance) * normal(threefry.fold_in(key, _NOISE), (num_samples,))
 
 
 def normal(key: Array, shape: tuple[int, ...]) -> Array:
     """Standard normals of 24 random bits each, exact in float64: a third of the time of 53 bits, and their moments
     are off by 1e-7 where a draw of a million is off by 1e-3."""
-    return jax.random.normal(key, shape, jnp.float32).astype(float)
+    return threefry.normal(key, shape).astype(float)
 
 
 LAWS = {"gaussian": normal, "rademacher": partial(jax.random.rademacher, dtype=float)}

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from rfm import threefry
 from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
 from rfm.grid import place_problem
@@ -31,7 +32,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     block = max(1, SGD_BLOCK // (size * width))
 
     def refill(count: Array) -> Array:
-        draw = lambda key: normal(jax.random.fold_in(key, count // block), (block, size, width))  # noqa: E731
+        draw = lambda key: normal(threefry.fold_in(key, count // block), (block, size, width))  # noqa: E731
         return jax.vmap(draw)(batch.keys.steps) * scale[:, None, None]
 
     def step(optimizer: SGD, sample: Array, d: Array, memory: Array) -> tuple[Array, Array]:

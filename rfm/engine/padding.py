@@ -6,16 +6,20 @@ own place alone, so that rows of zeros after the true ones, and times after the 
 
 import math
 
+import jax
 import numpy as np
 
 from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import estimate
 from rfm.engine.features import Counts, Setting
 from rfm.optimizers import SGD, Optax
+from rfm.protocols import Stepper
 
 COMPILATION = 2.0  # seconds of runs that are worth less than a compilation
 STEPS = (4, 2)  # ratios of the lengths tried, the largest first
 LEAST = 32  # rows and columns of an array that costs next to nothing
+STEP = 1e-5  # seconds of a step of a small batch, whatever its runs
+BATCH = 16  # runs of a batch on CPU, which takes one after the other however many there are
 
 
 def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
@@ -30,6 +34,19 @@ def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
         if seeds * estimate(longer, problem, times).seconds <= allowed:
             return longer, task._replace(times=times, counts=Counts(setting.num_features, setting.num_samples))
     return plan, task
+
+
+def batch_length(plan: Plan, task: Task, seeds: int) -> int:
+    """Return BATCH where batches of so many cost less than to compile for the number of seeds itself, else all seeds.
+
+    The last batch is filled with runs that are thrown away; steps of several batches are taken one after the other.
+    """
+    if jax.default_backend() != "cpu" or plan.layout.ways > 1 or seeds <= BATCH:
+        return seeds
+    batches = -(-seeds // BATCH)
+    thrown = (batches * BATCH - seeds) * estimate(plan, task.problem, task.times).seconds
+    steps = float(task.times[-1]) if isinstance(task.optimizer, Stepper) else 0.0
+    return BATCH if thrown + (batches - 1) * steps * STEP <= COMPILATION else seeds
 
 
 def _can_be_longer(task: Task) -> bool:

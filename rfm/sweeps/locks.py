@@ -1,9 +1,10 @@
-"""One process at a time on a store, and what an error of the system means for it."""
+"""Who is at work on a store: one process alone, or several with a part each; and what an error of the system means."""
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from rfm.sweeps import manifest
 
@@ -11,6 +12,8 @@ try:
     import fcntl
 except ImportError:  # no locks on this system
     fcntl = None
+
+PART, ENTRANCE = "part-", "entrance"  # files beside the marker, empty, that are locked
 
 
 @contextlib.contextmanager
@@ -20,22 +23,74 @@ def locked(path: Path) -> Iterator[None]:
     The lock ends with the process, however that ends; a file system without locks goes without. ValueError for a folder
     that holds anything else.
     """
-    manifest.read(path)
+    with _opened(path, manifest.marker(path)) as file:
+        _wait(path, file, exclusive=True)
+        yield
+
+
+@contextlib.contextmanager
+def shared(path: Path, is_ready: Callable[[], bool], prepare: Callable[[], object]) -> Iterator[None]:
+    """Keep a store from processes that want it alone, beside others that share it.
+
+    Where it is not ready it is prepared first, by one process alone.
+    """
     marker = manifest.marker(path)
+    with _opened(path, marker) as file:
+        with _opened(path, marker.with_name(ENTRANCE)) as entrance:
+            _lock(entrance, exclusive=True, wait=True)
+            ready = is_ready()
+            _wait(path, file, exclusive=not ready)
+            if not ready:
+                prepare()
+                _lock(file, exclusive=False, wait=True)
+        yield
+
+
+@contextlib.contextmanager
+def part(path: Path, index: int, count: int, *, without_locks: bool) -> Iterator[bool]:
+    """Tell whether this process has a part of a store for itself while the body runs, or another one is at it.
+
+    without_locks: what is told on a file system that has none.
+    """
+    with _opened(path, manifest.marker(path).with_name(f"{PART}{index}-of-{count}")) as file:
+        free = _lock(file, exclusive=True, wait=False)
+        yield without_locks if free is None else free
+
+
+def forget_parts(path: Path) -> None:
+    """Remove the files of parts, from a store that is kept for this process alone."""
+    for marker in manifest.marker(path).parent.glob(PART + "*-of-*"):
+        marker.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, marker: Path) -> Iterator[BinaryIO]:
+    manifest.read(path)
     with contextlib.ExitStack() as stack:
         with explained(path):
             marker.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(marker, "ab"))
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = f"another process is at work on {path}: this one waits for it, and takes what it has done"
-                warnings.warn(text, RuntimeWarning, stacklevel=2)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:
-                pass
-        yield
+        yield file
+
+
+def _wait(path: Path, file: BinaryIO, *, exclusive: bool) -> None:
+    if _lock(file, exclusive=exclusive, wait=False) is False:
+        text = f"another process is at work on {path}: this one waits for it, and takes what it has done"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        _lock(file, exclusive=exclusive, wait=True)
+
+
+def _lock(file: BinaryIO, *, exclusive: bool, wait: bool) -> bool | None:
+    """Is the lock ours? None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 
 from rfm.grid import SIZES, Axes
 from rfm.sweeps import manifest, zarr_files
-from rfm.sweeps.locks import explained
+from rfm.sweeps.locks import explained, forget_parts
 from rfm.sweeps.manifest import DAMAGED, FIELDS, MISSING, UNFINISHED, Fault, Header, Manifest, refuse
 from rfm.sweeps.zarr_files import Sealed, Statement
 
@@ -93,8 +93,18 @@ def prepare(path: Path, made: Manifest) -> list[Fault]:
     with explained(path):
         for leftover in path.rglob("*.partial"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
+        forget_parts(path)
         manifest.write(path, made)
     return damaged
+
+
+def covers(path: Path, made: Manifest) -> bool:
+    """Is there a store of the same settings, whole, with all values and seeds? ValueError for that of another sweep."""
+    known = manifest.read(path)
+    if known is None or manifest.faults(path, known):
+        return False
+    merged = _merged(path, known.header, made.header)
+    return merged.axes.shape == known.header.axes.shape and len(merged.keys) == len(known.header.keys)
 
 
 def chunk_shape(header: Header, most: int) -> tuple[int, ...]:

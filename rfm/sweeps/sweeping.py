@@ -26,9 +26,10 @@ from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
 from rfm.problem import Problem
 from rfm.steps import Schedule
-from rfm.sweeps import store
+from rfm.sweeps import shards, store
 from rfm.sweeps.groups import Group, groups_of, runs_of_a_shape
 from rfm.sweeps.locks import locked
+from rfm.sweeps.manifest import UNFINISHED
 from rfm.sweeps.processes import Processes, current_team
 from rfm.sweeps.result import Sweep
 from rfm.sweeps.work import Work
@@ -55,6 +56,7 @@ def sweep(
     exact: bool = False,
     memory: float | None = None,
     device: Any = None,
+    shard: tuple[int, int] | None = None,
     progress: bool = False,
 ) -> Sweep:
     """Run `simulate` on every point of a grid with every seed, on all devices of all processes.
@@ -87,11 +89,14 @@ def sweep(
         memory: Bytes that a batch may fill on each device, else a part of what is free; where a device runs out of
             memory all the same, the batch is halved.
         device: The one to use, as in `simulate`; None for all of this process.
+        shard: (i, r), this call as number i = 0 .. r - 1 of r independent ones with the same `out`, which need not run
+            at the same time: it does its part, then the parts of others that nobody is at, and returns what is there.
         progress: Show a bar with the time left.
 
     Returns:
-        Risk and training loss at every point, seed and time. A learning rate beyond stability is no error: a run has
-        diverged, and is inf, from where its training loss is 10^6 times that of zero weights.
+        Risk and training loss at every point, seed and time, NaN where other shards are not done. A learning rate
+            beyond stability is no error: a run has diverged, and is inf, from where its training loss is 10^6 times
+            that of zero weights.
 
     Raises:
         ValueError: Wrong arguments, a store that is foreign or of another sweep, too little memory, or a run of more
@@ -111,7 +116,8 @@ def sweep(
     sizes = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, sizes)
     team = current_team()
-    if team.count > 1 and out is None:
+    shards.check(shard, team)
+    if (team.count > 1 or shard is not None) and out is None:
         checks.fail("out", "a folder that all processes see", None)
     if memory is not None:
         checks.number("memory", memory, 0.0, "a number of bytes > 0")
@@ -122,9 +128,9 @@ def sweep(
     groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
     with use_device(device), float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
-        _check_duration(groups, grid_axes, len(keys) / team.count)
-        lengths = [group.batch_length(memory) for group in groups]
-        kind, stops, opened = groups[0].plan.kind, request.stops, None
+        _check_duration(groups, grid_axes, len(keys) / (team.count if shard is None else shard[1]))
+        kind, stops, opened, parts = groups[0].plan.kind, request.stops, None, iter([team])
+        lengths = [group.batch_length(memory) for group in groups]  # refuses too little memory before a store is made
         results = store.empty((*grid_axes.shape, len(keys)), len(stops))
         chunk, block = np.arange(np.prod(grid_axes.shape)).reshape(grid_axes.shape), len(keys)
         if out is not None:
@@ -133,23 +139,34 @@ def sweep(
             header = store.Header(settings, grid_axes, stops, np.asarray(jax.random.key_data(keys)))
             most = max(1, int(CHUNK_SECONDS / (len(keys) * max(group.cost.seconds for group in groups))))
             made = store.Manifest(header, store.chunk_shape(header, most), runs)
-            opened, faults = stack.enter_context(_stored(Path(out), made, grid_axes, team))
+            path, alone = Path(out), shard is None
+            opening = _stored(path, made, grid_axes, team) if alone else shards.opened(path, made, grid_axes)
+            opened, faults = stack.enter_context(opening)
             groups = groups_for(opened.manifest.runs)
             lengths = [group.batch_length(memory) for group in groups]
             results, damaged = store.load(opened, len(keys))
             chunk, block = opened.chunk_numbers(), opened.manifest.chunk[-1]
             if team.index == 0:
-                _tell(opened.path, faults + damaged)
-        work = Work(groups, lengths, stops, keys, results, chunk, block, team)
-        keep = contextlib.nullcontext(lambda chunk: None) if opened is None else store.writer(opened)
-        with keep as write, _bar(work, show=progress) as update:
-            for done in work:
-                for whole in done.chunks:
-                    write(whole)
-                update(done.seconds)
+                _tell(path, faults + [fault for fault in damaged if alone or fault.reason != UNFINISHED])
+            if shard is not None:
+                parts = shards.free_parts(path, *shard)
+        for mine in parts:
+            if opened is not None and shard is not None:
+                if not results.missing[chunk % mine.count == mine.index].any():
+                    continue
+                results, _ = store.load(opened, len(keys))  # others may have done more of it since
+            work = Work(groups, lengths, stops, keys, results, chunk, block, mine)
+            keep = contextlib.nullcontext(lambda chunk: None) if opened is None else store.writer(opened)
+            with keep as write, _bar(work, show=progress) as update:
+                for done in work:
+                    for whole in done.chunks:
+                        write(whole)
+                    update(done.seconds)
         if team.count > 1 and opened is not None:
             team.wait("the end of the sweep")
             results = store.load_whole(opened, len(keys))
+        elif shard is not None and opened is not None:
+            results, _ = store.load(opened, len(keys))
     diverged = results.diverged
     if diverged.any():
         text = f"{diverged.sum()} of {diverged.size} runs diverged: inf in the result from there on"

@@ -56,13 +56,16 @@ class Work:
     def __iter__(self) -> Iterator[Done]:
         missing = self.results.missing
         for group, length in zip(self.groups, self.lengths, strict=True):
-            mine = self.chunk[group.places] % self.team.count == self.team.index  # (points,)
-            runs = Missing(*np.nonzero(missing[group.places] & mine[:, None]))
+            runs = Missing(*np.nonzero(missing[group.places] & self._mine(group)[:, None]))
             yield from self._batches(group, runs, length)
 
     def seconds(self, runs: np.ndarray) -> float:
-        """Estimate this process's share of the seconds of `runs` (axes..., S), true where they count."""
-        return sum(group.cost.seconds * runs[group.places].sum() / self.team.count for group in self.groups)
+        """Estimate the seconds of this process's share of `runs` (axes..., S), true where they count."""
+        return sum(group.cost.seconds * runs[group.places][self._mine(group)].sum() for group in self.groups)
+
+    def _mine(self, group: Group) -> np.ndarray:
+        """Tell which points (points,) of a group are this process's."""
+        return self.chunk[group.places] % self.team.count == self.team.index
 
     def _batches(self, group: Group, runs: Missing, length: int) -> Iterator[Done]:
         ways, cost, most = group.plan.layout.runs, group.cost.seconds, GROWN * group.label_power()

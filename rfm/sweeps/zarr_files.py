@@ -9,6 +9,7 @@ written with it.
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +111,7 @@ def read(path: Path) -> bytes | None:
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, and give it its own: nobody meets half of it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_bytes(content)
     os.replace(temporary, path)

@@ -120,6 +120,9 @@ def test_wrong_files(file, tmp_path, capsys, old, new, text):
         (["--memory", "1e-6"], "--memory must be at least"),
         (["--coordinator", "localhost:1"], "--coordinator must be given together with"),
         (["--processes", "2", "--process", "1"], "--coordinator must be given together with"),
+        (["--shard", "2/2"], "--shard must be I/R with 0 <= I < R, as 0/8, but is '2/2'"),
+        (["--shard", "x"], "--shard must be I/R"),
+        (["--shard", "0/2", "--distributed"], "--shard must be left out with --distributed"),
     ],
 )
 def test_wrong_options(file, tmp_path, capsys, extra, text):

@@ -68,6 +68,30 @@ def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
     assert len(each) == 6
 
 
+def test_many_seeds_share_the_programs_of_sixteen():
+    """Seeds beyond a batch compile nothing of their own, and are the same draws, where thrown-away runs cost little."""
+    args = dict(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=TIMES[:1])
+    keys = jax.random.split(jax.random.key(4), 37)
+    few = simulate(**args, keys=keys[:16])
+    with compilations() as compiled:
+        many = simulate(**args, keys=keys)
+    assert not [x for x in compiled if "draw_batch" in str(x) or "solve_batch" in str(x)]
+    assert many.risk.shape == (37, 1)
+    np.testing.assert_array_equal(many.risk[:16], few.risk)
+    np.testing.assert_allclose(many.risk[36:], simulate(**args, keys=keys[36:]).risk, rtol=SAME_SUMS)
+
+
+def test_batches_are_as_long_as_they_may_be():
+    """Long runs are not thrown away, long descents are not taken batch by batch."""
+    plan, task = plan_and_task(PROBLEM, rfm.GradientFlow())
+    assert [padding.batch_length(plan, task, seeds) for seeds in (3, 16, 17, 320)] == [3, 16, 16, 16]
+    large = plan._replace(setting=plan.setting._replace(num_features=4000, num_samples=4000))
+    assert padding.batch_length(large, task, 17) == 17
+    assert padding.batch_length(large, task, 32) == 16
+    plan, task = plan_and_task(PROBLEM, rfm.GradientDescent(0.1))
+    assert padding.batch_length(plan, task._replace(times=np.array([1e6])), 32) == 32
+
+
 def test_long_runs_have_their_sizes():
     """Where the runs cost more than a compilation nothing is longer, or only a little."""
     plan, task = plan_and_task(PROBLEM, rfm.GradientFlow())
