@@ -16,10 +16,11 @@ from rfm.curve import Curve
 
 
 class Workers:
-    """Threads, one job at a time each, and what they have done.
+    """Threads, one job at a time each but for exports, and what they have done.
 
     Attributes:
         theory, details, frontier, training, warming: The threads.
+        exports: Those that make files, of two pages at a time.
         kept: Training runs that can be exported, by settings and number of seeds.
         warm: Algorithms whose programs have been compiled.
     """
@@ -27,6 +28,7 @@ class Workers:
     def __init__(self) -> None:
         pools = (ThreadPoolExecutor(1) for _ in range(5))
         self.theory, self.details, self.frontier, self.training, self.warming = pools
+        self.exports = ThreadPoolExecutor(2)
         self.kept: dict[tuple[Settings, int], Curve] = {}
         self.warm: set[str] = set()
 

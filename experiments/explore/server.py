@@ -95,7 +95,7 @@ class Export(RequestHandler):
             if seeds != "0" and runs is None:
                 checks.fail("seeds", "0, or that of runs made since the server started", seeds)
             work = partial(export_file, settings, runs, suffix)
-            data = await asyncio.get_running_loop().run_in_executor(self._workers.details, work)
+            data = await asyncio.get_running_loop().run_in_executor(self._workers.exports, work)
         except ValueError as error:
             self.set_status(400)
             self.set_header("Content-Type", "text/plain; charset=utf-8")

@@ -135,3 +135,17 @@ def test_refuses(tmp_path, capsys, text, extra, words):
     assert printed.err.count("\n") == 1
     assert list(before.parent.iterdir()) == [before]
     assert before.read_text() == "of before"
+
+
+def test_a_schedule_is_not_offered(tmp_path, capsys):
+    """What would always be refused is no option, and is not in the help."""
+    path = write(tmp_path / "curves.csv", "N,P,t,loss", [(8, 16, 1.0, 0.5)])
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", path, "--schedule", "cosine", "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "--schedule" in error
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    assert "--schedule" not in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
