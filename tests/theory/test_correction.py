@@ -243,8 +243,8 @@ def test_twenty_thousand_draws(optimizer, times):
     args = dict(num_features=100, num_samples=200, optimizer=optimizer, times=times)
     run = rfm.exact(problem, keys=jax.random.split(jax.random.key(3), 20_000), **args)  # steps would take an hour
 
-    def z(problem):
-        risk = theory.predict(problem, correction=True, **args).risk
+    def z(problem, **sizes):
+        risk = theory.predict(problem, correction=True, **args | sizes).risk
         return np.abs(run.mean() - risk) / (3 * run.stderr() + 3 / 100**2 * risk)
 
     found = theory.scatter(problem, **args)
@@ -253,5 +253,5 @@ def test_twenty_thousand_draws(optimizer, times):
     assert z(problem).max() < 1
     # features of variance 1/(N - 1): the same power, learned faster
     faster = rfm.Problem(problem.eigenvalues * 100 / 99, problem.target * np.sqrt(0.99), 1.0)
-    assert z(faster).max() > 1
+    assert max(z(faster).max(), z(problem, num_features=99).max()) > 1  # a ridge hardly sees the clock
     assert z(dataclasses.replace(problem, noise_var=1.02)).max() > 1
