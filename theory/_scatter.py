@@ -12,12 +12,12 @@ from rfm.precision import is_traced
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._correction import check_next_order, corrected
-from theory.arrays import namespace
 from theory.cases import Case, curve_times
-from theory.contour import hyperbola, length
+from theory.contour import length
+from theory.dynamics import Around, nodes_around
 from theory.evaluation import filter_of, in_reach, model_of
-from theory.filters import FILTERS
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, spectral_edge
+from theory.filters import FILTERS, Filter
+from theory.fixed_point import Model, kappa_real, spectral_edge
 from theory.next_order_curves import resolved
 from theory.two_replicas import Replica, covariance, replica, training_covariance
 
@@ -211,30 +211,26 @@ def replicas(case: Case, model: Model) -> list[Replica]:
 def nodes(model: Model, time: np.ndarray, algorithm: str, parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return weights and kappa (n,) of a contour for one time, in conjugate halves."""
     flt = FILTERS[algorithm](**parameters)
-    w_max = flt.stability(spectral_edge(model))
-    horizon = np.reshape(flt.elapsed(np.reshape(time, 1)), ()) / NEARER
-    path = hyperbola(horizon, w_max, math.ceil(length(horizon, w_max) / STEP))
-    z = flt.curvature(path.nodes)
-    kappa, _, _ = kappa_path(-z, model)
-    weights = (flt.response(z[None], np.reshape(time, (1, 1))) * (path.weights * flt.log_slope(path.nodes))[None])[0]
+    around = _nodes_around(model, flt, np.reshape(flt.elapsed(np.reshape(time, 1)), ()) / NEARER)
+    weights = (flt.response(around.z[None], np.reshape(time, (1, 1))) * around.weights[None])[0]
     kept = np.abs(weights) > SMALL * np.abs(weights).max()
-    return tuple(np.concatenate([x[kept], x[kept].conj()]) for x in (weights, kappa))  # type: ignore[return-value]
+    return tuple(np.concatenate([x[kept], x[kept].conj()]) for x in (weights, around.kappa))  # type: ignore[return-value]
+
+
+def _nodes_around(model: Model, flt: Filter, horizon: np.ndarray) -> Around:
+    """Return so many nodes of a contour that its step is STEP."""
+    return nodes_around(model, flt, horizon, math.ceil(length(horizon, flt.stability(spectral_edge(model))) / STEP))
 
 
 def training_variances(case: Case, model: Model) -> np.ndarray:
     """Return the variance of the training loss at every time, (T,)."""
-    modes, inv_n, inv_p, _ = model
     if isinstance(case.optimizer, Ridge):
         return np.full(1, np.nan)
     algorithm, parameters = filter_of(case.optimizer)
     flt = FILTERS[algorithm](**parameters)
-    w_max, horizon = flt.stability(spectral_edge(model)), flt.elapsed(case.times.max())
-    path = hyperbola(horizon, w_max, math.ceil(length(horizon, w_max) / STEP))
-    z = flt.curvature(path.nodes)
-    kappa, data, _ = kappa_path(-z, model)
-    df1, _ = degrees_of_freedom(kappa, modes)
-    data = namespace(data).where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
-    r = flt.response(z[None], case.times[:, None])
-    weights = r**2 * (path.weights * flt.log_slope(path.nodes) * data)[None]
-    weights, kappa = np.concatenate([weights, weights.conj()], axis=1), np.concatenate([kappa, kappa.conj()])
+    around = _nodes_around(model, flt, flt.elapsed(case.times.max()))
+    r = flt.response(around.z[None], case.times[:, None])
+    weights = r**2 * (around.weights * around.exact_data(model))[None]
+    weights = np.concatenate([weights, weights.conj()], axis=1)
+    kappa = np.concatenate([around.kappa, around.kappa.conj()])
     return np.einsum("ta,ai,ti->t", weights, training_covariance(kappa, model), weights, optimize=True).real

@@ -13,7 +13,7 @@ import jax
 from theory.arrays import Array, barrier, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.equivalent import TwoPoint, one_model, pieces, two_point
-from theory.filters import FILTERS
+from theory.filters import FILTERS, Filter
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
 from theory.mixture import row_factors, row_sums
 
@@ -57,25 +57,15 @@ def learning_curve(
 ) -> LearningCurve:
     """Return all curves at `times` (T,) for a filter named in `filters.FILTERS`; split: the pieces as well."""
     flt = FILTERS[algorithm](**parameters)
-    modes, inv_n, inv_p, noise_var = model
+    modes, _, inv_p, noise_var = model
     xp = namespace(times, modes.eigenvalues)
-    edge = spectral_edge(model)
-    w_max = flt.stability(edge)
-    stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
-    # where training diverges the contour has no place to close; any finite one will do, the flag says no
-    path = hyperbola(flt.elapsed(times.max()), xp.where(stable, w_max, 1.0), nodes)
-    # the integral does not depend on the path, so no derivative goes through it
-    w, weights = stop_gradient((path.nodes, path.weights))
-    z = stop_gradient(flt.curvature(w))  # (n,)
-    kappa, data, residual = kappa_path(-z, model)  # (n,)
-    df1, _ = degrees_of_freedom(kappa, modes)
-    q = row_factors(df1 * inv_p, data, modes.mixture)  # (n, J)
+    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes)
+    z, kappa, untrained, residual, stable = around.z, around.kappa, around.weights, around.residual, around.stable
+    q = row_factors(around.df1 * inv_p, around.data, modes.mixture)  # (n, J)
     row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
     sums = list(zip(two_point(kappa, model), row_pairs, strict=True))
-    untrained = stop_gradient(weights * flt.log_slope(w))  # (n,), r_t = 1
     r = flt.response(z[None], times[:, None]) * untrained[None]  # (T, n)
-    # R1 = 1 - df1/P loses its digits where P < N and s -> 0; there it is s/(kappa R3)
-    data = xp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)
+    data = around.exact_data(model)
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
     rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
     share = xp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
@@ -109,7 +99,45 @@ def learning_curve(
     if split:
         here, across = (pieces(x, model, seen) for x, seen in sums)
         parts = jax.tree.map(lambda x, y: xp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
-    return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, edge)
+    return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, around.edge)
+
+
+class Around(NamedTuple):
+    """Nodes (n,) around the limiting spectrum and the origin, and the one-point functions there.
+
+    z: curvature. weights: of (1/2 pi i) dz/z, which is r_t = 1. kappa, df1; data: R1. residual: of kappa. stable:
+    whether training is. edge: of the spectrum.
+    """
+
+    z: Array
+    weights: Array
+    kappa: Array
+    df1: Array
+    data: Array
+    residual: Array
+    stable: Array
+    edge: Array
+
+    def exact_data(self, model: Model) -> Array:
+        """Return R1, which loses its digits as 1 - df1/P where P < N and s -> 0; there it is s/(kappa R3)."""
+        other = -self.z / (self.kappa * (1.0 - self.df1 * model.inv_n))
+        return namespace(other).where(model.inv_p > model.inv_n, other, self.data)
+
+
+def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int) -> Around:
+    """Return the nodes of a contour for times up to `horizon`, in units of `Filter.elapsed`."""
+    xp = namespace(horizon, model.modes.eigenvalues)
+    edge = spectral_edge(model)
+    w_max = flt.stability(edge)
+    stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
+    # where training diverges the contour has no place to close; any finite one will do, the flag says no
+    path = hyperbola(horizon, xp.where(stable, w_max, 1.0), nodes)
+    # the integral does not depend on the path, so no derivative goes through it
+    z = stop_gradient(flt.curvature(stop_gradient(path.nodes)))
+    weights = stop_gradient(path.weights * flt.log_slope(path.nodes))
+    kappa, data, residual = kappa_path(-z, model)
+    df1, _ = degrees_of_freedom(kappa, model.modes)
+    return Around(z, weights, kappa, df1, data, residual, stable, edge)
 
 
 def integrate(rows: Array, pair: Array, mirror: Array) -> Array:

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 import jax
 
 from theory.arrays import Array, complex_of, evaluated, namespace, stop_gradient
-from theory.contour import hyperbola
-from theory.dynamics import LARGEST_MAPPED, integrate
+from theory.dynamics import integrate, nodes_around
 from theory.filters import FILTERS
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, one_point, spectral_edge
+from theory.fixed_point import Model, degrees_of_freedom, kappa_real, one_point
 from theory.next_order import one_replica, risk_correction, sums_at_pairs, sums_at_point, training_correction
 
 STEP = 0.17  # of the contour: an error below 1e-9 of the correction
@@ -30,18 +29,10 @@ def next_order_curve(
 ) -> NextOrder:
     """Return the next order at `times` (T,) for a filter named in `filters.FILTERS`, by so many nodes of a contour."""
     flt = FILTERS[algorithm](**parameters)
-    modes, inv_n, inv_p, _ = model
-    xp = namespace(times, modes.eigenvalues)
-    w_max = flt.stability(spectral_edge(model))
-    stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
-    path = hyperbola(flt.elapsed(times.max()), xp.where(stable, w_max, 1.0), nodes)
-    w, weights = stop_gradient((path.nodes, path.weights))
-    z = stop_gradient(flt.curvature(w))  # (n,)
-    weights = stop_gradient(weights * flt.log_slope(w))
-    kappa, data, residual = kappa_path(-z, model)
-    df1, _ = degrees_of_freedom(kappa, modes)
-    data = xp.where(inv_p > inv_n, -z / (kappa * (1.0 - df1 * inv_n)), data)  # as in `dynamics.learning_curve`
-    r = flt.response(z[None], times[:, None])  # (T, n)
+    xp = namespace(times, model.modes.eigenvalues)
+    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes)
+    kappa, weights, data = around.kappa, around.weights, around.exact_data(model)
+    r = flt.response(around.z[None], times[:, None])  # (T, n)
     replica = one_replica(kappa, model)
     column = jax.tree.map(lambda x: x[None, :, None], replica)
     row = jax.tree.map(lambda x: xp.stack([x, x.conj()])[:, None], replica)  # (2, 1, n): the nodes, and conjugates
@@ -53,7 +44,7 @@ def next_order_curve(
     coarse = integrate(2.0 * rows[:, ::2], pair[::2, ::2], mirror[::2, ::2])
     size = xp.maximum(xp.max(xp.abs(risk)), xp.finfo(times.dtype).tiny)
     gap = xp.max(xp.abs(coarse - risk)) / size
-    residual = xp.where(stable, xp.maximum(residual, gap**2), xp.inf)
+    residual = xp.where(around.stable, xp.maximum(around.residual, gap**2), xp.inf)
     train_loss = -2.0 * ((r * rows) @ training_correction(replica, data, model)).real  # eq. 33
     return NextOrder(risk, train_loss, stop_gradient(residual))
 
