@@ -12,10 +12,11 @@ from rfm.problem import Problem
 from theory._correction import largest
 from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_case
-from theory.contour import NODES, hyperbola
+from theory.contour import NODES
+from theory.dynamics import nodes_around
 from theory.evaluation import count_nodes, filter_of, in_reach, model_of, most_nodes
 from theory.filters import FILTERS
-from theory.fixed_point import kappa_path, kappa_real, spectral_edge
+from theory.fixed_point import kappa_real
 
 MOST_MODES = 100_000  # at once
 MOST_NODES = 65_536
@@ -108,8 +109,7 @@ def _share(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
         return (eigenvalues / (kappa + eigenvalues))[None]
     name, parameters = filter_of(case.optimizer)
     flt = FILTERS[name](**parameters)
-    path = hyperbola(flt.elapsed(case.times.max()), flt.stability(spectral_edge(model)), nodes)
-    z = flt.curvature(path.nodes)  # (n,)
-    kappa = kappa_path(-z, model).kappa[:, None]
-    r = flt.response(z[None], case.times[:, None]) * (path.weights * flt.log_slope(path.nodes))[None]  # (T, n)
+    around = nodes_around(model, flt, flt.elapsed(case.times.max()), nodes)
+    kappa = around.kappa[:, None]
+    r = flt.response(around.z[None], case.times[:, None]) * around.weights[None]  # (T, n)
     return -2.0 * (r @ (eigenvalues[None] / (kappa + eigenvalues[None]))).real

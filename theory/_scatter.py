@@ -106,7 +106,6 @@ def scatter(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: scatter does not go through transformations", times)
-    check_next_order(case)
     curve = corrected(case)
     with np.errstate(all="ignore"):
         arrays = in_reach(case.arrays())

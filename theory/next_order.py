@@ -94,6 +94,26 @@ def one_replica(kappa: Array, model: Model) -> Point:
     return Point(kappa, inverse, Pair(half * (inverse.data + inverse.mixed), half * (inverse.mixed + inverse.features)))
 
 
+class Kept(NamedTuple):
+    """What is kept at pairs of points: 1 - df2/P, 1 - df2/N, and the determinant of both directions."""
+
+    data: Array
+    features: Array
+    det: Array
+
+
+def kept_at(df2: Array, mix: Array, kk: Array, model: Model) -> Kept:
+    """Return what is kept, from df2, sum lambda g g' and kappa kappa' at pairs of points."""
+    data, features = 1.0 - model.inv_p * df2, 1.0 - model.inv_n * df2
+    return Kept(data, features, data * features - model.inv_p * model.inv_n * mix**2 / kk)
+
+
+def turned_by_loss(df2: Array, mix: Array, kk: Array, model: Model) -> Pair:
+    """Return P dR_ab/dJ, and N drho_ab/dJ in units of rho_a rho_b, of the source J of the population loss."""
+    kept = kept_at(df2, mix, kk, model)
+    return Pair((kept.features * df2 + model.inv_n * mix**2 / kk) / kept.det, -mix / kept.det)
+
+
 def _factors(kappa: Array, model: Model) -> list[tuple[bool, Array, Array]]:
     """Return the functions at a and at b of every sum of `Sums`, and whether it has an eigenvalue in it."""
     g = kappa[..., None] * resolvent(kappa, model.modes)
@@ -160,10 +180,9 @@ def risk_correction(sums: Sums, a: Point, b: Point, model: Model) -> tuple[Array
     kk = a.kappa * b.kappa
     df2, df2_w = sums.e_e
     mix, mix_w = sums.lg_g
-    kept_p, kept_n = 1.0 - inv_p * df2, 1.0 - inv_n * df2
-    det = kept_p * kept_n - inv_p * inv_n * mix**2 / kk
+    kept_p, kept_n, det = kept_at(df2, mix, kk, model)
     label = mix_w + model.noise_var
-    by_j = Pair((kept_n * df2 + inv_n * mix**2 / kk) / det, -mix / det)
+    by_j = turned_by_loss(df2, mix, kk, model)
     by_eps = Pair(-(kept_n * label + inv_n * df2_w * mix) / det, (kept_p * df2_w + inv_p * mix * label / kk) / det)
     v_j, u_j = 1.0 + inv_p * by_j.data, inv_n * by_j.features
     v_eps, u_eps = inv_p * by_eps.data, inv_n * by_eps.features

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from theory.fixed_point import Model, resolvent
+from theory.next_order import kept_at, turned_by_loss
 
 
 class Replica(NamedTuple):
@@ -69,9 +70,7 @@ def replica(weights: np.ndarray, kappa: np.ndarray, model: Model) -> Replica:
     g = kappa[:, None] * resolvent(kappa, modes)
     e, kk = 1.0 - g, kappa[:, None] * kappa
     df2, mix = (e * count) @ e.T, (g * (count * lam)) @ g.T
-    kept_p, kept_n = 1.0 - inv_p * df2, 1.0 - inv_n * df2
-    det = kept_p * kept_n - inv_p * inv_n * mix**2 / kk
-    own_data, own_features = (kept_n * df2 + inv_n * mix**2 / kk) / det, -mix / det
+    own_data, own_features = turned_by_loss(df2, mix, kk, model)
     data, features = 1.0 + inv_p * own_data, inv_n * own_features / kk
     both = np.einsum("ak,bk->kab", weights[:, None] * g, weights[:, None] * g)
     eigenvalue = lam[:, None, None]
@@ -104,13 +103,12 @@ def _ends(kappa: np.ndarray, other: np.ndarray, model: Model) -> tuple[Any, Any,
     modes, inv_n, inv_p, noise_var = model
     lam, count, target = modes.eigenvalues, modes.multiplicity, modes.power / modes.eigenvalues
     g, h = (x[:, None] * resolvent(x, modes) for x in (kappa, other))
-    qq = 1.0 / (kappa[:, None] * other)
+    kk = kappa[:, None] * other
     df2, mix = ((1.0 - g) * count) @ (1.0 - h).T, (g * (count * lam)) @ h.T
     m_x = (g * modes.power) @ h.T + noise_var
-    m_y = -((1.0 - g) * target) @ (1.0 - h).T / qq
-    kept_p, kept_n = 1.0 - inv_p * df2, 1.0 - inv_n * df2
-    det = kept_p * kept_n - inv_p * inv_n * qq * mix**2
-    xx, xy, yy = inv_p * kept_n / det, -inv_p * inv_n * qq * mix / det, inv_n * qq * kept_p / det
+    m_y = -((1.0 - g) * target) @ (1.0 - h).T * kk
+    kept_p, kept_n, det = kept_at(df2, mix, kk, model)
+    xx, xy, yy = inv_p * kept_n / det, -inv_p * inv_n * mix / (kk * det), inv_n * kept_p / (kk * det)
     return m_x, m_y, kept_p, Ends(xx, xy, yy, xx * m_x + xy * m_y, xy * m_x + yy * m_y)
 
 
