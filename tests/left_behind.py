@@ -29,7 +29,7 @@ def check_whole(folder):
             assert {len(row) for row in rows} == {len(head)}, path
             assert path.read_bytes().endswith(b"\n"), path
         elif path.suffix == ".json":
-            assert json.loads(path.read_text()).keys() == {"settings", "versions"}, path
+            assert json.loads(path.read_text()).keys() == {"settings", "run", "versions"}, path
         elif path.suffix == ".png":
             assert matplotlib.image.imread(path).size, path
         else:

@@ -17,6 +17,24 @@ PROBLEM = rfm.power_law(1.8, 1.5, 200, 0.05)
 ARGUMENTS = {"optimizer": rfm.GradientDescent(0.5), "times": [1, 4, 20, 100]}
 SEEDS = 5
 ROOT = Path(__file__).parents[1]
+FILE = """
+[problem]
+a = 1.8
+b = 1.5
+num_modes = 300
+noise_var = 0.05
+[optimizer]
+name = "gd"
+lr = 0.5
+[run]
+seeds = 4
+num_samples = 40
+times = { start = 1, stop = 60, num = 6 }
+[grid]
+num_features = [12, 20]
+lr = [0.1, 0.5, 40.0]
+noise_var = { start = 0.01, stop = 0.1, num = 2 }
+"""
 LONE = {name: values[:1] for name, values in GRID.items()}  # with two seeds: one run a device
 
 

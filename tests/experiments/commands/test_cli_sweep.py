@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from kills import start
-from sweeps import contents
+from sweeps import FILE, contents
 
 import rfm
 import theory
@@ -20,24 +20,6 @@ from experiments.cli import main
 from experiments.commands import sweep_file
 
 ROOT = Path(__file__).parents[3]
-FILE = """
-[problem]
-a = 1.8
-b = 1.5
-num_modes = 300
-noise_var = 0.05
-[optimizer]
-name = "gd"
-lr = 0.5
-[run]
-seeds = 4
-num_samples = 40
-times = { start = 1, stop = 60, num = 6 }
-[grid]
-num_features = [12, 20]
-lr = [0.1, 0.5, 40.0]
-noise_var = { start = 0.01, stop = 0.1, num = 2 }
-"""
 
 
 @pytest.fixture
