@@ -95,7 +95,7 @@ def one_replica(kappa: Array, model: Model) -> Point:
 
 
 class Kept(NamedTuple):
-    """What is kept at pairs of points: 1 - df2/P, 1 - df2/N, and the determinant of both directions."""
+    """Shares kept at pairs of points: 1 - df2/P, 1 - df2/N, and the determinant of both directions."""
 
     data: Array
     features: Array
