@@ -28,6 +28,7 @@ class Curve:
         kind: "Monte Carlo", "exact given the draw" or "deterministic equivalent", never mixed.
         message: why a run ended early, else empty.
         noise_var: variance of the label noise, () or None where it is not known.
+        average_risk: of the average of the weights over steps that `SGD(average=...)` asks for, of the shape of risk.
         weights: (S, T, n) of every model, where `simulate` was asked for them; (S, K, T, n) of K outputs.
 
     Example:
@@ -47,6 +48,7 @@ class Curve:
     message: str = static(default="")
     noise_var: Any = None
     weights: Any = None
+    average_risk: Any = None
 
     @property
     def num_seeds(self) -> int:
@@ -108,6 +110,7 @@ class Curve:
     def _labelled(self) -> results.Labelled:
         seeds = {"seed": np.arange(self.num_seeds)} if self._seeds else {}
         names = [name for name in results.FIELDS if name != "test_loss" or self.noise_var is not None]
+        names += [] if self.average_risk is None else ["average_risk"]
         values = {name: np.asarray(getattr(self, name)) for name in names}
         return results.Labelled({**seeds, "time": np.asarray(self.times)}, values, {"kind": self.kind})
 

@@ -17,9 +17,10 @@ from jax.typing import ArrayLike
 
 from rfm import checks, threefry
 from rfm.devices import available_memory
-from rfm.optimizers import SGD, Optax, Optimizer
+from rfm.optimizers import Optax, Optimizer
 from rfm.precision import is_traced
 from rfm.problem import Problem, check_problem, power_law
+from rfm.sgd import changes
 from rfm.steps import Schedule
 
 SIZES = ("num_features", "num_samples", "batch_size", "num_modes", "ensemble", "bags")
@@ -117,7 +118,8 @@ def check_sizes(grid_axes: Axes, sizes: Mapping[str, Any]) -> None:
 def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
     """Names that an axis of a grid may have."""
     names = ["num_features", "num_samples", "noise_var", *numbers_of(optimizer), "ensemble", "bags"]
-    if isinstance(optimizer, SGD | Optax) and optimizer.batch_size is not None:
+    size = getattr(optimizer, "batch_size", None)
+    if size is not None and not changes(size):
         names.append("batch_size")
     if exponents(problem) is not None:
         names += ["a", "b", "num_modes"]
@@ -136,8 +138,9 @@ def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
     """The traced numbers of an optimizer by name."""
     if isinstance(optimizer, Optax):
         return dict(optimizer.numbers)
-    numbers = {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer) if f.name != "batch_size"}
-    return {name: value for name, value in numbers.items() if not (callable(value) or isinstance(value, Schedule))}
+    names = [f.name for f in dataclasses.fields(optimizer) if f.name not in ("batch_size", "average", "order")]
+    numbers = {name: getattr(optimizer, name) for name in names}
+    return {name: x for name, x in numbers.items() if not (changes(x) or isinstance(x, Schedule))}
 
 
 def exponents(problem: Problem) -> tuple[float, float] | None:

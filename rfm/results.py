@@ -28,7 +28,8 @@ class Labelled(NamedTuple):
 
 def field_of(result: Any, name: object) -> Values:
     """Return a field of a curve or sweep; ValueError for a name that it has not."""
-    checks.one_of("name", name, FIELDS)
+    averaged = ("average_risk",) if getattr(result, "average_risk", None) is not None else ()
+    checks.one_of("name", name, (*FIELDS, *averaged))
     return np.asarray(getattr(result, str(name)))
 
 

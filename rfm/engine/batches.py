@@ -62,12 +62,14 @@ class Solution(NamedTuple):
     """Result of a method on a batch of draws.
 
     weights: (S, K, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps:
-    (S,) how many were taken before a run was over or diverged, None for methods that cannot diverge.
+    (S,) how many were taken before a run was over or diverged, None for methods that cannot diverge. average: weights
+    and risk of an average over steps, as these; None where none was asked for.
     """
 
     weights: Array | None
     steps: Array | None = None
     risk: Array | None = None
+    average: "tuple[Array | None, Array | None] | None" = None
 
 
 Method = Callable[[Task, Setting, Batch], Solution]
@@ -104,12 +106,16 @@ class Drawing(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n); None for none."""
+    """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n); None for none.
+
+    average_risk: that of an average of the weights over steps.
+    """
 
     risk: Array
     train_loss: Array
     steps: Array | None
     weights: Array | None = None
+    average_risk: Array | None = None
 
 
 @partial(jax.jit, static_argnums=0)
@@ -174,9 +180,14 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
         output = lambda index, v: population_risk(placed.output(index), setting, keys, v)  # noqa: E731
         return jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), weights).sum(0)
 
-    risk, steps = solution.risk, None if solution.steps is None else grouped(solution.steps).min(1)
-    if risk is None or models > 1:
-        risk = over_runs(risk_of_average, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
+    def risk_of(weights: Array | None, risk: Array | None) -> Array:
+        if risk is not None and models == 1:
+            return risk
+        return over_runs(risk_of_average, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
+
+    steps = None if solution.steps is None else grouped(solution.steps).min(1)
+    risk = risk_of(weights, solution.risk)
+    average_risk = None if solution.average is None else risk_of(*solution.average)
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
         each_risk = solution.risk
@@ -185,7 +196,7 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
             each_risk = over_runs(alone, batch.numbers, batch.keys, weights)
         noise_var = grouped(batch.numbers["noise_var"])[:, :1]
         train_loss = grouped(risk if each_risk is None else each_risk).mean(1) + noise_var
-        return Losses(risk, train_loss, steps, weights if plan.weights else None)
+        return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk)
 
     assert weights is not None  # left out only where data are infinite
 
@@ -195,7 +206,7 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
         return jnp.sum((outputs - draw.labels[:, None]) ** 2, axis=(0, 2)) / samples
 
     train_loss = grouped(over_runs(loss, batch.draws, weights)).mean(1)
-    return Losses(risk, train_loss, steps, weights if plan.weights else None)
+    return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk)
 
 
 def over_runs(function: Callable, *args: Any) -> Any:

@@ -39,10 +39,8 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         start = _longer_start(request, longer)
         batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start), usual)
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
-    risk, train_loss = (
-        np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64)
-        for x in ("risk", "train_loss")
-    )
+    names = ("risk", "train_loss") if losses[0].average_risk is None else ("risk", "train_loss", "average_risk")
+    curves = {x: np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64) for x in names}
     weights = None
     if plan.weights:
         kept = slice(None) if request.problem.num_outputs > 1 else 0
@@ -57,12 +55,13 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
         before = times <= steps
-        risk, train_loss, times = (x[..., before] for x in (risk, train_loss, times))
+        times, curves = times[before], {name: x[..., before] for name, x in curves.items()}
         weights = None if weights is None else weights[..., before, :]
-    finite = bool(np.isfinite(risk).all() and np.isfinite(train_loss).all())
+    finite = all(np.isfinite(x).all() for x in curves.values())
     converged = finite and not message
     residual, noise_var = 0.0 if converged else math.inf, request.problem.noise_var
-    return Curve(times, risk, train_loss, converged, residual, plan.kind, message, noise_var, weights)
+    rest = dict(converged=converged, residual=residual, kind=plan.kind, message=message)
+    return Curve(times, **curves, **rest, noise_var=noise_var, weights=weights)
 
 
 class Seeds(NamedTuple):
@@ -104,10 +103,10 @@ def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
     if plan.spectrum:
         num_features, num_samples = plan.setting._replace(counts=task.counts).true
         edge = stability_edge(task.optimizer, np.asarray(batch.eigensystems.values), num_samples)
-        check_stability(task.optimizer, edge, num_features, num_samples)
+        check_stability(task.optimizer, edge, num_features, num_samples, mean_square=False)
     ahead.join()
-    risk, train_loss, steps, weights = jax.device_get(solve_batch(plan, task, batch))
-    return Losses(risk[:seeds], train_loss[:seeds], steps, None if weights is None else weights[:seeds])
+    losses = jax.device_get(solve_batch(plan, task, batch))
+    return jax.tree.map(lambda x: x[:seeds], losses._replace(steps=None))._replace(steps=losses.steps)
 
 
 def _batches(

@@ -9,6 +9,8 @@ distance from the best weights, one sample is N + 1 independent normals and a st
 the law of training on samples of all M modes. Risk is floor + sum z d^2. Gaussian data has one output.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -17,7 +19,7 @@ from rfm import threefry
 from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
 from rfm.grid import place_problem
-from rfm.optimizers import SGD
+from rfm.sgd import SGD, Memory, at_step, changes
 from rfm.problem import Problem
 from rfm.steps import LARGEST, take_steps
 
@@ -35,9 +37,12 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         draw = lambda key: normal(threefry.fold_in(key, count // block), (block, size, width))  # noqa: E731
         return jax.vmap(draw)(batch.keys.steps) * scale[:, None, None]
 
-    def step(optimizer: SGD, sample: Array, d: Array, memory: Array) -> tuple[Array, Array]:
+    def step(optimizer: SGD, sample: Array, d: Array, memory: Memory) -> tuple[Array, Memory]:
         x, e = sample[:, :-1], sample[:, -1]
-        return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
+        if not changes(optimizer.batch_size):
+            return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
+        share = optimizer.shares(size, memory.count)
+        return optimizer.step(lambda d: ((x @ d - e) * share) @ x, d, memory)
 
     def update(d: Array, memory: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
         inner, count, samples = memory
@@ -49,9 +54,23 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     start = -best if batch.start is None else jnp.einsum("sn,snm->sm", batch.start[:, 0], basis) - best
     empty = jnp.zeros((len(start), block, size, width))
     memory = each(task.optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
-    distance, count = take_steps(update, start, memory, task.times)  # (T, S, N)
-    risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
-    return Solution(jnp.einsum("tsm,snm->stn", distance + best[None], basis)[:, None], count, risk)
+    record = lambda d, memory: (d, memory[0].average)  # noqa: E731
+    recorded, count = take_steps(update, start, memory, task.times, record=record)  # (T, S, N) each
+
+    def solved(distance: Array) -> tuple[Array, Array]:
+        risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
+        return jnp.einsum("tsm,snm->stn", distance + best[None], basis)[:, None], risk
+
+    (weights, risk), *averaged = (solved(distance) for distance in recorded if distance is not None)
+    return Solution(weights, count, risk, *averaged)
+
+
+class Moments(NamedTuple):
+    """Second moments (S, N) beside c = E d^2: m and p, and those of the average with d, with d before and itself."""
+
+    m: Array
+    p: Array
+    average: tuple[Array, Array, Array] | None
 
 
 def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
@@ -60,28 +79,47 @@ def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     With c = E d_t^2, m = E d_t d_{t-1}, p = E d_{t-1}^2, a = 1 + momentum - lr z and L = floor + noise_var + sum z c,
     E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) gives
     c <- a^2 c - 2 a momentum m + momentum^2 p + (lr^2/B) (z^2 c + z L),  m <- a c - momentum m,  p <- c.
+    The average f <- e f + (1 - e) d has moments with d, with d before and with itself, driven by these.
     """
     optimizer, z = task.optimizer, batch.eigensystems.values
     assert isinstance(optimizer, SGD)  # the only algorithm that this method is chosen for
     best, floor = _best_weights(task.problem, setting, batch)
-    numbers = {"lr": optimizer.lr, "momentum": optimizer.momentum} | batch.numbers  # () or (S,)
-    lr, beta = (jnp.broadcast_to(numbers[name], floor.shape)[:, None] for name in ("lr", "momentum"))
+    names = ("lr", "momentum", "batch_size", "average")
+    numbers = {name: getattr(optimizer, name) for name in names} | batch.numbers
     label_floor = floor + batch.numbers["noise_var"]
-    a = 1.0 + beta - lr * z
 
-    def update(c: Array, memory: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        m, p = memory
+    def at(name: str, count: Array) -> Array:  # (S, 1), or (1, 1) where it is the same for all
+        return jnp.reshape(at_step(numbers[name], count) if changes_with_step[name] else numbers[name], (-1, 1))
+
+    changes_with_step = {name: name not in batch.numbers and changes(numbers[name]) for name in names}
+
+    def update(c: Array, state: tuple[Array, Moments]) -> tuple[Array, tuple[Array, Moments]]:
+        count, (m, p, average) = state
+        lr, beta, size = (at(name, count) for name in names[:3])
+        a = 1.0 + beta - lr * z
         label_risk = label_floor + jnp.sum(z * c, axis=1)
-        noise = lr**2 / optimizer.batch_size * (z**2 * c + z * label_risk[:, None])
-        return a**2 * c - 2.0 * a * beta * m + beta**2 * p + noise, (a * c - beta * m, c)
+        new = a**2 * c - 2.0 * a * beta * m + beta**2 * p + lr**2 / size * (z**2 * c + z * label_risk[:, None])
+        ahead = a * c - beta * m
+        if average is not None:
+            e, (now, before, itself) = at("average", count), average
+            moved = a * now - beta * before
+            average = (
+                e * moved + (1.0 - e) * new,
+                e * now + (1.0 - e) * ahead,
+                e**2 * itself + 2.0 * e * (1.0 - e) * moved + (1.0 - e) ** 2 * new,
+            )
+        return new, (count + 1, Moments(ahead, c, average))
 
     start = best**2
     if batch.start is not None:
         start = (jnp.einsum("sn,snm->sm", batch.start[:, 0], batch.eigensystems.vectors) - best) ** 2
+    average = None if numbers["average"] is None else (start, start, start)
+    state = jnp.zeros((), int), Moments(start, start, average)
+    record = lambda c, state: [c] + [x[2] for x in [state[1].average] if x is not None]  # noqa: E731
     # moments are squares of weights
-    moments, count = take_steps(update, start, (start, start), task.times, largest=LARGEST**2)  # (T, S, N)
-    risk = floor[:, None] + jnp.einsum("tsn,sn->st", moments, z)
-    return Solution(None, count, risk)
+    moments, count = take_steps(update, start, state, task.times, largest=LARGEST**2, record=record)  # (T, S, N) each
+    risk, *averaged = (floor[:, None] + jnp.einsum("tsn,sn->st", x, z) for x in moments)
+    return Solution(None, count, risk, *((None, risk) for risk in averaged))
 
 
 def _best_weights(problem: Problem, setting: Setting, batch: Batch) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, chu
 from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
+from rfm.sgd import DRAWN_ANEW, changes
 
 MOST_SEEDS = 1_000_000
 
@@ -131,7 +132,7 @@ def _check(request: Request) -> Setting:
     if math.isinf(n) and isinstance(optimizer, SGD | Optax):  # its weights are those of samples: another algorithm
         checks.fail("num_features", f"finite for {type(optimizer).__name__}", n)
     if isinstance(optimizer, SGD | Optax) and optimizer.batch_size is not None:
-        setting = setting._replace(batch_size=_check_batches(problem, p, optimizer))
+        setting = setting._replace(batch_size=_check_batches(request, p, optimizer))
     if request.keys is not None:
         check_keys(request.keys)
     return setting
@@ -175,21 +176,28 @@ def _check_weights(request: Request, members: tuple[int, int]) -> None:
         checks.fail("return_weights", cure, True)
 
 
-def _check_batches(problem: Problem, num_samples: float, optimizer: SGD | Optax) -> int:
-    """Return the batch size as int; refuse batches that the problem cannot draw."""
+def _check_batches(request: Request, num_samples: float, optimizer: SGD | Optax) -> int:
+    """Return the size of the largest batch as int; refuse batches that the problem cannot draw."""
+    problem, size, order = request.problem, optimizer.batch_size, getattr(optimizer, "order", DRAWN_ANEW)
     population, fresh = problem.population, math.isinf(num_samples)
-    checks.size("batch_size", optimizer.batch_size, integer=True)
+    if fresh and order != DRAWN_ANEW:
+        checks.fail("order", f"{DRAWN_ANEW!r} for one pass, where no sample comes twice", order)
+    if changes(size):
+        if order != DRAWN_ANEW:
+            checks.fail("batch_size", f"a number for order={order!r}", size)
+        size = np.max(optimizer.tabulated(int(request.stops[-1])).batch_size) if isinstance(optimizer, SGD) else size
+    checks.size("batch_size", size, integer=True)
     if fresh and population is None and isinstance(optimizer, Optax):
         checks.fail("num_samples", "finite for minibatches of Optax (SGD makes one pass over fresh data)", num_samples)
     most = len(population.rows) if fresh and population is not None else num_samples
-    if math.isinf(optimizer.batch_size) or optimizer.batch_size > most:
-        checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", optimizer.batch_size)
+    if math.isinf(size) or size > most:
+        checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", size)
     if fresh and population is not None and problem.noise_var > population.unexplained:
         allowed = "the noise in the labels, where SGD draws from a population for ever"
         checks.fail("noise_var", allowed, problem.noise_var)
     if fresh and problem.mixture is not None:
         checks.fail("num_samples", "finite for SGD on rows of unequal size", num_samples)
-    return int(optimizer.batch_size)
+    return int(size)
 
 
 def _check_members(ensemble: object, bags: object) -> tuple[int, int]:

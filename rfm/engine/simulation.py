@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from numpy.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
@@ -15,6 +15,7 @@ from rfm.engine.batches import Batch, Plan, Solution, Task, each, over_runs
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
 from rfm.engine.features import Draw, FeatureLaw, Setting
+from rfm.engine.minibatches import Rows, choose_rows, permuted_rows
 from rfm.engine.one_pass import train_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.optimizers import SGD, Optimizer, Ridge
@@ -121,33 +122,45 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
         # one at a time on CPU: LAPACK, as `eigensystems` says
         return Solution(over_runs(lambda ridge, draw: _solve_ridge(setting, ridge, draw)[:, None], ridge, draws))
 
-    def gradient(draw: Draw, key: Array, count: Array) -> Callable[[Array], Array]:
+    def gradient(draw: Draw, seen: Rows | None) -> Callable[[Array], Array]:
         if draw.design is None:
             return lambda v: v @ draw.matrix - draw.moment(setting)
-        phi, labels, samples = draw.design, draw.labels, draw.rows(setting)
-        if 0 < setting.batch_size < len(labels):
-            row = jax.random.choice(jax.random.fold_in(key, count), len(labels), (setting.batch_size,), False)
-            phi, labels, samples = phi[row], labels[row], setting.batch_size
-        # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
-        return lambda v: (phi @ v - labels) @ phi / samples
+        if seen is None:
+            # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
+            return lambda v: (draw.design @ v - draw.labels) @ draw.design / draw.rows(setting)
+        phi, labels = draw.design[seen.index], draw.labels[seen.index]
+        if seen.shares is None:
+            return lambda v: (phi @ v - labels) @ phi / setting.batch_size
+        return lambda v: ((phi @ v - labels) * seen.shares) @ phi
 
-    def update(v: Array, memory: tuple[Any, Array]) -> tuple[Array, tuple[Any, Array]]:
-        memory, count = memory
+    def update(v: Array, memory: tuple[Any, Array, Array | None]) -> tuple[Array, tuple[Any, Array, Array | None]]:
+        memory, count, order = memory
+        if order is not None:
+            order = lax.cond(count % epoch == 0, lambda order: shuffle(count // epoch), lambda order: order, order)
 
-        def step(optimizer: Stepper, draw: Draw, key: Array, *state: Any) -> tuple[Array, Any]:
+        def step(optimizer: Stepper, draw: Draw, key: Array, order: Array | None, *state: Any) -> tuple[Array, Any]:
+            seen = choose_rows(optimizer, (rows, setting.batch_size), (key, order), count) if batches else None
             # each output by itself, on the same samples
-            output = lambda y, *state: optimizer.step(gradient(draw._replace(labels=y), key, count), *state)  # noqa: E731
+            output = lambda y, *state: optimizer.step(gradient(draw._replace(labels=y), seen), *state)  # noqa: E731
             return jax.vmap(output)(draw.labels, *state)
 
-        v, memory = each(optimizer, batch, step, draws, batch.keys.steps, v, memory)
-        return v, (memory, count + 1)
+        v, memory = each(optimizer, batch, step, draws, batch.keys.steps, order, v, memory)
+        return v, (memory, count + 1, order)
 
+    rows = draws.labels.shape[-1]
+    batches = draws.design is not None and 0 < setting.batch_size < rows
+    epoch = -(-rows // max(setting.batch_size, 1))  # steps, the last one on what is left
+    shuffle = lambda epoch: jax.vmap(lambda key: permuted_rows(key, epoch, rows))(batch.keys.steps)  # noqa: E731
+    order = shuffle(0) if batches and getattr(optimizer, "order", "") == "shuffle" else None
     start = batch.start
     if start is None:
         start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
-    memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start), jnp.zeros((), int)
-    weights, count = take_steps(update, start, memory, task.times)  # (T, S, K, n)
-    return Solution(jnp.moveaxis(weights, 0, 2), count)
+    memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start)
+    memory = memory, jnp.zeros((), int), order
+    record = lambda v, memory: (v, getattr(memory[0], "average", None))  # noqa: E731
+    (weights, average), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, K, n)
+    averaged = None if average is None else (jnp.moveaxis(average, 0, 2), None)
+    return Solution(jnp.moveaxis(weights, 0, 2), count, average=averaged)
 
 
 def _solve_ridge(setting: Setting, ridge: Array, draw: Draw) -> Array:
