@@ -79,7 +79,9 @@ def predict(
         return corrected(case)
     curves = solve(case, members)
     losses = curves.risk, curves.train_loss
-    return Curve(curve_times(times), *losses, curves.converged, curves.residual, THEORY, noise_var=problem.noise_var)
+    rest = curves.converged, curves.residual, THEORY
+    average = curves.average_risk
+    return Curve(curve_times(times), *losses, *rest, noise_var=problem.noise_var, average_risk=average)
 
 
 @pytree

@@ -13,6 +13,8 @@ from rfm.optimizers import SGD, Optax, Optimizer, check_times, resolve
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem, check_problem
 from rfm.pytrees import pytree, static
+from rfm.sgd import DRAWN_ANEW, changes
+from rfm.steps import MOST_STEPS
 from theory.filters import FILTERS
 
 Tree = TypeVar("Tree")
@@ -33,7 +35,8 @@ def arithmetic(*values: object) -> AbstractContextManager[None]:
 class Case:
     """The arguments of `theory.predict` that state what is trained.
 
-    Sizes and times are None where a grid, or a search, gives them later.
+    Sizes and times are None where a grid, or a search, gives them later. steps: how many are followed one by one, 0 for
+    an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once.
     """
 
     problem: Problem
@@ -42,6 +45,8 @@ class Case:
     optimizer: Optimizer
     times: Any = None
     parametrization: str = static(default="ntk")
+    steps: int = static(default=0)
+    reused: bool = static(default=False)
 
     @property
     def clock(self) -> Any:
@@ -52,8 +57,29 @@ class Case:
         """Convert to float64 arrays, without real rows and with a schedule tabulated; call inside `arithmetic`."""
         times: Any = self.times if self.times is None or is_traced(self.times) else np.asarray(self.times, np.float64)
         problem = dataclasses.replace(self.problem, population=None)
-        case = dataclasses.replace(self, problem=problem, times=times, optimizer=resolve(self.optimizer, times))
+        optimizer, steps, reused = resolve(self.optimizer, times), 0, False
+        if isinstance(optimizer, SGD):
+            reused = self.num_samples is not None and is_finite(self.num_samples)
+            steps = count_steps(times) if reused or not optimizer.constant else 0
+        case = dataclasses.replace(
+            self, problem=problem, times=times, optimizer=optimizer, steps=steps, reused=reused
+        )
         return float_arrays(case)
+
+
+def is_finite(size: Any) -> bool:
+    """Whether a size is finite, as one that is traced has to be where that decides between two formulas."""
+    return is_traced(size) or not np.isinf(float(size))
+
+
+def count_steps(times: Any) -> int:
+    """Return the last of some times; ValueError where steps are to be followed one by one and cannot."""
+    if is_traced(times):
+        checks.fail("times", "known numbers, not traced ones, for SGD on a finite set", times)
+    steps = max(int(np.max(times)), 1)
+    if steps > MOST_STEPS:
+        checks.fail("times", f"at most {MOST_STEPS} steps of SGD on a finite set, or with a schedule", steps)
+    return steps
 
 
 class Members(NamedTuple):
@@ -82,10 +108,20 @@ def check_case(case: Case) -> None:
     check_times(optimizer, case.times)
     if isinstance(optimizer, Optax):
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
-    if isinstance(optimizer, SGD) and (is_traced(num_samples) or not np.isinf(float(num_samples))):
-        checks.fail("num_samples", "jnp.inf for SGD: theory knows one pass (full batches: HeavyBall)", num_samples)
+    if isinstance(optimizer, SGD):
+        _check_batches(optimizer, num_samples)
     if isinstance(optimizer, SGD) and case.problem.mixture is not None:
         checks.fail("optimizer", "a full-batch algorithm for rows of unequal size", optimizer)
+
+
+def _check_batches(optimizer: SGD, num_samples: Any) -> None:
+    """Refuse batches that a training set has not, and orders that are not served."""
+    size, finite = optimizer.batch_size, is_finite(num_samples)
+    if optimizer.order != DRAWN_ANEW:
+        allowed = f"{DRAWN_ANEW!r}" + ("" if finite else " for one pass, where no sample comes twice")
+        checks.fail("order", allowed, optimizer.order)
+    if finite and not changes(size) and not is_traced(size, num_samples) and size > float(num_samples):
+        checks.fail("batch_size", f"a number >= 1, at most num_samples = {num_samples}", size)
 
 
 def members_of(optimizer: Optimizer, ensemble: Any, bags: Any) -> Members | None:

@@ -19,6 +19,7 @@ from theory.equivalent import TwoPoint
 from theory.filters import LEAST_FLATNESS
 from theory.fixed_point import Model
 from theory.mixture import Mixture
+from theory.by_steps import curves_by_steps, smallest_scale, step_nodes, steps_of
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
@@ -26,6 +27,8 @@ from theory.static import static_risk
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
 LATE = 2e12  # times of the fastest mode from which on a contour needs more nodes than NODES
 LATEST = 1e150  # later than that nothing happens that float64 resolves
+STEP_NODES = 128  # of steps that are followed one by one, where they are not known in advance
+LEAST_NODES = 48
 TRACED_NODES = 1280  # where the momentum is not known in advance
 
 
@@ -73,6 +76,8 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     case = in_reach(case)
     optimizer, model = case.optimizer, model_of(case)
+    if case.steps:
+        return curves_by_steps(case, model, nodes=nodes)
     if isinstance(optimizer, SGD):
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
         return one_pass_curve(model, case.times, *numbers, nodes=nodes)
@@ -98,6 +103,8 @@ def model_of(case: Case) -> Model:
         smaller = xp.minimum(case.num_features, case.num_samples)
         b = 0.0 if problem.tail is None else problem.tail.b
         depth = MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
+    elif case.steps:
+        depth = MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
     else:
         depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
     modes = problem_modes(problem, depth, case.clock)
@@ -122,6 +129,8 @@ def problem_modes(problem: Problem, depth: Array | float, clock: Array | float =
 def _nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
+    if case.steps:
+        return STEP_NODES if is_traced(case) else _more_of(float(count_nodes(case)))
     if momentum is None and (isinstance(case.optimizer, Ridge) or is_traced(case) or _latest(case) < LATE):
         return NODES
     if is_traced(momentum):
@@ -150,7 +159,7 @@ def _latest(case: Case) -> float:
 
 def in_reach(case: Case) -> Case:
     """Return the case with times that a contour can reach: later ones have the same curve."""
-    if isinstance(case.optimizer, Ridge):
+    if isinstance(case.optimizer, Ridge) or case.steps:
         return case
     times, latest = case.times, LATEST / _fastest(case)
     return dataclasses.replace(case, times=namespace(times, latest).minimum(times, latest))
@@ -170,8 +179,16 @@ def _in_steps(needed: float) -> int:
     return NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
 
 
+def _more_of(needed: float) -> int:
+    """Round a number of nodes up, so that few shapes compile."""
+    nodes = 16 * math.ceil(needed / 16.0) if math.isfinite(needed) else NODES
+    return min(max(nodes, LEAST_NODES), MOST_NODES)
+
+
 @evaluated()
 def count_nodes(case: Case) -> Array:
+    if case.steps:
+        return step_nodes(model_of(case), steps_of(case))
     if isinstance(case.optimizer, SGD):
         return one_pass_nodes(case.times, case.optimizer.momentum)
     return nodes_needed(model_of(case), case.times, *filter_of(case.optimizer))

@@ -122,7 +122,7 @@ def _two_term(
     aspect: Array,
 ) -> Filter:
     """r_{t+1} = trace r_t - determinant r_{t-1}, with 1 - trace + determinant = lr z."""
-    curvature, log_slope, stability = _ellipse(z_end, aspect)
+    curvature, log_slope, stability = ellipse(z_end, aspect)
 
     def response(z: Array, t: Array) -> Array:
         # r_t = y^t [(1 - rho^(t+1)) - rho y (1 - rho^t)]/(1 - rho), y the larger root, rho y the smaller
@@ -152,7 +152,7 @@ def _two_term(
     return Filter(curvature, log_slope, stability, response, elapsed=lambda t: xp.maximum(rate * t, SHORTEST))
 
 
-def _ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map, Map]:
+def ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map, Map]:
     """Map the half plane onto the ellipse with axis (0, z_end), height/width = aspect.
 
     Returns `curvature`, `log_slope` and `stability`.

@@ -205,14 +205,15 @@ def spectral_edge(model: Model) -> Array:
 def edge_of(model: Model, spread: Array, beyond: Callable[[Array, Point], Array]) -> Array:
     """Return z = -s at the kappa < -lambda_1 from which on to the left beyond(kappa, point) holds, not differentiated.
 
-    It must hold from kappa = -10 (lambda_1 + spread trace) on.
+    It must hold from kappa = -10 (lambda_1 + spread trace) on; spread gives the shape of the result.
     """
     model, spread = stop_gradient((model, spread))
     modes = model.modes
     xp = namespace(modes.eigenvalues)
     top = xp.max(modes.eigenvalues)
     effective = modes.multiplicity @ modes.eigenvalues / top
-    bracket = Bracket(xp.full_like(top, -36.0), xp.log(10.0 * (1.0 + effective * spread)))
+    high = xp.log(10.0 * (1.0 + effective * spread))
+    bracket = Bracket(xp.full_like(high, -36.0), high)
 
     def below(x: Array) -> Array:
         kappa = -top * (1.0 + xp.exp(x))

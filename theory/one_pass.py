@@ -52,7 +52,7 @@ def one_pass_curve(
     xp = namespace(times, model.modes.eigenvalues)
     model = model._replace(inv_p=xp.zeros_like(model.inv_n))
     modes, beta, noise_var = model.modes, momentum, model.noise_var
-    edge = effective_edge(model, batch_size, beta)
+    edge = effective_edge(model, batch_size * (1.0 - beta) / (1.0 + beta))
     spread = 1.0 - beta + (1.0 + beta) / batch_size
     stable = lr * spread * edge < 2.0 * (1.0 - beta**2)
 
@@ -103,16 +103,16 @@ def _continuous(root: Array) -> Array:
     return root * xp.concatenate([xp.ones(1), xp.cumprod(kept)])
 
 
-def effective_edge(model: Model, batch_size: Array, momentum: Array) -> Array:
-    """Return the least z* >= z_max with a bounded mean square for lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*].
+def effective_edge(model: Model, level: Array) -> Array:
+    """Return the least z* >= z_max with a bounded mean square for lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta) chance) z*].
 
-    (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + B (1 - beta)/(1 + beta), with kappa < -lambda_1 real beyond the edge
-    of the spectrum. P is infinite in `model`.
+    level: (1 - beta)/((1 + beta) chance), of any shape, chance = 1/B for fresh samples (`theory.second_moments`).
+    (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + level, with kappa < -lambda_1 real beyond the edge of the spectrum.
     """
-    bound = stop_gradient(1.0 + batch_size * (1.0 - momentum) / (1.0 + momentum))
+    bound = stop_gradient(1.0 + level)
 
     def bounded(kappa: Array, point: Point) -> Array:
         df1, _ = degrees_of_freedom(kappa, stop_gradient(model.modes))
         return (point.slope > 0) & (-df1 < bound)  # eq. 17
 
-    return edge_of(model, 1.0 + model.inv_n, bounded)
+    return edge_of(model, 1.0 + model.inv_n + model.inv_p + 0.0 * bound, bounded)

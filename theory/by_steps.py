@@ -1,0 +1,90 @@
+"""SGD that is followed step by step: schedules and averages on fresh samples, and samples that are used again."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rfm.precision import complex128
+from rfm.sgd import LEVELS, changes
+from theory.arrays import Array, by_xla, namespace, stop_gradient
+from theory.cases import Case
+from theory.contour import CONTOUR_STEP, length
+from theory.dynamics import TOLERANCE, LearningCurve
+from theory.epochs import epochs_by_steps, pairs_of
+from theory.fixed_point import Model
+from theory.one_pass import effective_edge
+from theory.one_pass_steps import nodes_of, one_pass_by_steps
+from theory.second_moments import Steps, is_stable, levels, region
+
+LONG = 256  # steps from which on a compilation is worth its time
+
+
+def steps_of(case: Case) -> Steps:
+    """Return what every step of a case of arrays is taken with, (T + 1,): the last one is not taken."""
+    optimizer, samples = case.optimizer, case.num_samples
+    xp = namespace(*jax.tree.leaves(optimizer), samples)
+    last = xp.minimum(xp.arange(case.steps + 1), case.steps - 1)
+
+    def each(x: Array) -> Array:
+        return xp.broadcast_to(x, last.shape) if xp.ndim(x) == 0 else x[last]
+
+    momentum, average = optimizer.momentum, optimizer.average
+    plain = not by_xla(momentum) and xp.ndim(momentum) == 0 and momentum == 0.0
+    left = (samples - optimizer.batch_size) / xp.maximum(samples - 1.0, 1.0) if case.reused else 1.0
+    return Steps(
+        each(optimizer.lr),
+        each(left / optimizer.batch_size),
+        None if plain else each(momentum),
+        None if average is None else each(average),
+    )
+
+
+def smallest_scale(steps: Steps) -> Array:
+    """Return the scale of curvature that these steps resolve."""
+    flt = region(steps)
+    return flt.curvature(1.0 / flt.elapsed(steps.lr))
+
+
+def step_nodes(model: Model, steps: Steps) -> Array:
+    """Count the nodes that bring the step of the contour down to CONTOUR_STEP."""
+    flt = region(steps)
+    edge = effective_edge(model, levels(steps, 1))[0]
+    return length(flt.elapsed(steps.lr), namespace(edge).maximum(flt.stability(edge), 0.0)) / CONTOUR_STEP
+
+
+def curves_by_steps(case: Case, model: Model, *, nodes: int) -> LearningCurve:
+    """Return curves at the times of a case of arrays; see `theory.evaluation.evaluate`."""
+    steps, optimizer = steps_of(case), case.optimizer
+    if not case.reused:
+        model = model._replace(inv_p=0.0 * model.inv_n)
+    made: Any = (pairs_of if case.reused else nodes_of)(model, steps, nodes=nodes)
+    weights, around = made
+    losses = _follow(epochs_by_steps if case.reused else one_pass_by_steps, weights, steps)
+    xp = namespace(losses.risk, case.times)
+    at = case.times.astype(int)
+    risk, train_loss, average, coarse = (None if x is None else x[at] for x in losses)
+    start = model.modes.power.sum() + model.noise_var
+    gap = xp.max(((coarse - risk) / xp.maximum(risk, 1e-12 * start)) ** 2)
+    # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
+    missed = xp.abs(losses.risk[0] - model.modes.power.sum()) / start
+    count = LEVELS if changes(optimizer.batch_size) or changes(optimizer.momentum) else 1
+    edges = effective_edge(model, levels(steps, count))
+    residual = xp.maximum(around.residual, xp.maximum(gap, missed))
+    residual = stop_gradient(xp.where(around.stable & is_stable(steps, edges), residual, xp.inf))
+    average = None if average is None else xp.maximum(average, 0.0)
+    risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
+    return LearningCurve(risk, train_loss, None, residual, residual < TOLERANCE, edges, average)
+
+
+def _follow(recursion: Any, weights: Any, steps: Steps) -> Any:
+    """Take all steps: one by one by numpy where they are few and known, else compiled, for few different numbers."""
+    count = len(steps.lr)
+    if by_xla(weights, steps) or count <= LONG:
+        return recursion(weights, steps)
+    longer = 2 ** int(np.ceil(np.log2(count)))
+    padded = jax.tree.map(lambda x: np.pad(x, (0, longer - count), mode="edge"), steps)
+    with complex128():
+        losses = recursion(*jax.tree.map(jnp.asarray, (weights, padded)))
+        return jax.tree.map(lambda x: np.asarray(x)[:count], losses)
