@@ -103,7 +103,7 @@ class SGD:
             checks.fraction("momentum", self.momentum)
         checks.one_of("order", self.order, ORDERS)
         average = self.average
-        if isinstance(average, str) and average != POLYAK or isinstance(average, bool):
+        if (isinstance(average, str) and average != POLYAK) or isinstance(average, bool):
             checks.fail("average", f"None, a decay >= 0 and < 1, {POLYAK!r} or TailAverage(start)", average)
         if not (average is None or isinstance(average, str | TailAverage) or changes(average)):
             checks.fraction("average", average)

@@ -1,5 +1,6 @@
 """SGD that is followed step by step: schedules and averages on fresh samples, and samples that are used again."""
 
+import math
 from typing import Any
 
 import jax
@@ -16,29 +17,24 @@ from theory.epochs import epochs_by_steps, pairs_of
 from theory.fixed_point import Model
 from theory.one_pass import effective_edge
 from theory.one_pass_steps import nodes_of, one_pass_by_steps
-from theory.second_moments import Steps, is_stable, levels, region
+from theory.second_moments import Steps, is_stable, levels, region, then_rest
 
 LONG = 256  # steps from which on a compilation is worth its time
 
 
 def steps_of(case: Case) -> Steps:
-    """Return what every step of a case of arrays is taken with, (T + 1,): the last one is not taken."""
+    """Return what every step of a case of arrays is taken with, (T,)."""
     optimizer, samples = case.optimizer, case.num_samples
     xp = namespace(*jax.tree.leaves(optimizer), samples)
-    last = xp.minimum(xp.arange(case.steps + 1), case.steps - 1)
 
     def each(x: Array) -> Array:
-        return xp.broadcast_to(x, last.shape) if xp.ndim(x) == 0 else x[last]
+        return xp.broadcast_to(x, (case.steps,))
 
     momentum, average = optimizer.momentum, optimizer.average
-    plain = not by_xla(momentum) and xp.ndim(momentum) == 0 and momentum == 0.0
     left = (samples - optimizer.batch_size) / xp.maximum(samples - 1.0, 1.0) if case.reused else 1.0
-    return Steps(
-        each(optimizer.lr),
-        each(left / optimizer.batch_size),
-        None if plain else each(momentum),
-        None if average is None else each(average),
-    )
+    rate, chance = each(optimizer.lr), each(left / optimizer.batch_size)
+    decay = None if average is None else each(average)
+    return Steps(rate, chance, None if case.inertia == 0.0 else each(momentum), decay)
 
 
 def smallest_scale(steps: Steps) -> Array:
@@ -64,9 +60,10 @@ def curves_by_steps(case: Case, model: Model, *, nodes: int) -> LearningCurve:
     losses = _follow(epochs_by_steps if case.reused else one_pass_by_steps, weights, steps)
     xp = namespace(losses.risk, case.times)
     at = case.times.astype(int)
-    risk, train_loss, average, coarse = (None if x is None else x[at] for x in losses)
+    risk, train_loss, average = (None if x is None else x[at] for x in losses[:3])
     start = model.modes.power.sum() + model.noise_var
-    gap = xp.max(((coarse - risk) / xp.maximum(risk, 1e-12 * start)) ** 2)
+    # the trapezoidal rule squares its error when the step halves: compare with every other node
+    gap = ((losses.coarse - losses.risk[-1]) / xp.maximum(losses.risk[-1], 1e-12 * start)) ** 2
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
     missed = xp.abs(losses.risk[0] - model.modes.power.sum()) / start
     count = LEVELS if changes(optimizer.batch_size) or changes(optimizer.momentum) else 1
@@ -82,9 +79,8 @@ def _follow(recursion: Any, weights: Any, steps: Steps) -> Any:
     """Take all steps: one by one by numpy where they are few and known, else compiled, for few different numbers."""
     count = len(steps.lr)
     if by_xla(weights, steps) or count <= LONG:
-        return recursion(weights, steps)
-    longer = 2 ** int(np.ceil(np.log2(count)))
-    padded = jax.tree.map(lambda x: np.pad(x, (0, longer - count), mode="edge"), steps)
+        return recursion(weights, then_rest(steps, 1))
+    longer = then_rest(steps, 2 ** math.ceil(math.log2(count + 1)) - count)
     with complex128():
-        losses = recursion(*jax.tree.map(jnp.asarray, (weights, padded)))
-        return jax.tree.map(lambda x: np.asarray(x)[:count], losses)
+        losses = recursion(*jax.tree.map(jnp.asarray, (weights, longer)))
+        return jax.tree.map(np.asarray, losses)

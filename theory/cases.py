@@ -36,7 +36,8 @@ class Case:
     """The arguments of `theory.predict` that state what is trained.
 
     Sizes and times are None where a grid, or a search, gives them later. steps: how many are followed one by one, 0 for
-    an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once.
+    an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once; inertia: the
+    largest momentum of these steps, 1 where it is not known.
     """
 
     problem: Problem
@@ -47,6 +48,7 @@ class Case:
     parametrization: str = static(default="ntk")
     steps: int = static(default=0)
     reused: bool = static(default=False)
+    inertia: float = static(default=0.0)
 
     @property
     def clock(self) -> Any:
@@ -61,10 +63,10 @@ class Case:
         if isinstance(optimizer, SGD):
             reused = self.num_samples is not None and is_finite(self.num_samples)
             steps = count_steps(times) if reused or not optimizer.constant else 0
-        case = dataclasses.replace(
-            self, problem=problem, times=times, optimizer=optimizer, steps=steps, reused=reused
-        )
-        return float_arrays(case)
+        momentum = getattr(optimizer, "momentum", 0.0)
+        inertia = 1.0 if is_traced(momentum) else float(np.max(momentum))
+        followed = dict(steps=steps, reused=reused, inertia=inertia if steps else 0.0)
+        return float_arrays(dataclasses.replace(self, problem=problem, times=times, optimizer=optimizer, **followed))
 
 
 def is_finite(size: Any) -> bool:

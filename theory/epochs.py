@@ -14,7 +14,7 @@ descent, P = infinity is `theory.one_pass`.
 
 from typing import Any, NamedTuple
 
-
+import numpy as np
 
 from theory.arrays import Array, evaluated, namespace, scan
 from theory.dynamics import Around, nodes_around
@@ -22,20 +22,22 @@ from theory.equivalent import one_model, two_point
 from theory.fixed_point import Model
 from theory.mixture import row_factors, row_sums
 from theory.one_pass_steps import Losses
-from theory.second_moments import Matrix, Steps, fill, one_step, push, region
+from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, region
 
 
 class Pairs(NamedTuple):
-    """Weights in risk and training loss: of S_11 at pairs of nodes (n, n), of C_11 at nodes (n,).
+    """Nodes and pairs of nodes, and the weights of the moments there in risk and training loss.
 
-    Pairs come twice, of z with z' and of z with the conjugate of z'.
+    z: (n,); left, right: the two points (m,) of a pair, which stands for all pairs that have the same moments. of_pairs:
+    weights (2, m) of S_11; of_nodes: (2, n) of C_11. even: whether both points are among every other node.
     """
 
     z: Array
-    risk: tuple[Array, Array]
-    train: tuple[Array, Array]
-    driven_risk: Array
-    driven_train: Array
+    left: Array
+    right: Array
+    of_pairs: Array
+    of_nodes: Array
+    even: Array
 
 
 @evaluated("nodes")
@@ -44,45 +46,53 @@ def pairs_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Pairs, Around]:
     flt = region(steps)
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
     z, kappa, w, df1 = around.z, around.kappa, around.weights, around.df1
+    xp = namespace(z)
     q = row_factors(df1 * model.inv_p, around.data, None)
     seen = row_sums(q, q, None), row_sums(q, q.conj(), None)
     two_points = [one_model(sums, model, rows) for sums, rows in zip(two_point(kappa, model), seen, strict=True)]
     data = around.exact_data(model) * w
-    outer = lambda x: (x[:, None] * x[None], x[:, None] * x.conj()[None])  # noqa: E731
-    risk = tuple(2.0 * x * pair for x, pair in zip(outer(w), two_points, strict=True))
-    train = tuple(2.0 * x * (pair + model.noise_var) for x, pair in zip(outer(data), two_points, strict=True))
+    # of z, z', of z', z and of both conjugates the moments are the same, or conjugate
+    i, j = np.triu_indices(nodes + 1)
+    count = np.where(i == j, 2.0, 4.0)
+
+    def weights(x: Array, pairs: list[Array]) -> Array:
+        partners = x[j], x[j].conj()
+        return xp.concatenate([count * x[i] * y * pair[i, j] for y, pair in zip(partners, pairs, strict=True)])
+
     driven = -2.0 * w * z * df1  # clockwise, and twice the upper half
-    return Pairs(z, risk, train, driven * kappa * (1.0 - df1 * model.inv_n), -driven * z), around
+    return Pairs(
+        z,
+        xp.concatenate([z[i], z[i]]),
+        xp.concatenate([z[j], z[j].conj()]),
+        xp.stack([weights(w, two_points), weights(data, [x + model.noise_var for x in two_points])]),
+        xp.stack([driven * kappa * (1.0 - df1 * model.inv_n), -driven * z]),
+        xp.asarray(np.tile((i % 2 == 0) & (j % 2 == 0), 2)),
+    ), around
 
 
 @evaluated()
 def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
-    """Return losses before every step, and after all but the last: one more than are taken."""
-    z = pairs.z
-    xp = namespace(z, steps.lr)
-    partners = z, z.conj()
+    """Return losses before every step and after the last but one; the last is one that changes nothing."""
+    xp = namespace(pairs.z, steps.lr)
+    z, left, right = (Complex(x.real, x.imag) for x in (pairs.z, pairs.left, pairs.right))
+    square, product = z.times(z), left.times(right)
 
-    def sums(weights: tuple[Array, Array], s: tuple[Matrix, Matrix], i: int) -> tuple[Array, Array]:
-        values = [(weight * moments[i][i]).real for weight, moments in zip(weights, s, strict=True)]
-        return sum(xp.sum(x) for x in values), 4.0 * sum(xp.sum(x[::2, ::2]) for x in values)
-
-    def add(two: tuple[Array, Array], weights: Array, c: Matrix, i: int) -> tuple[Array, Array]:
-        values = (weights * c[i][i]).real
-        return two[0] + xp.sum(values), two[1] + 2.0 * xp.sum(values[::2])
-
-    def advance(moments: tuple[tuple[Matrix, Matrix], Matrix], step: Steps) -> tuple[Any, Any]:
+    def losses(moments: tuple[Matrix, Matrix], i: int) -> Array:
         s, c = moments
-        risk, coarse = add(sums(pairs.risk, s, 0), pairs.driven_risk, c, 0)
-        train_loss, _ = add(sums(pairs.train, s, 0), pairs.driven_train, c, 0)
-        average = None if step.decay is None else add(sums(pairs.risk, s, -1), pairs.driven_risk, c, -1)[0]
-        rows, left = one_step(step, z), one_step(step, z[:, None])
-        s_next = tuple(
-            push(x, left, one_step(step, other[None]), step.chance * z[:, None] * other[None] * x[0][0])
-            for x, other in zip(s, partners, strict=True)
-        )
-        c_next = push(c, rows, rows, step.chance * (z**2 * c[0][0] + train_loss))
-        return (s_next, c_next), Losses(risk, train_loss, average, coarse)
+        return s[i][i].weighed(pairs.of_pairs) + c[i][i].weighed(pairs.of_nodes)
 
-    ones = xp.ones_like(z)
-    pair = fill(steps, ones[:, None] * ones[None])
-    return scan(advance, ((pair, pair), fill(steps, 0.0 * ones)), steps)[1]
+    def advance(moments: tuple[Matrix, Matrix], step: Steps) -> tuple[tuple[Matrix, Matrix], Any]:
+        s, c = moments
+        risk, train_loss = losses(moments, 0)
+        average = None if step.decay is None else losses(moments, -1)[0]
+        at = one_step(step, z)
+        drive = product.times(s[0][0]).scaled(step.chance)
+        s_next = push(s, one_step(step, left), one_step(step, right), drive)
+        c_next = push(c, at, at, square.times(c[0][0]).above(train_loss).scaled(step.chance))
+        return (s_next, c_next), (risk, train_loss, average)
+
+    zero = z.scaled(0.0)
+    start = fill(steps, left.scaled(0.0).above(1.0)), fill(steps, zero)
+    (s, c), curves = scan(advance, start, steps)
+    even = 4.0 * pairs.even * pairs.of_pairs, 2.0 * (xp.arange(len(pairs.z)) % 2 == 0) * pairs.of_nodes
+    return Losses(*curves, (s[0][0].weighed(even[0]) + c[0][0].weighed(even[1]))[0])

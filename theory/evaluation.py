@@ -12,6 +12,7 @@ from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from theory.arrays import Array, evaluated, namespace, stop_gradient
+from theory.by_steps import curves_by_steps, smallest_scale, step_nodes, steps_of
 from theory.cases import Case, Members, arithmetic, check_case, float_arrays
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
@@ -19,7 +20,6 @@ from theory.equivalent import TwoPoint
 from theory.filters import LEAST_FLATNESS
 from theory.fixed_point import Model
 from theory.mixture import Mixture
-from theory.by_steps import curves_by_steps, smallest_scale, step_nodes, steps_of
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
@@ -27,8 +27,9 @@ from theory.static import static_risk
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
 LATE = 2e12  # times of the fastest mode from which on a contour needs more nodes than NODES
 LATEST = 1e150  # later than that nothing happens that float64 resolves
-STEP_NODES = 128  # of steps that are followed one by one, where they are not known in advance
-LEAST_NODES = 48
+LEAST_NODES = 48  # where steps are followed one by one
+COUNTED = 16  # there nodes come in multiples of it
+MOST_PAIRED = 1024  # there n^2 pairs of nodes are followed
 TRACED_NODES = 1280  # where the momentum is not known in advance
 
 
@@ -130,7 +131,7 @@ def _nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
     if case.steps:
-        return STEP_NODES if is_traced(case) else _more_of(float(count_nodes(case)))
+        return _nodes_of_steps(case)
     if momentum is None and (isinstance(case.optimizer, Ridge) or is_traced(case) or _latest(case) < LATE):
         return NODES
     if is_traced(momentum):
@@ -170,19 +171,33 @@ def most_nodes(optimizer: Optimizer) -> int:
     momentum = getattr(optimizer, "momentum", None)
     if momentum is None:
         return NODES
-    turns = math.pi**2 / -math.log(max(float(momentum), LEAST_FLATNESS))
-    nodes = _in_steps((math.log(1e10) + 6.0 + turns) / CONTOUR_STEP)
+    nodes = _in_steps(_length(1e10, float(momentum)) / CONTOUR_STEP)
     return nodes if nodes <= MOST_NODES else _in_steps(MOST_NODES / 2)
+
+
+def _length(steps: float, momentum: float) -> float:
+    """Bound the length of the contour for so many steps at any lr."""
+    turns = math.pi**2 / -math.log(max(momentum, LEAST_FLATNESS))
+    return math.log(steps) + 6.0 + turns
 
 
 def _in_steps(needed: float) -> int:
     return NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
 
 
-def _more_of(needed: float) -> int:
-    """Round a number of nodes up, so that few shapes compile."""
-    nodes = 16 * math.ceil(needed / 16.0) if math.isfinite(needed) else NODES
-    return min(max(nodes, LEAST_NODES), MOST_NODES)
+def _nodes_of_steps(case: Case) -> int:
+    """Count nodes where steps are followed one by one, rounded up so that few shapes compile."""
+    if case.inertia == 1.0:
+        return TRACED_NODES
+    if is_traced(case):
+        needed = _length(case.steps, case.inertia) / CONTOUR_STEP
+    else:
+        needed = float(count_nodes(case))
+    most = MOST_PAIRED if case.reused else MOST_NODES
+    nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
+    if nodes > most:
+        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", case.inertia)
+    return max(nodes, LEAST_NODES)
 
 
 @evaluated()

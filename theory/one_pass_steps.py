@@ -3,26 +3,27 @@
 At every node of a contour around the spectrum and 0 the moments S from ones and C from zero (`theory.second_moments`)
 are driven by the label risk L of all,
 
-    L(t) = sigma^2 + (1/2 pi i) oint [Q(kappa(-z)) S_11 - z^2 df1(kappa(-z)) C_11] dz/z
-    S <- A S A^T + n n^T chance z^2 S_11,  C <- A C A^T + n n^T chance (z^2 C_11 + L),  Q = kappa sum lambda w^2/(kappa + lambda)
+    L(t) = sigma^2 + (1/2 pi i) oint [Q S_11 - z^2 df1 C_11] dz/z,  Q = kappa sum lambda w^2/(kappa + lambda)
+    S <- A S A^T + n n^T chance z^2 S_11,  C <- A C A^T + n n^T chance (z^2 C_11 + L)
 
-and the risk of the average is the same integral of its own moments. With constant numbers this is `theory.one_pass`.
+and the risk of the average is the same integral of its own moments. Both recursions are one, as S and C enter the risk
+with factors that do not change. With constant numbers this is `theory.one_pass`.
 
 Source: Paquette et al. 2024 (arXiv 2405.15074), section 2, at finite N with every number a function of the step.
 """
 
 from typing import Any, NamedTuple
 
-from theory.arrays import Array, evaluated, namespace, scan
+from theory.arrays import Array, evaluated, scan
 from theory.dynamics import Around, nodes_around
 from theory.fixed_point import Model, resolvent
-from theory.second_moments import Matrix, Steps, fill, one_step, push, region
+from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, region
 
 
 class Losses(NamedTuple):
-    """Losses (T + 1,) before every step and after the last, and what every other node makes of the risk.
+    """Losses (T + 1,) before every step and after the last.
 
-    average_risk: None without an average.
+    average_risk: None without an average. coarse: what every other node makes of the last risk.
     """
 
     risk: Array
@@ -32,7 +33,7 @@ class Losses(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """Curvature at nodes (n,), the weights of S_11 and C_11 there in the risk, and the label noise."""
+    """Nodes (n,), the weights of S_11 and C_11 there in the risk, and the label noise."""
 
     z: Array
     started: Array
@@ -52,23 +53,16 @@ def nodes_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Nodes, Around]:
 
 @evaluated()
 def one_pass_by_steps(nodes: Nodes, steps: Steps) -> Losses:
-    """Return losses before every step, and after all but the last: one more than are taken."""
-    z, started, driven, noise_var = nodes
-    xp = namespace(z, steps.lr)
+    """Return losses before every step and after the last but one; the last is one that changes nothing."""
+    z, started, driven = (Complex(x.real, x.imag) for x in nodes[:3])
+    square = z.times(z)
 
-    def risk_of(moments: tuple[Matrix, Matrix], i: int) -> tuple[Array, Array]:
-        s, c = moments
-        values = (started * s[i][i] + driven * c[i][i]).real
-        return xp.sum(values), 2.0 * xp.sum(values[::2])
+    def advance(moments: Matrix, step: Steps) -> tuple[Matrix, Any]:
+        risk = moments[0][0].real.sum()
+        average = None if step.decay is None else moments[-1][-1].real.sum()
+        at = one_step(step, z)
+        drive = square.times(moments[0][0]).plus(driven.scaled(risk + nodes.noise_var))
+        return push(moments, at, at, drive.scaled(step.chance)), (risk, average)
 
-    def advance(moments: tuple[Matrix, Matrix], step: Steps) -> tuple[tuple[Matrix, Matrix], Any]:
-        s, c = moments
-        risk, coarse = risk_of(moments, 0)
-        average = None if step.decay is None else risk_of(moments, -1)[0]
-        rows = one_step(step, z)
-        s_next = push(s, rows, rows, step.chance * z**2 * s[0][0])
-        c_next = push(c, rows, rows, step.chance * (z**2 * c[0][0] + risk + noise_var))
-        return (s_next, c_next), Losses(risk, risk + noise_var, average, coarse)
-
-    ones = xp.ones_like(z)
-    return scan(advance, (fill(steps, ones), fill(steps, 0.0 * ones)), steps)[1]
+    end, (risk, average) = scan(advance, fill(steps, started), steps)
+    return Losses(risk, risk + nodes.noise_var, average, 2.0 * end[0][0].real[::2].sum())

@@ -19,8 +19,8 @@ from rfm import threefry
 from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
 from rfm.grid import place_problem
-from rfm.sgd import SGD, Memory, at_step, changes
 from rfm.problem import Problem
+from rfm.sgd import SGD, Memory, at_step, changes
 from rfm.steps import LARGEST, take_steps
 
 
