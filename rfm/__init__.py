@@ -40,6 +40,7 @@ __all__ = [
     "Problem",
     "Ridge",
     "Sweep",
+    "TailAverage",
     "cache_compilations",
     "exact",
     "from_features",

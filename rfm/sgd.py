@@ -52,7 +52,7 @@ class Memory(NamedTuple):
     """Memory of SGD: the weights before the last step, the steps taken, and the average of the weights, if any."""
 
     before: Array
-    count: Array
+    done: Array
     average: Array | None
 
 
@@ -110,11 +110,15 @@ class SGD:
 
     @property
     def constant(self) -> bool:
-        """Whether all its numbers are, and no average of the weights is asked for."""
+        """True where no number changes, and no average of the weights is asked for."""
         return self.average is None and not any(map(changes, (self.lr, self.batch_size, self.momentum)))
 
     def tabulated(self, num_steps: int) -> "SGD":
-        """Return it with an array of one value a step for whatever changes; ValueError naming a step that is wrong."""
+        """Return the same with an array of one value a step for whatever changes.
+
+        Raises:
+            ValueError: for a value that is none, naming the step.
+        """
         table = {name: getattr(self, name) for name in RULES if changes(getattr(self, name))}
         if self.average is not None:
             table["average"] = self.average
@@ -150,7 +154,11 @@ class SGD:
         return jnp.where(jnp.arange(largest) < size, 1.0 / size, 0.0)
 
     def full_batch(self) -> GradientDescent | HeavyBall:
-        """Return its limit at large batch_size, which is also its average over batches."""
+        """Return the limit at large batch_size, which is also the average over batches.
+
+        Raises:
+            ValueError: for a momentum that changes.
+        """
         lr, momentum = self.lr, self.momentum
         if changes(momentum):
             checks.fail("momentum", "a number: the mean over batches has no closed form otherwise", momentum)
@@ -160,12 +168,12 @@ class SGD:
         return GradientDescent(lr) if plain else HeavyBall(lr, momentum)
 
     def chance(self, num_samples: float = math.inf) -> Any:
-        """Variance of a batch's mean per sample: 1/batch_size times (P - batch_size)/(P - 1) of P samples used again."""
+        """Variance of a batch's mean per sample: 1/batch_size, times (P - batch_size)/(P - 1) where P come again."""
         left = 1.0 if math.isinf(num_samples) else (num_samples - self.batch_size) / max(num_samples - 1.0, 1.0)
         return left / self.batch_size
 
     def levels(self, num_samples: float = math.inf) -> np.ndarray:
-        """Values (Q,) of (1 - momentum)/((1 + momentum) chance), which z* depends on: one, or LEVELS between its ends."""
+        """Values (Q,) of (1 - momentum)/((1 + momentum) chance), on which z* depends: one, or LEVELS of them."""
         level = np.atleast_1d(self._level(num_samples))
         return level if len(level) == 1 else np.geomspace(level.min(), level.max(), LEVELS)
 
@@ -195,7 +203,7 @@ RULES = {
 
 
 def changes(value: Any) -> bool:
-    """Whether a number of an algorithm depends on the step: a function, or an array of one value a step."""
+    """Tell whether a number of an algorithm depends on the step: a function, or an array of one value a step."""
     return callable(value) or np.ndim(value) == 1
 
 

@@ -90,11 +90,11 @@ def take_steps(
     update: Callable[[Array, Any], tuple[Array, Any]], v: Array, memory: Any, times: Array | np.ndarray,
     *, largest: float = LARGEST, record: Callable[[Array, Any], Any] = lambda v, memory: v,
 ) -> tuple[Any, Array]:  # fmt: skip
-    """Repeat (v, memory) <- update(v, memory) for runs v (S, ...), and record at `times` (T,), increasing step counts.
+    """Repeat (v, memory) <- update(v, memory) for runs v (S, ...), and record at `times` (T,), rising step counts.
 
-    Returns record(v, memory), which is v itself unless said otherwise, at all times (T, S, ...), and how many steps each
-    run took (S,): fewer than the last time where its |v|^2 passes `largest` or is no number any more; what is recorded
-    of it from there on means nothing.
+    Returns record(v, memory), v itself unless said otherwise, at all times (T, S, ...), and how many steps each run
+    took (S,): fewer than the last time where its |v|^2 passes `largest` or is no number any more; what is recorded of
+    it from there on means nothing.
     """
     runs, axes = v.shape[:1], tuple(range(1, v.ndim))
 

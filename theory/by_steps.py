@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfm.precision import complex128
-from rfm.sgd import LEVELS, changes
+from rfm.sgd import LEVELS, SGD, changes
 from theory.arrays import Array, by_xla, namespace, stop_gradient
 from theory.cases import Case
-from theory.contour import CONTOUR_STEP, length
+from theory.contour import length
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.epochs import epochs_by_steps, pairs_of
 from theory.fixed_point import Model
@@ -22,9 +22,15 @@ from theory.second_moments import Steps, is_stable, levels, region, then_rest
 LONG = 256  # steps from which on a compilation is worth its time
 
 
+def sgd_of(case: Case) -> SGD:
+    """Return the algorithm of a case whose steps are followed one by one, which SGD alone is."""
+    assert isinstance(case.optimizer, SGD)
+    return case.optimizer
+
+
 def steps_of(case: Case) -> Steps:
     """Return what every step of a case of arrays is taken with, (T,)."""
-    optimizer, samples = case.optimizer, case.num_samples
+    optimizer, samples = sgd_of(case), case.num_samples
     xp = namespace(*jax.tree.leaves(optimizer), samples)
 
     def each(x: Array) -> Array:
@@ -43,16 +49,16 @@ def smallest_scale(steps: Steps) -> Array:
     return flt.curvature(1.0 / flt.elapsed(steps.lr))
 
 
-def step_nodes(model: Model, steps: Steps) -> Array:
-    """Count the nodes that bring the step of the contour down to CONTOUR_STEP."""
+def step_nodes(model: Model, steps: Steps, spacing: float) -> Array:
+    """Count the nodes that are as close as `spacing` on the contour."""
     flt = region(steps)
     edge = effective_edge(model, levels(steps, 1))[0]
-    return length(flt.elapsed(steps.lr), namespace(edge).maximum(flt.stability(edge), 0.0)) / CONTOUR_STEP
+    return length(flt.elapsed(steps.lr), namespace(edge).maximum(flt.stability(edge), 0.0)) / spacing
 
 
 def curves_by_steps(case: Case, model: Model, *, nodes: int) -> LearningCurve:
     """Return curves at the times of a case of arrays; see `theory.evaluation.evaluate`."""
-    steps, optimizer = steps_of(case), case.optimizer
+    steps, optimizer = steps_of(case), sgd_of(case)
     if not case.reused:
         model = model._replace(inv_p=0.0 * model.inv_n)
     made: Any = (pairs_of if case.reused else nodes_of)(model, steps, nodes=nodes)

@@ -70,7 +70,7 @@ class Case:
 
 
 def is_finite(size: Any) -> bool:
-    """Whether a size is finite, as one that is traced has to be where that decides between two formulas."""
+    """Tell whether a size is finite, as one that is traced has to be where that decides between two formulas."""
     return is_traced(size) or not np.isinf(float(size))
 
 

@@ -25,8 +25,8 @@ MOST_NODES = 4096  # 16 n^2 bytes a matrix, and a dozen of them
 class LearningCurve(NamedTuple):
     """Curves (T,) of the deterministic equivalent; `residual` is the estimated relative error of the worst.
 
-    pieces: the `TwoPoint` quantities against time, or only the risk where no other was asked for. spectral_edge: largest
-    curvature, or the z* (Q,) that limits the learning rate of SGD. average_risk: that of an average of the weights.
+    pieces: the `TwoPoint` quantities against time, or only the risk where no other was asked for. spectral_edge:
+    largest curvature, or the z* (Q,) that limits the learning rate of SGD. average_risk: that of averaged weights.
     """
 
     risk: Array

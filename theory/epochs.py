@@ -1,15 +1,16 @@
 """SGD on P samples used again and again, every batch drawn anew: the second moments, step by step.
 
-A batch of B different samples leaves chance = (P - B)/((P - 1) B) of the variance of one. At all pairs of nodes z, z' of
-a contour the moments S from ones, and at every node C from zero (`theory.second_moments`), driven by the training loss,
+A batch of B different samples leaves chance = (P - B)/((P - 1) B) of the variance of one. At all pairs of nodes z, z'
+of a contour the moments S from ones, and at every node C from zero (`theory.second_moments`), driven by the training
+loss, follow
 
     S <- A S A'^T + n n'^T chance z z' S_11,  C <- A C A^T + n n^T chance (z^2 C_11 + L_train)
     L_train(t) = (1/2 pi i)^2 oint oint R1 R1' E S_11 dz dz'/(z z') - (1/2 pi i) oint z df1 C_11 dz
     risk(t) = (1/2 pi i)^2 oint oint (E - sigma^2) S_11 dz dz'/(z z') + (1/2 pi i) oint kappa R3 df1 C_11 dz
 
 with E the two-point function of `theory.equivalent` and R1, R3 = 1 - df1/P, 1 - df1/N: a direction of curvature z adds
-its own noise to the training loss, and tr[Sigma H (s + H)^-1] = tr Sigma - kappa R3 df1 to the risk. B = P is full-batch
-descent, P = infinity is `theory.one_pass`.
+its own noise to the training loss, and tr[Sigma H (s + H)^-1] = tr Sigma - kappa R3 df1 to the risk. B = P is
+full-batch descent, P = infinity is `theory.one_pass`.
 """
 
 from typing import Any, NamedTuple
@@ -28,8 +29,8 @@ from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, 
 class Pairs(NamedTuple):
     """Nodes and pairs of nodes, and the weights of the moments there in risk and training loss.
 
-    z: (n,); left, right: the two points (m,) of a pair, which stands for all pairs that have the same moments. of_pairs:
-    weights (2, m) of S_11; of_nodes: (2, n) of C_11. even: whether both points are among every other node.
+    z: (n,). left, right: the two points (m,) of a pair, which stands for all with the same moments. of_pairs: weights
+    (2, m) of S_11; of_nodes: (2, n) of C_11. even: whether both points are among every other node.
     """
 
     z: Array
@@ -93,6 +94,6 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
 
     zero = z.scaled(0.0)
     start = fill(steps, left.scaled(0.0).above(1.0)), fill(steps, zero)
-    (s, c), curves = scan(advance, start, steps)
-    even = 4.0 * pairs.even * pairs.of_pairs, 2.0 * (xp.arange(len(pairs.z)) % 2 == 0) * pairs.of_nodes
-    return Losses(*curves, (s[0][0].weighed(even[0]) + c[0][0].weighed(even[1]))[0])
+    (s, c), (risk, train_loss, average) = scan(advance, start, steps)
+    even = 4.0 * pairs.even[None] * pairs.of_pairs, 2.0 * (xp.arange(len(pairs.z)) % 2 == 0)[None] * pairs.of_nodes
+    return Losses(risk, train_loss, average, (s[0][0].weighed(even[0]) + c[0][0].weighed(even[1]))[0])

@@ -29,6 +29,7 @@ LATE = 2e12  # times of the fastest mode from which on a contour needs more node
 LATEST = 1e150  # later than that nothing happens that float64 resolves
 LEAST_NODES = 48  # where steps are followed one by one
 COUNTED = 16  # there nodes come in multiples of it
+PAIR_STEP = 0.18  # of the contour there: an error of some 1e-12
 MOST_PAIRED = 1024  # there n^2 pairs of nodes are followed
 TRACED_NODES = 1280  # where the momentum is not known in advance
 
@@ -175,6 +176,11 @@ def most_nodes(optimizer: Optimizer) -> int:
     return nodes if nodes <= MOST_NODES else _in_steps(MOST_NODES / 2)
 
 
+def _spacing(case: Case) -> float:
+    """Return how close nodes are where steps are followed one by one: less so where pairs of them are."""
+    return PAIR_STEP if case.reused else CONTOUR_STEP
+
+
 def _length(steps: float, momentum: float) -> float:
     """Bound the length of the contour for so many steps at any lr."""
     turns = math.pi**2 / -math.log(max(momentum, LEAST_FLATNESS))
@@ -189,10 +195,7 @@ def _nodes_of_steps(case: Case) -> int:
     """Count nodes where steps are followed one by one, rounded up so that few shapes compile."""
     if case.inertia == 1.0:
         return TRACED_NODES
-    if is_traced(case):
-        needed = _length(case.steps, case.inertia) / CONTOUR_STEP
-    else:
-        needed = float(count_nodes(case))
+    needed = _length(case.steps, case.inertia) / _spacing(case) if is_traced(case) else float(count_nodes(case))
     most = MOST_PAIRED if case.reused else MOST_NODES
     nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
     if nodes > most:
@@ -203,7 +206,7 @@ def _nodes_of_steps(case: Case) -> int:
 @evaluated()
 def count_nodes(case: Case) -> Array:
     if case.steps:
-        return step_nodes(model_of(case), steps_of(case))
+        return step_nodes(model_of(case), steps_of(case), _spacing(case))
     if isinstance(case.optimizer, SGD):
         return one_pass_nodes(case.times, case.optimizer.momentum)
     return nodes_needed(model_of(case), case.times, *filter_of(case.optimizer))

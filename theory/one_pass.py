@@ -104,9 +104,9 @@ def _continuous(root: Array) -> Array:
 
 
 def effective_edge(model: Model, level: Array) -> Array:
-    """Return the least z* >= z_max with a bounded mean square for lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta) chance) z*].
+    """Return the least z* >= z_max with a bounded mean square for lr < 2 (1 - beta^2)/[(1 - beta + (1 + beta)/B) z*].
 
-    level: (1 - beta)/((1 + beta) chance), of any shape, chance = 1/B for fresh samples (`theory.second_moments`).
+    level: (1 - beta)/((1 + beta) chance), of any shape, chance = 1/B, or less where samples come again.
     (lr^2/B) K~(1) < 1 reads -df1(kappa(-z*)) < 1 + level, with kappa < -lambda_1 real beyond the edge of the spectrum.
     """
     bound = stop_gradient(1.0 + level)
@@ -115,4 +115,4 @@ def effective_edge(model: Model, level: Array) -> Array:
         df1, _ = degrees_of_freedom(kappa, stop_gradient(model.modes))
         return (point.slope > 0) & (-df1 < bound)  # eq. 17
 
-    return edge_of(model, 1.0 + model.inv_n + model.inv_p + 0.0 * bound, bounded)
+    return edge_of(model, 1.0 + model.inv_n + model.inv_p + namespace(bound).zeros_like(bound), bounded)

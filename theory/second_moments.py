@@ -103,7 +103,9 @@ def push(moments: Matrix, left: Map, right: Map, drive: Complex) -> Matrix:
 
 def _dot(row: Row, values: Any) -> Complex:
     """Sum the products, without those that are zero."""
-    products = [x.times(c) if isinstance(c, Complex) else x.scaled(c) for c, x in zip(row, values) if c is not None]
+    products = [
+        x.times(c) if isinstance(c, Complex) else x.scaled(c) for c, x in zip(row, values, strict=True) if c is not None
+    ]
     total = products[0]
     for product in products[1:]:
         total = total.plus(product)

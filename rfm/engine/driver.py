@@ -60,8 +60,8 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     finite = all(np.isfinite(x).all() for x in curves.values())
     converged = finite and not message
     residual, noise_var = 0.0 if converged else math.inf, request.problem.noise_var
-    rest = dict(converged=converged, residual=residual, kind=plan.kind, message=message)
-    return Curve(times, **curves, **rest, noise_var=noise_var, weights=weights)
+    state = converged, residual, plan.kind, message, noise_var, weights
+    return Curve(times, curves["risk"], curves["train_loss"], *state, curves.get("average_risk"))
 
 
 class Seeds(NamedTuple):

@@ -10,16 +10,16 @@ from rfm.sgd import DRAWN_ANEW, changes
 
 
 class Rows(NamedTuple):
-    """Rows (B,) of a batch, and the share of each in its gradient where that is not 1/B."""
+    """Rows (B,) that make a batch, and the share of each in its gradient where that is not 1/B."""
 
-    index: Array
+    chosen: Array
     shares: Array | None
 
 
 def choose_rows(optimizer: Any, sizes: tuple[int, int], drawn: tuple[Array, Array | None], count: Array) -> Rows:
     """Return the rows of the step after `count` steps.
 
-    sizes: how many rows there are, and in the largest batch; drawn: the key of the batches, and the order of this epoch.
+    sizes: how many rows there are, and in the largest batch; drawn: the key of batches, and the order of this epoch.
     """
     (rows, size), (key, order) = sizes, drawn
     if getattr(optimizer, "order", DRAWN_ANEW) == DRAWN_ANEW:

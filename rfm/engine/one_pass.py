@@ -41,7 +41,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         x, e = sample[:, :-1], sample[:, -1]
         if not changes(optimizer.batch_size):
             return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
-        share = optimizer.shares(size, memory.count)
+        share = optimizer.shares(size, memory.done)
         return optimizer.step(lambda d: ((x @ d - e) * share) @ x, d, memory)
 
     def update(d: Array, memory: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:

@@ -125,13 +125,13 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     def gradient(draw: Draw, seen: Rows | None) -> Callable[[Array], Array]:
         if draw.design is None:
             return lambda v: v @ draw.matrix - draw.moment(setting)
-        if seen is None:
-            # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
-            return lambda v: (draw.design @ v - draw.labels) @ draw.design / draw.rows(setting)
-        phi, labels = draw.design[seen.index], draw.labels[seen.index]
-        if seen.shares is None:
-            return lambda v: (phi @ v - labels) @ phi / setting.batch_size
-        return lambda v: ((phi @ v - labels) * seen.shares) @ phi
+        phi, labels, samples, shares = draw.design, draw.labels, draw.rows(setting), None
+        if seen is not None:
+            phi, labels, samples, shares = phi[seen.chosen], labels[seen.chosen], setting.batch_size, seen.shares
+        if shares is not None:
+            return lambda v: ((phi @ v - labels) * shares) @ phi
+        # r @ Phi, not Phi.T @ r: the transpose would be copied at every step on CPU
+        return lambda v: (phi @ v - labels) @ phi / samples
 
     def update(v: Array, memory: tuple[Any, Array, Array | None]) -> tuple[Array, tuple[Any, Array, Array | None]]:
         memory, count, order = memory
