@@ -165,6 +165,8 @@ class SGD:
         if changes(lr) and not callable(lr):
             lr = Schedule(lr, np.arange(1.0, len(lr) + 1.0))
         plain = not is_traced(momentum) and float(momentum) == 0.0
+        if not plain and changes(self.lr):
+            checks.fail("momentum", "0 where lr is a schedule: their mean over batches has no closed form", momentum)
         return GradientDescent(lr) if plain else HeavyBall(lr, momentum)
 
     def chance(self, num_samples: float = math.inf) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import ArrayLike
 
+from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, on_cpu, spread
 from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
@@ -19,7 +20,7 @@ from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sweeps.result import Sweep
 from theory.cases import Case, Members, check_case, curve_times, members_of
-from theory.evaluation import averaged, most_nodes
+from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
 POINTS_AT_ONCE = 64  # points on an accelerator
 
@@ -71,7 +72,8 @@ def sweep(
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, fixed)
     points = [point for _, point in grid_axes.points()]
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
+    case = Case(problem, num_features, samples, optimizer, times, parametrization)
     for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
@@ -79,9 +81,13 @@ def sweep(
     if any(np.any(grid_axes.values.get(name, fixed[name]) != 1) for name in ("ensemble", "bags")):
         # momentum may be an axis: the general rule in place of the one for none
         members = Members(2, 2, HeavyBall(optimizer.lr, optimizer.momentum) if isinstance(optimizer, SGD) else None)
-    nodes = _nodes(optimizer, members, grid_axes.values.get("momentum"))
+    momenta = grid_axes.values.get("momentum")
+    nodes = _nodes(optimizer, members, momenta)
     with complex128():
         arrays, place = case.arrays(), layout()
+        if arrays.steps:
+            arrays = arrays if momenta is None else dataclasses.replace(arrays, inertia=float(max(momenta)))
+            nodes = nodes_of_steps(arrays)
         results: list[Any] = [None] * len(points)
         for num_modes in dict.fromkeys(point.get("num_modes") for point in points):
             if num_modes is not None:
@@ -99,6 +105,14 @@ def sweep(
     risk, train_loss = (np.where(converged[..., None], x, np.inf) for x in (risk, train_loss))
     noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
     return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
+
+
+def _samples(optimizer: Optimizer, values: Any) -> Any:
+    """Return one of the numbers of samples of a grid: for SGD all finite, or all infinite, as their formulas differ."""
+    kinds = {bool(np.isinf(x)) for x in values if x is not None}
+    if isinstance(optimizer, SGD) and len(kinds) > 1:
+        checks.fail("num_samples", "all finite, or all infinite, for a sweep of SGD", values)
+    return values[0]
 
 
 def _nodes(optimizer: Optimizer, members: Members | None, momenta: np.ndarray | None) -> int:

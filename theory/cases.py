@@ -132,6 +132,10 @@ def members_of(optimizer: Optimizer, ensemble: Any, bags: Any) -> Members | None
         checks.size(name, value, integer=False)
     if not is_traced(ensemble, bags) and ensemble == bags == 1:
         return None
+    if isinstance(optimizer, SGD) and optimizer.average is not None:
+        checks.fail(
+            "average", "None for ensemble or bags: the average of their averaged weights is not known", optimizer
+        )
     return Members(ensemble, bags, optimizer.full_batch() if isinstance(optimizer, SGD) else None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rfm import checks
-from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
+from rfm.optimizers import SGD, Optimizer, Ridge, check_stability, resolve
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
@@ -38,10 +38,12 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
     """Check a case and return its curves, settled; split: with the pieces of the risk of one model."""
     check_case(case)
     with arithmetic(case, members):
+        if members is not None and members.shared is not None:
+            members = members._replace(shared=resolve(members.shared, case.times))
         arrays, members = case.arrays(), float_arrays(members)
         nodes = _nodes(arrays)
         if members is not None and members.shared is not None:
-            nodes = max(nodes, _nodes(dataclasses.replace(arrays, optimizer=members.shared)))
+            nodes = max(nodes, _nodes(_mean_of(arrays, members.shared)))
         curves = averaged(arrays, members, nodes=nodes) if not split else evaluate(arrays, nodes=nodes, split=True)
         if not is_traced(curves):
             edge = np.asarray(curves.spectral_edge)
@@ -57,10 +59,12 @@ def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurv
         return curves
     pieces = curves.pieces
     if members.shared is not None:
-        # members see batches of their own, so what two of them share follows full batches of fresh data
-        pieces = evaluate(dataclasses.replace(case, optimizer=members.shared), nodes=nodes, split=True).pieces
+        # members see batches of their own, so what two of them share follows full batches
+        pieces = evaluate(_mean_of(case, members.shared), nodes=nodes, split=True).pieces
         assert pieces is not None
-        pieces = pieces._replace(risk=curves.risk, same_data=pieces.independent)
+        pieces = pieces._replace(risk=curves.risk)
+        if not case.reused:  # nor is any sample of fresh data seen by two
+            pieces = pieces._replace(same_data=pieces.independent)
     assert pieces is not None  # a full-batch algorithm was split
     inv_k, inv_b = 1.0 / members.ensemble, 1.0 / members.bags
     share = inv_k * inv_b
@@ -71,6 +75,11 @@ def averaged(case: Case, members: Members | None, *, nodes: int) -> LearningCurv
         + (1.0 - inv_k) * (1.0 - inv_b) * pieces.independent
     )  # eq. 6
     return curves._replace(risk=risk, pieces=None)
+
+
+def _mean_of(case: Case, shared: Optimizer) -> Case:
+    """Return the case of the mean over batches, which has a formula for all times."""
+    return dataclasses.replace(case, optimizer=shared, steps=0, reused=False, inertia=0.0)
 
 
 @evaluated("nodes", "split")
@@ -132,7 +141,7 @@ def _nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
     if case.steps:
-        return _nodes_of_steps(case)
+        return nodes_of_steps(case, None if is_traced(case) else float(count_nodes(case)))
     if momentum is None and (isinstance(case.optimizer, Ridge) or is_traced(case) or _latest(case) < LATE):
         return NODES
     if is_traced(momentum):
@@ -191,11 +200,11 @@ def _in_steps(needed: float) -> int:
     return NODES * 2 ** max(0, math.ceil(math.log2(needed / NODES)))
 
 
-def _nodes_of_steps(case: Case) -> int:
-    """Count nodes where steps are followed one by one, rounded up so that few shapes compile."""
+def nodes_of_steps(case: Case, needed: float | None = None) -> int:
+    """Count nodes where steps are followed one by one, rounded up so that few shapes compile; needed: if known."""
     if case.inertia == 1.0:
         return TRACED_NODES
-    needed = _length(case.steps, case.inertia) / _spacing(case) if is_traced(case) else float(count_nodes(case))
+    needed = _length(case.steps, case.inertia) / _spacing(case) if needed is None else needed
     most = MOST_PAIRED if case.reused else MOST_NODES
     nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
     if nodes > most:

@@ -12,8 +12,9 @@ from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
 from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
+from rfm.sgd import changes
 from theory._predict import largest_curvature, predict
-from theory.cases import Case, check_case
+from theory.cases import Case, check_case, is_finite
 from theory.dynamics import MOST_NODES, LearningCurve
 from theory.evaluation import evaluate, most_nodes
 from theory.minima import Expansion, Least, expand, least
@@ -227,8 +228,15 @@ def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
         checks.fail("optimizer", "GradientFlow, GradientDescent or SGD", optimizer)
     if is_traced(family, compute):
         checks.fail("compute", "concrete numbers, as all other arguments (the search is no JAX function)", compute)
-    if callable(getattr(optimizer, "lr", None)):
+    if changes(getattr(optimizer, "lr", None)):
         checks.fail("lr", "a number (every size has a length of training of its own)", getattr(optimizer, "lr", None))
+    if isinstance(optimizer, SGD):
+        for name in ("batch_size", "momentum", "average"):
+            value = getattr(optimizer, name)
+            if changes(value) or (name == "average" and value is not None):
+                checks.fail(name, "None here" if name == "average" else "a number here", value)
+        if is_finite(family.case.num_samples):
+            checks.fail("num_samples", "jnp.inf for SGD: the frontier is that of one pass", family.case.num_samples)
     if not isinstance(family.tune_lr, bool | np.bool_):
         checks.fail("tune_lr", "True or False", family.tune_lr)
     checks.number("lr_exponent", family.lr_exponent, -np.inf, "a finite number")

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
-from rfm.optimizers import Optimizer, Ridge
+from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.precision import is_traced
 from rfm.problem import Problem
+from rfm.sgd import changes
 from rfm.steps import Schedule
 from theory._predict import largest_curvature, predict
 from theory.arrays import evaluated
-from theory.cases import Case, check_case
+from theory.cases import Case, check_case, is_finite
 from theory.evaluation import model_of
 from theory.minima import least
 from theory.static import static_risk
@@ -117,6 +118,8 @@ def best_stopping(
     unit = 1.0 / float(edge)
     shortest, start = (1.0, 1.0) if optimizer.discrete else (unit, SHORTEST * unit)
     if longest is None:
+        if isinstance(optimizer, SGD) and is_finite(num_samples):
+            checks.fail("longest", "a number of steps, which are followed one by one where samples come again", None)
         longest = max(shortest, LONGEST * unit / _rate(optimizer))
     allowed = f"a finite number >= {shortest:.6g}, " + ("one step" if optimizer.discrete else "1/largest curvature")
     checks.number("longest", longest, shortest, allowed, inclusive=True)
@@ -201,7 +204,7 @@ def best_ridge(
 def _rate(optimizer: Optimizer) -> float:
     """Return the time of gradient flow that one unit of time goes as far as."""
     lr: Any = getattr(optimizer, "lr", 1.0)
-    if callable(lr) or isinstance(lr, Schedule):
+    if changes(lr) or changes(getattr(optimizer, "momentum", 0.0)) or isinstance(lr, Schedule):
         checks.fail("longest", "a number of steps where the learning rate has a schedule", None)
     return float(lr) / (1.0 - float(getattr(optimizer, "momentum", 0.0)))
 

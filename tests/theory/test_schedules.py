@@ -266,3 +266,49 @@ def test_shuffling_is_between_fixed_order_and_replacement():
     for order in ("shuffle", "fixed"):
         gap = np.log(drawn) - np.log(losses[order].train_loss)
         assert gap.mean() > 3.0 * gap.std() / np.sqrt(len(KEYS))
+
+
+@pytest.mark.parametrize("samples", [INF, 48])
+def test_ensembles_share_what_full_batches_leave(samples):
+    """Four models, of two feature draws on two data sets each; as the simulator averages them."""
+    optimizer = rfm.SGD(optax.cosine_decay_schedule(0.2, 200), 4)
+    args = dict(num_features=48, num_samples=samples, optimizer=optimizer, times=STEPS[1:], ensemble=2, bags=2)
+    expected, drawn = theory.predict(PROBLEM, **args), rfm.simulate(PROBLEM, **args, keys=KEYS[:64])
+    assert np.all(np.abs(drawn.mean() - expected.risk) < 4.0 * drawn.stderr() + 3.0 / 48 * expected.risk)
+    alone = theory.predict(PROBLEM, **args | dict(ensemble=1, bags=1))
+    assert np.all(expected.risk[1:] < 0.97 * alone.risk[1:])
+
+
+def test_grids():
+    """Sizes, rates and momenta on axes, samples used again or not, as one call at a time."""
+    for optimizer, grid in (
+        (rfm.SGD(0.1, 4), {"num_samples": [30, 60], "lr": [0.05, 0.1]}),
+        (rfm.SGD(optax.cosine_decay_schedule(0.1, 200), 4, average=0.9), {"num_features": [20, 40]}),
+        (rfm.SGD(0.1, 4), {"momentum": [0.0, 0.5]}),
+    ):
+        sizes = {"num_features": 20, "num_samples": 30}
+        swept = theory.sweep(PROBLEM, grid, **{k: v for k, v in sizes.items() if k not in grid}, optimizer=optimizer,
+                             times=[10, 200])  # fmt: skip
+        last = {name: values[-1] for name, values in grid.items()}
+        chosen = optimizer if "lr" not in last else rfm.SGD(last["lr"], 4)
+        chosen = chosen if "momentum" not in last else rfm.SGD(0.1, 4, last["momentum"])
+        one = predict(chosen, *(last.get(name, size) for name, size in sizes.items()), times=[10, 200])
+        np.testing.assert_allclose(swept.risk[(-1,) * len(grid)], one.risk, rtol=1e-9)
+    with pytest.raises(ValueError, match="`num_samples` must be all finite, or all infinite"):
+        theory.sweep(PROBLEM, {"num_samples": [30, INF]}, num_features=8, optimizer=rfm.SGD(0.1, 4), times=[1])
+
+
+def test_searches_say_what_they_need():
+    again = rfm.SGD(0.1, 4)
+    with pytest.raises(ValueError, match="`longest` must be a number of steps"):
+        theory.best_stopping(PROBLEM, num_features=20, num_samples=30, optimizer=again)
+    best = theory.best_stopping(PROBLEM, num_features=20, num_samples=30, optimizer=again, longest=1000)
+    assert best.risk <= predict(again, 20, 30, [best.time, best.time + 1]).risk.min() * (1.0 + 1e-9)
+    endless = rfm.power_law(1.7, 1.3, None)
+    for name, optimizer, samples in (("num_samples", again, 100), ("average", rfm.SGD(0.1, average=0.9), INF)):
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            theory.frontier(endless, num_samples=samples, optimizer=optimizer, compute=[1e4])
+    with pytest.raises(ValueError, match="`average` must be None for ensemble or bags"):
+        theory.predict(
+            PROBLEM, num_features=20, num_samples=INF, optimizer=rfm.SGD(0.1, average=0.9), times=[1], bags=2
+        )
