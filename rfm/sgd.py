@@ -95,6 +95,9 @@ class SGD:
     stability: ClassVar[str] = "2 (1 - momentum^2)/((1 - momentum + (1 + momentum)/batch_size) z*)"
 
     def __post_init__(self) -> None:
+        for name in RULES:
+            if np.ndim(getattr(self, name)) and not is_traced(getattr(self, name)):
+                checks.numeric(name, getattr(self, name))
         if not changes(self.lr):
             checks.number("lr", self.lr, 0.0, "a finite number > 0, or a schedule")
         if not changes(self.batch_size):

@@ -92,8 +92,8 @@ def test_wrong_arguments(grid, sizes, text):
         theory.sweep(rfm.white(4), grid, optimizer=rfm.GradientDescent(0.1), times=TIMES, **sizes)
 
 
-def test_one_pass_wants_fresh_data_at_every_point():
-    with pytest.raises(ValueError, match=r"`num_samples` must be jnp.inf for SGD"):
+def test_one_pass_and_samples_used_again_are_no_axis():
+    with pytest.raises(ValueError, match=r"`num_samples` must be all finite, or all infinite"):
         theory.sweep(rfm.white(4), {"num_samples": [np.inf, 16]}, num_features=3, optimizer=rfm.SGD(0.1), times=TIMES)
 
 
