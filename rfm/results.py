@@ -14,7 +14,6 @@ from rfm import checks
 
 FIELDS = ("risk", "train_loss", "test_loss")
 MOST_LINES = 12  # of a picture
-EXTRA = "pip install 'random-feature-theory[frames]', or {name} alone"
 Values = np.ndarray
 
 
@@ -95,7 +94,7 @@ def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ImportError(f"{name} is not installed: {EXTRA.format(name=name)}.") from None
+        raise ImportError(f"{name} is not installed: pip install {name}.") from None
 
 
 def save(path: str | Path, kind: str, arrays: Mapping[str, Any]) -> None:

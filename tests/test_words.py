@@ -29,7 +29,7 @@ NEVER = {
     r"\bSay in words what\b": "Summarize",
     r"\bgoes through `?jax\b": "can be jitted, vmapped and differentiated",
     r"\breach(es)? for that\b": "use",
-    r"\bwith (it|them) in (it|them) in\b": "",
+    r"pip install '?random-feature-theory": "the package to install; this one is not on the public index",
     r"\bShould one be lost\b": "If one process dies",
     r"\bon both sides\b(?! of)": "in simulation and theory",
     r"\bthat many a\b|\bno such has\b": "say it straight",

@@ -23,7 +23,7 @@ def read(
     - FILE.npy: the features, with labels=FILE.npy. They stay on disk (`numpy.memmap`), so that they may be larger
       than memory; `rfm.from_data` reads them block by block, and that is when NaN and infinity are found.
     - FILE.csv: comma-separated, the first line names the columns; all that are no labels are features.
-    - FILE.parquet: as .csv; needs pyarrow, pip install 'random-feature-theory[parquet]'.
+    - FILE.parquet: as .csv; needs pyarrow, the extra `[parquet]`.
 
     Args:
         file: Name of the file.

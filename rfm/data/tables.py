@@ -89,9 +89,7 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise ImportError(
-            "Parquet files are read by pyarrow, which is not installed: pip install 'random-feature-theory[parquet]'."
-        ) from None
+        raise ImportError("Parquet files are read by pyarrow, which is not installed: pip install pyarrow.") from None
     try:
         with pq.ParquetFile(file) as table:
             schema, n = table.schema_arrow, table.metadata.num_rows
