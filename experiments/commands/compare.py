@@ -71,7 +71,7 @@ class SizePlan(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command alone; those that all share are in `experiments.cli`."""
+    """Add the arguments of this command alone; those that all share are in `experiments.commands.parsing`."""
     parser.add_argument(
         "--features", type=int, metavar="N", help="model size of the learning curve (default: 512; 200 for real inputs)"
     )
@@ -128,8 +128,12 @@ def run(args: argparse.Namespace) -> None:
     if messages or not all(scan.own_theory for scan in scans):
         record |= {"theory": {scan.axis: scan.theory_label for scan in scans}, "messages": messages}
     rows = [row for scan in scans for row in table(scan)]
-    name = files.name_of("compare", settings.data)
-    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits), "\n".join(text)))
+    optimizer_name = settings.options["optimizer"]
+    name = files.name_of(
+        "compare", settings.data, None if settings.map == "gaussian" else settings.map,
+        None if optimizer_name == "flow" else optimizer_name,
+    )  # fmt: skip
+    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits, judged), "\n".join(text)))
 
 
 def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> list[Scan]:
@@ -264,10 +268,11 @@ def table(scan: Scan) -> list[dict]:
     return records({"axis": scan.axis, "kind": scan.kind, **risk.fixed} | columns | other)
 
 
-def draw(scans: Sequence[Scan], fits: Sequence[Exponent]) -> Figure:
-    """Draw the scans side by side."""
+def draw(scans: Sequence[Scan], fits: Sequence[Exponent], judged: dict[str, Agreement]) -> Figure:
+    """Draw the scans side by side, each under its verdict."""
     drawn = any(scan.own_theory for scan in scans)
     figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if drawn else "") + plotting.POINTS)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
-        draw_scan(ax, scan, fit if scan.comparable else None)
+        message = f"simulation {judged[scan.axis].words}" if scan.axis in judged else ""
+        draw_scan(ax, scan, fit if scan.comparable else None, message)
     return figure

@@ -128,7 +128,7 @@ def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
     """
     loss, design = columns["loss"], table.design
     notes = [
-        f"`{columns[axis]}` is {getattr(design, axis)[0]:.4g} in all rows: what it does is not told from the floor"
+        f"`{columns[axis]}` is {getattr(design, axis)[0]:.4g} in all rows: its effect cannot be told from the floor"
         for axis in design.axes
         if axis not in design.varied
     ]

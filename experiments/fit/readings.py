@@ -103,7 +103,7 @@ def parameters(fit: Fit) -> list[Reading]:
 def _note(fit: Fit, i: int, low: float) -> str:
     name, half = fit.model.names[i], fit.half[i]
     if name in ENDING_AT_ZERO:
-        return "not told from 0" if low <= 0.0 else ""
+        return "cannot be distinguished from 0" if low <= 0.0 else ""
     if fit.at_bound[i]:
         return "not identified: at the end of its range"
     if fit.model.logarithmic[i]:

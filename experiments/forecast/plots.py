@@ -68,9 +68,9 @@ def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
     other = "P" if line.axis == "features" else "N"
     end, stopped = line.extrapolated
     time = f"$t$ = {plotting.number(line.time)}"
-    _banded(ax, line.x, line.end, end, color=plotting.COLORS[1], label=time)
-    _banded(ax, line.x, line.stopped, stopped, color=plotting.COLORS[0], label="best stopping")
-    ax.plot(line.x, line.ridge, color=plotting.COLORS[2], lw=1.3, ls=":", label="best ridge")
+    _banded(ax, line.x, line.end, end, color=plotting.COLORS[plotting.END], label=time)
+    _banded(ax, line.x, line.stopped, stopped, color=plotting.COLORS[plotting.STOPPED], label="best stopping")
+    ax.plot(line.x, line.ridge, color=plotting.COLORS[plotting.RIDGE], lw=1.3, ls=":", label="best ridge")
     _floor(ax, grid)
     plotting.finish(ax, AXES[line.axis], "held-out loss", f"${other}$ = {plotting.number(line.fixed)}")
 
@@ -78,7 +78,8 @@ def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
 def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
     ax.set_xscale("log")
     for band, color, marker, label in (
-        (plan.features, plotting.COLORS[0], "o", "best $N$"), (plan.times, plotting.COLORS[1], "s", "best $t$"),
+        (plan.features, plotting.COLORS[plotting.BEST_SIZE], "o", "best $N$"),
+        (plan.times, plotting.COLORS[plotting.BEST_TIME], "s", "best $t$"),
     ):  # fmt: skip
         spread = np.abs(np.stack([band.value - band.low, band.high - band.value]))
         ax.errorbar(plan.compute, band.value, spread, color=color, marker=marker, ms=4, lw=1.3, capsize=2, label=label)

@@ -12,7 +12,7 @@ import jax
 from matplotlib.figure import Figure
 
 from experiments.compare.verdicts import CONFIRMED, VERDICTS, Verdict, overall
-from experiments.output import files
+from experiments.output import console, files
 from rfm import checks
 
 SCALES = ("full", "smoke")
@@ -124,7 +124,10 @@ class Script:
         return chosen | {"data": data}
 
     def __call__(self, size: str = "full", out: str = "results", seed: int = 0, data: str | None = None) -> Row:
-        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Arguments and errors as `parameters`."""
+        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`, NAME-quick in smoke size.
+
+        Arguments and errors as `parameters`.
+        """
         planned = self._planned(size, out, seed, data)
         folder = files.check_folder(out)
         start = time.perf_counter()
@@ -137,9 +140,13 @@ class Script:
         files.save(folder, files.Result(self.name, shown.table, settings, lambda: shown.figure))
         return row
 
+    def path(self, size: str, out: str) -> Path:
+        """Return the record of a row of that size."""
+        return Path(out) / f"{files.marked(self.name, quick=size == 'smoke')}.json"
+
     def done(self, size: str, out: str, seed: int, data: str | None = None) -> Row | None:
         """Return the row as an earlier run left it, None where there is none with these parameters and versions."""
-        path = Path(out) / f"{self.name}.json"
+        path = self.path(size, out)
         try:
             row = read(path)
         except (OSError, ValueError, KeyError, TypeError):
@@ -152,8 +159,8 @@ class Script:
         return Row(
             name=self.name, title=self.title, source=self.source, claim=self.claim, limits=self.limits,
             findings=(), verdict="", size=size, seed=seed,
-            parameters=json.loads(json.dumps(self.parameters(size, data), default=str)),
-            seconds=0.0, versions=files.versions(), stem=str(Path(out) / self.name),
+            parameters=json.loads(console.as_json(self.parameters(size, data))),
+            seconds=0.0, versions=files.versions(), stem=str(self.path(size, out).with_suffix("")),
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.statistics import STEP, log_derivative
 from experiments.compare.verdicts import Verdict, condition, judge
-from experiments.output import plotting
+from experiments.output import console, plotting
 from experiments.papers.bordelon2024.formulas import ENDLESS, A, B
 from experiments.papers.row import Counts, Script, Shown
 
@@ -32,7 +32,7 @@ T_LAST = len(T_REUSE) - 1  # where the last of them is in GRID
 def show(seed: int, sizes: Counts, samples: Counts, seeds: int, modes: int) -> Shown:
     """Show the risk for many N at P = P_FEW, with training loss for many P at N = N_WIDE, and the gap of the two."""
     problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
-    train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=T_REUSE, progress=True)
+    train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=T_REUSE, progress=console.shows_progress())
     wider = train({"num_features": list(sizes)}, num_samples=P_FEW)
     richer = train({"num_samples": list(samples)}, num_features=N_WIDE)
     pairs = [*((n, P_FEW) for n in sizes), *((N_WIDE, p) for p in samples)]
