@@ -100,11 +100,12 @@ def run(args: argparse.Namespace) -> None:
     steps = args.optimizer != "flow"
     times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e6, 71)), steps=steps)
     optimizer = algorithms.choose(args, times[-1])
-    samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024
+    part = 2 if args.quick and not real else 1  # of the learning curve
+    samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024 // part
     largest = 4 if args.quick else 6 if real else 7
     settings = settings_of(
         Settings, args, times=tuple(times.tolist()), sizes=tuple(MODEL_SIZES)[:largest],
-        features=(200 if real else 512) if args.features is None else args.features,
+        features=(200 if real else 512 // part) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
     )  # fmt: skip
     task = make_task(settings)
@@ -168,7 +169,8 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     """
     sizes = settings.sizes
     least = STEADY if isinstance(optimizer, Stepper) else 1
-    draws = tuple(MODEL_SIZES[size] if size >= least else 1 for size in sizes)
+    fewer = 4 if settings.shared.quick else 1
+    draws = tuple(max(1, MODEL_SIZES[size] // fewer) if size >= least else 1 for size in sizes)
     plan = [SizePlan("features", sizes, draws, INFINITE)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))

@@ -73,6 +73,7 @@ def _settings(args: argparse.Namespace) -> job.Settings:
         num_modes=args.modes,
         units=tuple(args.units or ()),
         fixed=read_fixed(args.fix or []),
+        hold_out=0.0 if args.quick else args.hold_out,
     )
 
 

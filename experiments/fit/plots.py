@@ -58,7 +58,9 @@ def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
             ax.plot(x_all, fit.model.loss(fit.theta), marker, ms=3.6, mew=0.7, color=color, label=name)
     last = x_all[~held].max()
     if held.any() and x_all.max() > last:
-        ax.axvspan(last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1)
+        ax.axvspan(
+            last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1, label="held out"
+        )
     plotting.finish(ax, DESIGN_LABELS[axis], "loss", "")
     low, high = ax.get_ylim()
     high = min(high, CEILING * table.loss.max())

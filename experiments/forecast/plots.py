@@ -133,7 +133,7 @@ def spectrum(estimate: Estimate) -> Figure:
     error = interval(estimate, "noise_var")
     right.axhspan(max(error.low, 1e-300), max(error.high, 1e-300), color=plotting.COLORS[1], alpha=0.15, lw=0)
     for ax in (left, right):
-        ax.axvspan(1, estimate.trusted, color="0.93", zorder=-1)
+        ax.axvspan(1, estimate.trusted, color="0.93", zorder=-1, label="modes that the sample resolves")
     lowest = eigenvalues[-1] if tail is None else tail.eigenvalue_scale * end**-tail.b
     left.set_ylim(0.3 * max(lowest, 1e-12 * eigenvalues[0]), 3 * eigenvalues[0])
     bottom = max(noise, 0.03 * (sample.total - sample.power.sum()), 1e-4 * sample.total)
