@@ -16,7 +16,8 @@ DIGITS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.
 LEAST_TICKS, MOST_TICKS = 3, 8
 PLAIN = (1e-3, 1e4)  # numbers within are written out
 Corner = Literal["upper right", "upper left", "lower left", "lower right"]
-STEP, MOST_STEPS = 0.06, 14  # of an axis, by which it grows to make room for a legend
+UPPER: tuple[Corner, ...] = ("upper right", "upper left")
+MOST_GROWTH = 2.0  # of an axis that makes room for a legend
 MARGIN = 2.0  # pixels around a legend
 BETWEEN = 12  # points that are looked at between two of a line
 
@@ -63,29 +64,36 @@ def set_ticks(axis: Axis) -> None:
 
 def clear_legends(figure: Figure) -> None:
     """Move legends to where they cover no line and no point; axes grow where there is no such place."""
-    for ax in figure.axes:
-        if ax.get_legend() is not None:
-            _clear(ax, figure)
-
-
-def _clear(ax: Axes, figure: Figure) -> None:
-    legend = ax.get_legend()
-    if legend is None:
-        return
-    for _ in range(MOST_STEPS):
+    crowded = [ax for ax in figure.axes if ax.get_legend() is not None]
+    if crowded:
         figure.draw_without_rendering()
-        box, data = legend.get_window_extent(), _drawn(ax)
-        if not _covers(box, data):
-            return
-        corners = _corners(ax, box)
-        free: list[Corner] = [place for place, corner in corners.items() if not _covers(corner, data)]
-        if free:
-            legend.set_loc(free[0])
-            return
-        low, high = ax.get_ylim()
-        to, back = ax.yaxis.get_transform().transform, ax.yaxis.get_transform().inverted().transform
-        bottom, top = to(low), to(high)
-        ax.set_ylim(top=float(back(top + STEP * (top - bottom))))
+    for ax in crowded:
+        _clear(ax)
+
+
+def _clear(ax: Axes) -> None:
+    legend = ax.get_legend()
+    if legend is None or not _covers(box := legend.get_window_extent(), data := _drawn(ax)):
+        return
+    corners = _corners(ax, box)
+    free: list[Corner] = [place for place, corner in corners.items() if not _covers(corner, data)]
+    if free:
+        legend.set_loc(free[0])
+        return
+    growth = {place: _growth(ax, corners[place], data) for place in UPPER}
+    place = min(UPPER, key=lambda place: growth[place])
+    legend.set_loc(place)
+    to, back = ax.yaxis.get_transform().transform, ax.yaxis.get_transform().inverted().transform
+    bottom, top = map(to, ax.get_ylim())
+    ax.set_ylim(top=float(back(bottom + min(growth[place], MOST_GROWTH) * (top - bottom))))
+
+
+def _growth(ax: Axes, corner: Bbox, data: Sequence[np.ndarray]) -> float:
+    """Return how many times higher the axis must be for all that is drawn below a corner to stay below it."""
+    window, large = ax.get_window_extent(), corner.padded(2 * MARGIN)
+    below = [points[(points[:, 0] > large.x0) & (points[:, 0] < large.x1), 1] for points in data]
+    highest = max((heights.max() for heights in below if len(heights)), default=window.y0)
+    return max(1.0, float((highest - window.y0) / (large.y0 - window.y0)))
 
 
 def _corners(ax: Axes, box: Bbox) -> dict[Corner, Bbox]:
@@ -94,7 +102,7 @@ def _corners(ax: Axes, box: Bbox) -> dict[Corner, Bbox]:
     pad = 4.0 * ax.figure.dpi / 72.0
     xs = {"right": window.x1 - pad - width, "left": window.x0 + pad}
     ys = {"upper": window.y1 - pad - height, "lower": window.y0 + pad}
-    places: tuple[Corner, ...] = ("upper right", "upper left", "lower left", "lower right")
+    places: tuple[Corner, ...] = (*UPPER, "lower left", "lower right")
     return {p: Bbox.from_bounds(xs[p.split()[1]], ys[p.split()[0]], width, height) for p in places}
 
 

@@ -23,7 +23,7 @@ def test_every_logarithmic_axis_has_a_few_ticks_that_are_labelled(low, high):
 
 
 @pytest.mark.parametrize(
-    ("axis", "text"), [((0.02, 0.5), "0.05"), ((1e-6, 1.0), "$10^{-6}$"), ((2e-7, 5e-7), r"\times")]
+    ("axis", "text"), [((0.02, 0.5), "0.03"), ((1e-6, 1.0), "$10^{-6}$"), ((2e-7, 5e-7), r"\times")]
 )
 def test_numbers_are_written_out_where_all_can_be(axis, text):
     figure, grid = plotting.new_figure(1, 1)
