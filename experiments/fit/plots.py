@@ -9,7 +9,6 @@ from experiments.fit.job import BothFits
 from experiments.fit.readings import errors
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, Design
 from experiments.output import plotting
-from experiments.output.axes import set_ticks
 
 SLICES = 4  # curves in a panel
 SHARE = 0.25  # of the points, at least, that lie on such curves: else all points are drawn
@@ -104,6 +103,5 @@ def _draw_ratio(ax: Axes, fits: BothFits) -> None:
     ax.axhline(1.0, color="k", lw=0.7, zorder=0)
     ax.set_xscale("log")
     plotting.finish(ax, "measured loss", "fitted / measured", "", log=False)
-    set_ticks(ax.xaxis)
     low, high = ax.get_ylim()
     ax.set_ylim(bottom=low - ROOM * (high - low))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter
+from matplotlib.ticker import Formatter, Locator, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 # digits that have ticks, the sparsest first
@@ -60,6 +60,14 @@ def set_ticks(axis: Axis) -> None:
         axis.set_major_locator(LogTicks())
         axis.set_major_formatter(LogLabels())
         axis.set_minor_formatter(NullFormatter())
+
+
+def tidy(figure: Figure) -> None:
+    """Put ticks on logarithmic axes that have matplotlib's own, and clear legends of data."""
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        if type(axis.get_major_locator()) is LogLocator:
+            set_ticks(axis)
+    clear_legends(figure)
 
 
 def clear_legends(figure: Figure) -> None:

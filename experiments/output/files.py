@@ -18,7 +18,7 @@ import psutil
 from matplotlib.figure import Figure
 
 from experiments.output import console, provenance
-from experiments.output.axes import clear_legends
+from experiments.output.axes import tidy
 from rfm import checks
 
 SUFFIXES = (".json", ".csv", ".png", ".pdf")  # in the order in which they are written
@@ -105,7 +105,7 @@ def save(folder: Path, result: Result) -> list[Path]:
     except Exception as error:  # matplotlib raises of many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{png} cannot be drawn ({reason}); {table} and {settings} are written.") from error
-    clear_legends(figure)
+    tidy(figure)
     if result.quick:
         figure.text(0.995, 0.995, "quick look: few points", ha="right", va="top", fontsize=7, color="0.4")
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))

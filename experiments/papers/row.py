@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from rfm import checks
 SCALES = ("full", "smoke")
 Counts = tuple[int, ...]  # parameters of rows
 Values = tuple[float, ...]
+LETTERS = 14  # of a title, to an inch
 DECIDING = 2  # verdicts that a line has room for
 
 
@@ -137,7 +139,7 @@ class Script:
         row = dataclasses.replace(planned, findings=shown.findings, verdict=overall(shown.findings), seconds=seconds)
         settings = dataclasses.asdict(row)
         del settings["versions"], settings["stem"]  # those are in every record, and where the record is
-        files.save(folder, files.Result(self.name, shown.table, settings, lambda: shown.figure))
+        files.save(folder, files.Result(self.name, shown.table, settings, lambda: headed(shown.figure, row)))
         return row
 
     def path(self, size: str, out: str) -> Path:
@@ -162,6 +164,13 @@ class Script:
             parameters=json.loads(console.as_json(self.parameters(size, data))),
             seconds=0.0, versions=files.versions(), stem=str(self.path(size, out).with_suffix("")),
         )  # fmt: skip
+
+
+def headed(figure: Figure, row: Row) -> Figure:
+    """Return the figure of a row with its claim and verdict above what lines and points are."""
+    message = textwrap.fill(f"Claim: {row.claim}. Verdict: {row.verdict}.", int(LETTERS * figure.get_figwidth()))
+    figure.suptitle(f"{message}\n{figure.get_suptitle()}".strip(), fontsize=8, color="0.35")
+    return figure
 
 
 def read(path: Path) -> Row:

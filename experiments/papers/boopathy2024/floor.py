@@ -43,7 +43,7 @@ def floors(ax: Axes, setting: st.Setting) -> st.Part:
     slope = last.slope(quantity=f"floor, trained at {last.x[0]:g} to {last.x[-1]:g}, beside theory there")
     line = 0.85 * last.theory[0] * (last.x / last.x[0]) ** -slope.simulated
     ax.plot(last.x, line, "k", lw=1, label=f"slope {-slope.simulated:.3f}")
-    plotting.finish(ax, AXES["features"], "risk at the end", "the floor")
+    plotting.finish(ax, AXES["features"], "risk at the end", "the floor falls with size, whatever the time")
     return st.Part([slope.verdict()])
 
 
@@ -61,7 +61,7 @@ def partings(ax: Axes, setting: st.Setting) -> st.Part:
     closed = 1.0 / st.rule_growth(setting.a, setting.b)
     line = 0.5 * clocks.theory[-1] * (n / n[-1]) ** closed
     ax.plot(n, line, "k--", lw=1, label=f"closed form: slope {closed:g}")
-    plotting.finish(ax, AXES["features"], "clock $N t$", "where the equivalence ends")
+    plotting.finish(ax, AXES["features"], "clock $N t$", "a larger model keeps to the common curve longer")
     ends = []
     for size in st.LARGE_N:
         clock = np.geomspace(1e-2, 10.0, len(st.CLOCK)) * size**closed

@@ -50,7 +50,7 @@ def show(seed: int, num_modes: int, trained: Values, members: int, seeds: int) -
     _against_time(axes[0, 1], problem, "bias", curves, "what S1 plots: the squared bias")
     _against_size(axes[0, 2], problem, curves)
     few = {part: [curve.at(slice(3, None, 4)) for curve in curves[part]] for part in NAMED}
-    agree = [agreement(few[part], f"theory = simulation, {name}") for part, name in NAMED.items()]
+    agree = [agreement(few[part], f"simulation against theory, {name}") for part, name in NAMED.items()]
     columns = ("nu", "t", "risk", "stderr", "theory", "bias", "bias_theory")
     table = []
     for risk, bias in zip(curves["risk"], curves["bias"], strict=True):

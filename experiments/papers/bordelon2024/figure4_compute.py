@@ -59,7 +59,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: Counts, seeds
         if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
             slope = replace(slope, claimed=claimed)
         few = [curve.at(slice(2, None, 5)) for curve in curves]
-        findings += [agreement(few, f"{task}: theory = simulation"), slope.verdict(), *_far(a, b, frontier)]
+        findings += [agreement(few, f"{task}: simulation against theory"), slope.verdict(), *_far(a, b, frontier)]
         columns = ("a", "b", "N", "t", "compute", "risk", "stderr", "theory")
         table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * COMPUTE_TIMES)]
     return Shown(figure, table, tuple(findings))

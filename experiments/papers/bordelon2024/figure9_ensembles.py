@@ -52,7 +52,7 @@ def show(
         ]
         endless = lines[:, -1]
         _draw(ax, nu, against_data, endless)
-        agrees = agreement(against_members, f"theory = simulation, nu = {nu:g}")
+        agrees = agreement(against_members, f"simulation against theory, nu = {nu:g}")
         findings += [agrees, *_verdicts(nu, against_data[0], endless)]
         if nu == 0.25:
             findings += _at_two(ax, next(point for point in against_members if point.fixed["alpha"] == 2.0))
