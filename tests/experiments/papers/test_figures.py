@@ -165,7 +165,7 @@ def test_a_row_that_fails_ends_the_others(tmp_path, capsys, monkeypatch, foreign
     monkeypatch.setattr(command, "choose", lambda args: [unknown, unknown])
     assert main(["figures", "X", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("rfm figures: error: row X-9: rfm figures: error: NAME must be a row or how some ")
+    assert error.startswith("rfm figures: error: row X-9: rfm figures: error: NAME must be a row, or the beginning of ")
 
 
 @pytest.mark.slow
