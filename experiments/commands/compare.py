@@ -275,6 +275,6 @@ def draw(scans: Sequence[Scan], fits: Sequence[Exponent], judged: dict[str, Agre
     drawn = any(scan.own_theory for scan in scans)
     figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if drawn else "") + plotting.POINTS)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
-        message = f"simulation {judged[scan.axis].words}" if scan.axis in judged else ""
+        message = f"simulation against theory: {judged[scan.axis].words}" if scan.axis in judged else ""
         draw_scan(ax, scan, fit if scan.comparable else None, message)
     return figure

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, Locator, LogLocator, MaxNLocator, NullFormatter
@@ -130,14 +131,22 @@ def _paths(ax: Axes) -> Iterator[np.ndarray]:
         if line.get_visible():
             yield _along(line)
     for collection in ax.collections:
-        if collection.get_offsets().size and len(collection.get_offsets()) > 1:  # type: ignore[arg-type]
+        if isinstance(collection, LineCollection):  # error bars
+            to = collection.get_transform().transform
+            yield from (_filled(_finite(to(np.asarray(segment, float)))) for segment in collection.get_segments())
+        elif collection.get_offsets().size and len(collection.get_offsets()) > 1:  # type: ignore[arg-type]
             yield _finite(ax.transData.transform(np.asarray(collection.get_offsets())))
 
 
 def _along(line: Line2D) -> np.ndarray:
-    """Return points of a line, and of the straight ways between them where it has any."""
+    """Return points of a line, in pixels, and of what is drawn between them."""
     points = _finite(line.get_transform().transform(np.column_stack([np.asarray(v, float) for v in line.get_data()])))
-    if line.get_linestyle() in ("None", "", " ") or len(points) < 2:
+    return points if line.get_linestyle() in ("None", "", " ") else _filled(points)
+
+
+def _filled(points: np.ndarray) -> np.ndarray:
+    """Return points, and some on the straight ways between them."""
+    if len(points) < 2:
         return points
     part = np.linspace(0.0, 1.0, BETWEEN, endpoint=False)[:, None, None]
     return np.concatenate([(points[:-1] + part * np.diff(points, axis=0)).reshape(-1, 2), points[-1:]])

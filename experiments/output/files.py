@@ -105,9 +105,9 @@ def save(folder: Path, result: Result) -> list[Path]:
     except Exception as error:  # matplotlib raises of many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{png} cannot be drawn ({reason}); {table} and {settings} are written.") from error
-    tidy(figure)
     if result.quick:
-        figure.text(0.995, 0.995, "quick look: few points", ha="right", va="top", fontsize=7, color="0.4")
+        figure.suptitle(f"{figure.get_suptitle()}\nquick look: few points".strip(), fontsize=8, color="0.35")
+    tidy(figure)
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
     replace(pdf, lambda path: figure.savefig(path, format="pdf"))
     return written

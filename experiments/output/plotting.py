@@ -124,7 +124,7 @@ def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -
     ax.set_ylabel(y_label)
     ax.set_title(title, fontsize=9)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=6.5, frameon=False)
+        ax.legend(fontsize=6.5, facecolor="w", edgecolor="none", framealpha=0.85)
 
 
 def number(value: float) -> str:

@@ -76,7 +76,7 @@ def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: 
     plotting.finish(ax, AXES[axis], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
     law = LAWS[LATE_LAWS[axis]]
     far = judge(f"{name}, late, theory at {law.at:g}", law.measured(), claimed=A - 1.0, closed=law.closed)
-    return [far, late.verdict(known="theory there")]
+    return [far, late.verdict()]
 
 
 def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:

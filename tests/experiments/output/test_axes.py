@@ -58,6 +58,19 @@ def test_a_legend_covers_no_line(y):
     assert ax.get_ylim()[1] >= before[1]
 
 
+def test_a_legend_covers_no_error_bar():
+    figure, grid = plotting.new_figure(1, 1)
+    ax = grid[0, 0]
+    ax.errorbar([1.0, 2.0, 3.0], [1.0, 2.0, 1.0], [0.9, 1.9, 0.9], fmt="o", label="simulation, two standard errors")
+    plotting.finish(ax, "x", "y", "", log=False)
+    ax.legend(loc="upper center")
+    axes.clear_legends(figure)
+    figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    bars = ax.transData.transform([(2.0, y) for y in np.linspace(0.1, 3.9, 99)])
+    assert not ((bars > (box.x0, box.y0)) & (bars < (box.x1, box.y1))).all(1).any()
+
+
 def test_the_window_of_a_slope_is_explained():
     from experiments.compare.exponent import Exponent
 
