@@ -107,7 +107,7 @@ def _floor(ax: Axes, grid: Grid) -> None:
 
 def spectrum(estimate: Estimate) -> Figure:
     """Draw eigenvalues, and the variance of the labels that is left to explain: of the sample, and as estimated."""
-    caption = "grey: of the sample; blue: estimated for the population; shaded: modes that the sample tells"
+    caption = "grey: of the sample; blue: estimated for the population; shaded: modes that the sample resolves"
     figure, axes = plotting.new_figure(1, 2, width=4.6, caption=caption)
     problem, sample = estimate.problem, estimate.sample
     eigenvalues, power = problem.eigenvalues, problem.eigenvalues * problem.target**2
