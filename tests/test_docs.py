@@ -21,7 +21,7 @@ from PIL import Image
 
 import rfm
 import theory.exponents
-from experiments.cli import COMMANDS, build_parser
+from experiments.commands.parsing import COMMANDS, build_parser
 from theory.filters import FILTERS
 
 ROOT = Path(__file__).parents[1]

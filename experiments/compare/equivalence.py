@@ -41,7 +41,10 @@ def agreements(comparisons: Sequence[Comparison], exponents: Sequence[float | No
 
 
 def agreement(
-    comparisons: Sequence[Comparison], quantity: str = "theory = simulation", *, sizes: Sequence[float] | None = None
+    comparisons: Sequence[Comparison],
+    quantity: str = "simulation against theory",
+    *,
+    sizes: Sequence[float] | None = None,
 ) -> Verdict:
     """Return whether simulation agrees with theory in level, over all points of all comparisons, and at each point.
 

@@ -116,7 +116,7 @@ def _error_rows(fits: BothFits) -> list[tuple[str, ...]]:
 def few_runs(fit: Fit) -> list[str]:
     """Return a line where the runs are hardly enough for an interval, or not at all."""
     if fit.runs == 1:
-        return ["One run: its error as a whole cannot be known, so there are no intervals (best fit in fit.csv)."]
+        return ["One run: its error as a whole cannot be known, so there are no intervals (best fit in the CSV file)."]
     reach = fit.quantile[fit.model.free][~fit.alone[fit.model.free]]
     if not (reach > FEW).any():
         return []

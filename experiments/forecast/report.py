@@ -17,11 +17,9 @@ from rfm.data.spectra import Estimate
 
 WIDE = 0.8  # spread of the rows beyond which they are rarely one shape at many sizes, as the theory takes them
 MARK = "*"
-EXTRAPOLATED = (
-    f"{MARK} extrapolation: P beyond half of the rows, or a loss that rests on modes that the sample does not tell"
-)
+EXTRAPOLATED = f"{MARK} not supported by the sample: P beyond half of the rows, or modes that it does not resolve"
 UNKNOWN = "?"
-NO_BAND = f"± {UNKNOWN}: halves of the rows differ too much, or not at all, to tell a band"
+NO_BAND = f"± {UNKNOWN}: no band, since halves of the rows differ too much or not at all"
 SIZE_LETTERS = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and of the other size
 
 
@@ -107,7 +105,7 @@ def size(value: float) -> str:
 def _size_table(grid: Grid) -> str:
     """One row a pair of sizes."""
     last = f"t = {grid.times[-1]:.3g}"
-    cells = [("N", "P", "best stopping (at t)", "best ridge (ridge)", last, "excess when stopped")]
+    cells = [("N", "P", "best stopping (at t)", "best ridge (ridge)", last, "loss above noise")]
     far = grid.extrapolated[..., -1]
     for i, n in enumerate(grid.features):
         for j, p in enumerate(grid.samples):
