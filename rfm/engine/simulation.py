@@ -10,8 +10,8 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
-from rfm.devices import RUNS, use_device
-from rfm.engine.batches import Batch, Plan, Solution, Task, each, over_runs
+from rfm.devices import RUNS, over_runs, use_device
+from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
 from rfm.engine.features import Draw, FeatureLaw, Setting
