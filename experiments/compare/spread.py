@@ -16,7 +16,7 @@ from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
 LARGE = 0.1  # of the leading risk: what follows a next order above it is a percent or more, and unknown
-PEAK = (0.8, 0.9, 1.0, 1.1, 1.25)  # of N = P, where the next order changes fast
+PEAK = (0.25, 0.75, 0.9, 1.0, 1.1, 1.4, 2.2)  # of N = P: where the next order is not interpolated
 FAR = 0.3  # of the mean: draws that scatter by more are far from Gaussian
 
 

