@@ -37,7 +37,7 @@ class Spread:
         x: Times, model sizes or data.
         leading: The leading order.
         mean: With its next order.
-        std: Standard deviation of the risk of one draw.
+        std: Standard deviation of the risk of one draw; NaN for algorithms with momentum, where it takes minutes.
     """
 
     x: np.ndarray
@@ -48,7 +48,7 @@ class Spread:
     @property
     def small(self) -> np.ndarray:
         """Are next order and scatter so small that the expansion holds? (X,)."""
-        return is_near(self.mean, self.leading) & (self.std <= FAR * self.mean) & np.isfinite(self.std)
+        return (np.abs(self.mean - self.leading) <= LARGE * self.leading) & ~(self.std > FAR * self.mean)
 
     @property
     def line(self) -> np.ndarray:
@@ -61,29 +61,26 @@ class Spread:
         return Spread(self.x[here], self.leading[here], self.mean[here], self.std[here])
 
 
-def is_near(mean: np.ndarray, leading: np.ndarray) -> np.ndarray:
-    """Is the next order small beside the leading one? (X,)."""
-    return np.abs(mean - leading) <= LARGE * leading
-
-
 def spread_of(problem: rfm.Problem, leading: np.ndarray | None = None, **call: Unpack[Call]) -> Spread:
     """Predict one model at times, or at a ridge; arguments as `theory.predict` takes them.
 
     leading: The leading order, where it is known already.
     """
-    scattered = theory.scatter(problem, pairs=False, **call)
     known = theory.predict(problem, **call).risk if leading is None else leading
+    if hasattr(call["optimizer"], "momentum"):
+        corrected = theory.predict(problem, correction=True, **call)
+        return Spread(corrected.times, known, corrected.risk, np.full(len(known), np.nan))
+    scattered = theory.scatter(problem, pairs=False, **call)
     return Spread(scattered.times, known, scattered.mean, scattered.std)
 
 
 def spread_in_time(problem: rfm.Problem, leading: np.ndarray, points: int, **call: Unpack[Call]) -> Spread:
     """Predict one model at times (T,): its scatter at about so many of them, and between them by interpolation."""
-    mean = theory.predict(problem, correction=True, **call).risk
     times = np.asarray(call["times"], float)
+    mean = theory.predict(problem, correction=True, **call).risk
     some = np.unique(np.linspace(0, len(times) - 1, points).round().astype(int))
     call["times"] = times[some]
-    std = theory.scatter(problem, pairs=False, **call).std
-    return dataclasses.replace(between(times, leading, Spread(times[some], leading[some], mean[some], std)), mean=mean)
+    return dataclasses.replace(between(times, leading, spread_of(problem, leading[some], **call)), mean=mean)
 
 
 def spread_along(
@@ -118,14 +115,20 @@ def between(x: np.ndarray, leading: np.ndarray, known: Spread) -> Spread:
         mean, std = known.mean / known.leading, known.std / known.mean
     else:
         ratios = known.mean / known.leading, known.std / known.mean
-        mean, std = (PchipInterpolator(np.log(known.x), ratio)(np.log(x)) for ratio in ratios)
+        mean, std = (_between(np.log(x), np.log(known.x), ratio) for ratio in ratios)
     return Spread(x, leading, leading * mean, leading * mean * std)
+
+
+def _between(x: np.ndarray, known_x: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Interpolate without overshoot; NaN stays NaN."""
+    return PchipInterpolator(known_x, known)(x) if np.isfinite(known).all() else np.interp(x, known_x, known)
 
 
 def beside(pair: Comparison, spread: Spread) -> Comparison:
     """Return simulated risks beside a theory that has their points among its own; a pair without theory of its own."""
     here = spread.at(pair.x)
-    return dataclasses.replace(pair, theory=here.mean, line_x=spread.x, line=spread.line, scatter=here.std, order=2)
+    scatter = None if np.isnan(here.std).any() else here.std
+    return dataclasses.replace(pair, theory=here.mean, line_x=spread.x, line=spread.line, scatter=scatter, order=2)
 
 
 def columns_of(pair: Comparison, spread: Spread) -> dict[str, np.ndarray]:
@@ -169,10 +172,11 @@ def judge_all(names: Sequence[str], pairs: Sequence[Comparison], spreads: Sequen
         if not here.any():
             rows.append((name, "-", "-", "-", points, "the next order is large"))
             continue
-        pair, judgement = next(judged)
-        assert pair.scatter is not None
-        z, ratio = standard_scores(pair), np.sqrt(np.mean(pair.risks.var(0, ddof=1) / pair.scatter**2))
+        (pair, judgement), ratio = next(judged), "-"
+        if pair.scatter is not None:
+            ratio = f"{np.sqrt(np.mean(pair.risks.var(0, ddof=1) / pair.scatter**2)):.2f}"
+        z = standard_scores(pair)
         worst = int(np.argmax(np.abs(z)))
         place = f"{z[worst]:+.1f} at {pair.x[worst]:.3g}"
-        rows.append((name, str(judgement.level), place, f"{ratio:.2f}", points, judgement.words))
+        rows.append((name, str(judgement.level), place, ratio, points, judgement.words))
     return rows

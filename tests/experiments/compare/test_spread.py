@@ -91,3 +91,18 @@ def test_mean_and_scatter_between_sizes_are_interpolated(axis):
     assert some.mean == pytest.approx(every.mean, rel=0.02)
     assert some.mean[away] == pytest.approx(every.mean[away], rel=0.01)
     assert some.std == pytest.approx(every.std, rel=0.1)
+
+
+def test_momentum_has_a_mean_alone():
+    problem, sizes = rfm.power_law(1.8, 1.5, 100, 0.1), dict(num_features=40, num_samples=60)
+    call = dict(**sizes, optimizer=rfm.HeavyBall(0.1, 0.9), times=np.array([10.0, 30.0, 100.0, 300.0]))
+    leading = theory.predict(problem, **call).risk
+    spread = spread_in_time(problem, leading, 4, **call)
+    np.testing.assert_allclose(spread.mean, theory.predict(problem, correction=True, **call).risk)
+    assert np.isnan(spread.std).all()
+    assert spread.small.all()
+    risks = rfm.simulate(problem, seeds=8, **call).risk
+    pair = beside(Comparison("time", call["times"], risks, np.empty(0), {"N": 40, "P": 60}), spread)
+    np.testing.assert_array_equal(standard_scores(pair), pair.z)
+    _, row = judge_all(["t"], [pair], [spread])
+    assert dict(zip(HEAD, row, strict=True))["std"] == "-"
