@@ -21,6 +21,7 @@ from experiments.compare.spread import (
     Spread,
     beside,
     columns_of,
+    joined,
     judge_all,
     spread_along,
     spread_in_time,
@@ -35,8 +36,8 @@ PART_LABELS = ("squared bias", "variance of features", "variance of data", "inte
 PART_HEADS = ("squared bias", "var(features)", "var(data)", *PART_LABELS[3:])  # so short that no row is broken
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
-LINE_POINTS = 21  # of the theory between them
-SCATTER_POINTS = 16  # times at which scatter is worked out
+LINE_POINTS = 33  # of the theory between them
+SCATTER_POINTS = 21  # times at which scatter is worked out
 PRINTED_TIMES = 4  # times in the printed table
 
 
@@ -132,7 +133,7 @@ def along_time(problem: rfm.Problem, pair: Comparison, call: Call) -> Panel:
 def along_size(problem: rfm.Problem, pair: Comparison, held: Call) -> Panel:
     """Split the risk between and at the sizes of a comparison."""
     # a loop, since all calls share one compilation and momentum is slow where it is traced
-    x = np.union1d(np.geomspace(pair.x[0], pair.x[-1], LINE_POINTS), pair.x)
+    x = joined(pair.x, np.geomspace(pair.x[0], pair.x[-1], LINE_POINTS))
     sizes = Sizes(num_features=held["num_features"], num_samples=held["num_samples"])
     calls = [Call(**with_size(pair.axis, n, sizes), optimizer=held["optimizer"], times=held["times"]) for n in x]
     split = [theory.decompose(problem, **call) for call in calls]

@@ -21,6 +21,7 @@ from experiments.compare.spread import (
     Spread,
     beside,
     columns_of,
+    joined,
     judge_all,
     spread_along,
     spread_at,
@@ -34,7 +35,7 @@ from rfm.optimizers import Optimizer
 
 END_TIME = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 SIZE_RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
-LINE_RATIOS = np.union1d(np.geomspace(1 / 8, 8, 25), np.geomspace(0.7, 1.4, 21))  # denser around the peak
+LINE_RATIOS = np.union1d(np.geomspace(1 / 8, 8, 25), np.geomspace(0.71, 1.42, 21))  # denser around the peak
 PANEL_PLACES = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
 
 
@@ -130,7 +131,7 @@ def along_size(
             drawn[n] = rfm.simulate(problem, optimizer=FLOW, times=[END_TIME], keys=keys, **sizes).risk[:, 0]
             on_point()
     risks = np.stack([drawn[n] for n in varied], axis=1)
-    x, call = np.union1d(size * LINE_RATIOS, varied), Call(**held, optimizer=FLOW, times=[END_TIME])
+    x, call = joined(varied, size * LINE_RATIOS), Call(**held, optimizer=FLOW, times=[END_TIME])
     sizes = [with_size(axis, n, held) for n in x]
     leading = np.array([theory.predict(problem, optimizer=FLOW, times=[END_TIME], **at).risk[0] for at in sizes])
     spread = spread_along(problem, axis, x, leading, around=np.array(varied), held=call)

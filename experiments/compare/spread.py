@@ -83,6 +83,13 @@ def spread_in_time(problem: rfm.Problem, leading: np.ndarray, points: int, **cal
     return dataclasses.replace(between(times, leading, spread_of(problem, leading[some], **call)), mean=mean)
 
 
+def joined(points: ArrayLike, line: np.ndarray) -> np.ndarray:
+    """Return points and those of a line between them, increasing; what differs by rounding is one point."""
+    x = np.asarray(points, float)
+    apart = ~np.isclose(line[:, None], x, rtol=1e-6, atol=0.0).any(1)
+    return np.union1d(x, line[apart])
+
+
 def spread_along(
     problem: rfm.Problem, axis: str, x: np.ndarray, leading: np.ndarray, *, around: np.ndarray, held: Call
 ) -> Spread:

@@ -47,12 +47,12 @@ def show(seed: int, *, sizes: Counts, times: Values, errors: Values, seeds: int,
     for index, (n, draws) in enumerate(zip(sizes, risks, strict=True)):
         kept = check(problem, n, draws[:, -1], times[-1], errors)
         asked, ratio, stderr = kept
-        plotting.draw_points(axes[0, 1], asked * 1.03**index, ratio * asked, stderr * asked, index, label=f"N = {n}")
+        plotting.draw_points(axes[0, 1], asked * 1.03**index, ratio, stderr, index, label=f"N = {n}")  # side by side
         ratios.append(kept[1:])
-    ends = np.array([errors[0], errors[-1]])
-    axes[0, 1].plot(ends, ends, color="0.6", lw=1, zorder=0, label="as predicted")
+    axes[0, 1].axhline(1.0, color="0.6", lw=1, zorder=0)
     title = f"t = {times[-1]:g}; means of as many draws as theory says"
-    plotting.finish(axes[0, 1], "predicted relative error of means", "measured", title)
+    plotting.finish(axes[0, 1], "predicted relative error of means", "measured over predicted", title, log=False)
+    axes[0, 1].set_xscale("log")
     return Shown(figure, table, (*findings, *_kept(sizes, np.concatenate(ratios, axis=1))))
 
 

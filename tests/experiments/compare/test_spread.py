@@ -10,6 +10,7 @@ from experiments.compare.spread import (
     HEAD,
     Spread,
     beside,
+    joined,
     judge_all,
     spread_along,
     spread_at,
@@ -106,3 +107,11 @@ def test_momentum_has_a_mean_alone():
     np.testing.assert_array_equal(standard_scores(pair), pair.z)
     _, row = judge_all(["t"], [pair], [spread])
     assert dict(zip(HEAD, row, strict=True))["std"] == "-"
+
+
+@pytest.mark.parametrize("size", [16, 100, 128, 129, 700])
+def test_points_of_a_line_that_differ_by_rounding_are_one(size):
+    points = [size / 8, size / 2, size, 4.0 * size]
+    x = joined(points, np.geomspace(points[0], points[-1], 21) * (1.0 + 1e-15))
+    assert set(points) <= set(x)
+    assert np.all(np.diff(np.log(x)) > 1e-3)
