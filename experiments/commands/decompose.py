@@ -36,8 +36,8 @@ PART_LABELS = ("squared bias", "variance of features", "variance of data", "inte
 PART_HEADS = ("squared bias", "var(features)", "var(data)", *PART_LABELS[3:])  # so short that no row is broken
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
-LINE_POINTS = 33  # of the theory between them
-SCATTER_POINTS = 21  # times at which scatter is worked out
+LINE_POINTS = 25  # of the theory between them
+SCATTER_POINTS = 16  # times at which scatter is worked out
 PRINTED_TIMES = 4  # times in the printed table
 
 
