@@ -95,7 +95,7 @@ def _run(argv: list[str] | None) -> int:
         with _warnings_in_a_line(command):
             _command(args.command).run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has seen enough; what is printed is on disk
+    except BrokenPipeError:  # the reader has closed the pipe; what is printed is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
         print(f"{command}: error: {as_typed(error, args)}", file=sys.stderr, flush=True)
@@ -204,7 +204,7 @@ def _option(name: str, args: argparse.Namespace) -> str | None:
 
 
 def _parsed(given: list[str]) -> argparse.Namespace:
-    """Parse arguments; exit with code 2, and a guess at what was meant, for a command or option that there is not."""
+    """Parse arguments; for an unknown command or option suggest the nearest one and exit with code 2."""
     parser = build_parser(_named(given))
     if not given[0].startswith("-") and given[0] not in COMMANDS:
         guess = manual.guess(given[0], COMMANDS)
@@ -220,7 +220,7 @@ def _parsed(given: list[str]) -> argparse.Namespace:
 
 
 def _named(argv: Sequence[str]) -> str:
-    """Return the command that the arguments begin with, so that no other one is imported; empty where there is none."""
+    """Return the command that the arguments begin with, so that no other is imported; empty if there is none."""
     return argv[0] if argv and argv[0] in COMMANDS else ""
 
 
@@ -243,7 +243,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Versions of this package and of what it rests on, looked up when they are asked for."""
+    """Versions of this package and its dependencies, looked up when needed."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import rfm

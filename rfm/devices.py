@@ -20,7 +20,7 @@ MOST_ON_CPU = 2**30  # bytes: larger batches gain nothing there
 
 
 class Layout(NamedTuple):
-    """Devices of this process in a row, and what is divided among them: hashable, so that each compiles once.
+    """Devices of this process in a row, and what they share: hashable, so that each setting compiles once.
 
     mesh: None for one device. split: RUNS, every device its own seeds and grid points; MODES, every device all runs
     and a part of the modes of their features and data, whose sums are contracted by psum.
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 
 
 def use_device(device: Any) -> AbstractContextManager[None]:
-    """Open the scope in which a device is used, named by its platform or given; None for those that JAX chooses."""
+    """Open the scope in which a device is used, named by its platform or given; None for JAX's own choice."""
     if device is None:
         return nullcontext()
     names = sorted({d.platform for d in jax.devices()} | {"cpu"})

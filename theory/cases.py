@@ -65,7 +65,7 @@ class Members(NamedTuple):
 
 
 def check_size(case: Case) -> None:
-    """Refuse what is no problem, and sizes and parametrizations that there are not."""
+    """Refuse anything but a problem, and sizes and parametrizations that do not exist."""
     check_problem(case.problem)
     checks.size("num_features", case.num_features, integer=False)
     checks.size("num_samples", case.num_samples, integer=False)

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what is foretold; write predict.* and predict-spectrum.*, with --check predict-check.* too."""
+    """Print the forecast; write predict.* and predict-spectrum.*, with --check predict-check.* too."""
     settings = _settings(args)
     folder = output.check_folder(settings.out)
     source = load(settings)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     output.save(folder, spectrum)
     output.save_and_tell(folder, forecast)
-    if points:  # what is foretold is on disk before the check begins
+    if points:  # the forecast is on disk before the check begins
         checked = job.check(settings, source, task.forecast.optimizer, points)
         output.save_and_tell(folder, output.Result(
             "predict-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),

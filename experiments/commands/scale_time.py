@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
     folder = reports.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
-    settings_of(Shared, args)  # refuses what is no power law
+    settings_of(Shared, args)  # refuses anything but a power law
     setting = settings_of(
         st.Setting, args, sizes=st.RUN_SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.T6_SIZES,
         steps=st.T6_STEPS, samples=st.T5_SAMPLES[: 1 if args.quick else None], algorithms=st.T6_ALGORITHMS,

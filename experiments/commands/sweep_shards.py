@@ -42,7 +42,7 @@ def status(spec: SweepFile, store: Path) -> str:
     points = np.argwhere(missing.any(-1))
     for point in points[:MOST_LINES]:
         values = ", ".join(f"{name} = {x[i]:g}" for (name, x), i in zip(spec.grid.items(), point, strict=True))
-        lines.append(f"  {values}: {missing[tuple(point)].sum()} of {len(spec.keys)} seeds")
+        lines.append(f"  {values}: {missing[tuple(point)].sum()} of {len(spec.keys)} seeds are missing")
     if len(points) > MOST_LINES:
         lines.append(f"  and {len(points) - MOST_LINES} points more")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ INFINITE = Sizes(num_features=np.inf, num_samples=np.inf)
 
 
 def with_size(axis: str, size: float, held: Sizes = INFINITE) -> Sizes:
-    """Return sizes of which the one along an axis, "features" or "samples", is another."""
+    """Return sizes with the one along an axis, "features" or "samples", replaced."""
     n, p = (size, held["num_samples"]) if axis == "features" else (held["num_features"], size)
     return Sizes(num_features=n, num_samples=p)
 
@@ -130,7 +130,7 @@ class Comparison:
         return dataclasses.replace(self, risks=self.risks - baseline, theory=self.theory - baseline, line=line)
 
     def rows(self, *columns: str, **more: ArrayLike) -> list[dict]:
-        """Return what tables say of every point: what is held, x, risk, its standard error, theory.
+        """Return a row for every point: the held sizes, x, risk, its standard error, theory.
 
         Args:
             *columns: These alone, in this order; all where there are none.

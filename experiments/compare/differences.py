@@ -32,8 +32,8 @@ class Difference:
         freedom: Degrees of freedom of the standard error.
         seeds: Draws that it rests on, for advice.
         allowance: Difference that the finite size may make, where it was not fitted.
-        tests: How many differences are told together.
-        told: Relative difference that is to be told.
+        tests: How many differences are tested together.
+        told: Relative difference that should be seen.
 
     Example:
         >>> right = Difference(0.004, 0.006, freedom=15, seeds=16)
@@ -135,7 +135,7 @@ class Agreement:
 
     @property
     def differs(self) -> bool:
-        """Does one of the two differ?"""
+        """Does one of the two differ significantly?"""
         return any(d.differs for d in self.differences.values())
 
     @property

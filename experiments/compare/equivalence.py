@@ -3,7 +3,7 @@
 The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s^k
 with s = 1/N + 1/P, where theory leaves out the powers of s from the k-th on. They are fitted at once, by least squares
 with weights that are known beforehand: as theory has the scatter, or as it falls with s. Where s hardly varies c cannot
-be fitted, and FINITE_SIZE s^k is allowed instead. A level is told where the run knows it best, so that it does not
+be fitted, and FINITE_SIZE s^k is allowed instead. A level is measured where the run knows it best, so that it does not
 depend on the slope.
 """
 
@@ -75,7 +75,7 @@ def stated(comparisons: Sequence[Comparison]) -> str:
 
 class _Points(NamedTuple):
     """Points of all comparisons: x, theory, (1/N + 1/P)^order, its allowance and weights (X,), risks (S, X); are draws
-    independent of each other at different points? What difference is to be told?"""
+    independent of each other at different points? What difference should be seen?"""
 
     x: np.ndarray
     theory: np.ndarray

@@ -256,7 +256,7 @@ def whole(problem: rfm.Problem) -> rfm.Problem:
 
 
 def _simulate(problem: rfm.Problem, **arguments: Any) -> rfm.Curve:
-    """Simulate; whoever reads a scan tells of runs that diverged, from its messages."""
+    """Simulate; runs that diverged are in the messages of the scan, for its reader to report."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)
         return rfm.simulate(problem, **arguments)

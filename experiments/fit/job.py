@@ -15,9 +15,9 @@ from experiments.output.progress import Bar
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow
 
-STEPS = 6  # of `fit_both`, for whoever shows progress
+STEPS = 6  # of `fit_both`, for a progress bar
 POOR = 1.5  # a model whose median error is so many times that of the other is rejected
-LEAST = 1e-9  # error that is none
+LEAST = 1e-9  # error that counts as zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def models_of(settings: Settings, table: CurveTable) -> tuple[Solvable, Chinchil
     """Return both models at the points of a table.
 
     Raises:
-        ValueError: Steps that are not whole, units of an axis that there is not, an axis that does not vary, or too
+        ValueError: Steps that are not whole, units of a missing axis, an axis that does not vary, or too
             few rows.
     """
     design, discrete = table.design, settings.optimizer.discrete

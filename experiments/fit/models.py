@@ -194,7 +194,7 @@ class Solvable:
         return theta
 
     def _finite(self, axis: str) -> np.ndarray:
-        """Finite values along an axis, one where there are none."""
+        """Finite values along an axis, or the value 1 without any."""
         finite = finite_values(getattr(self.design, axis))
         return finite if len(finite) else np.ones(1)
 
@@ -204,7 +204,7 @@ class Solvable:
 
     @cached_property
     def few(self) -> np.ndarray:
-        """Rows (R,) of a first look: those of some curves, as far apart as those of all."""
+        """Rows (R,) of a first look: rows of some curves, which span as much as all of them."""
         _, _, times, place, weights = self._curves
         if weights is not None:
             return np.ones(len(self.design), bool)

@@ -33,7 +33,7 @@ def draw(fits: BothFits) -> Figure:
 
 
 def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
-    """Draw losses against one axis at some values of the others; all of them where none share these."""
+    """Draw losses against one axis at some values of the others, or all losses if none share these values."""
     table, held = fits.table, fits.held
     x_all = getattr(table.design, axis)
     slices = _slices(table.design, axis)
@@ -90,7 +90,7 @@ def _means(part: CurveTable, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _draw_ratio(ax: Axes, fits: BothFits) -> None:
-    """Draw fitted over measured, each point; what is held out is filled."""
+    """Draw fitted over measured losses, point by point; held-out points are filled."""
     loss, held = fits.table.loss, fits.held
     for index, (name, fit) in enumerate(zip(MODEL_NAMES, fits.shown, strict=True)):
         ratio, color, marker = 1.0 / (1.0 + fit.residuals), plotting.COLORS[index], plotting.MARKERS[index]

@@ -41,7 +41,7 @@ def curves(foretold: Foretold) -> Figure:
 
 
 def _limit(ax: Axes, losses: np.ndarray, most: float) -> None:
-    """Show the losses, and of their bands what fits beside them; none below DEEPEST of where bands end."""
+    """Scale the axis to the losses and the part of their bands that fits, down to DEEPEST of where bands end."""
     shown = losses[np.isfinite(losses)]
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, shown.min() / ROOM, DEEPEST * most), min(high, ROOM * max(shown.max(), DEEPEST * most)))

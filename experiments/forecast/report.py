@@ -26,7 +26,7 @@ SIZE_LETTERS = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and
 
 
 def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
-    """Return all that is printed of a forecast from the rows in a file of that name."""
+    """Return the printed report of a forecast from the rows in a file of that name."""
     plan = foretold.plan
     return [
         *_data_lines(name, source, foretold.forecast.estimate),
@@ -38,7 +38,7 @@ def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
 
 
 def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
-    """Say what the sample tells of spectrum, target and noise."""
+    """Say what the sample determines of spectrum, target and noise."""
     outputs = 1 if source.labels.ndim == 1 else source.labels.shape[1]
     what = "kernel" if source.kernel else f"{source.data.shape[1]} features"
     text = [
@@ -46,7 +46,7 @@ def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
         "summed over outputs, label noise included; band: 95 % over other samples of rows.",
         *source.remarks,
         _noise_line(estimate),
-        f"spectrum: the sample tells {estimate.trusted} modes; {_tail(estimate)}",
+        f"spectrum: the sample determines {estimate.trusted} modes; {_tail(estimate)}",
     ]
     if not has_signal(estimate.sample):
         text.append(
@@ -66,7 +66,7 @@ def _noise_line(estimate: Estimate) -> str:
     said = f"labels: variance {sample.total:.4g}, of it noise {noise.value:.4g} "
     if noise.value <= 0.0 or not math.isfinite(noise.high):
         why = (
-            "none is told from modes still to learn" if noise.value <= 0.0 else "halves of so few rows tell no interval"
+            "it cannot be separated from modes still to learn" if noise.value <= 0.0 else "too few rows for an interval"
         )
         return said + f"({why})"
     return said + f"({max(noise.low, 0.0):.3g} .. {noise.high:.3g}), which no training set goes below"
@@ -164,7 +164,7 @@ def _plan_line(plan: Plan, i: int, num_samples: float) -> str:
 
 
 def check_lines(checked: Checked) -> list[str]:
-    """Return all that is printed of a check."""
+    """Return the printed report of a check."""
     n, p = checked.sizes
     return [
         check_table(checked.trials),

@@ -44,7 +44,7 @@ class Result:
 
 
 def name_of(command: str, data: str | None) -> str:
-    """Return the name of the files of a command: that of its data, where it has any, is part of it."""
+    """Return the name of the files of a command, with the name of its data if it has any."""
     return command if data is None else f"{command}-{Path(data).stem}"
 
 
@@ -69,7 +69,7 @@ def save(folder: Path, result: Result) -> list[Path]:
     come first: what a killed command has left beside them is known to be of the same result.
 
     Raises:
-        OSError: A file cannot be written; its name is told, and what came before it is there.
+        OSError: A file cannot be written; the message names it, and earlier files are complete.
         ValueError: The figure cannot be drawn; the table and its settings are there.
     """
     record = {"settings": result.settings, "versions": versions()}
@@ -112,7 +112,7 @@ def _keep_earlier(settings: Path, record: dict) -> None:
 
 
 def _is_same(settings: Path, record: dict) -> bool:
-    """Has the file the same settings and results, whatever time they took, and whatever a check then told?"""
+    """Has the file the same settings and results, apart from the duration and the outcome of a check?"""
     try:
         earlier = json.loads(settings.read_text())["settings"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -144,13 +144,13 @@ def save_and_tell(folder: Path, result: Result) -> None:
     written: list[Path] = []
     try:
         written = save(folder, result)
-    finally:  # what is known is told, too, where a figure fails or a disk is full
+    finally:  # print the result even if a figure fails or the disk is full
         print(result.text, flush=True)
     print(f"wrote {', '.join([str(written[0]), *(path.suffix for path in written[1:])])}", flush=True)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file under a temporary name, then give it its own: nobody meets half a file.
+    """Let `write` make the file under a temporary name, then rename it, so that no reader sees half a file.
 
     Temporary files of processes that were killed are removed.
     """

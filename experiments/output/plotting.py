@@ -78,7 +78,7 @@ def draw_spread(ax: Axes, spread: Spread, index: int = 0) -> None:
 
 
 def draw_all(ax: Axes, pairs: Iterable[Comparison], label: str | None = None) -> None:
-    """Draw each in the next colour; label: "N = {N}" with what is held, their own where it is None."""
+    """Draw each in the next colour; label: "N = {N}" with the held sizes, or None for their own labels."""
     for index, pair in enumerate(pairs):
         draw(ax, pair, index, label=None if label is None else label.format(**pair.fixed))
 

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def bar(total: int, unit: str, description: str = "") -> Bar:
-    """Return a bar over so many units, to be closed by `with` or close().
+    """Return a bar over a number of units, to be closed by `with` or close().
 
     Args:
         total: Number of units, each of which takes about the same time.

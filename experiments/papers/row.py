@@ -66,7 +66,7 @@ class Row:
 
     @property
     def deciding(self) -> str:
-        """The numbers that decide: those of the first findings with the verdict of the row."""
+        """The numbers that decide: the first findings with the verdict of the row."""
         deciding = [finding for finding in self.findings if finding.verdict == self.verdict]
         texts = [f"{finding.quantity}: {finding.measured}{_claimed(finding)}" for finding in deciding[:DECIDING]]
         more = len(deciding) - DECIDING
@@ -138,7 +138,7 @@ class Script:
         return row
 
     def done(self, size: str, out: str, seed: int, data: str | None = None) -> Row | None:
-        """Return the row as an earlier run left it, None where there is none with these parameters and versions."""
+        """Return the row as an earlier run left it, or None without a run of these parameters and versions."""
         path = Path(out) / f"{self.name}.json"
         try:
             row = read(path)

@@ -104,7 +104,7 @@ class Drawing(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n); None for none."""
+    """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n), or None."""
 
     risk: Array
     train_loss: Array

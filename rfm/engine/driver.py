@@ -130,7 +130,7 @@ def _batches(
 
 
 def _bar(batches: Iterable[tuple[Seeds, int]], plan: Plan) -> Iterable[tuple[Seeds, int]]:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     return tqdm(list(batches), desc=f"N={plan.setting.num_features} P={plan.setting.num_samples}", leave=False)
 

@@ -37,7 +37,7 @@ def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
 
 
 def batch_length(plan: Plan, task: Task, seeds: int) -> int:
-    """Return BATCH where batches of so many cost less than to compile for the number of seeds itself, else all seeds.
+    """Return BATCH if batches of that size cost less than compiling for the number of seeds, else all seeds.
 
     The last batch is filled with runs that are thrown away; steps of several batches are taken one after the other.
     """

@@ -48,7 +48,7 @@ def simulate(
     Gradient flow has no steps and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24
     random bits, arithmetic is in `dtype` whatever x64 says. One compilation a shape: noise, spectrum, target and
     learning rate are traced. A run that diverges stops there: the curve ends before, `converged` is False, `message`
-    tells the step, and a RuntimeWarning repeats it.
+    names the step, and a RuntimeWarning repeats it.
 
     Args:
         problem: spectrum, target and label noise.

@@ -86,7 +86,7 @@ def late_peak(problem: rfm.Problem, time: float) -> float:
 
 
 def _highest(risk: np.ndarray) -> float | None:
-    """Return nu of the highest local maximum of risk (181,), None where there is none."""
+    """Return nu of the highest local maximum of risk (181,), or None."""
     at = 1 + np.flatnonzero((risk[1:-1] > risk[:-2]) & (risk[1:-1] > risk[2:]))
     return float(NUS[at[np.argmax(risk[at])]]) if len(at) else None
 

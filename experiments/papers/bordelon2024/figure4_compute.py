@@ -56,7 +56,7 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: Counts, seeds
         task, (claimed, closed) = f"a = {a:g}, b = {b:g}", best_risk(a, b)
         window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
         slope = best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there")
-        if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
+        if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are not claimed
             slope = replace(slope, claimed=claimed)
         few = [curve.at(slice(2, None, 5)) for curve in curves]
         findings += [agreement(few, f"{task}: theory = simulation"), slope.verdict(), *_far(a, b, frontier)]

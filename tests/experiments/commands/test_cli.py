@@ -291,7 +291,7 @@ def test_an_accelerator_that_is_not_there_is_one_line(tmp_path):
 
 def test_every_command_takes_what_the_page_says():
     """But those that the page names."""
-    page, lacking = (Path(__file__).parents[3] / "README.md").read_text(), {"explore"}
+    page, lacking = (Path(__file__).parents[3] / "docs/commands.md").read_text(), {"explore"}
     for option, without in (("--seed", {"fit", "phases", "rerun"}), ("--quick", {"fit", "rerun"}), ("--out", set())):
         assert f"`{option}`" in page
         for name in COMMANDS:

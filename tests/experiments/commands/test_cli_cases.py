@@ -168,7 +168,7 @@ def rows_of(folder, kind):
     [
         ("repeated", "60 of 80 rows repeat others"),
         ("wild", "row 17 (from 0) holds 100% of the variance of the labels"),
-        ("twenty", "(halves of so few rows tell no interval)"),
+        ("twenty", "(too few rows for an interval)"),
     ],
 )
 def test_few_odd_rows(tmp_path, capsys, kind, words):
