@@ -42,7 +42,14 @@ def test_notebook_runs(path, monkeypatch):
 
 def test_there_are_notebooks():
     found = [path.stem for path in NOTEBOOKS]
-    assert found == ["01_first_look", "02_double_descent", "03_exponents", "04_sweeps", "05_your_data"]
+    assert found == [
+        "01_first_look",
+        "02_double_descent",
+        "03_exponents",
+        "04_sweeps",
+        "05_your_data",
+        "06_finite_size",
+    ]
 
 
 @each_notebook

@@ -179,6 +179,7 @@ def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Compariso
         np.array([c.theory[index] for c in comparisons]),
         held | {other: float(first.x[index])},
         f"${other}$ = {at:g}",
+        order=min(c.order for c in comparisons),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.exponent import Exponent
+from experiments.compare.spread import Spread
 from experiments.compare.statistics import standard_error
 from experiments.output.axes import set_ticks
 
@@ -27,6 +28,10 @@ WINDOW = "window of the fitted slope"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CAPTION, POINTS = "lines: theory; ", "points: simulation, two standard errors"
+SPREAD = (
+    f"{POINTS}; dots: leading order of theory\n"
+    "lines and bands: to the next order, where it is small: mean and standard deviation of one model"
+)
 OUTLINE = [patheffects.withStroke(linewidth=2.0, foreground="k")]  # text on a coloured ground
 STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
@@ -71,6 +76,13 @@ def draw(
     ax.plot(line_x, theory, **(style | dict(line_style or {})))
     stderr = standard_error(pair.risks) if pair.seeds > 1 else None
     draw_points(ax, pair.x, pair.mean, stderr, index, label=pair.label if label is None else label, hollow=hollow)
+
+
+def draw_spread(ax: Axes, spread: Spread, index: int = 0) -> None:
+    """Draw the leading order as dots, and mean and standard deviation of one model as a band where they are known."""
+    color, known = COLORS[index % len(COLORS)], spread.line
+    ax.plot(spread.x, spread.leading, color=color, lw=1.0, ls=":", zorder=1.5)
+    ax.fill_between(spread.x, known - spread.std, known + spread.std, color=color, alpha=0.15, lw=0, zorder=0.5)
 
 
 def draw_all(ax: Axes, pairs: Iterable[Comparison], label: str | None = None) -> None:

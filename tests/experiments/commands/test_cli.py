@@ -145,7 +145,7 @@ def test_decompose(tmp_path, capsys, monkeypatch):
     for row in rows:
         parts = [float(row[name]) for name in ("bias", "features", "data", "interaction", "noise")]
         assert min(parts) > -1e-12
-        assert sum(parts) == pytest.approx(float(row["theory"]), rel=1e-9)
+        assert sum(parts) == pytest.approx(float(row["leading"]), rel=1e-9)
     assert all(abs(float(row["z"])) < 6 for row in rows if row["z"])
 
 
