@@ -4,7 +4,7 @@ PYTHON ?= python
 OUT ?= results
 ARGS ?=
 
-.PHONY: help all test slow lint format types docs figures
+.PHONY: help all test slow lint format types docs gallery notebooks figures
 
 help:
 	@echo "make test     the default tests, on two processes"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint     ruff: rules and format; make format mends what it can"
 	@echo "make types    basedpyright over rfm, theory and experiments"
 	@echo "make docs     the pages as HTML in $(OUT)/docs; a warning is an error"
+	@echo "make gallery  the pictures of docs/gallery.md, made by its commands (a quarter of an hour)"
+	@echo "make notebooks  the notebooks run in full size, outputs kept (a quarter of an hour)"
 	@echo "make figures  every published figure in full size, into $(OUT)/figures (half an hour)"
 	@echo "make all      lint, types, docs and test"
 
@@ -36,6 +38,12 @@ types:
 
 docs:
 	$(PYTHON) -m sphinx -W --keep-going -q -c docs . $(OUT)/docs
+
+gallery:
+	$(PYTHON) docs/make_gallery.py $(ARGS)
+
+notebooks:
+	$(PYTHON) docs/make_notebooks.py $(ARGS)
 
 figures:
 	$(PYTHON) -m experiments.cli figures $(or $(ARGS),--all) --out $(OUT)/figures

@@ -2,46 +2,17 @@
 
 import argparse
 import contextlib
-import importlib
 import os
 import re
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from types import FrameType, ModuleType
+from collections.abc import Iterator
+from types import FrameType
 
+from experiments.commands import parsing
 from experiments.output import manual, provenance
-
-COMMANDS = {
-    "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
-    "double-descent": "risk against N, P and t through the interpolation peak, and what stops it (about 1 min)",
-    "decompose": "bias, variances and noise that the risk is made of, against t, N and P (about 1 min)",
-    "exponents": "every scaling exponent: claimed, closed form, theory and, with --simulate, simulation (about 1 min)",
-    "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
-    "predict": "learning curves of your own features or kernel and labels, before any training (about 1 min)",
-    "frontier": "the best model size and training time for a compute budget (about 1 min)",
-    "fit": "measured losses (a CSV file) fitted by the theory and by power laws; exponents, extrapolation, best sizes",
-    "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
-    "explore": "a page on this machine with a slider for every number, and the theory moving with it",
-    "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",
-    "report": "published claims and their verdicts on one HTML page, with every figure",
-    "rerun": "a result made again, with the command line in the JSON file beside it",
-    "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",
-}
-# arguments that several commands take; a command names those it has in ARGUMENTS
-SHARED = {
-    "a": dict(type=float, default=1.8, help="task exponent, lambda_k w_k^2 = k^-a"),
-    "b": dict(type=float, default=1.5, help="spectral exponent, lambda_k = k^-b"),
-    "modes": dict(type=int, default=10_000, metavar="M", help="number of modes"),
-    "noise": dict(type=float, default=0.0, metavar="VAR", help="variance of the label noise"),
-    "seeds": dict(type=int, default=16, help="independent draws, each with its own features and data"),
-    "seed": dict(type=int, default=0, help="seed of the first key"),
-    "out": dict(default="results", metavar="DIR", help="folder for figure, table and settings"),
-    "quick": dict(action="store_true", help="fewer points, for a first look"),
-}
-
 
 # arguments of Python that a command calls otherwise
 OPTION_OF = {
@@ -67,13 +38,13 @@ def _run(argv: list[str] | None) -> int:
     command, args = "rfm", argparse.Namespace()
     given = sys.argv[1:] if argv is None else argv
     if given in ([], ["-h"], ["--help"]):
-        print(manual.overview(COMMANDS))
+        print(manual.overview(parsing.COMMANDS))
         return 0
     try:
-        args = _parsed(given)
+        args = parsing.parse(given)
         command = f"rfm {args.command}"
         if args.command == "rerun":
-            return _run(_command("rerun").command_line(args))
+            return _run(parsing.command("rerun").command_line(args))
         provenance.begin(given)
         for name, value in vars(args).items():
             if value == [] and name not in MAY_BE_EMPTY:  # argparse makes it of `--name=--`
@@ -93,9 +64,9 @@ def _run(argv: list[str] | None) -> int:
         if getattr(args, "seed", None) is not None and not 0 <= args.seed < 2**32:
             checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         with _warnings_in_a_line(command):
-            _command(args.command).run(args)
+            parsing.command(args.command).run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has seen enough; what is printed is on disk
+    except BrokenPipeError:  # the reader has closed the pipe; what is printed is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
         print(f"{command}: error: {as_typed(error, args)}", file=sys.stderr, flush=True)
@@ -201,68 +172,6 @@ def _option(name: str, args: argparse.Namespace) -> str | None:
     return (
         POSITIONAL[option] if option in POSITIONAL else " ".join(filter(None, ("--" + option.replace("_", "-"), rest)))
     )
-
-
-def _parsed(given: list[str]) -> argparse.Namespace:
-    """Parse arguments; exit with code 2, and a guess at what was meant, for a command or option that there is not."""
-    parser = build_parser(_named(given))
-    if not given[0].startswith("-") and given[0] not in COMMANDS:
-        guess = manual.guess(given[0], COMMANDS)
-        parser.exit(2, f"rfm: error: there is no command {given[0]}{guess or ';'} `rfm` alone lists all of them.\n")
-    args, unknown = parser.parse_known_args(given)
-    if unknown:
-        options = ["--" + name.replace("_", "-") for name in vars(args)]
-        guess = (
-            manual.guess(unknown[0].partition("=")[0], options) or f"; `rfm {args.command} --help` lists all of them"
-        )
-        parser.exit(2, f"rfm {args.command}: error: {unknown[0]} is no argument of this command{guess}\n")
-    return args
-
-
-def _named(argv: Sequence[str]) -> str:
-    """Return the command that the arguments begin with, so that no other one is imported; empty where there is none."""
-    return argv[0] if argv and argv[0] in COMMANDS else ""
-
-
-def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Return a parser of all commands, or of one of them, with the arguments they share."""
-    parser = argparse.ArgumentParser(
-        prog="rfm", description="Random-feature models trained by gradient descent, beside their closed-form theory."
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print versions and stop")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
-        if only not in (None, name):
-            continue
-        command = _command(name)
-        for argument in getattr(command, "ARGUMENTS", SHARED):
-            sub.add_argument("--" + argument, **SHARED[argument])
-        command.add_arguments(sub)
-    return parser
-
-
-class _Version(argparse.Action):
-    """Versions of this package and of what it rests on, looked up when they are asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        import rfm
-        from experiments.output import files
-
-        versions = {"rfm": rfm.__version__, **files.versions()}
-        print("\n".join(f"{name} {version}" for name, version in versions.items() if version is not None))
-        parser.exit(0)
-
-
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Help with defaults, but for those that depend on other arguments and are given in words."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
-
-
-def _command(name: str) -> ModuleType:
-    return importlib.import_module(f"experiments.commands.{name.replace('-', '_')}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class ArgumentError(ValueError):
         return self.sentence(f"Argument `{self.name}`")
 
     def sentence(self, subject: str) -> str:
-        """Say what is wrong of a subject, the name of the argument or of an option."""
+        """Say what is wrong with an argument or option, which is the subject of the sentence."""
         return f"{subject} must be {self.allowed}, but is {_shown(self.value)}."
 
 
@@ -48,7 +48,7 @@ def fail(name: str, allowed: str, value: object) -> NoReturn:
 
 
 def number(name: str, value: object, above: float, allowed: str, *, inclusive: bool = False) -> None:
-    """Refuse what is no real scalar > above (>= if inclusive); NaN fails."""
+    """Refuse anything but a real scalar > above (>= if inclusive); NaN is refused."""
     if is_traced(value):
         return
     x = _float(value)
@@ -57,7 +57,7 @@ def number(name: str, value: object, above: float, allowed: str, *, inclusive: b
 
 
 def fraction(name: str, value: object) -> None:
-    """Refuse what is no real scalar in [0, 1)."""
+    """Refuse anything but a real scalar in [0, 1)."""
     allowed = "a number >= 0 and < 1"
     number(name, value, 0.0, allowed, inclusive=True)
     if not is_traced(value) and _float(value) >= 1.0:
@@ -73,7 +73,7 @@ def count(name: str, value: Any, allowed: str) -> int:
 
 
 def size(name: str, value: object, *, integer: bool) -> None:
-    """Refuse what is no model or data size: at least 1, or infinite; whole where arrays of that size are drawn."""
+    """Refuse anything but a model or data size: at least 1, or infinite; whole where arrays are drawn."""
     if is_traced(value):
         if integer:
             fail(name, "a concrete integer (sizes are static in the simulator)", value)
@@ -136,6 +136,6 @@ def time_grid(values: Any, *, integer: bool) -> None:
 
 
 def one_of(name: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse what is not in a list of names."""
+    """Refuse anything that is not in a list of names."""
     if not isinstance(value, str) or value not in choices:
         fail(name, "one of " + ", ".join(repr(c) for c in choices), value)

@@ -12,7 +12,7 @@ from rfm import checks
 def cache_compilations(folder: str | Path | None = None) -> Path | None:
     """Keep compiled programs in a folder of this user, so that the next process that needs them does not compile.
 
-    Call it before the first computation. Programs are loaded and run, so that nobody else may write to the folder.
+    Call it before the first computation. Programs are loaded and run, so other users must not be able to write.
 
     Args:
         folder: Made where it is not there, for this user alone. None for the one that the `rfm` commands use, of this
@@ -48,7 +48,7 @@ def cache_compilations(folder: str | Path | None = None) -> Path | None:
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = kept.stat()
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
-        allowed = "one of your own that nobody else may write to (chmod 700 FOLDER, or a new name)"
+        allowed = "one of your own to which no other user may write (chmod 700 FOLDER, or a new name)"
         checks.fail("folder", allowed, str(kept))
     jax.config.update("jax_compilation_cache_dir", str(kept))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -75,7 +75,7 @@ class Curve:
     def interval(self, name: str = "risk", share: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Return the quantiles over draws, (T,) each, between which a share of them lies, the rest equally outside.
 
-        It tells how draws scatter, not how well their mean is known: that is `stderr`.
+        It shows how draws scatter. How well their mean is known is `stderr`.
         """
         return results.interval_of(results.field_of(self, name), share, seeds=self._seeds)
 
@@ -115,7 +115,7 @@ class Curve:
         return results.Labelled({**seeds, "time": np.asarray(self.times)}, values, {"kind": self.kind})
 
     def _facts(self) -> dict[str, Any]:
-        """Say in words what is in it."""
+        """Summarize the contents, by name."""
         seeds = {"seeds": self.num_seeds} if self._seeds else {}
         average = {name: getattr(self, name) for name in ("risk", "train_loss")}
         if seeds:

@@ -144,7 +144,7 @@ def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def exponents(problem: Problem) -> tuple[float, float] | None:
-    """(a, b) of a problem made by `power_law`, None for any other; one mode alone is none."""
+    """(a, b) of a problem made by `power_law`; None for any other, and for a single mode."""
     if problem.population is not None or problem.mixture is not None:
         return None
     lam, w = problem.eigenvalues, problem.target
@@ -152,7 +152,7 @@ def exponents(problem: Problem) -> tuple[float, float] | None:
         return None
     t = problem.tail
     with np.errstate(divide="ignore", invalid="ignore"):
-        # the exponents are told to 12 digits by the arrays
+        # the arrays determine the exponents to 12 digits
         b, a = (round(-math.log2(x), 12) if x > 0 else math.nan for x in (float(lam[1]), float(lam[1] * w[1] ** 2)))
     if t is not None:
         a, b = float(t.a), float(t.b)
@@ -171,7 +171,7 @@ def finite_or_none(num_modes: Any) -> Any:
 
 
 def place_problem(problem: Problem, numbers: Mapping[str, ArrayLike]) -> Problem:
-    """The problem with `numbers` in place of its own; a and b come together and make it a new power law."""
+    """The problem with some numbers replaced; a and b come together and make a new power law."""
     noise_var = numbers.get("noise_var", problem.noise_var)
     if "a" in numbers:
         return power_law(numbers["a"], numbers["b"], finite_or_none(problem.num_modes), noise_var)
@@ -179,7 +179,7 @@ def place_problem(problem: Problem, numbers: Mapping[str, ArrayLike]) -> Problem
 
 
 def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, ArrayLike]) -> Optimizer:
-    """The optimizer with `numbers` in place of its own."""
+    """The optimizer with some numbers replaced."""
     if isinstance(optimizer, Optax):
         placed = {name: numbers.get(name, value) for name, value in optimizer.numbers.items()}
         return dataclasses.replace(optimizer, numbers=placed)
@@ -189,13 +189,13 @@ def place_optimizer(optimizer: Optimizer, numbers: Mapping[str, ArrayLike]) -> O
 
 
 def words(point: Mapping[str, float]) -> tuple[int, int]:
-    """64 bits that a point's values alone determine, whatever grid it stands in: what its keys fold in."""
+    """64 bits that depend on the values of a point and not on its grid; they are folded into its keys."""
     text = ";".join(f"{name}={(float(point[name]) + 0.0).hex()}" for name in sorted(point))
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
 
 def fold_point(key: Array, words: ArrayLike) -> Array:
-    """The key of a run at a point of a grid: that of its seed with both `words` (2,) of the point folded in."""
+    """The key of a run at a point of a grid: the key of its seed with both `words` (2,) of the point folded in."""
     low, high = jnp.asarray(words, jnp.uint32)
     return threefry.fold_in(threefry.fold_in(key, low), high)

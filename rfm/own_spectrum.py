@@ -21,7 +21,7 @@ def from_spectrum(
     """State a problem by its own spectrum, in any order: eigenvalues of a covariance or kernel, and a target on them.
 
     Modes are sorted by decreasing eigenvalue, each with its target. Modes of eigenvalue zero are left out, since no
-    sample has a component there, and a warning tells how many; a negative eigenvalue counts as zero where it is no
+    sample has a component there, and a warning says how many; a negative eigenvalue counts as zero where it is no
     larger than the rounding of an eigenvalue solver.
 
     Args:
@@ -69,7 +69,7 @@ def from_spectrum(
 
 
 def _from_power(eigenvalues: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """Return the coefficients (m,) of a target of so much power in every mode, none where the eigenvalue is zero."""
+    """Return the coefficients (m,) of a target with the given power in every mode, 0 where the eigenvalue is 0."""
     there, rounding = eigenvalues > 0, _rounding(power)
     if power.min() < -rounding or np.any(power[there] < 0):
         checks.fail("target_power", ">= 0, the variance of the label that a mode explains", float(power.min()))
@@ -81,5 +81,5 @@ def _from_power(eigenvalues: np.ndarray, power: np.ndarray) -> np.ndarray:
 
 
 def _rounding(values: np.ndarray) -> float:
-    """Return how far from zero an eigenvalue solver may put what is zero."""
+    """Return how far from zero an eigenvalue solver may put an eigenvalue that is zero."""
     return values.size * np.finfo(np.float64).eps * float(np.abs(values).max())

@@ -91,7 +91,7 @@ class Problem:
 
     @property
     def trace(self) -> float:
-        """Sum of all eigenvalues, those of the tail among them."""
+        """Sum of all eigenvalues, with those of the tail."""
         return self._sums()[0]
 
     @property
@@ -106,7 +106,7 @@ class Problem:
         return display.table("Problem", self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        """Say in words what is in it."""
+        """Summarize the contents, by name."""
         t, p, m = self.tail, self.population, self.mixture
         words: dict[str, Any] = {"modes": self.num_modes, "eigenvalues from": display.span(self.eigenvalues[:1])}
         if t is not None:
@@ -123,7 +123,7 @@ class Problem:
         return kept[0] + beyond[0], kept[1] + beyond[1]
 
     def spectrum(self, num_modes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return eigenvalues and target of the first modes, those of the tail among them.
+        """Return eigenvalues and target of the first modes, with those of the tail.
 
         Args:
             num_modes: how many, at most all; None for all.
@@ -132,7 +132,7 @@ class Problem:
             (eigenvalues, target), each (num_modes,).
 
         Raises:
-            ValueError: for None where there are infinitely many, and for what is no number of modes.
+            ValueError: for None where there are infinitely many modes, and for anything but a number of modes.
 
         Example:
             >>> eigenvalues, target = power_law(a=1.8, b=1.5, num_modes=1000).spectrum()
@@ -249,7 +249,7 @@ def white(num_modes: int, noise_var: Array = 0.0) -> Problem:
 
 
 def check_problem(problem: object) -> None:
-    """Refuse what is no problem."""
+    """Refuse anything but a problem."""
     if not isinstance(problem, Problem):
         checks.fail("problem", "an rfm.Problem, as rfm.power_law or rfm.from_features make", problem)
 

@@ -1,4 +1,4 @@
-"""Abilities of a training algorithm: a spec in `rfm.optimizers` has those whose methods it has."""
+"""Abilities of a training algorithm: a spec in `rfm.optimizers` has an ability if it has its methods."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ class Stepper(Protocol):
     """An algorithm that takes steps: `simulate` repeats them."""
 
     def init(self, v: Array) -> Any:
-        """Return what is remembered beside the weights."""
+        """Return the state that is kept beside the weights."""
         ...
 
     def step(self, gradient: Gradient, v: Array, memory: Any) -> tuple[Array, Any]:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def pytree(cls: type[T]) -> type[T]:
-    """Make a frozen dataclass whose fields are leaves, but for those marked `static()`.
+    """Make a frozen dataclass whose fields are leaves, except the fields marked `static()`.
 
     `jax.tree_util.register_dataclass` would run `__post_init__`, hence the input checks, on every unflatten;
     here unflattening fills the fields directly.
@@ -65,7 +65,7 @@ def _hash(self: Any) -> int:
 
 
 def _digest(x: Any) -> object:
-    """Return what is equal for equal leaves: 4, 4.0 and an array of it."""
+    """Return a value that is equal for equal leaves, such as 4, 4.0 and an array of 4."""
     if is_traced(x):
         return id(x)
     if callable(x) or isinstance(x, str):

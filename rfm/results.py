@@ -14,7 +14,6 @@ from rfm import checks
 
 FIELDS = ("risk", "train_loss", "test_loss")
 MOST_LINES = 12  # of a picture
-EXTRA = "pip install 'random-feature-theory[frames]', or {name} alone"
 Values = np.ndarray
 
 
@@ -96,7 +95,7 @@ def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ImportError(f"{name} is not installed: {EXTRA.format(name=name)}.") from None
+        raise ImportError(f"{name} is not installed: pip install {name}.") from None
 
 
 def save(path: str | Path, kind: str, arrays: Mapping[str, Any]) -> None:
@@ -122,7 +121,7 @@ def load(path: str | Path, kind: str) -> dict[str, np.ndarray]:
             arrays = dict(read)
         of = str(arrays.pop("type"))
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is none, or damaged"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not one, or it is damaged"
         checks.fail("path", f"{allowed} ({reason})", str(path))
     if of != kind:
         checks.fail("path", f"{allowed}, not {of}.save", str(path))
@@ -143,7 +142,7 @@ def plot(result: Labelled, name: str, x: str, ax: Any, style: Mapping[str, Any])
         The axes.
 
     Raises:
-        ValueError: An axis or field that there is not, or too many lines.
+        ValueError: An axis or field that does not exist, or too many lines.
     """
     checks.one_of("name", name, tuple(result.values))
     along = {axis: values for axis, values in result.coordinates.items() if axis != "seed"}

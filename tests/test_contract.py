@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from compilations import compilations
-from tolerances import FORMULA, POWERS, ROUNDING, SAME_SUMS, STANDARD_ERRORS
+from tolerances import CONTOUR, FORMULA, POWERS, ROUNDING, SAME_SUMS, STANDARD_ERRORS
 
 import rfm
 import theory
@@ -116,8 +116,9 @@ def test_starts_untrained(row, computed):
         np.testing.assert_allclose(computed(rfm.exact, row, len(KEYS)).risk[:, 0], power, rtol=FORMULA)
     if row.known:
         predicted = computed(theory.predict, row)
-        np.testing.assert_allclose(predicted.risk[0], power, rtol=SAME_SUMS)
-        np.testing.assert_allclose(predicted.train_loss[0], power + 0.1, rtol=SAME_SUMS)
+        rtol = SAME_SUMS if row.expected else CONTOUR  # samples used again take pairs of nodes, which are fewer
+        np.testing.assert_allclose(predicted.risk[0], power, rtol=rtol)
+        np.testing.assert_allclose(predicted.train_loss[0], power + 0.1, rtol=rtol)
 
 
 @rows(lambda row: row.solved)

@@ -1,8 +1,9 @@
-"""The pages under docs/ say what is there: names resolve, links lead somewhere, the recipe is followed literally."""
+"""Pages say what is there: names resolve, links lead somewhere, every block runs, the recipe is followed literally."""
 
 import ast
 import importlib
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -16,15 +17,19 @@ from pathlib import Path
 import pytest
 import test_errata
 from matplotlib import pyplot
+from PIL import Image
 
 import rfm
 import theory.exponents
-from experiments.cli import COMMANDS, build_parser
+from experiments.commands.parsing import COMMANDS, build_parser
 from theory.filters import FILTERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md"]
+sys.path.insert(0, str(DOCS))
+import make_gallery  # noqa: E402
+
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -44,11 +49,11 @@ def apply(text, where, anchor, block):
     return "".join([*lines[:i], block, *lines[i if where == "above" else i + 1 :]])
 
 
-def run(command, folder):
-    """A shell line of a page, with this interpreter, in `folder`."""
+def run(command, folder, packages=None):
+    """A shell line of a page, with this interpreter, in `folder`; the packages are those in `packages`, or there."""
     program, *rest = command.split(maxsplit=1)
     assert program == "python"
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    environment = os.environ | {"PYTHONPATH": str(packages or folder)}
     line = f'"{sys.executable}" {rest[0]}'
     return subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -96,9 +101,9 @@ def test_names_resolve(page):
         elif "::" in token:
             path, name = token.split("::")
             assert name in functions_of(ROOT / path), token
-        elif re.fullmatch(r"(rfm|theory|experiments|tests|docs|notebooks)/[\w/.-]*", token):
+        elif re.fullmatch(r"(rfm|theory|experiments|tests|docs|notebooks)/(?!\w*NAME)[\w/.-]*", token):
             assert (ROOT / token).exists(), token
-        elif extra := re.fullmatch(r"\[(\w+)\]", token):
+        elif extra := re.fullmatch(r"\[([a-z]+)\]", token):
             assert extra.group(1) in EXTRAS, token
         elif command := re.match(r"rfm ([a-z][a-z-]*)", token):
             assert command.group(1) in COMMANDS, token
@@ -128,19 +133,63 @@ def test_calls_of_the_guide_resolve():
                 inspect.signature(function).bind(*call.args, **{k.arg: k.value for k in call.keywords})
 
 
-def test_blocks_of_a_page_run(tmp_path, monkeypatch):
-    """One after the other, in an empty folder; what is drawn and saved is there."""
+def python_blocks(page):
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
+RECIPE, LONG = "add-an-algorithm", "your-data"  # applied to a copy above; run below where minutes are no matter
+WITH_BLOCKS = [page for page in PAGES if python_blocks(page) and page.stem not in (RECIPE, LONG)]
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.stem)
+def test_blocks_of_a_page_run(page, tmp_path, monkeypatch):
+    """One after the other, in an empty folder; what a page says itself it asserts itself."""
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "own-spectrum.md").read_text(), re.M | re.S)
-    assert len(blocks) >= 8
     names = {}
-    for block in blocks:
+    for block in python_blocks(page):
         exec(block, names)
-    assert repr(names["again"]) == repr(names["trained"])
-    assert abs(names["difference"]).max() < 0.5
-    assert names["learned"].shape == (2, 20, 105)
-    assert names["noisy"].axes.keys() == {"num_features"}
     pyplot.close("all")
+    if page.stem == "own-spectrum":
+        assert repr(names["again"]) == repr(names["trained"])
+        assert abs(names["difference"]).max() < 0.5
+        assert names["learned"].shape == (2, 20, 105)
+        assert names["noisy"].axes.keys() == {"num_features"}
+    if page.stem == "README":
+        assert (tmp_path / "curve.png").stat().st_size > 10_000
+        assert abs(names["simulated"].mean() / names["predicted"].risk - 1).max() < 0.2
+
+
+def same_words(told, line):
+    """Whether two lines have the same words, and numbers that are equal to a twentieth."""
+    number = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+    told, line = (re.sub(r"(?<=% )\(\S+\)", "", text) for text in (told, line))  # when a flat error is worst is chance
+    if number.sub("#", told).split() != number.sub("#", line).split():
+        return False
+    values = [[float(x.replace(",", "")) for x in number.findall(text)] for text in (told, line)]
+    return all(abs(a - b) <= 0.05 * max(abs(a), abs(b)) + 1e-9 for a, b in zip(*values, strict=True))
+
+
+def test_other_numbers_are_noticed():
+    """Negative control."""
+    assert same_words("a  1.503   1.426 .. 1.581", "a         1.50    1.43 .. 1.58")
+    assert not same_words("a  1.503   1.426 .. 1.581", "a  1.703   1.426 .. 1.581")
+    assert not same_words("worst z 3", "worst y 3")
+
+
+@pytest.mark.slow
+def test_outputs_of_the_guide_are_true(tmp_path, monkeypatch):
+    """Every block of the page in order, and every line that it shows is printed by one of its commands."""
+    monkeypatch.chdir(tmp_path)
+    text, names, printed = (DOCS / f"{LONG}.md").read_text(), {}, []
+    for language, block in re.findall(r"^```(python|sh|text)\n(.*?)^```$", text, re.M | re.S):
+        if language == "python":
+            exec(block, names)
+        elif language == "sh":
+            printed += run(f"python -P -m {block.strip()}", tmp_path, ROOT).stdout.splitlines()
+        else:
+            lines = [line for line in block.splitlines() if line.strip() and not set(line) <= set("-. ")]
+            missing = [line for line in lines if not any(same_words(line, other) for other in printed)]
+            assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize("name", ["rfm.nothing", "theory.filters.nothing", "theory.nothing.filters"])
@@ -150,10 +199,33 @@ def test_a_stale_name_is_noticed(name):
         pkgutil.resolve_name(name)
 
 
-@each_page
+def anchors(path):
+    """Names of the headings of a page or notebook, as links have them."""
+    text = path.read_text()
+    if path.suffix == ".ipynb":
+        text = "\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    """To a file that is there, and to a heading in it."""
+    text = page.read_text()
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", text):
+        if not target.startswith("https://"):
+            path = page.parent / target if target else page
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+def test_a_link_to_nothing_is_noticed():
+    """Negative control."""
+    assert "what-t-is-nobody-knows" not in anchors(DOCS / "faq.md")
+    assert "my-double-descent-does-not-appear" in anchors(DOCS / "faq.md")
 
 
 def rows(page):
@@ -223,9 +295,43 @@ def test_pages_build_without_warnings(tmp_path):
     pytest.importorskip("myst_parser")
     done = run(f'python -m sphinx -W --keep-going -q -d "{tmp_path}/trees" -c docs . "{tmp_path}/html"', ROOT)
     assert done.returncode == 0, done.stderr
-    reference = (tmp_path / "html" / "docs" / "api.html").read_text()
     for package in ("rfm", "theory"):
         for name in importlib.import_module(package).__all__:
-            assert re.search(rf'<dt class="sig sig-object py" id="{package}\.([a-z_]+\.)*{name}"', reference), name
+            page = tmp_path / "html" / "docs" / "api" / f"{package}.{name}.html"
+            assert f'id="{package}.{name}"' in page.read_text(), name
+            assert f"api/{package}.{name}.html" in (tmp_path / "html" / "docs" / "api.html").read_text()
+    assert "<math" in (tmp_path / "html" / "docs" / "derivation.html").read_text()
+    for notebook in NOTEBOOKS:
+        assert "data:image/png" in (tmp_path / "html" / "notebooks" / f"{notebook.stem}.html").read_text(), notebook
     for page in (tmp_path / "html").rglob("*.html"):
         assert not re.findall(r'(?:<script|<img|<link)[^>]*(?:src|href)="https?:', page.read_text()), page
+
+
+def test_every_formula_is_of_a_public_name():
+    for heading in re.findall(r"^## (.*)$", (DOCS / "formulas.md").read_text(), re.M):
+        package, name = heading.split(".")
+        assert name in importlib.import_module(package).__all__, heading
+
+
+def pictures():
+    """Command of every picture in the gallery, by its file."""
+    commands = make_gallery.entries((DOCS / "gallery.md").read_text())
+    return {DOCS / "gallery" / f"{name}.png": command for name, command in commands.items()}
+
+
+def test_pictures_of_the_gallery_are_made_by_its_commands():
+    """Each picture has its command in it, and none is left over or large."""
+    assert set(pictures()) == set((DOCS / "gallery").glob("*.png"))
+    for path, command in pictures().items():
+        assert Image.open(path).text["command"] == command, path
+        assert path.stat().st_size < 100_000, path
+
+
+def test_the_readme_is_short_and_shows_the_gallery():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 100
+    shown = re.findall(r"^\|.*\.png\).*\|$", text, re.M)
+    assert len(re.findall(r"\.png\)", "".join(shown))) == 6
+    assert text.count("```sh") == 2
+    assert "rfm compare" in COMMAND.findall(text)[0]
+    assert COMMAND.findall(text)[1].strip().endswith("python -m pytest")

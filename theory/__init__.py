@@ -18,7 +18,7 @@
 from theory._correction import correction
 from theory._learned import learned
 from theory._predict import Decomposition, decompose, largest_curvature, predict
-from theory._scatter import Scatter, scatter, seeds_needed
+from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
@@ -38,6 +38,7 @@ __all__ = [
     "learned",
     "predict",
     "scatter",
+    "scatter_near",
     "seeds_needed",
     "sweep",
 ]

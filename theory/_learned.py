@@ -75,7 +75,7 @@ def learned(
 
 
 def _eigenvalues(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
-    """Return the eigenvalues (K,) of modes k = 1, 2, ...; ValueError for what is no number of a mode."""
+    """Return the eigenvalues (K,) of modes k = 1, 2, ...; ValueError for a mode that does not exist."""
     if is_traced(problem, modes):
         checks.fail("modes", "those of a problem that is known (sizes, times and numbers may be traced)", modes)
     last, kept, t = problem.num_modes, len(problem.eigenvalues), problem.tail

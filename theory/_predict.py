@@ -37,7 +37,7 @@ def predict(
     risk/(KB) + (1/B)(1 - 1/K) same data + (1/K)(1 - 1/B) same features + (1 - 1/K)(1 - 1/B) independent,
     with the two-point functions of `theory.equivalent`. train_loss is that of one model, as in `rfm.simulate`.
 
-    With x64 enabled the call goes through jax.jit, jax.vmap and jax.grad in all sizes and numbers, times, ensemble and
+    With x64 enabled the call can be jitted, vmapped and differentiated in all sizes and numbers, times, ensemble and
     bags; without it results are numpy float64 all the same, and a call inside a transformation is refused.
 
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), appendices on the Fourier-space and discrete-time

@@ -93,7 +93,7 @@ class Members(NamedTuple):
 
 
 def check_size(case: Case) -> None:
-    """Refuse what is no problem, and sizes and parametrizations that there are not."""
+    """Refuse anything but a problem, and sizes and parametrizations that do not exist."""
     check_problem(case.problem)
     checks.size("num_features", case.num_features, integer=False)
     checks.size("num_samples", case.num_samples, integer=False)
@@ -124,6 +124,22 @@ def _check_batches(optimizer: SGD, num_samples: Any) -> None:
         checks.fail("order", allowed, optimizer.order)
     if finite and not changes(size) and not is_traced(size, num_samples) and size > float(num_samples):
         checks.fail("batch_size", f"a number >= 1, at most num_samples = {num_samples}", size)
+
+
+def check_constant(optimizer: Optimizer, num_samples: Any) -> None:
+    """Refuse what changes with the step, and samples that SGD sees again, where a search asks for any length."""
+    lr = getattr(optimizer, "lr", 1.0)
+    if changes(lr):
+        checks.fail("lr", "a number (every size has a length of training of its own)", lr)
+    if not isinstance(optimizer, SGD):
+        return
+    for name in ("batch_size", "momentum"):
+        if changes(getattr(optimizer, name)):
+            checks.fail(name, "a number (every size has a length of training of its own)", getattr(optimizer, name))
+    if optimizer.average is not None:
+        checks.fail("average", "None: the search is for the best risk of the weights themselves", optimizer.average)
+    if is_finite(num_samples):
+        checks.fail("num_samples", "jnp.inf for SGD: the search is over one pass", num_samples)
 
 
 def members_of(optimizer: Optimizer, ensemble: Any, bags: Any) -> Members | None:

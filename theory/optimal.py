@@ -12,9 +12,8 @@ from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
 from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
-from rfm.sgd import changes
 from theory._predict import largest_curvature, predict
-from theory.cases import Case, check_case, is_finite
+from theory.cases import Case, check_case, check_constant
 from theory.dynamics import MOST_NODES, LearningCurve
 from theory.evaluation import evaluate, most_nodes
 from theory.minima import Expansion, Least, expand, least
@@ -38,6 +37,7 @@ class _Family(NamedTuple):
     lr_exponent: float
     modes_per_feature: float | None
     tune_lr: bool
+    compiled: bool
 
     def curve(self, theta: np.ndarray, y: float, nodes: int) -> LearningCurve:
         """The risk of one model at its only time."""
@@ -50,7 +50,7 @@ class _Family(NamedTuple):
             optimizer = dataclasses.replace(optimizer, lr=lr)
         times = np.exp([y - theta[0]])
         case = dataclasses.replace(self.case, problem=problem, num_features=n, optimizer=optimizer, times=times)
-        if self.tune_lr:  # a thousand curves a budget: compiled, they take a third of the time
+        if self.compiled or self.tune_lr:  # a thousand curves a budget: compiled, they take a third of the time
             case = jax.tree.map(jnp.asarray, case)
         return evaluate(case, nodes=nodes)
 
@@ -146,7 +146,7 @@ def frontier(
 
     Args:
         problem: Spectrum, target and noise.
-        compute: (C,) positive budgets.
+        compute: (C,) positive budgets; as a jax.Array, curves are compiled, which pays from twenty budgets or calls on.
         num_samples: Data P; jnp.inf for SGD.
         optimizer: Gradient flow, gradient descent or SGD.
         parametrization: "ntk" or "standard".
@@ -171,9 +171,8 @@ def frontier(
         >>> best.num_features.round(2), best.size_exponent.round(3)
         (array([18.76, 46.66]), array([0.418, 0.372]))
     """
-    family = _Family(
-        Case(problem, None, num_samples, optimizer, None, parametrization), lr_exponent, modes_per_feature, tune_lr
-    )
+    case = Case(problem, None, num_samples, optimizer, None, parametrization)
+    family = _Family(case, lr_exponent, modes_per_feature, tune_lr, isinstance(compute, jax.Array))
     budgets = _check(family, compute)
     if modes_per_feature is not None:
         modes_per_feature = float(modes_per_feature)
@@ -228,15 +227,7 @@ def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
         checks.fail("optimizer", "GradientFlow, GradientDescent or SGD", optimizer)
     if is_traced(family, compute):
         checks.fail("compute", "concrete numbers, as all other arguments (the search is no JAX function)", compute)
-    if changes(getattr(optimizer, "lr", None)):
-        checks.fail("lr", "a number (every size has a length of training of its own)", getattr(optimizer, "lr", None))
-    if isinstance(optimizer, SGD):
-        for name in ("batch_size", "momentum", "average"):
-            value = getattr(optimizer, name)
-            if changes(value) or (name == "average" and value is not None):
-                checks.fail(name, "None here" if name == "average" else "a number here", value)
-        if is_finite(family.case.num_samples):
-            checks.fail("num_samples", "jnp.inf for SGD: the frontier is that of one pass", family.case.num_samples)
+    check_constant(optimizer, family.case.num_samples)
     if not isinstance(family.tune_lr, bool | np.bool_):
         checks.fail("tune_lr", "True or False", family.tune_lr)
     checks.number("lr_exponent", family.lr_exponent, -np.inf, "a finite number")

@@ -40,7 +40,7 @@ def main() -> None:
         print(f"measured: {row['what']}: {ours}", flush=True)
     text = [align(lines)]
     if not any("scikit-learn" in row for row in table):
-        text += ["scikit-learn is not installed: pip install 'random-feature-theory[data]'"]
+        text += ["scikit-learn is not installed: pip install scikit-learn"]
     costs = growth.measure(quick=args.quick)
     for cost in costs:
         text += [f"{cost.part} ~ {cost.argument}^{cost.exponent:.2f}"]

@@ -121,7 +121,7 @@ def simulator_rows(rates: Rates, *, quick: bool) -> Iterator[Row]:
     # in units of an n x n x n product: Psi F^T over m modes, the gram matrix, weights, their outputs, and the risk
     products = m / n + 1 + len(times) / n * (2 + m / n)
     floor = products * n**3 * rates.multiply_add + rates.eigen * (n / 1000) ** 3
-    random = 3 * m * n * rates.normal  # F twice, Psi once: told apart, no linear algebra
+    random = 3 * m * n * rates.normal  # F twice, Psi once: drawn separately, no linear algebra
     ours = simulate(rfm.GradientFlow(), times, seeds)
     yield {"what": f"gradient flow, N = P = {n}, M = 1e4, a seed", "bar": "1.5 floors", "seconds": ours,
            "numpy": best_of(lambda: plain.full_batch(law, plain.draw(rng, law, n, n), times), 1) / ours,

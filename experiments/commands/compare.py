@@ -71,7 +71,7 @@ class SizePlan(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command alone; those that all share are in `experiments.cli`."""
+    """Add the arguments of this command alone; those that all share are in `experiments.commands.parsing`."""
     parser.add_argument(
         "--features", type=int, metavar="N", help="model size of the learning curve (default: 512; 200 for real inputs)"
     )
@@ -100,11 +100,12 @@ def run(args: argparse.Namespace) -> None:
     steps = args.optimizer != "flow"
     times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e6, 71)), steps=steps)
     optimizer = algorithms.choose(args, times[-1])
-    samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024
+    part = 2 if args.quick and not real else 1  # of the learning curve
+    samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024 // part
     largest = 4 if args.quick else 6 if real else 7
     settings = settings_of(
         Settings, args, times=tuple(times.tolist()), sizes=tuple(MODEL_SIZES)[:largest],
-        features=(200 if real else 512) if args.features is None else args.features,
+        features=(200 if real else 512 // part) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
     )  # fmt: skip
     task = make_task(settings)
@@ -128,8 +129,12 @@ def run(args: argparse.Namespace) -> None:
     if messages or not all(scan.own_theory for scan in scans):
         record |= {"theory": {scan.axis: scan.theory_label for scan in scans}, "messages": messages}
     rows = [row for scan in scans for row in table(scan)]
-    name = files.name_of("compare", settings.data)
-    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits), "\n".join(text)))
+    optimizer_name = settings.options["optimizer"]
+    name = files.name_of(
+        "compare", settings.data, None if settings.map == "gaussian" else settings.map,
+        None if optimizer_name == "flow" else optimizer_name,
+    )  # fmt: skip
+    files.save_and_tell(folder, files.Result(name, rows, record, lambda: draw(scans, fits, judged), "\n".join(text)))
 
 
 def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> list[Scan]:
@@ -164,7 +169,8 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     """
     sizes = settings.sizes
     least = STEADY if isinstance(optimizer, Stepper) else 1
-    draws = tuple(MODEL_SIZES[size] if size >= least else 1 for size in sizes)
+    fewer = 4 if settings.shared.quick else 1
+    draws = tuple(max(1, MODEL_SIZES[size] // fewer) if size >= least else 1 for size in sizes)
     plan = [SizePlan("features", sizes, draws, INFINITE)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))
@@ -264,10 +270,11 @@ def table(scan: Scan) -> list[dict]:
     return records({"axis": scan.axis, "kind": scan.kind, **risk.fixed} | columns | other)
 
 
-def draw(scans: Sequence[Scan], fits: Sequence[Exponent]) -> Figure:
-    """Draw the scans side by side."""
+def draw(scans: Sequence[Scan], fits: Sequence[Exponent], judged: dict[str, Agreement]) -> Figure:
+    """Draw the scans side by side, each under its verdict."""
     drawn = any(scan.own_theory for scan in scans)
     figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if drawn else "") + plotting.POINTS)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
-        draw_scan(ax, scan, fit if scan.comparable else None)
+        message = f"simulation against theory: {judged[scan.axis].words}" if scan.axis in judged else ""
+        draw_scan(ax, scan, fit if scan.comparable else None, message)
     return figure

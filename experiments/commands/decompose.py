@@ -15,6 +15,17 @@ from experiments.compare import algorithms
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
 from experiments.compare.limits import RISK_PARTS
 from experiments.compare.scans import check, scan_size, scan_time
+from experiments.compare.spread import (
+    JUDGED,
+    Call,
+    Spread,
+    beside,
+    columns_of,
+    joined,
+    judge_all,
+    spread_along,
+    spread_in_time,
+)
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import describe
 from experiments.output.tables import align, records
@@ -22,9 +33,11 @@ from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
 PART_LABELS = ("squared bias", "variance of features", "variance of data", "interaction", "label noise")
+PART_HEADS = ("squared bias", "var(features)", "var(data)", *PART_LABELS[3:])  # so short that no row is broken
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
-LINE_POINTS = 51  # of the theory between them
+LINE_POINTS = 25  # of the theory between them
+SCATTER_POINTS = 16  # times at which scatter is worked out
 PRINTED_TIMES = 4  # times in the printed table
 
 
@@ -53,11 +66,13 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Parts of the risk along one axis by theory, each (X,) at x, and trained models beside the risk at some x."""
+    """Parts of the risk along one axis by theory, and one model, at x (X,), with trained models beside it at some x.
 
-    x: np.ndarray
-    risk: np.ndarray
+    The parts add up to the leading order of the risk.
+    """
+
     parts: dict[str, np.ndarray]
+    spread: Spread
     pair: Comparison
 
 
@@ -82,7 +97,8 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_of(Settings, args, times=tuple(times.tolist()))
     panels = train(settings, optimizer)
     rows = [row for panel in panels for row in table(panel)]
-    result = files.Result("decompose", rows, record_of(settings), lambda: draw(panels), share_table(panels))
+    text = "\n\n".join([share_table(panels), verdict_table(panels)])
+    result = files.Result("decompose", rows, record_of(settings), lambda: draw(panels), text)
     files.save_and_tell(folder, result)
 
 
@@ -97,64 +113,82 @@ def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:
     panels = []
     with progress.bar(1 + sum(map(len, settings.varied.values())), "run") as bar:
         bar.set_description("time")
-        parts = theory.decompose(problem, optimizer=optimizer, times=times, **held)
-        panels.append(as_panel(times, [parts], scan_time(problem, times, optimizer=optimizer, keys=keys, **held).risk))
+        pair = scan_time(problem, times, optimizer=optimizer, keys=keys, **held).risk
+        panels.append(along_time(problem, pair, Call(**held, optimizer=optimizer, times=pair.x)))
         bar.update()
         for axis, sizes in settings.varied.items():
             bar.set_description(axis)
             scan = scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], keys=keys,
                              on_point=bar.update, **held)  # fmt: skip
-            panels.append(along_size(problem, scan.risk, held, optimizer, times[-1:]))
+            panels.append(along_size(problem, scan.risk, Call(**held, optimizer=optimizer, times=times[-1:])))
     return panels
 
 
-def along_size(problem: rfm.Problem, pair: Comparison, held: Sizes, optimizer: Optimizer, times: np.ndarray) -> Panel:
+def along_time(problem: rfm.Problem, pair: Comparison, call: Call) -> Panel:
+    """Split the risk at the times of a comparison."""
+    split = theory.decompose(problem, **call)
+    return as_panel([split], spread_in_time(problem, split.risk, SCATTER_POINTS, **call), pair)
+
+
+def along_size(problem: rfm.Problem, pair: Comparison, held: Call) -> Panel:
     """Split the risk between and at the sizes of a comparison."""
     # a loop, since all calls share one compilation and momentum is slow where it is traced
-    x = np.union1d(np.geomspace(pair.x[0], pair.x[-1], LINE_POINTS), pair.x)
-    sizes = [with_size(pair.axis, n, held) for n in x]
-    return as_panel(x, [theory.decompose(problem, optimizer=optimizer, times=times, **at) for at in sizes], pair)
+    x = joined(pair.x, np.geomspace(pair.x[0], pair.x[-1], LINE_POINTS))
+    sizes = Sizes(num_features=held["num_features"], num_samples=held["num_samples"])
+    calls = [Call(**with_size(pair.axis, n, sizes), optimizer=held["optimizer"], times=held["times"]) for n in x]
+    split = [theory.decompose(problem, **call) for call in calls]
+    leading = np.concatenate([parts.risk for parts in split])
+    return as_panel(split, spread_along(problem, pair.axis, x, leading, around=pair.x, held=held), pair)
 
 
-def as_panel(x: np.ndarray, split: Sequence[theory.Decomposition], pair: Comparison) -> Panel:
-    """Join decompositions at all x."""
-    risk, *parts = (np.concatenate([getattr(here, name) for here in split]) for name in ("risk", *RISK_PARTS))
-    return Panel(x, risk, dict(zip(RISK_PARTS, parts, strict=True)), pair)
+def as_panel(split: Sequence[theory.Decomposition], spread: Spread, pair: Comparison) -> Panel:
+    """Join decompositions at all points of a spread."""
+    parts = {name: np.concatenate([getattr(here, name) for here in split]) for name in RISK_PARTS}
+    return Panel(parts, spread, beside(pair, spread))
 
 
 def share_table(panels: Sequence[Panel]) -> str:
     """Return risk and the share of each part at some times, and where the variance peaks along N and P."""
-    rows: list[Sequence[str]] = [("at", "risk", *PART_LABELS)]
+    rows: list[Sequence[str]] = [("at", "risk", *PART_HEADS)]
     for panel in panels:
+        x, risk = panel.spread.x, panel.spread.leading
         if panel.pair.axis == "time":
-            shown = [(i, "") for i in np.unique(np.linspace(0, len(panel.x) - 1, PRINTED_TIMES).astype(int))]
+            shown = [(i, "") for i in np.unique(np.linspace(0, len(x) - 1, PRINTED_TIMES).astype(int))]
         else:
-            shown = [(int(np.argmax(panel.risk - panel.parts["bias"])), " (most variance)")]
+            shown = [(int(np.argmax(risk - panel.parts["bias"])), " (most variance)")]
         for i, remark in shown:
-            shares = [f"{part[i] / panel.risk[i]:.1%}" for part in panel.parts.values()]
-            place = f"{SYMBOLS[panel.pair.axis]} = {panel.x[i]:.3g}{remark}"
-            rows.append((place, f"{panel.risk[i]:.4g}", *shares))
+            shares = [f"{part[i] / risk[i]:.1%}" for part in panel.parts.values()]
+            rows.append((f"{SYMBOLS[panel.pair.axis]} = {x[i]:.3g}{remark}", f"{risk[i]:.4g}", *shares))
     return align(rows)
+
+
+def verdict_table(panels: Sequence[Panel]) -> str:
+    """Return the differences of simulation from theory, one row a panel."""
+    names = [SYMBOLS[panel.pair.axis] for panel in panels]
+    return align(judge_all(names, [panel.pair for panel in panels], [panel.spread for panel in panels])) + "\n" + JUDGED
 
 
 def table(panel: Panel) -> list[dict]:
     """Return every point of a panel, one row each; simulation where there is one."""
-    pair, nothing = panel.pair, dict.fromkeys(("risk", "stderr", "z"), "")
-    columns = zip(pair.x, pair.mean, pair.stderr, pair.z, strict=True)
-    simulated = {x: {"risk": m, "stderr": s, "z": z} for x, m, s, z in columns}
-    rows = records({"axis": pair.axis, **pair.fixed, "x": panel.x, "theory": panel.risk} | panel.parts)
-    return [row | simulated.get(row["x"], nothing) for row in rows]
+    pair, spread = panel.pair, panel.spread
+    here = pair.rows("risk", "stderr", "z", **columns_of(pair, spread.at(pair.x)))
+    nothing, simulated = dict.fromkeys(("risk", "stderr", "z"), ""), dict(zip(pair.x, here, strict=True))
+    head = {"axis": pair.axis, **pair.fixed, "x": spread.x, "leading": spread.leading, "theory": spread.mean}
+    order = {"std": spread.std, "next_order": np.where(spread.small, "small", "large")}
+    return [row | simulated.get(row["x"], nothing) for row in records(head | order | panel.parts)]
 
 
 def draw(panels: Sequence[Panel]) -> Figure:
     """Draw time, model size and data side by side."""
-    figure, axes = plotting.new_figure(1, len(panels))
+    figure, axes = plotting.new_figure(1, len(panels), caption=plotting.SPREAD)
+    black = len(plotting.COLORS) - 1
     for ax, panel in zip(axes[0], panels, strict=True):
+        spread = panel.spread
         for index, (part, label) in enumerate(zip(panel.parts.values(), PART_LABELS, strict=True)):
-            ax.plot(panel.x, part, color=plotting.COLORS[index], ls=LINES[index], lw=1.3, label=label)
+            ax.plot(spread.x, part, color=plotting.COLORS[index], ls=LINES[index], lw=1.3, label=label)
         points = panel.pair.at(slice(None, None, max(1, len(panel.pair.x) // 12)))
-        whole = dataclasses.replace(points, line_x=panel.x, line=panel.risk)
-        plotting.draw(ax, whole, len(plotting.COLORS) - 1, label="risk, their sum")
-        ax.set_ylim(1e-3 * panel.risk.min(), 2 * panel.risk.max())
+        plotting.draw(ax, points, black, label="risk; dots: sum of the parts")
+        plotting.draw_spread(ax, spread, black)
+        ax.set_ylim(1e-3 * spread.leading.min(), 2 * spread.leading.max())
         plotting.finish(ax, AXES[panel.pair.axis], "part of the risk", describe(panel.pair))
     return figure

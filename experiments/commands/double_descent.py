@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -11,15 +12,30 @@ from matplotlib.figure import Figure
 import rfm
 import theory
 from experiments.commands.settings import Shared, record_of, settings_of
-from experiments.compare.comparison import Comparison, with_size
+from experiments.compare.comparison import SYMBOLS, Comparison, with_size
 from experiments.compare.laws import FLOW
 from experiments.compare.scans import check
+from experiments.compare.spread import (
+    JUDGED,
+    Call,
+    Spread,
+    beside,
+    columns_of,
+    joined,
+    judge_all,
+    spread_along,
+    spread_at,
+    spread_of,
+)
 from experiments.output import files, plotting, progress
+from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
+from rfm.optimizers import Optimizer
 
 END_TIME = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 SIZE_RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
+LINE_RATIOS = np.union1d(np.geomspace(1 / 8, 8, 25), np.geomspace(0.71, 1.42, 21))  # denser around the peak
 PANEL_PLACES = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
 
 
@@ -33,11 +49,24 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One line of a panel with its points, and what was set at each of them: N, P, time, ridge."""
+    """One line of a panel with its points, what was set at each of them (N, P, time, ridge), and theory around them."""
 
     panel: str
     pair: Comparison
     settings: list[dict]
+    spread: Spread
+
+
+class Choice(NamedTuple):
+    """Choice for a size: an algorithm, its time (None for a ridge), and its ridge."""
+
+    optimizer: Optimizer
+    time: float | None
+    ridge: float
+
+    def call(self, sizes: Sizes) -> Call:
+        """Return the arguments of a call."""
+        return Call(**sizes, optimizer=self.optimizer, times=None if self.time is None else np.array([self.time]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     checks.number("size", args.size, 8, "an integer >= 8", inclusive=True)
     settings = settings_of(Settings, args)
     series = train(settings)
-    text = cure_table([curve for curve in series if curve.panel == "cures"])
+    text = "\n\n".join([cure_table([curve for curve in series if curve.panel == "cures"]), verdict_table(series)])
     rows = [row for curve in series for row in table(curve)]
     result = files.Result("double-descent", rows, record_of(settings), lambda: draw(series, settings), text)
     files.save_and_tell(folder, result)
@@ -68,83 +97,87 @@ def train(settings: Settings) -> list[Series]:
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
     noises = dict.fromkeys((0.0, shared.noise))  # one curve where the noise asked for is zero
-    runs = [(with_size(axis, size, equal), 2 * len(noises)) for axis in ("features", "samples") for size in sizes]
+    others = [size for size in sizes if size != settings.size]  # the peak is the end of the run in time
+    runs = [(with_size(axis, size, equal), 2 * len(noises)) for axis in ("features", "samples") for size in others]
     check(shared.problem, FLOW, np.array([END_TIME]), keys, [(equal, len(noises)), *runs])
     series = []
-    with progress.bar(len(noises) * (2 * len(ratios) + 1) + 2 * len(ratios), "run") as bar:
+    with progress.bar(len(noises) * (2 * len(others) + 1) + 2 * len(sizes), "run") as bar:
         for noise in noises:
             problem = dataclasses.replace(shared.problem, noise_var=noise)
+            bar.set_description(f"time, noise {noise:g}")
+            time = along_time(problem, equal, keys)
+            bar.update()
             for axis in ("features", "samples"):
                 bar.set_description(f"{axis}, noise {noise:g}")
-                series.append(along_size(problem, axis, equal, sizes, keys=keys, on_point=bar.update))
-            bar.set_description(f"time, noise {noise:g}")
-            series.append(along_time(problem, equal, keys))
-            bar.update()
+                series.append(along_size(problem, axis, sizes, time.pair, keys=keys, on_point=bar.update))
+            series.append(time)
         bar.set_description("stopping and ridge")
         series += cures(shared.problem, series[-3], keys, bar.update)
     return series
 
 
 def along_size(
-    problem: rfm.Problem, axis: str, held: Sizes, varied: Sequence[int], *, keys: jax.Array, on_point: Callable
+    problem: rfm.Problem, axis: str, varied: Sequence[int], peak: Comparison, *, keys: jax.Array, on_point: Callable
 ) -> Series:
-    """Compare late risk along "features" or "samples", through the peak where the two sizes are equal."""
-    late = np.array([END_TIME])
-    points, risks = [with_size(axis, size, held) for size in varied], []
-    for sizes in points:
-        risks.append(rfm.simulate(problem, optimizer=FLOW, times=late, keys=keys, **sizes).risk[:, 0])
-        on_point()
-    line_x = held["num_features"] * np.unique(np.concatenate([np.geomspace(1 / 8, 8, 61), np.geomspace(0.8, 1.25, 31)]))
-    predicted, line = (
-        np.array([theory.predict(problem, optimizer=FLOW, times=late, **sizes).risk[0] for sizes in grid])
-        for grid in (points, [with_size(axis, size, held) for size in line_x])
-    )
-    label = f"noise {problem.noise_var:g}"
-    pair = Comparison(axis, np.array(varied), np.stack(risks, 1), predicted, label=label, line_x=line_x, line=line)
-    return Series(axis, pair, [{**sizes, "time": END_TIME, "ridge": 0.0} for sizes in points])
+    """Compare late risk along "features" or "samples", through the peak where the two sizes are equal.
+
+    peak: The run in time there.
+    """
+    size = int(peak.fixed["N"])
+    held, drawn = Sizes(num_features=size, num_samples=size), {size: peak.risks[:, -1]}
+    for n in varied:
+        if n not in drawn:
+            sizes = with_size(axis, n, held)
+            drawn[n] = rfm.simulate(problem, optimizer=FLOW, times=[END_TIME], keys=keys, **sizes).risk[:, 0]
+            on_point()
+    risks = np.stack([drawn[n] for n in varied], axis=1)
+    x, call = joined(varied, size * LINE_RATIOS), Call(**held, optimizer=FLOW, times=[END_TIME])
+    sizes = [with_size(axis, n, held) for n in x]
+    leading = np.array([theory.predict(problem, optimizer=FLOW, times=[END_TIME], **at).risk[0] for at in sizes])
+    spread = spread_along(problem, axis, x, leading, around=np.array(varied), held=call)
+    fixed, settings = {"P" if axis == "features" else "N": size}, {"time": END_TIME, "ridge": 0.0}
+    pair = Comparison(axis, np.array(varied), risks, np.empty(0), fixed, f"noise {problem.noise_var:g}")
+    return Series(axis, beside(pair, spread), [{**with_size(axis, n, held), **settings} for n in varied], spread)
 
 
 def along_time(problem: rfm.Problem, sizes: Sizes, keys: jax.Array) -> Series:
     """Compare risk against time."""
-    times, line_x = rfm.log_times(0.1, END_TIME, 25), rfm.log_times(0.1, END_TIME, 121)
+    times = rfm.log_times(0.1, END_TIME, 25)
     risks = rfm.simulate(problem, **sizes, optimizer=FLOW, times=times, keys=keys).risk
-    predicted, line = (theory.predict(problem, **sizes, optimizer=FLOW, times=t).risk for t in (times, line_x))
-    pair = Comparison("time", times, risks, predicted, label=f"noise {problem.noise_var:g}", line_x=line_x, line=line)
-    return Series("time", pair, [{**sizes, "time": t, "ridge": 0.0} for t in times])
+    spread = spread_of(problem, **sizes, optimizer=FLOW, times=times)
+    fixed = {"N": sizes["num_features"], "P": sizes["num_samples"]}
+    pair = beside(Comparison("time", times, risks, np.empty(0), fixed, f"noise {problem.noise_var:g}"), spread)
+    return Series("time", pair, [{**sizes, "time": t, "ridge": 0.0} for t in times], spread)
 
 
 def cures(problem: rfm.Problem, end: Series, keys: jax.Array, on_point: Callable) -> Iterator[Series]:
-    """Compare risk against N at the end of training, at the best stopping time and ridge, both chosen by theory."""
+    """Compare risk against N at the end of training, at the best stopping time and ridge, both chosen by theory.
+
+    The leading order chooses; the next one is that of what was chosen.
+    """
     fixed = end.settings[0]["num_samples"]
-    line_x = np.geomspace(fixed / 8, fixed * 8, 49)
 
-    def stopping(n: float) -> tuple[float, float]:
+    def stopping(n: float) -> Choice:
         best = theory.best_stopping(problem, num_features=n, num_samples=fixed, optimizer=FLOW, longest=END_TIME)
-        return best.time, best.risk
+        return Choice(FLOW, best.time, 0.0)
 
-    def ridge(n: float) -> tuple[float, float]:
-        best = theory.best_ridge(problem, num_features=n, num_samples=fixed)
-        return best.ridge, best.risk
+    def ridge(n: float) -> Choice:
+        best = theory.best_ridge(problem, num_features=n, num_samples=fixed).ridge
+        return Choice(rfm.Ridge(best), None, best)
 
-    yield Series("cures", dataclasses.replace(end.pair, label="end of training"), end.settings)
+    yield dataclasses.replace(end, panel="cures", pair=dataclasses.replace(end.pair, label="end of training"))
     for label, search in (("best stopping", stopping), ("best ridge", ridge)):
-        risks, predicted, settings = [], [], []
+        spreads, risks, settings = [], [], []
         for n in map(int, end.pair.x):
-            best, least = search(n)
-            sizes = Sizes(num_features=n, num_samples=fixed)
-            if search is ridge:
-                simulated = rfm.simulate(problem, **sizes, optimizer=rfm.Ridge(best), keys=keys)
-                settings.append({**sizes, "time": np.inf, "ridge": best})
-            else:
-                simulated = rfm.simulate(problem, **sizes, optimizer=FLOW, times=np.array([best]), keys=keys)
-                settings.append({**sizes, "time": best, "ridge": 0.0})
-            risks.append(simulated.risk[:, 0])
-            predicted.append(least)
+            sizes, choice = Sizes(num_features=n, num_samples=fixed), search(n)
+            spreads.append(spread_of(problem, **choice.call(sizes)))
+            risks.append(rfm.simulate(problem, keys=keys, **choice.call(sizes)).risk[:, 0])
+            time = np.inf if choice.time is None else choice.time
+            settings.append({**sizes, "time": time, "ridge": choice.ridge})
             on_point()
-        line = np.array([search(n)[1] for n in line_x])
-        pair = Comparison("features", end.pair.x, np.stack(risks, 1), np.array(predicted), label=label,
-                          line_x=line_x, line=line)  # fmt: skip
-        yield Series("cures", pair, settings)
+        spread = spread_at(end.pair.x, spreads)
+        pair = Comparison("features", end.pair.x, np.stack(risks, 1), np.empty(0), {"P": fixed}, label)
+        yield Series("cures", beside(pair, spread), settings, spread)
 
 
 def cure_table(series: Sequence[Series]) -> str:
@@ -158,20 +191,30 @@ def cure_table(series: Sequence[Series]) -> str:
     return "\n".join(lines)
 
 
+def verdict_table(series: Sequence[Series]) -> str:
+    """Return the differences of simulation from theory, one row a line of the figure."""
+    own = [curve for curve in series if not (curve.panel == "cures" and curve.pair.label == "end of training")]
+    names = [f"{SYMBOLS[curve.pair.axis]}, {curve.pair.label}" for curve in own]
+    return align(judge_all(names, [curve.pair for curve in own], [curve.spread for curve in own])) + "\n" + JUDGED
+
+
 def table(series: Series) -> list[dict]:
     """Return every point of a series, one row each."""
-    pair = series.pair
-    rows = pair.rows("risk", "stderr", "theory", "z", z=pair.z)
+    pair, spread = series.pair, series.spread.at(series.pair.x)
+    rows = pair.rows("risk", "stderr", "theory", "leading", "std", "z", "next_order", **columns_of(pair, spread))
     head = {"panel": series.panel, "label": pair.label}
     return [head | setting | row for setting, row in zip(series.settings, rows, strict=True)]
 
 
 def draw(series: Sequence[Series], settings: Settings) -> Figure:
     """Draw four panels: N, P, t, and the cures."""
-    figure, axes = plotting.new_figure(2, 2)
+    figure, axes = plotting.new_figure(2, 2, caption=plotting.SPREAD)
     size, late = settings.size, f"$t = 10^{{{np.log10(END_TIME):g}}}$"
     for panel, place in PANEL_PLACES.items():
-        plotting.draw_all(axes[place], [curve.pair for curve in series if curve.panel == panel])
+        shown = [curve for curve in series if curve.panel == panel]
+        plotting.draw_all(axes[place], [curve.pair for curve in shown])
+        for index, curve in enumerate(shown):
+            plotting.draw_spread(axes[place], curve.spread, index)
         if panel != "time":
             axes[place].axvline(size, color="0.8", lw=0.8, zorder=-1)
     plotting.finish(axes[0, 0], "model size $N$", "risk", f"$P = {size}$, {late}")

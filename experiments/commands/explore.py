@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         from experiments.explore.server import serve
     except ImportError as error:
-        raise ImportError(f"the page needs bokeh ({error}): pip install 'random-feature-theory[explore]'") from None
+        raise ImportError(f"the page needs bokeh ({error}): pip install bokeh tornado") from None
     serve(args.port, browser=not args.no_browser)
     sys.stdout.flush()
     os._exit(0)  # threads that compute would crash, or hold up, the end of the interpreter

@@ -30,10 +30,11 @@ CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 # one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
 CURVE_SEEDS = 8
 SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
-PANEL_LAWS = (
-    ("time",), ("model", "ensemble"), ("data", "stopping"), ("compute", "compute sgd"),
-    ("early model in N", "early data in P"), ("early model in t", "early data in t", "noise", "batches"),
-)  # fmt: skip
+PANELS = {
+    "training time": ("time",), "model size": ("model", "ensemble"), "data": ("data", "stopping"),
+    "compute": ("compute", "compute sgd"), "early corrections in size": ("early model in N", "early data in P"),
+    "corrections and noise in time": ("early model in t", "early data in t", "noise", "batches"),
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,39 +136,45 @@ def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
 
 def verdict(row: Row) -> str:
     """Return what theory and training say of the claim and of the closed form."""
-    law, says, trained = row.law, [], row.trained
+    return "; ".join([theory_verdict(row), *([] if row.trained is None else [f"training {trained_verdict(row)}"])])
+
+
+def theory_verdict(row: Row) -> str:
+    """Return whether theory has the exponents of the claim and of the closed form."""
+    law, says = row.law, []
     if law.claim is not None:
         holds = abs(row.theory - law.claim) < SAME_EXPONENT
-        says.append(f"claim {'holds' if holds else 'FAILS'}")
+        says.append("claim holds" if holds else "claim does not hold")
     says.append("closed form holds" if abs(row.theory - law.closed) < SAME_EXPONENT else "closed form not reached yet")
-    if row.agreement is not None:
-        says.append(f"training {row.agreement.words}")
+    return "; ".join(says)
+
+
+def trained_verdict(row: Row) -> str:
+    """Return whether trained models agree with theory, and whether they exclude a claim that is not the closed form."""
+    law, trained, says = row.law, row.trained, [] if row.agreement is None else [row.agreement.words]
     if trained is not None and trained.window is None:
         says.append(trained.status)
     elif trained is not None:
         low, high = trained.interval
         if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT and not low <= law.claim <= high:
-            says.append("and excludes the claim")
+            says.append("excludes the claim")
     return "; ".join(says)
 
 
 def exponent_table(rows: Sequence[Row]) -> str:
-    """Return one row a law."""
-    simulated = any(row.trained is not None for row in rows)
-    head = ["quantity", "claimed", "closed form", "theory"]
-    head += ["simulation (95 %)", "theory there"] if simulated else []
-    lines = [(*head, "verdict")]
-    for row in rows:
-        law, trained = row.law, row.identified
+    """Return one row a law; and one for each that models were trained for."""
+    lines = [("quantity", "claimed", "closed form", "theory", "verdict")]
+    for law, row in ((row.law, row) for row in rows):
         claim = "-" if law.claim is None else f"{law.claim:.3f} ({law.source})"
-        cells = [law.label, claim, f"{law.closed:.3f}", f"{row.theory:.4f}"]
-        if simulated and trained is None:
-            cells += ["-", "-"]
-        elif trained is not None:
-            low, high = trained.interval
-            cells += [f"{trained.simulated:.3f} [{low:.3f}, {high:.3f}]", f"{trained.theory:.3f}"]
-        lines.append((*cells, verdict(row)))
-    return align(lines)
+        lines.append((law.label, claim, f"{law.closed:.3f}", f"{row.theory:.4f}", theory_verdict(row)))
+    trained = [("training runs", "simulation (95 %)", "theory, same sizes", "verdict")]
+    for row in (row for row in rows if row.trained is not None):
+        measured, there = "-", "-"
+        if (known := row.identified) is not None:
+            low, high = known.interval
+            measured, there = f"{known.simulated:.3f} ({low:.3f} .. {high:.3f})", f"{known.theory:.3f}"
+        trained.append((row.law.label, measured, there, trained_verdict(row)))
+    return "\n\n".join(align(cells) for cells in (lines, trained) if len(cells) > 1)
 
 
 def table_row(row: Row) -> dict:
@@ -188,10 +195,11 @@ def table_row(row: Row) -> dict:
 
 def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
     """Draw laws that belong together in one panel; return the points that are drawn, as rows of the table."""
-    caption = "dashes: closed form; dots: claim that fails; " + plotting.CAPTION + plotting.POINTS
+    caption = "dashes: closed form; dots: claim that does not hold; " + plotting.CAPTION
+    caption += plotting.POINTS if settings.simulate else "numbers: p of x^-p, negative where a quantity grows"
     figure, axes = plotting.new_figure(2, 3, caption=caption)
     by_name, points = {row.law.name: row for row in rows}, []
-    for ax, names in zip(axes.flat, PANEL_LAWS, strict=True):
+    for ax, (title, names) in zip(axes.flat, PANELS.items(), strict=True):
         shown = [by_name[name] for name in names if name in by_name]
         if not shown:
             ax.set_visible(False)
@@ -199,8 +207,18 @@ def draw(rows: Sequence[Row], settings: Settings) -> tuple[Figure, list[dict]]:
         for index, row in enumerate(shown):
             points += draw_law(ax, row, index, 7 if settings.shared.quick else row.law.points)
         quantity = "part of the risk" if shown[0].law.name.startswith("early") else "risk"
-        plotting.finish(ax, ", ".join(dict.fromkeys(row.law.x_label for row in shown)), quantity, "")
+        x_label = ", ".join(dict.fromkeys(row.law.x_label for row in shown))
+        plotting.finish(ax, x_label, quantity, f"{title}: {message(shown)}")
     return figure, points
+
+
+def message(rows: Sequence[Row]) -> str:
+    """Return what a panel shows: whether closed forms hold, and claims."""
+    closed = all(abs(row.theory - row.law.closed) < SAME_EXPONENT for row in rows)
+    claimed = [row for row in rows if row.law.claim is not None]
+    fails = any(abs(row.theory - row.law.claim) >= SAME_EXPONENT for row in claimed if row.law.claim is not None)
+    words = ["closed form holds" if closed else "closed form not reached yet"]
+    return ", ".join([*words, *(["a claim does not"] if fails else [])])
 
 
 def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
@@ -214,7 +232,7 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
     else:
         risk = row.scan.risk
         inside = np.flatnonzero((risk.x >= law.span[0]) & (risk.x > 0))
-        ax.plot(risk.x[inside], risk.theory[inside], color="0.6", lw=0.9, label="theory at the sizes trained")
+        ax.plot(risk.x[inside], risk.theory[inside], color=plotting.LIMIT, lw=0.9, label="theory at the sizes trained")
         points = risk.at(inside[:: max(1, len(inside) // 16)])
         plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
     anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** -law.closed
@@ -223,5 +241,6 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
         middle = np.sqrt(x[0] * x[-1])
         stated = y[np.argmin(np.abs(np.log(x / middle)))] * (x / middle) ** -law.claim
         use = stated > 0.3 * y.min()
-        ax.plot(x[use], stated[use], color="k", lw=1.0, ls=":", label=f"claimed {law.claim:.3g} ({law.source})")
+        label = f"claimed {law.claim:.3g} ({law.source})"
+        ax.plot(x[use], stated[use], color=plotting.CLAIMED, lw=1.0, ls=":", label=label)
     return [{"quantity": law.label, "x": float(u), "y": float(v)} for u, v in zip(x, y, strict=True)]

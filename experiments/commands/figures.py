@@ -3,13 +3,11 @@
 import argparse
 import dataclasses
 import os
-import textwrap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from experiments.commands.settings import settings_of
-from experiments.output import children, progress, tables
+from experiments.output import children, console, progress, tables
 from experiments.papers import images
 from experiments.papers import row as rows
 from experiments.papers.index import ROW_MODULES, load
@@ -66,11 +64,16 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the rows asked for; print a verdict line for each."""
     if args.list:
-        print(listing())
+        scripts = map(load, ROW_MODULES)
+        shown = [{"row": s.name, "shows": s.title, "source": s.source, "claim": s.claim} for s in scripts]
+        console.tell(listing(), shown)
         return
     settings = settings_of(Settings, args)
+    done = []
     for row in run_rows(choose(settings), settings):
         tell(row)
+        done.append(dataclasses.asdict(row))
+    console.tell(record=done)
 
 
 def choose(settings: Settings) -> list[Script]:
@@ -84,7 +87,7 @@ def choose(settings: Settings) -> list[Script]:
     if not (settings.names or settings.all):
         raise ValueError("Name at least one row (e.g. S1-4, or a prefix such as S2), or use --all.")
     if unknown:
-        checks.fail("NAME", f"a row or how some of them begin ({', '.join(ROW_MODULES)})", unknown[0])
+        checks.fail("NAME", f"a row, or the beginning of some ({', '.join(ROW_MODULES)})", unknown[0])
     parts = ("",) if settings.all else tuple(settings.names)
     scripts = [load(name) for name in ROW_MODULES if name.startswith(parts)]
     sources = {script.parameters(settings.size, settings.data).get("data") for script in scripts}
@@ -120,14 +123,14 @@ def _in_own_process(script: Script, settings: Settings) -> Row:
     if ended.returncode:
         words = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
         raise OSError(f"row {script.name}: {words[-1]}")
-    return rows.read(Path(settings.out) / f"{script.name}.json")
+    return rows.read(script.path(settings.size, settings.out))
 
 
 def tell(row: Row) -> None:
     """Print every finding, the verdict line, and where the files are."""
-    print(tables.align([("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]))
-    print(textwrap.fill(row.line, tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
-    print(f"wrote {row.stem}.png, .pdf, .csv, .json ({row.seconds:.0f} s)", flush=True)
+    findings = [("quantity", "claimed", "measured", "verdict"), *map(dataclasses.astuple, row.findings)]
+    wrote = f"wrote {row.stem}.png, .pdf, .csv, .json ({row.seconds:.0f} s)"
+    console.tell(f"{tables.align(findings)}\n{row.line}\n{wrote}")
 
 
 def listing() -> str:

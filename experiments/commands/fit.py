@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from experiments.commands.parsing import NO_DRAWS
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
 from experiments.fit import job, plots, report
@@ -11,7 +12,7 @@ from experiments.fit.table import LETTERS
 from experiments.output import files, progress
 from rfm import checks
 
-ARGUMENTS = ("out",)
+ARGUMENTS = ("out", "quick")
 ROLES = {
     "features": "model size N; left out: infinite",
     "samples": "training samples P; left out: fresh data at every step (tokens of one pass are a time)",
@@ -44,14 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of the rows, of the largest N, P or t, that a second fit does not see and has to predict; 0: none",
     )  # fmt: skip
     algorithms.add_arguments(parser, ("flow", "gd"), left_out=("schedule", "weight_decay"))
-    parser.epilog = (
-        "The same file gives the same fit, so there is no --seed; nor is there a --quick: --hold-out 0 leaves out\n"
-        "the second fit, half of the time."
-    )
+    parser.add_argument("--seed", **NO_DRAWS)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write fit.csv, .json, .png and .pdf; print the verdict, parameters, extrapolation errors and rules."""
+    """Write fit-FILE.csv, .json, .png and .pdf; print the verdict, parameters, extrapolation errors and rules."""
     settings = _settings(args)
     losses = read(settings.file, settings.columns)
     models = job.models_of(settings, losses.table)
@@ -60,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
         fits = job.fit_both(models, losses, settings.hold_out, bar)
     text = "\n".join(report.lines(fits, asked_to_hold_out=settings.hold_out > 0))
     record = {**vars(args), **report.record(fits)}
-    files.save_and_tell(folder, files.Result("fit", report.rows(fits), record, lambda: plots.draw(fits), text))
+    name = files.name_of("fit", settings.file)
+    files.save_and_tell(folder, files.Result(name, report.rows(fits), record, lambda: plots.draw(fits), text))
 
 
 def _settings(args: argparse.Namespace) -> job.Settings:
@@ -74,6 +73,7 @@ def _settings(args: argparse.Namespace) -> job.Settings:
         num_modes=args.modes,
         units=tuple(args.units or ()),
         fixed=read_fixed(args.fix or []),
+        hold_out=0.0 if args.quick else args.hold_out,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.interpolate import CubicHermiteSpline
 
 import rfm
 import theory
@@ -25,6 +26,7 @@ from rfm.optimizers import SGD, GradientDescent, GradientFlow
 
 ARGUMENTS = ("a", "b", "modes", "noise", "seeds", "seed", "out", "quick")
 LEAST_COMPUTE, BUDGET_POINTS = 1e2, 9  # compute where the line starts, and points of it
+LINE_POINTS = 200  # of the line as it is drawn
 TRAINED = (8, 200)  # model sizes on the line that are trained too
 NUM_TRAINED = 4  # of them, at most
 Algorithm = GradientFlow | GradientDescent | SGD
@@ -127,19 +129,20 @@ def run(args: argparse.Namespace) -> None:
     record = {name: value for name, value in record_of(settings).items() if name != "algorithm"}
     rows = [*map(row, points), *trained.rows]
     figure = lambda: draw(settings, on_line, trained.rows)  # noqa: E731
-    files.save_and_tell(folder, files.Result("frontier", rows, record, figure, "\n".join(text)))
+    name = files.name_of("frontier", None if args.optimizer == "flow" else args.optimizer)
+    files.save_and_tell(folder, files.Result(name, rows, record, figure, "\n".join(text)))
 
 
 def plan(settings: Settings, optimum: theory.Frontier) -> str:
-    """Return the plan for one budget in one line."""
+    """Return the plan for one budget in two lines."""
     best = theory.Frontier(*(None if value is None else value[0] for value in optimum))
     rate = "" if best.lr is None else f", lr = {best.lr:.3g}"
     known = settings.closed_form
-    formula = "no closed form" if known is None else "closed form {:.3f}, {:.3f}: {}".format(*known)
+    formula = "no closed form" if known is None else "closed form {:.3f}, {:.3f}; {}".format(*known)
     flaw = "; AT THE EDGE OF THE RANGE" if best.at_edge else "" if best.converged else "; NOT CONVERGED"
     return (
-        f"C = {best.compute:.3g}: N = {best.num_features:.4g}, t = {best.times:.4g}{rate}, risk {best.risk:.4g}; "
-        f"here N* ~ C^{best.size_exponent:.3f}, risk* ~ C^-{best.risk_exponent:.3f} ({formula}){flaw}"
+        f"C = {best.compute:.3g}: N = {best.num_features:.4g}, t = {best.times:.4g}{rate}, risk {best.risk:.4g}\n"
+        f"  here N* ~ C^{best.size_exponent:.3f}, risk* ~ C^-{best.risk_exponent:.3f} ({formula}){flaw}"
     )
 
 
@@ -208,6 +211,12 @@ def row(optimum: theory.Frontier) -> dict:
     return {"kind": "theory", **values, **{name: bool(values[name]) for name in ("converged", "at_edge")}}
 
 
+def smooth(x: np.ndarray, y: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return many points of a curve through some with known logarithmic slopes: cubic in between, in logarithms."""
+    fine = np.geomspace(x[0], x[-1], LINE_POINTS)
+    return fine, np.exp(CubicHermiteSpline(np.log(x), np.log(y), slopes)(np.log(fine)))
+
+
 def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequence[dict]) -> Figure:
     """Draw risk against compute, with curves of fixed size beside the frontier; and the best size and time."""
     line = theory.Frontier(*(None if v[0] is None else np.concatenate(v) for v in zip(*on_line, strict=True)))
@@ -224,11 +233,12 @@ def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequen
         shade = dict(color=plotting.COLORS[5], lw=0.8, label="models of one size" if index == 0 else None)
         left.plot(n * times * settings.cost, risk, **shade)
     label = f"frontier, slope $-${line.risk_exponent[-1]:.3f} at the end"
-    left.plot(line.compute, line.risk, color="k", lw=1.5, label=label)
+    left.plot(*smooth(line.compute, line.risk, -line.risk_exponent), color=plotting.FRONTIER, lw=1.5, label=label)
     if settings.closed_form is not None:
         _, exponent, _ = settings.closed_form
         stated = line.risk[-1] * (line.compute / line.compute[-1]) ** -exponent
-        left.plot(line.compute, stated, color=plotting.COLORS[1], lw=1.0, ls="--", label=f"closed form {exponent:.3f}")
+        label = f"closed form, slope $-${exponent:.3f}"
+        left.plot(line.compute, stated, color=plotting.CLOSED, lw=1.0, ls="--", label=label)
     if trained:
         compute, risk, stderr, sizes = (
             np.array([row[name] for row in trained]) for name in ("compute", "risk", "stderr", "num_features")
@@ -238,10 +248,14 @@ def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequen
         right.plot(compute, sizes, "o", ms=4, color=plotting.COLORS[0])
     left.set_ylim(0.3 * line.risk[-1], 3 * line.risk[0])
     grows = line.size_exponent[-1]
-    label = f"$N^*$, slope {grows:.3f} at the end"
-    right.plot(line.compute, line.num_features, color=plotting.COLORS[0], label=label)
-    right.plot(line.compute, line.times, color=plotting.COLORS[1], ls="-.", label=f"$t^*$, slope {1 - grows:.3f}")
+    size, time = (plotting.COLORS[place] for place in (plotting.BEST_SIZE, plotting.BEST_TIME))
+    best = smooth(line.compute, line.num_features, line.size_exponent)
+    right.plot(*best, color=size, label=f"$N^*$, slope {grows:.3f} at the end")
+    best = smooth(line.compute, line.times, 1 - line.size_exponent)
+    right.plot(*best, color=time, ls="-.", label=f"$t^*$, slope {1 - grows:.3f}")
     task = f"a = {settings.shared.a:g}, b = {settings.shared.b:g}, {settings.options['optimizer']}"
-    plotting.finish(left, "compute $C$", "risk", task)
-    plotting.finish(right, "compute $C$", "best size and time", task)
+    falls = line.risk_exponent[-1]
+    plotting.finish(left, "compute $C$", "risk", f"the best risk falls as $C^{{-{falls:.2f}}}$\n{task}")
+    title = f"the best model grows as $C^{{{grows:.2f}}}$\n{task}"
+    plotting.finish(right, "compute $C$", "best size $N$ and time $t$", title)
     return figure

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.commands.parsing import NO_DRAWS
 from experiments.commands.settings import settings_of
+from experiments.compare.limits import in_words
 from experiments.output import files as reports
 from experiments.output import plotting
 from experiments.output.tables import align
@@ -35,6 +37,7 @@ class Settings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command alone."""
+    parser.add_argument("--seed", **NO_DRAWS)
     parser.add_argument("--compute", type=float, default=1e10, metavar="C", help="where exponents are measured")
     parser.add_argument("--grid", type=int, default=24, metavar="K", help="K x K points of the plane")
 
@@ -60,19 +63,19 @@ def run(args: argparse.Namespace) -> None:
     text += [grid_summary(grid, chosen)]
     settings = vars(args) | {"lr": phases.LR, "modes_per_feature": phases.MODES_PER_FEATURE}
     table = [record(best) for best in (*grid, *followed)]
-    result = reports.Result("phases", table, settings, lambda: draw(grid, lines), "\n".join(text))
+    result = reports.Result("phases", table, settings, lambda: draw(grid, lines, chosen), "\n".join(text))
     reports.save_and_tell(folder, result)
 
 
 def trend_table(lines: Lines, settings: Settings) -> str:
     """Return one row a phase: the formula, and what the theory measures as compute grows."""
-    rows = [("phase", "alpha, beta", "balance", "formula", *(f"C = {c:.0e}" for c in settings.trend), "verdict")]
+    rows = [("phase", "alpha, beta", "what balances", "formula", *(f"C = {c:.0e}" for c in settings.trend), "verdict")]
     for name, (alpha, beta) in PHASE_POINTS.items():
         phase, line = exponents.phase(alpha, beta), lines[name]
         reached = np.array([best.risk for best in line if best.converged])
         measured = (f"{best.risk:.4f}" + ("" if best.converged else "?") for best in line)
         text = phases.verdict(phase.risk, reached)
-        rows.append((name, f"{alpha:g}, {beta:g}", phase.balance, f"{phase.risk:.4f}", *measured, text))
+        rows.append((name, f"{alpha:g}, {beta:g}", in_words(phase.balance), f"{phase.risk:.4f}", *measured, text))
     return align(rows)
 
 
@@ -97,11 +100,13 @@ def record(best: Best) -> dict:
     }  # fmt: skip
 
 
-def draw(grid: Sequence[Best], lines: Lines) -> Figure:
+def draw(grid: Sequence[Best], lines: Lines, settings: Settings) -> Figure:
     """Draw the formula with its regions, the measurement, and how one point of each phase tends to its formula."""
-    caption = "theory: closed form and derivatives at the optimum; nothing is simulated"
+    caption = "theory: closed form and derivatives at the optimum; nothing is simulated; grey: none, or not converged"
     figure, axes = plotting.new_figure(1, 3, width=4.2, caption=caption)
-    phases.draw_map(axes[0, 0], "formula")
-    phases.draw_map(axes[0, 1], "measured", grid)
-    phases.draw_trend(axes[0, 2], lines, "one point of each phase")
+    off = np.median([abs(best.risk - best.phase.risk) for best in grid if best.converged] or [np.nan])
+    phases.draw_map(axes[0, 0], "formula: seven phases")
+    where = f"$C$ = {plotting.number(settings.compute)}"
+    phases.draw_map(axes[0, 1], f"theory at {where}: {off:.3f} from the formula (median)", grid)
+    phases.draw_trend(axes[0, 2], lines, "theory tends to the formula, one point of each phase")
     return figure

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what is foretold; write predict.* and predict-spectrum.*, with --check predict-check.* too."""
+    """Print the forecast; write predict-FILE.* and -spectrum.*, with --check -check.* too."""
     settings = _settings(args)
     folder = output.check_folder(settings.out)
     source = load(settings)
@@ -53,22 +53,23 @@ def run(args: argparse.Namespace) -> None:
 
     record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
     foretold, estimate = task.run(), task.forecast.estimate
+    name = output.name_of("predict", settings.file)
     spectrum = output.Result(
-        "predict-spectrum", records.spectrum_rows(estimate), record, lambda: plots.spectrum(estimate)
+        f"{name}-spectrum", records.spectrum_rows(estimate), record, lambda: plots.spectrum(estimate)
     )  # fmt: skip
     forecast = output.Result(
-        "predict", records.rows(foretold), record | records.record(foretold, None), lambda: plots.curves(foretold),
+        name, records.rows(foretold), record | records.record(foretold, None), lambda: plots.curves(foretold),
         "\n".join(report.lines(settings.file, source, foretold)),
     )  # fmt: skip
     output.save(folder, spectrum)
-    output.save_and_tell(folder, forecast)
-    if points:  # what is foretold is on disk before the check begins
+    output.save_and_tell(folder, forecast, last=not points)
+    if points:  # the forecast is on disk before the check begins
         checked = job.check(settings, source, task.forecast.optimizer, points)
         output.save_and_tell(folder, output.Result(
-            "predict-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
+            f"{name}-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
             lambda: plots.check(checked.trials), "\n".join(report.check_lines(checked)),
         ))  # fmt: skip
-        output.save_settings(folder, "predict", record | records.record(foretold, checked))
+        output.save_settings(forecast.path(folder, ".json"), record | records.record(foretold, checked))
 
 
 def _settings(args: argparse.Namespace) -> Settings:

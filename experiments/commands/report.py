@@ -1,11 +1,12 @@
 """`rfm report`: published claims and their verdicts on one page that opens anywhere."""
 
 import argparse
+import dataclasses
 import time
 
 from experiments.commands.figures import Settings, add_choice, choose, run_rows, tell
 from experiments.commands.settings import settings_of
-from experiments.output import files
+from experiments.output import console, files
 from experiments.papers import claims_page
 
 ARGUMENTS = ("seed", "out")
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the rows asked for that the folder does not have, write report.html."""
+    """Run the rows asked for that the folder does not have, write report.html, or report-NAME.html for some of them."""
     settings = settings_of(Settings, args)
     folder, scripts = files.check_folder(settings.out), choose(settings)
     run_with = (settings.size, settings.out, settings.seed, settings.data)
@@ -29,5 +30,7 @@ def run(args: argparse.Namespace) -> None:
         rows.append(row or next(made))
         tell(rows[-1])
     text = claims_page.render(rows, time.strftime("%Y-%m-%d %H:%M"))
-    files.replace(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
-    print(f"wrote {folder / 'report.html'}")
+    name = "report" if settings.all else files.name_of("report", *settings.names)
+    page = folder / f"{files.marked(name, quick=settings.size == 'smoke')}.html"
+    files.replace(page, lambda path: path.write_text(text, encoding="utf-8"))
+    console.tell(f"wrote {page}", {"page": str(page), "rows": [dataclasses.asdict(row) for row in rows]})

@@ -12,8 +12,9 @@ from experiments.papers.boopathy2024 import scale_time as st
 from rfm import checks
 
 PANELS = {
-    "T1": clock.panel, "T2": floor.panel, "T3": collapse.panel, "T4": prediction.panel, "T5": noise.panel,
-    "T6 standard": algorithms.STANDARD, "T6 ntk": algorithms.NTK, "surface": noise.surface,
+    "time to a risk": clock.panel, "floor": floor.panel, "one curve": collapse.panel, "prediction": prediction.panel,
+    "noise": noise.panel, "algorithms, variance 1": algorithms.STANDARD, "algorithms, variance 1/N": algorithms.NTK,
+    "risk over N and N t": noise.surface,
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     folder = reports.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
-    settings_of(Shared, args)  # refuses what is no power law
+    settings_of(Shared, args)  # refuses anything but a power law
     setting = settings_of(
         st.Setting, args, sizes=st.RUN_SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.T6_SIZES,
         steps=st.T6_STEPS, samples=st.T5_SAMPLES[: 1 if args.quick else None], algorithms=st.T6_ALGORITHMS,
@@ -41,6 +42,6 @@ def run(args: argparse.Namespace) -> None:
             verdicts += part.verdicts
             table += part.table
             bar.update()
-    text = align([("", "S2 says", "measured", "verdict"), *map(dataclasses.astuple, verdicts)])
+    text = align([("quantity", "claimed in Boopathy 2024", "measured", "verdict"), *map(dataclasses.astuple, verdicts)])
     settings = {**vars(args), "findings": [dataclasses.asdict(verdict) for verdict in verdicts]}
     reports.save_and_tell(folder, reports.Result("scale-time", table, settings, lambda: figure, text))

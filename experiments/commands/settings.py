@@ -29,7 +29,7 @@ class Shared:
     quick: bool
 
     def __post_init__(self) -> None:
-        _ = self.problem  # refuses what is no power law, also where a command would need it late or never
+        _ = self.problem  # refuses anything but a power law, even if the command needs it late or never
 
     @property
     def keys(self) -> jax.Array:

@@ -20,7 +20,7 @@ from experiments.commands.settings import settings_of
 from experiments.commands.sweep_file import SweepFile
 from experiments.compare.algorithms import OWN, theory_of
 from experiments.compare.comparison import Comparison
-from experiments.output import files, plotting
+from experiments.output import console, files, plotting
 from rfm import checks
 from rfm.sweeps import processes
 
@@ -83,19 +83,19 @@ def run(args: argparse.Namespace) -> None:
     """Run or resume, print a summary, write NAME.png, .pdf, .csv and .json beside the store."""
     settings = settings_of(Settings, args)
     folder = files.check_folder(settings.out)
-    name = Path(settings.file).stem + ("-quick" if settings.quick else "")
+    name = Path(settings.file).stem
     shard = sweep_shards.read(settings.shard, alone=not (settings.distributed or settings.coordinator))
     spec = sweep_file.read(settings.file, quick=settings.quick, seed=settings.seed)
-    store = folder / f"{name}.zarr"
+    store = folder / f"{files.marked(name, quick=settings.quick)}.zarr"
     if settings.status:
-        print(sweep_shards.status(spec, store))
+        console.tell(*sweep_shards.status(spec, store))
         return
     team = _start(settings)
     memory = None if settings.memory is None else settings.memory * 1e9
     try:
         swept = rfm.sweep(
             spec.problem, spec.grid, spec.keys, optimizer=spec.optimizer, times=spec.times, **spec.run, out=store,
-            memory=memory, shard=shard, progress=team.index == 0,
+            memory=memory, shard=shard, progress=team.index == 0 and console.shows_progress(),
         )  # fmt: skip
     except checks.ArgumentError as error:
         if error.name != "memory":
@@ -104,7 +104,8 @@ def run(args: argparse.Namespace) -> None:
     if team.index:
         return
     if swept.missing.any():
-        print(sweep_shards.status(spec, store) + "\nthe last part to finish draws the figure")
+        status = sweep_shards.status(spec, store)
+        console.tell(f"{status.text}\nthe last part to finish draws the figure", status.record)
         return
     predicted = predict(spec, swept)
     rows = table(swept, predicted)
@@ -122,8 +123,8 @@ def _start(settings: Settings) -> processes.Processes:
     if not settings.distributed and settings.coordinator is settings.processes is settings.process is None:
         return processes.Processes(0, 1)
     team = processes.start(settings.coordinator, settings.processes, settings.process)
-    print(f"process {team.index} of {team.count}: should another be lost, this one ends within "
-          f"{processes.HEARTBEAT} s; finished points stay in the store, and the same command resumes",
+    print(f"process {team.index} of {team.count}: if another one dies, this one stops within "
+          f"{processes.HEARTBEAT} s; finished points stay in the store; run the same command again to resume",
           file=sys.stderr, flush=True)  # fmt: skip
     return team
 
@@ -181,7 +182,7 @@ def summary(swept: rfm.Sweep, rows: list[dict], label: str) -> str:
         lines.append(
             f"simulation against {label} at {len(known)} points and times: relative gap "
             f"median {np.median(np.abs(gap)):.2%}, worst {gap[np.argmax(np.abs(gap))]:+.2%}; "
-            f"|z| median {np.median(z):.2f}, {np.mean(z < 3):.0%} below 3"
+            f"{np.mean(z < 3):.0%} are within three standard errors"
         )
     return "\n".join(lines)
 

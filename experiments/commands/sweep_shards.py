@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,7 +26,14 @@ def read(text: str | None, *, alone: bool) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def status(spec: SweepFile, store: Path) -> str:
+class Status(NamedTuple):
+    """State of a store in words, and as a record."""
+
+    text: str
+    record: dict[str, Any]
+
+
+def status(spec: SweepFile, store: Path) -> Status:
     """Say how many runs of a sweep are in its store, and which points lack some."""
     shape = (*(len(np.atleast_1d(values)) for values in spec.grid.values()), len(spec.keys))
     missing = np.ones(shape, bool)
@@ -42,10 +50,11 @@ def status(spec: SweepFile, store: Path) -> str:
     points = np.argwhere(missing.any(-1))
     for point in points[:MOST_LINES]:
         values = ", ".join(f"{name} = {x[i]:g}" for (name, x), i in zip(spec.grid.items(), point, strict=True))
-        lines.append(f"  {values}: {missing[tuple(point)].sum()} of {len(spec.keys)} seeds")
+        lines.append(f"  {values}: {missing[tuple(point)].sum()} of {len(spec.keys)} seeds are missing")
     if len(points) > MOST_LINES:
         lines.append(f"  and {len(points) - MOST_LINES} points more")
-    return "\n".join(lines)
+    record = {"store": str(store), "runs": missing.size, "missing": int(missing.sum())}
+    return Status("\n".join(lines), record)
 
 
 def _common_seeds(swept: rfm.Sweep, spec: SweepFile) -> np.ndarray:

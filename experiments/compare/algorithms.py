@@ -86,7 +86,7 @@ def choose(args: argparse.Namespace, last_time: float) -> Optimizer:
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the name of the algorithm and the options that the command has; None for those of other algorithms."""
+    """Return the name of the algorithm and the options that the command has; None for options of other algorithms."""
     return {name: getattr(args, name) for name in ("optimizer", *OPTIONS) if hasattr(args, name)}
 
 
@@ -103,7 +103,7 @@ class Drawn(NamedTuple):
 
 
 def theory_of(optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float) -> Drawn:
-    """Return the algorithm whose theory is drawn beside a run: its own where there is one.
+    """Return the algorithm whose theory is drawn beside a run: the same one if it has a theory.
 
     Batches of a finite training set: full batches, their average. Optax: gradient descent at lr = 1/z_max.
     """

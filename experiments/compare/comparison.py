@@ -18,7 +18,7 @@ INFINITE = Sizes(num_features=np.inf, num_samples=np.inf)
 
 
 def with_size(axis: str, size: float, held: Sizes = INFINITE) -> Sizes:
-    """Return sizes of which the one along an axis, "features" or "samples", is another."""
+    """Return sizes with the one along an axis, "features" or "samples", replaced."""
     n, p = (size, held["num_samples"]) if axis == "features" else (held["num_features"], size)
     return Sizes(num_features=n, num_samples=p)
 
@@ -39,6 +39,7 @@ class Comparison:
         draws: Draws that a row of risks is the mean of, (X,), where every point has draws of its own; None where a row
             is one draw at all points.
         scatter: About the standard deviation of a row of risks as theory has it, (X,); None where it is not known.
+        covariance: Of a row of risks between points as theory has it, (X, X), where a row is one draw at all points.
         order: Power of 1/N and 1/P at which the gap of a right theory begins: 2 where theory has their first power.
 
     Example:
@@ -60,6 +61,7 @@ class Comparison:
     line: np.ndarray | None = None
     draws: np.ndarray | None = None
     scatter: np.ndarray | None = None
+    covariance: np.ndarray | None = None
     order: int = 1
 
     @property
@@ -102,6 +104,15 @@ class Comparison:
         return draws / self.inverse_size if self.inverse_size.all() else draws
 
     @property
+    def spread(self) -> np.ndarray | None:
+        """Covariance (X, X) of a row of risks relative to theory, as theory has it; None where it is not known."""
+        if self.covariance is not None:
+            return self.covariance / (self.theory[:, None] * self.theory)
+        if self.scatter is None or self.draws is None:
+            return None
+        return np.diag((self.scatter / self.theory) ** 2)
+
+    @property
     def theory_line(self) -> tuple[np.ndarray, np.ndarray]:
         """x and theory where a line is drawn through them, each (L,)."""
         if self.line_x is None or self.line is None:
@@ -114,6 +125,8 @@ class Comparison:
         line_x, line = self.theory_line
         known = {name: getattr(self, name) for name in ("draws", "scatter") if getattr(self, name) is not None}
         cut = {name: values[points] for name, values in known.items()}
+        if self.covariance is not None:
+            cut["covariance"] = self.covariance[points][:, points]
         return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line, **cut)
 
     def slope(self, window: slice | np.ndarray = slice(None), quantity: str = "") -> Exponent:
@@ -130,7 +143,7 @@ class Comparison:
         return dataclasses.replace(self, risks=self.risks - baseline, theory=self.theory - baseline, line=line)
 
     def rows(self, *columns: str, **more: ArrayLike) -> list[dict]:
-        """Return what tables say of every point: what is held, x, risk, its standard error, theory.
+        """Return a row for every point: the held sizes, x, risk, its standard error, theory.
 
         Args:
             *columns: These alone, in this order; all where there are none.
@@ -166,6 +179,7 @@ def across(comparisons: Sequence[Comparison], axis: str, at: float) -> Compariso
         np.array([c.theory[index] for c in comparisons]),
         held | {other: float(first.x[index])},
         f"${other}$ = {at:g}",
+        order=min(c.order for c in comparisons),
     )
 
 

@@ -22,6 +22,33 @@ def rounded_up(count: float) -> int:
     return int(-(-count // unit)) * unit
 
 
+def seeds_for(predicted: float, told: float, tests: int = 1, allowance: float = 0.0) -> int:
+    """Return the least number of seeds that tell a relative difference in 95 % of all repetitions.
+
+    Args:
+        predicted: Standard error over one seed.
+        told: The difference.
+        tests: How many differences are tested together.
+        allowance: Difference that the finite size may make.
+
+    Example:
+        >>> seeds_for(0.03, 0.03)
+        19
+    """
+    low, high = 1, 2
+
+    def enough(seeds: int) -> bool:
+        factor = stdtrit(seeds - 1, 1.0 - 0.5 * CHANCE / tests) + stdtrit(seeds - 1, 1.0 - CHANCE)
+        return float(factor) * predicted / seeds**0.5 <= SHARE * told - allowance
+
+    while not enough(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """Relative difference of simulation from theory in one number.
@@ -32,8 +59,9 @@ class Difference:
         freedom: Degrees of freedom of the standard error.
         seeds: Draws that it rests on, for advice.
         allowance: Difference that the finite size may make, where it was not fitted.
-        tests: How many differences are told together.
-        told: Relative difference that is to be told.
+        tests: How many differences are tested together.
+        told: Relative difference that should be seen.
+        predicted: Standard error over one seed as theory predicts it, for advice; None where it is not known.
 
     Example:
         >>> right = Difference(0.004, 0.006, freedom=15, seeds=16)
@@ -50,6 +78,7 @@ class Difference:
     allowance: float = 0.0
     tests: int = 1
     told: float = TOLD[1]
+    predicted: float | None = None
 
     @property
     def margin(self) -> float:
@@ -88,8 +117,11 @@ class Difference:
         """Advice on what it takes to tell the difference asked for, where this run cannot."""
         if self.allowance >= self.margin:
             return f"cannot tell {100 * self.told:g} %: needs larger N and P"
-        more = max(2.0, ((self.visible - self.allowance) / (self.margin - self.allowance)) ** 2)
-        return f"cannot tell {100 * self.told:g} %: needs {rounded_up(self.seeds * more)} seeds"
+        if self.predicted is None:
+            needed = self.seeds * ((self.visible - self.allowance) / (self.margin - self.allowance)) ** 2
+        else:
+            needed = seeds_for(self.predicted, self.told, self.tests, self.allowance)
+        return f"cannot tell {100 * self.told:g} %: needs {rounded_up(max(2.0 * self.seeds, needed))} seeds"
 
     def __str__(self) -> str:
         return f"{100 * self.value:+.1f} ± {100 * self.half_width:.1f} %"
@@ -135,7 +167,7 @@ class Agreement:
 
     @property
     def differs(self) -> bool:
-        """Does one of the two differ?"""
+        """Does one of the two differ significantly?"""
         return any(d.differs for d in self.differences.values())
 
     @property

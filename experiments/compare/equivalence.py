@@ -3,7 +3,7 @@
 The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s^k
 with s = 1/N + 1/P, where theory leaves out the powers of s from the k-th on. They are fitted at once, by least squares
 with weights that are known beforehand: as theory has the scatter, or as it falls with s. Where s hardly varies c cannot
-be fitted, and FINITE_SIZE s^k is allowed instead. A level is told where the run knows it best, so that it does not
+be fitted, and FINITE_SIZE s^k is allowed instead. A level is measured where the run knows it best, so that it does not
 depend on the slope.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.compare.comparison import Comparison
-from experiments.compare.differences import TOLD, Agreement, Difference, FiniteSize
+from experiments.compare.differences import TOLD, Agreement, Difference, FiniteSize, seeds_for
 from experiments.compare.statistics import standard_error, student
 from experiments.compare.verdicts import FINITE_SIZE, LEVEL, Verdict, condition
 from rfm import checks
@@ -41,7 +41,10 @@ def agreements(comparisons: Sequence[Comparison], exponents: Sequence[float | No
 
 
 def agreement(
-    comparisons: Sequence[Comparison], quantity: str = "theory = simulation", *, sizes: Sequence[float] | None = None
+    comparisons: Sequence[Comparison],
+    quantity: str = "simulation against theory",
+    *,
+    sizes: Sequence[float] | None = None,
 ) -> Verdict:
     """Return whether simulation agrees with theory in level, over all points of all comparisons, and at each point.
 
@@ -75,7 +78,8 @@ def stated(comparisons: Sequence[Comparison]) -> str:
 
 class _Points(NamedTuple):
     """Points of all comparisons: x, theory, (1/N + 1/P)^order, its allowance and weights (X,), risks (S, X); are draws
-    independent of each other at different points? What difference is to be told?"""
+    independent of each other at different points? What difference should be seen? spread: covariance (X, X) of a row of
+    risks relative to theory, as theory predicts it, of one comparison."""
 
     x: np.ndarray
     theory: np.ndarray
@@ -85,6 +89,7 @@ class _Points(NamedTuple):
     risks: np.ndarray
     independent: bool
     told: float
+    spread: np.ndarray | None
 
     @property
     def mean(self) -> np.ndarray:
@@ -102,7 +107,8 @@ def _points(comparisons: Sequence[Comparison], sizes: Sequence[float] | None) ->
     weights = np.concatenate([c.weights for c in kept]) if sizes is None else 1.0 / inverse
     risks = np.concatenate([c.risks for c in kept], axis=1)
     told = max(TOLD[c.order] for c in kept)
-    return _Points(x, theory, finite, allowance, weights, risks, all(c.draws is not None for c in kept), told)
+    spread = kept[0].spread if len(kept) == 1 else None
+    return _Points(x, theory, finite, allowance, weights, risks, all(c.draws is not None for c in kept), told, spread)
 
 
 def _agreement(
@@ -112,9 +118,56 @@ def _agreement(
     points = _points(comparisons, sizes)
     if len(points.risks) < 2:
         checks.fail("seeds", "2 or more, since one draw has no scatter", len(points.risks))
+    fit = _fit(points, exponent, alone=len(comparisons) == 1)
+    size = None if fit.size is None else _difference(points, fit.size, fitted=True)
+    fitted = size is not None
+    return Agreement(
+        _difference(points, fit.level, fitted=fitted),
+        None if fit.slope is None else _difference(points, fit.slope, fitted=fitted),
+        None if size is None else FiniteSize(size.value, size.stderr, comparisons[0].order),
+    )
+
+
+def seeds_to_tell(comparison: Comparison, relative: float, *, exponent: float | None = None) -> int:
+    """Count the seeds with which a scan tells a relative difference, from the scatter that theory predicts.
+
+    Args:
+        comparison: With its scatter, and `covariance` where points share draws; its risks are not read.
+        relative: The difference in level and slope that is to be told, > 0.
+        exponent: As in `agreements`.
+
+    Raises:
+        ValueError: The scatter is not known, or the relative difference is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> sizes = np.array([8.0, 16.0, 32.0, 64.0])
+        >>> scan = Comparison("features", sizes, np.ones((0, 4)), 1 / sizes, draws=np.ones(4), scatter=0.1 / sizes)
+        >>> seeds_to_tell(scan, 0.05) > seeds_to_tell(scan, 0.1)
+        True
+    """
+    checks.number("relative", relative, 0.0, "a finite number > 0")
+    points = _points([comparison], None)
+    if points.spread is None:
+        checks.fail("comparison", "one with a scatter, and a covariance if draws are shared", comparison)
+    fit = _fit(points, exponent, alone=True)
+    parts = [part for part in (fit.level, fit.slope) if part is not None]
+    return max(seeds_for(_predicted(points, part), relative, len(parts)) for part in parts)
+
+
+class _Fit(NamedTuple):
+    """Linear maps (X,) from log(simulation/theory) to level, relative slope and finite-size part, or None."""
+
+    level: np.ndarray
+    slope: np.ndarray | None
+    size: np.ndarray | None
+
+
+def _fit(points: _Points, exponent: float | None, *, alone: bool) -> _Fit:
+    """Return the maps; alone: the points are those of one comparison, along one axis."""
     along, finite = np.log(points.x), points.finite
     fitted = len(along) > 3 and finite.max() >= FITTED * finite.min() and finite.max() > 0
-    varied = len(comparisons) == 1 and len(along) > 2 and bool(np.isfinite(along).all() and np.ptp(along) > 0)
+    varied = alone and len(along) > 2 and bool(np.isfinite(along).all() and np.ptp(along) > 0)
     if varied and exponent is None:
         exponent = -float(np.polyfit(along, np.log(points.theory), 1)[0])
     steep = varied and exponent is not None and abs(exponent) >= FLATTEST
@@ -123,12 +176,8 @@ def _agreement(
     if steep:  # the level where it is known best: where its error has nothing to do with that of the slope
         squares = parts / points.weights @ parts.T
         parts[0] -= squares[0, 1] / squares[1, 1] * parts[1]
-    size = _difference(points, parts[-1], fitted=True) if fitted else None
-    return Agreement(
-        _difference(points, parts[0], fitted=fitted),
-        _difference(points, -parts[1] / exponent, fitted=fitted) if steep and exponent else None,
-        None if size is None else FiniteSize(size.value, size.stderr, comparisons[0].order),
-    )
+    slope = -parts[1] / exponent if steep and exponent else None
+    return _Fit(parts[0], slope, parts[-1] if fitted else None)
 
 
 def _functionals(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -146,4 +195,13 @@ def _difference(points: _Points, part: np.ndarray, *, fitted: bool) -> Differenc
     gap = part * (0.0 if fitted else points.allowance)
     most = max(gap[gap > 0].sum(), -gap[gap < 0].sum())
     value = float(part @ np.log(points.mean / points.theory))
-    return Difference(value, float(np.sqrt(variance)), freedom, seeds, float(most), told=points.told)
+    predicted = None if points.spread is None else _predicted(points, part)
+    return Difference(
+        value, float(np.sqrt(variance)), freedom, seeds, float(most), told=points.told, predicted=predicted
+    )  # fmt: skip
+
+
+def _predicted(points: _Points, part: np.ndarray) -> float:
+    """Return the standard error of part @ log(simulation/theory) over one seed, as theory predicts it."""
+    assert points.spread is not None
+    return float(np.sqrt(max(part @ points.spread @ part, 1e-24)))

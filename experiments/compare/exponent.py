@@ -38,14 +38,14 @@ class Exponent:
     window_error: float = math.nan
     status: str = "steady"
 
-    def verdict(self, *, close: float = CLOSE, known: str = "closed form") -> Verdict:
+    def verdict(self, *, close: float = CLOSE) -> Verdict:
         """Return what is measured, on trained models where there are any, beside what is claimed and known.
 
         Trained models are held against theory over the same window, theory against its closed form.
         """
         trained = math.isfinite(self.simulated)
         measured, closed = (self.simulated, self.theory) if trained else (self.theory, self.closed)
-        error = self.stderr if trained else 0.0
+        error, known = (self.stderr, "theory there") if trained else (0.0, "closed form")
         return judge(
             self.quantity, measured, claimed=self.claimed, closed=closed, error=error, close=close, known=known
         )

@@ -11,5 +11,5 @@ def fold_keys(keys: jax.Array, number: int) -> jax.Array:
 
 
 def split_keys(keys: jax.Array, count: int) -> jax.Array:
-    """Return keys (S * count,), those of a seed beside each other; the keys (S,) themselves where count is 1."""
+    """Return keys (S * count,), the keys of a seed beside each other; the keys (S,) themselves where count is 1."""
     return keys if count == 1 else threefry.split(keys, count).ravel()

@@ -99,7 +99,7 @@ def all_laws(a: float, b: float) -> list[Law]:
             points=9),
         Law("compute size", "best N in compute, flow", "compute $C$", -size,
             lambda x: _best(a, b, x).num_features, COMPUTE, (1e2, COMPUTE), points=9),
-        Law("batches", "noise of SGD batches, t (easy task)", t, exponents.sgd_noise_exponent(a, b),
+        Law("batches", "noise of SGD batches, against t", t, exponents.sgd_noise_exponent(a, b),
             partial(_batch_noise, b), 1e8, (10.0, 1e8)),
     ]  # fmt: skip
     alpha, beta = exponents.to_alpha_beta(a, b)

@@ -14,6 +14,7 @@ from theory import exponents
 
 LIMITS = ("time", "model", "data", "noise", "batches")  # names of `limiting_terms`
 RISK_PARTS = ("bias", "features", "data", "interaction", "noise")  # of `theory.decompose`: they add up to the risk
+PHASE_TERMS = {"F_pp": "modes to learn", "F_0": "model size", "F_ac": "early correction", "K_pp": "batch noise"}
 FRONTIER_NODES = 64  # of the contours of `theory.frontier`: 1e-5 of the risk, exponents to 1e-4
 
 
@@ -54,6 +55,16 @@ def limiting_terms(
     return terms
 
 
+def in_words(balance: str) -> str:
+    """Return what balances in a phase of compute-optimal SGD in words for the symbols of S4.
+
+    Example:
+        >>> in_words("F_pp = F_0")
+        'modes to learn = model size'
+    """
+    return " = ".join(PHASE_TERMS[symbol] for symbol in balance.split(" = "))
+
+
 def frontier_law(
     a: float, b: float, noise_var: float, num_samples: float, optimizer: Optimizer
 ) -> tuple[float, float, str] | None:
@@ -66,4 +77,4 @@ def frontier_law(
         phase = exponents.phase(*exponents.to_alpha_beta(a, b))
     except ValueError:
         return None
-    return phase.size, phase.risk, f"phase {phase.name}, {phase.balance}"
+    return phase.size, phase.risk, f"phase {phase.name}, {in_words(phase.balance)}"

@@ -18,7 +18,6 @@ from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer
-from theory._scatter import scatter_near
 
 
 class Members(TypedDict):
@@ -154,7 +153,7 @@ def scan_time(
     unlimited = how(whole(problem), **INFINITE)
     reached = slice(len(simulated.times))
     fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
-    scatter = scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
+    scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
     make = partial(Comparison, "time", simulated.times, fixed=fixed, scatter=scatter, order=order)
     return Scan(
         make(simulated.risk, predicted.risk[reached]),
@@ -224,7 +223,7 @@ def scan_size(
         risks, train_losses = (y[:, 0].reshape(-1, count).mean(1) for y in (simulated.risk, simulated.train_loss))
         scatter = 1.0
         if order > 1:
-            scatter = scatter_near(problem, optimizer=algorithm, times=times, **here)[0] / np.sqrt(count)
+            scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **here)[0] / np.sqrt(count)
         points.append((float(size), count, risks, predicted.risk[0], limit.risk[0], train_losses,
                        predicted.train_loss[0], scatter))  # fmt: skip
     columns = zip(*points, strict=True) if points else ((),) * 8
@@ -256,7 +255,7 @@ def whole(problem: rfm.Problem) -> rfm.Problem:
 
 
 def _simulate(problem: rfm.Problem, **arguments: Any) -> rfm.Curve:
-    """Simulate; whoever reads a scan tells of runs that diverged, from its messages."""
+    """Simulate; runs that diverged are in the messages of the scan, for its reader to report."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training diverged", RuntimeWarning)
         return rfm.simulate(problem, **arguments)

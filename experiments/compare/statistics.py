@@ -17,7 +17,7 @@ def standard_error(risks: np.ndarray) -> np.ndarray:
 
 
 def student(draws: int, level: float = 0.05) -> float:
-    """Half width of the interval that misses with chance `level`, in standard errors over so many draws."""
+    """Half width, in standard errors over `draws`, of the interval that misses with chance `level`."""
     return float(stdtrit(draws - 1, 1.0 - 0.5 * level))
 
 

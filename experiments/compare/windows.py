@@ -27,7 +27,7 @@ SHORTER = 0.25  # part of the window, in log x, that is left out at either end t
 
 
 class Window(NamedTuple):
-    """Points of a scan over which a slope is measured, None where there are none; drift: of the slope over them."""
+    """Points of a scan over which a slope is measured, or None; drift: of the slope over them."""
 
     points: slice | None
     drift: float

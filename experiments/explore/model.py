@@ -19,7 +19,7 @@ from experiments.compare.algorithms import FULL_BATCH
 from experiments.compare.comparison import Comparison
 from experiments.compare.equivalence import agreements
 from experiments.compare.exponent import Exponent
-from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, limiting_terms
+from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, in_words, limiting_terms
 from experiments.compare.statistics import local_slopes
 from experiments.explore.settings import CURVE_POINTS, Settings
 from rfm.arguments import Sizes
@@ -146,7 +146,7 @@ def task(settings: Settings) -> str:
         phase = exponents.phase(alpha, beta)
     except ValueError:
         return f"{text}; on a boundary between phases of compute-optimal SGD ({where})"
-    return f"{text}; phase {phase.name} of compute-optimal SGD, {phase.balance} ({where})"
+    return f"{text}; phase {phase.name} of compute-optimal SGD, {in_words(phase.balance)} ({where})"
 
 
 def _exponents(settings: Settings, shown: Curve, terms: dict[str, np.ndarray]) -> list[Exponent]:

@@ -108,7 +108,7 @@ class Page:
 
     @property
     def _up_to_date(self) -> bool:
-        """Are the curves those of the sliders?"""
+        """Do the curves belong to the current sliders?"""
         try:
             return self._shown is not None and self._shown.settings == self.controls.settings()
         except ValueError:

@@ -22,6 +22,7 @@ from experiments.explore.export import NAME, TYPES, export_file
 from experiments.explore.jobs import Workers
 from experiments.explore.page import Page
 from experiments.explore.settings import from_address
+from experiments.output import console
 from rfm import checks
 
 HOST = "127.0.0.1"
@@ -60,14 +61,14 @@ def serve(port: int, *, browser: bool) -> None:
     server.start()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: loop.add_callback_from_signal(loop.stop))
-    print(f"rfm explore: {origin}/  (Ctrl-C ends it)", flush=True)
+    console.tell(f"rfm explore: {origin}/  (Ctrl-C ends it)", {"address": f"{origin}/"})
     if browser:
         import webbrowser
 
         loop.call_later(0.1, partial(webbrowser.open, origin + "/"))
     loop.start()
     server.stop(wait=False)
-    print("rfm explore: stopped", flush=True)
+    console.tell("rfm explore: stopped")
 
 
 def _open(workers: Workers, origin: str, doc: Document) -> None:

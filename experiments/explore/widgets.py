@@ -73,7 +73,7 @@ class Widgets:
         self.problem.update(text=words.notice(title, [text]), visible=True)
 
     def refuse(self, text: str) -> None:
-        """Say why there are no curves, in place of all that is said of them."""
+        """Say why there are no curves, in place of their description."""
         self.complain("Refused", text)
         for widget in (self.regime, self.exponents, self.note, self.downloads, self.call):
             widget.text = ""

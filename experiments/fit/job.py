@@ -15,9 +15,10 @@ from experiments.output.progress import Bar
 from rfm import checks
 from rfm.optimizers import GradientDescent, GradientFlow
 
-STEPS = 6  # of `fit_both`, for whoever shows progress
+QUICK_STARTS = 4  # of a quick look, see `Solvable`
+STEPS = 6  # of `fit_both`, for a progress bar
 POOR = 1.5  # a model whose median error is so many times that of the other is rejected
-LEAST = 1e-9  # error that is none
+LEAST = 1e-9  # error that counts as zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Settings:
         fixed: Parameters of the solvable model that are held.
         hold_out: Part of the rows that a second fit does not see, 0 for no second fit.
         out: Folder for the results.
+        quick: Few starts of the fit of the solvable model.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Settings:
     fixed: tuple[tuple[str, float], ...]
     hold_out: float
     out: str
+    quick: bool = False
 
     def __post_init__(self) -> None:
         checks.fraction("hold-out", self.hold_out)
@@ -105,7 +108,7 @@ def models_of(settings: Settings, table: CurveTable) -> tuple[Solvable, Chinchil
     """Return both models at the points of a table.
 
     Raises:
-        ValueError: Steps that are not whole, units of an axis that there is not, an axis that does not vary, or too
+        ValueError: Steps that are not whole, units of a missing axis, an axis that does not vary, or too
             few rows.
     """
     design, discrete = table.design, settings.optimizer.discrete
@@ -114,7 +117,8 @@ def models_of(settings: Settings, table: CurveTable) -> tuple[Solvable, Chinchil
     units = _units(settings, table)
     if not design.varied:
         checks.fail("FILE", "one in which N, P or t takes two values or more", "one value of each")
-    solvable = Solvable(design, settings.optimizer, settings.num_modes, units, settings.fixed)
+    tries = QUICK_STARTS if settings.quick else None
+    solvable = Solvable(design, settings.optimizer, settings.num_modes, units, settings.fixed, tries=tries)
     models = solvable, Chinchilla(design, design.varied)
     for model in models:
         check_count(model, len(table))

@@ -165,7 +165,7 @@ def fit(
 
 
 def with_errors(model: Model, table: CurveTable, best: "Minimum", error: np.ndarray, weight: np.ndarray) -> Fit:
-    """Return a fit with the errors that residuals (R,) of rows of weight (R,) tell; those of no weight tell nothing."""
+    """Return a fit with its errors, from the residuals (R,) of rows of weight (R,); rows of weight 0 do not count."""
     free, rows, count = model.free, weight > 0, len(model.names)
     m, slopes = model.derivatives(best.theta)
     run = table.run[rows]
@@ -199,7 +199,7 @@ class Minimum(NamedTuple):
 def _refiner(
     model: Model, loss: np.ndarray, weight: np.ndarray, on_step: Callable[[float], object]
 ) -> Callable[[np.ndarray, int], Minimum]:
-    """Return the search from given parameters (p,) in so many evaluations; rows of no weight are left out."""
+    """Return the search from given parameters (p,) with a limit of evaluations; rows of weight 0 are left out."""
     free, rows = model.free, weight > 0
     low, high = (bound[free] for bound in model.bounds)
 

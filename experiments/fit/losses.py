@@ -106,7 +106,7 @@ def read(path: str | Path, named: Mapping[str, str | None]) -> Losses:
 def _measured(
     rows: Sequence[tuple[str, list[str]]], columns: Mapping[str, str], place: Mapping[str, int], notes: list[str]
 ) -> list[tuple[str, list[str]]]:
-    """Return the rows that have a loss and a time above 0, and note how many have not; ValueError if none has."""
+    """Return the rows with a loss and a time above 0, and note how many are left out; ValueError if none is left."""
     loss, time = place["loss"], place.get("times")
     filled = [row for row in rows if row[1][loss].lower() not in GAPS]
     kept = [row for row in filled if time is None or not _is_zero(row[1][time])]
@@ -128,7 +128,8 @@ def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
     """
     loss, design = columns["loss"], table.design
     notes = [
-        f"`{columns[axis]}` is {getattr(design, axis)[0]:.4g} in all rows: what it does is not told from the floor"
+        f"`{columns[axis]}` is {getattr(design, axis)[0]:.4g} in all rows: "
+        "its effect cannot be separated from the floor"
         for axis in design.axes
         if axis not in design.varied
     ]

@@ -64,6 +64,7 @@ class Solvable:
         num_modes: None for infinitely many.
         units: Axes whose unit is fitted.
         fixed: Parameters that are held, as pairs of name and value.
+        tries: Starts of the search, per fitted unit and one; None for STARTS.
 
     Example:
         >>> model = Solvable(Design.grid([16.0], [32.0], [1.0, 10.0, 100.0]), num_modes=100, fixed=(("floor", 0.0),))
@@ -78,6 +79,7 @@ class Solvable:
     num_modes: int | None = None
     units: tuple[str, ...] = ()
     fixed: tuple[tuple[str, float], ...] = ()
+    tries: int | None = None
 
     name = "solvable"
     names = ("a", "b", "noise", "scale", "floor", *(f"unit of {LETTERS[axis]}" for axis in DESIGN_AXES))
@@ -194,7 +196,7 @@ class Solvable:
         return theta
 
     def _finite(self, axis: str) -> np.ndarray:
-        """Finite values along an axis, one where there are none."""
+        """Finite values along an axis, or the value 1 without any."""
         finite = finite_values(getattr(self.design, axis))
         return finite if len(finite) else np.ones(1)
 
@@ -204,7 +206,7 @@ class Solvable:
 
     @cached_property
     def few(self) -> np.ndarray:
-        """Rows (R,) of a first look: those of some curves, as far apart as those of all."""
+        """Rows (R,) of a first look: rows of some curves, which span as much as all of them."""
         _, _, times, place, weights = self._curves
         if weights is not None:
             return np.ones(len(self.design), bool)
@@ -243,7 +245,9 @@ class Solvable:
         """Starts of (a, b, units); they know no loss."""
         low, high = self.bounds
         middle = [np.exp(np.log(self._finite(axis)).mean()) for axis in DESIGN_AXES]
-        points = qmc.Halton(2 + len(self.units), scramble=False).random(STARTS * (1 + len(self.units)) + 1)[1:]
+        points = qmc.Halton(2 + len(self.units), scramble=False).random(
+            (self.tries or STARTS) * (1 + len(self.units)) + 1
+        )[1:]
         candidates = []
         for point in points:
             theta = np.zeros(len(self.names))

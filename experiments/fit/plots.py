@@ -14,7 +14,6 @@ SLICES = 4  # curves in a panel
 SHARE = 0.25  # of the points, at least, that lie on such curves: else all points are drawn
 FINE_POINTS = 96  # of a line: a peak at N = P is narrow
 CEILING = 3.0  # times the largest loss: what is higher of a line is cut off
-ROOM = 0.35  # of the height, below, for the legend
 DESIGN_LABELS = {"features": "model size $N$", "samples": "data $P$", "times": "time $t$"}
 STYLES = (("-", 1.2), ("--", 0.9))  # of both models, and widths
 MODEL_NAMES = ("solvable", "Chinchilla")
@@ -33,7 +32,7 @@ def draw(fits: BothFits) -> Figure:
 
 
 def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
-    """Draw losses against one axis at some values of the others; all of them where none share these."""
+    """Draw losses against one axis at some values of the others, or all losses if none share these values."""
     table, held = fits.table, fits.held
     x_all = getattr(table.design, axis)
     slices = _slices(table.design, axis)
@@ -57,12 +56,13 @@ def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
             ax.plot(x_all, fit.model.loss(fit.theta), marker, ms=3.6, mew=0.7, color=color, label=name)
     last = x_all[~held].max()
     if held.any() and x_all.max() > last:
-        ax.axvspan(last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1)
-    plotting.finish(ax, DESIGN_LABELS[axis], "loss", "")
+        ax.axvspan(
+            last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1, label="held out"
+        )
+    plotting.finish(ax, DESIGN_LABELS[axis], "loss", f"both fits along {DESIGN_LABELS[axis]}")
     low, high = ax.get_ylim()
     high = min(high, CEILING * table.loss.max())
-    ax.set_ylim(low * (low / high) ** ROOM, high)
-    plotting.label_digits(ax.yaxis)
+    ax.set_ylim(low, high)
 
 
 def _slices(design: Design, axis: str) -> list[np.ndarray]:
@@ -90,7 +90,7 @@ def _means(part: CurveTable, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _draw_ratio(ax: Axes, fits: BothFits) -> None:
-    """Draw fitted over measured, each point; what is held out is filled."""
+    """Draw fitted over measured losses, point by point; held-out points are filled."""
     loss, held = fits.table.loss, fits.held
     for index, (name, fit) in enumerate(zip(MODEL_NAMES, fits.shown, strict=True)):
         ratio, color, marker = 1.0 / (1.0 + fit.residuals), plotting.COLORS[index], plotting.MARKERS[index]
@@ -101,7 +101,4 @@ def _draw_ratio(ax: Axes, fits: BothFits) -> None:
             ax.plot(loss[held], ratio[held], marker, ms=3.4, color=color, label=label, alpha=0.8, mew=0)
     ax.axhline(1.0, color="k", lw=0.7, zorder=0)
     ax.set_xscale("log")
-    plotting.finish(ax, "measured loss", "fitted / measured", "", log=False)
-    plotting.label_digits(ax.xaxis)
-    low, high = ax.get_ylim()
-    ax.set_ylim(bottom=low - ROOM * (high - low))
+    plotting.finish(ax, "measured loss", "fitted / measured", "how far both fits are off", log=False)

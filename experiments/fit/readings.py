@@ -48,7 +48,7 @@ class Reading:
         return dataclasses.replace(self, low=math.nan, high=math.nan)
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Return its row of the printed table: no value where there is none."""
+        """Return its row of the printed table; the value is empty if it is not identified."""
         ends = f"{self.low:.4g} .. {self.high:.4g}" if np.isfinite(self.low) else "-"
         return self.name, f"{self.value:.4g}" if self.determined else "-", ends, self.note
 
@@ -92,7 +92,7 @@ def parameters(fit: Fit) -> list[Reading]:
         elif fit.flat[i]:
             readings.append(Reading(name, note="not identified: others change the loss in the same way"))
         elif fit.alone[i]:
-            readings.append(Reading(name, value, note="not identified: one run alone tells it"))
+            readings.append(Reading(name, value, note="not identified: only one run determines it"))
         else:
             if name in ENDING_AT_ZERO and value < ZERO * high:
                 value = 0.0  # the search stays inside its range
@@ -103,7 +103,7 @@ def parameters(fit: Fit) -> list[Reading]:
 def _note(fit: Fit, i: int, low: float) -> str:
     name, half = fit.model.names[i], fit.half[i]
     if name in ENDING_AT_ZERO:
-        return "not told from 0" if low <= 0.0 else ""
+        return "consistent with 0" if low <= 0.0 else ""
     if fit.at_bound[i]:
         return "not identified: at the end of its range"
     if fit.model.logarithmic[i]:
@@ -178,7 +178,7 @@ RULES = {"solvable": (("a", "b"), _solvable_rule), "chinchilla": (("alpha", "gam
 def best_size(fit: Fit, compute: float) -> BestSize | None:
     """Return the best model size at one budget C = N t on fresh data, in the units of the table.
 
-    None where the model has no such rule (an axis that there is not, an algorithm without one) or the data do not
+    None where the model has no such rule (a missing axis, an algorithm without one) or the data do not
     determine it.
     """
     names, _ = RULES[fit.model.name]

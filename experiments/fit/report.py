@@ -19,7 +19,7 @@ NAMED = 12  # rows, at most, of those that stand out
 
 
 def lines(fits: BothFits, *, asked_to_hold_out: bool) -> list[str]:
-    """Return what is printed: what was read, the verdict, parameters, regimes, errors, and rules for compute."""
+    """Return the printed report: the data, the verdict, parameters, regimes, errors, and rules for compute."""
     solvable, rejected = fits.whole[0], fits.rejected
     text = [*_reading(fits.losses, solvable.runs), verdict(fits)]
     for fit in fits.whole:
@@ -116,13 +116,13 @@ def _error_rows(fits: BothFits) -> list[tuple[str, ...]]:
 def few_runs(fit: Fit) -> list[str]:
     """Return a line where the runs are hardly enough for an interval, or not at all."""
     if fit.runs == 1:
-        return ["one run: how far it is off as a whole is not to be known, so no intervals (best fit in fit.csv)"]
+        return ["One run: its error as a whole cannot be known, so there are no intervals (best fit in the CSV file)."]
     reach = fit.quantile[fit.model.free][~fit.alone[fit.model.free]]
     if not (reach > FEW).any():
         return []
     return [
-        f"few runs for {len(fit.model.free)} parameters: intervals rest on differences between {fit.runs}, and reach "
-        f"for that up to {reach.max():.3g} standard errors either way"
+        f"Only {fit.runs} runs for {len(fit.model.free)} parameters: 95 % intervals use a t-distribution (up to "
+        f"± {reach.max():.3g} standard errors)."
     ]
 
 

@@ -43,7 +43,7 @@ class Curves(NamedTuple):
         return np.exp((self.weights * np.log(values)[self.place]).sum(1))
 
     def row_slopes(self, values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """Return derivatives (G T,) of such values at the rows (R,)."""
+        """Return derivatives (G T,) of values on the grid at the rows (R,)."""
         if self.weights is None:
             return slopes[self.place]
         return self.rows(values) * (self.weights * (slopes / values)[self.place]).sum(1)

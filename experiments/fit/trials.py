@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> None:
         for i in args.setting:
             trials = run_trials(SETTINGS[i], args.trials, seed=args.seed, floor=floor, **asked, on_trial=bar.update)
             rows.append(summary(SETTINGS[i], trials, floor))
-            files.replace(folder / "fit-trials.csv", lambda path: files.write_rows(path, rows))
+            files.replace(folder / "fit-trials.csv", lambda path: path.write_text(files.table_text(rows)))
             print("\n".join(f"{name}: {value:.4g}" for name, value in rows[-1].items()), flush=True)
     pooled = {name: np.mean([row[f"coverage {name}"] for row in rows]) for name in RECOVERED}
     print("coverage over all: " + ", ".join(f"{name} {value:.3f}" for name, value in pooled.items()))

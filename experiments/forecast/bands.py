@@ -57,7 +57,7 @@ def band(value: ArrayLike, replicas: ArrayLike, most: float = np.inf) -> Band:
 
 
 def banded(value: np.ndarray, half: np.ndarray, most: float) -> Band:
-    """Put a band of so much about a loss, in the logarithm, that ends at `most`."""
+    """Put a band of a given half width, in the logarithm, about a loss; it ends at `most`."""
     factor = np.exp(np.minimum(half, LARGEST))
     return Band(value, value / factor, np.maximum(np.minimum(value * factor, most), value))
 

@@ -1,4 +1,4 @@
-"""Learning curves foretold from an estimated spectrum: held-out loss against t, N and P, each with a band.
+"""Learning curves predicted from an estimated spectrum: held-out loss against t, N and P, each with a band.
 
 **Loss** here is the held-out squared error, summed over outputs: risk plus the estimated label noise, which is what
 training on real rows measures. The band is what another sample of rows would change: the scatter of the same theory
@@ -82,10 +82,10 @@ class Forecast:
         return MOST * self.estimate.sample.total
 
     def unresolved_share(self, num_features: float, num_samples: float, loss: np.ndarray) -> np.ndarray:
-        """Return the part of the loss (T,) that rests on modes beyond the trusted ones.
+        """Return the part of the loss (T,) that depends on modes beyond the trusted ones.
 
         That is their own part of it, risk being linear in their power; or what it changes by where their eigenvalues
-        fall STEEPER, at the same sum: the sample tells little more of them, and they stand in for a ridge.
+        fall STEEPER, at the same sum: the sample determines little more of them, and they stand in for a ridge.
         """
         problem, trusted = self.estimate.problem, self.estimate.trusted
         target = np.where(np.arange(len(problem.target)) < trusted, 0.0, problem.target)
@@ -106,7 +106,7 @@ class Forecast:
         return theory.best_stopping(problem, **sizes, optimizer=self.optimizer, longest=longest)
 
     def extrapolates(self, num_samples: ArrayLike, share: ArrayLike) -> np.ndarray:
-        """Is a loss of which that part rests on unresolved modes more than the sample tells?
+        """Does so much of a loss depend on unresolved modes that the sample cannot support it?
 
         So it is where they decide it, and where there are more training samples than half of the rows.
         """
@@ -266,7 +266,7 @@ def line(
 
 
 def find_peak(line: Line) -> Peak | None:
-    """Return the highest inner maximum of the loss at the last time, None where there is none."""
+    """Return the highest inner maximum of the loss at the last time, or None."""
     loss = line.end.value
     inner = 1 + np.flatnonzero((loss[1:-1] > loss[:-2]) & (loss[1:-1] >= loss[2:]))
     heights = [loss[i] / loss[:i].min() for i in inner]

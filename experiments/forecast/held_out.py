@@ -103,7 +103,7 @@ class Trial:
 
 
 def rows_of_half(rows: int) -> int:
-    """Return how many rows of a half are trained and tested on, of so many rows in all."""
+    """Return how many rows of a half are trained and tested on, given the number of all rows."""
     return min(rows // 2, MOST_ROWS)
 
 
@@ -120,7 +120,7 @@ def halves(source: Source, seed: int) -> list[Half]:
 
 
 def sizes(rows: int) -> tuple[list[int], list[int]]:
-    """Return four model sizes and three training sets for halves of so many rows.
+    """Return four model sizes and three training sets for halves of `rows` rows.
 
     The training sets are up to half of as many rows as the estimate knows.
     """

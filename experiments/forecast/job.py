@@ -1,4 +1,4 @@
-"""The job of `rfm predict`: all that is foretold of a population, and its check on real rows."""
+"""The job of `rfm predict`: the forecast for a population, and its check on real rows."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ BUDGETS = np.array([0.01, 0.1, 1.0])  # of what the largest model costs that is 
 
 
 class Foretold(NamedTuple):
-    """All that is foretold of an estimated population; plan: None where there is none.
+    """The forecast for an estimated population; plan: None without a budget.
 
     exponents: Empty, and no plan, where the labels have no signal.
     """
@@ -126,7 +126,7 @@ def span(axis: str, features: Sequence[float], samples: Sequence[int], points: i
     """Return log-spaced sizes along an axis: over what is planned, and to both sides of where the peak may be.
 
     The interpolation peak is where N or P is the other size or, P at N beyond them, the number of modes; unless that
-    takes more rows than are known. Along N there is none where P tells all modes.
+    takes more rows than are known. Along N there is none where P determines all modes.
     """
     along, other = (features, max(samples)) if axis == "features" else (samples, max(features))
     peak = other if other < limits.modes else limits.modes if axis == "samples" else math.inf

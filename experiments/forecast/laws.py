@@ -148,5 +148,5 @@ def _closed(estimate: Estimate, formula: Callable[[float, float], float]) -> Ban
     try:
         corners = [formula(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
         return Band(formula(a.value, b.value), min(corners), max(corners))
-    except ValueError:  # no power law, or none that is told from a flat one: a <= 1, b <= 0
+    except ValueError:  # no power law, or one that is not distinct from a flat one: a <= 1, b <= 0
         return Band(np.nan, np.nan, np.nan)

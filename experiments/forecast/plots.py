@@ -41,7 +41,7 @@ def curves(foretold: Foretold) -> Figure:
 
 
 def _limit(ax: Axes, losses: np.ndarray, most: float) -> None:
-    """Show the losses, and of their bands what fits beside them; none below DEEPEST of where bands end."""
+    """Scale the axis to the losses and the part of their bands that fits, down to DEEPEST of where bands end."""
     shown = losses[np.isfinite(losses)]
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, shown.min() / ROOM, DEEPEST * most), min(high, ROOM * max(shown.max(), DEEPEST * most)))
@@ -68,9 +68,9 @@ def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
     other = "P" if line.axis == "features" else "N"
     end, stopped = line.extrapolated
     time = f"$t$ = {plotting.number(line.time)}"
-    _banded(ax, line.x, line.end, end, color=plotting.COLORS[1], label=time)
-    _banded(ax, line.x, line.stopped, stopped, color=plotting.COLORS[0], label="best stopping")
-    ax.plot(line.x, line.ridge, color=plotting.COLORS[2], lw=1.3, ls=":", label="best ridge")
+    _banded(ax, line.x, line.end, end, color=plotting.COLORS[plotting.END], label=time)
+    _banded(ax, line.x, line.stopped, stopped, color=plotting.COLORS[plotting.STOPPED], label="best stopping")
+    ax.plot(line.x, line.ridge, color=plotting.COLORS[plotting.RIDGE], lw=1.3, ls=":", label="best ridge")
     _floor(ax, grid)
     plotting.finish(ax, AXES[line.axis], "held-out loss", f"${other}$ = {plotting.number(line.fixed)}")
 
@@ -78,7 +78,8 @@ def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
 def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
     ax.set_xscale("log")
     for band, color, marker, label in (
-        (plan.features, plotting.COLORS[0], "o", "best $N$"), (plan.times, plotting.COLORS[1], "s", "best $t$"),
+        (plan.features, plotting.COLORS[plotting.BEST_SIZE], "o", "best $N$"),
+        (plan.times, plotting.COLORS[plotting.BEST_TIME], "s", "best $t$"),
     ):  # fmt: skip
         spread = np.abs(np.stack([band.value - band.low, band.high - band.value]))
         ax.errorbar(plan.compute, band.value, spread, color=color, marker=marker, ms=4, lw=1.3, capsize=2, label=label)
@@ -106,7 +107,7 @@ def _floor(ax: Axes, grid: Grid) -> None:
 
 def spectrum(estimate: Estimate) -> Figure:
     """Draw eigenvalues, and the variance of the labels that is left to explain: of the sample, and as estimated."""
-    caption = "grey: of the sample; blue: estimated for the population; shaded: modes that the sample tells"
+    caption = "grey: of the sample; blue: estimated for the population; shaded: modes that the sample resolves"
     figure, axes = plotting.new_figure(1, 2, width=4.6, caption=caption)
     problem, sample = estimate.problem, estimate.sample
     eigenvalues, power = problem.eigenvalues, problem.eigenvalues * problem.target**2
@@ -132,7 +133,7 @@ def spectrum(estimate: Estimate) -> Figure:
     error = interval(estimate, "noise_var")
     right.axhspan(max(error.low, 1e-300), max(error.high, 1e-300), color=plotting.COLORS[1], alpha=0.15, lw=0)
     for ax in (left, right):
-        ax.axvspan(1, estimate.trusted, color="0.93", zorder=-1)
+        ax.axvspan(1, estimate.trusted, color="0.93", zorder=-1, label="modes that the sample resolves")
     lowest = eigenvalues[-1] if tail is None else tail.eigenvalue_scale * end**-tail.b
     left.set_ylim(0.3 * max(lowest, 1e-12 * eigenvalues[0]), 3 * eigenvalues[0])
     bottom = max(noise, 0.03 * (sample.total - sample.power.sum()), 1e-4 * sample.total)

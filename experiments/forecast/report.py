@@ -17,16 +17,14 @@ from rfm.data.spectra import Estimate
 
 WIDE = 0.8  # spread of the rows beyond which they are rarely one shape at many sizes, as the theory takes them
 MARK = "*"
-EXTRAPOLATED = (
-    f"{MARK} extrapolation: P beyond half of the rows, or a loss that rests on modes that the sample does not tell"
-)
+EXTRAPOLATED = f"{MARK} not supported by the sample: P beyond half of the rows, or modes that it does not resolve"
 UNKNOWN = "?"
-NO_BAND = f"± {UNKNOWN}: halves of the rows differ too much, or not at all, to tell a band"
+NO_BAND = f"± {UNKNOWN}: no band, since halves of the rows differ too much or not at all"
 SIZE_LETTERS = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and of the other size
 
 
 def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
-    """Return all that is printed of a forecast from the rows in a file of that name."""
+    """Return the printed report of a forecast from the rows in a file of that name."""
     plan = foretold.plan
     return [
         *_data_lines(name, source, foretold.forecast.estimate),
@@ -38,7 +36,7 @@ def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
 
 
 def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
-    """Say what the sample tells of spectrum, target and noise."""
+    """Say what the sample determines of spectrum, target and noise."""
     outputs = 1 if source.labels.ndim == 1 else source.labels.shape[1]
     what = "kernel" if source.kernel else f"{source.data.shape[1]} features"
     text = [
@@ -46,7 +44,7 @@ def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
         "summed over outputs, label noise included; band: 95 % over other samples of rows.",
         *source.remarks,
         _noise_line(estimate),
-        f"spectrum: the sample tells {estimate.trusted} modes; {_tail(estimate)}",
+        f"spectrum: the sample determines {estimate.trusted} modes; {_tail(estimate)}",
     ]
     if not has_signal(estimate.sample):
         text.append(
@@ -66,7 +64,7 @@ def _noise_line(estimate: Estimate) -> str:
     said = f"labels: variance {sample.total:.4g}, of it noise {noise.value:.4g} "
     if noise.value <= 0.0 or not math.isfinite(noise.high):
         why = (
-            "none is told from modes still to learn" if noise.value <= 0.0 else "halves of so few rows tell no interval"
+            "it cannot be separated from modes still to learn" if noise.value <= 0.0 else "too few rows for an interval"
         )
         return said + f"({why})"
     return said + f"({max(noise.low, 0.0):.3g} .. {noise.high:.3g}), which no training set goes below"
@@ -107,7 +105,7 @@ def size(value: float) -> str:
 def _size_table(grid: Grid) -> str:
     """One row a pair of sizes."""
     last = f"t = {grid.times[-1]:.3g}"
-    cells = [("N", "P", "best stopping (at t)", "best ridge (ridge)", last, "excess when stopped")]
+    cells = [("N", "P", "best stopping (at t)", "best ridge (ridge)", last, "loss above noise")]
     far = grid.extrapolated[..., -1]
     for i, n in enumerate(grid.features):
         for j, p in enumerate(grid.samples):
@@ -164,7 +162,7 @@ def _plan_line(plan: Plan, i: int, num_samples: float) -> str:
 
 
 def check_lines(checked: Checked) -> list[str]:
-    """Return all that is printed of a check."""
+    """Return the printed report of a check."""
     n, p = checked.sizes
     return [
         check_table(checked.trials),

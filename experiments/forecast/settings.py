@@ -97,9 +97,9 @@ class Settings:
         return jax.random.split(jax.random.key(self.seed), self.seeds)
 
     def grid_of(self, estimate: Estimate, most: int, num: int) -> np.ndarray:
-        """Return at most `num` times of those asked for, or as many for as long as it takes to learn what is told.
+        """Return at most `num` times of those asked for, or as many until the resolved modes are learned.
 
-        That is the modes that the sample tells, or `most` samples.
+        Resolved are the modes that the sample determines, or `most` samples.
         """
         steps = self.optimizer != "flow"
         if self.times is not None:
@@ -112,7 +112,7 @@ class Settings:
 
 
 def planned(settings: Settings, rows: int) -> tuple[list[float], list[int]]:
-    """Return model sizes and training sets: those asked for, or what the rows can answer for, P <= n/2 and N <= 2 P."""
+    """Return model sizes and training sets, as requested or as the rows support them, P <= n/2 and N <= 2 P."""
     shares = SHARES[1::2] if settings.quick else SHARES
     sizes = list(dict.fromkeys(max(1, _round_down(share * rows / 2)) for share in shares))
     samples = sizes if settings.samples is None else sorted(set(settings.samples))
@@ -122,7 +122,7 @@ def planned(settings: Settings, rows: int) -> tuple[list[float], list[int]]:
 
 
 def _check_sizes(features: Sequence[float], samples: Sequence[float]) -> None:
-    """Refuse sizes that there are not; rows are always finitely many."""
+    """Refuse sizes that do not exist; rows are always finitely many."""
     for name, values in (("features", features), ("samples", samples)):
         for value in values:
             checks.size(name, value, integer=True)
@@ -137,7 +137,7 @@ def _round_down(value: float) -> int:
 
 
 def check_points(settings: Settings, source: Source) -> list[tuple[float, int]]:
-    """Return pairs (N, P) to train at: those asked for that half of the rows has room for, or twelve."""
+    """Return pairs (N, P) to train at: the requested ones for which half of the rows suffices, or twelve."""
     rows = held_out.rows_of_half(len(source))
     features, samples = held_out.sizes(rows)
     features, samples = settings.features or features, settings.samples or samples

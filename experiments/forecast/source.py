@@ -31,7 +31,7 @@ class Source:
         return len(self.labels)
 
     def estimate(self, *, replicas: int, seed: int) -> Estimate:
-        """Estimate the population, with so many replicas from random halves of the rows."""
+        """Estimate the population, with replicas from random halves of the rows."""
         if self.kernel:
             return from_data.estimate_kernel(
                 self.data, self.labels, num_modes=self.num_modes, replicas=replicas, seed=seed
@@ -40,7 +40,7 @@ class Source:
 
     def part(self, rows: np.ndarray, scale: float = 1.0) -> "Source":
         """Return some of the rows, with the covariance divided by `scale`."""
-        kind = self.data.dtype if np.issubdtype(self.data.dtype, np.floating) else float  # it tells their rounding
+        kind = self.data.dtype if np.issubdtype(self.data.dtype, np.floating) else float  # it determines their rounding
         if self.kernel:
             data = np.asarray(self.data[np.ix_(rows, rows)], float) / scale
         else:

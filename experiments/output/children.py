@@ -1,4 +1,4 @@
-"""Python processes of their own, which import this package wherever they are started."""
+"""Child processes of Python, which import this package wherever they are started."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ def end() -> None:
 
 
 def follow_parent() -> None:
-    """End with the process that started this one by `run`, whatever ended it; nothing where no such process did."""
+    """End when the process that started this one by `run` ends, for any reason; do nothing otherwise."""
     parent = os.environ.pop(PARENT, None)
 
     def watch() -> None:

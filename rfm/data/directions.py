@@ -32,7 +32,7 @@ class Directions(NamedTuple):
         return Sample(self.values, power, float(np.sum(y**2) / n), n - self.center, num_modes, centered=self.center)
 
     def estimate(self, num_modes: float, *, normalize: bool) -> Estimate:
-        """Return the population, with the sizes of all rows; halves of them have those of the whole."""
+        """Return the population with the sizes of all rows; estimates from halves use the same sizes."""
         n, root = len(self.labels), np.sqrt(len(self.labels) * self.values)
         target = (self.basis.T @ self.labels) / root[:, None]
         mixture = estimate_row_sizes(self.basis * root, self.labels, self.values, target, size=n)
@@ -87,7 +87,7 @@ class Measured(NamedTuple):
 
 
 def measure(m: Moments, columns: float, *, center: bool, digits: float = float(np.finfo(float).eps)) -> Measured:
-    """Decompose the covariance of moments of features of so many columns; digits: of its numbers, relative."""
+    """Decompose the covariance of moments over features of a given width; digits: relative rounding of its numbers."""
     n, mean = m.number, m.x / m.number
     covariance, cross, total = m.gram / n, m.cross / n, np.sum(m.square) / n
     if center:
@@ -102,7 +102,7 @@ def measure(m: Moments, columns: float, *, center: bool, digits: float = float(n
 
 
 class Pairs(NamedTuple):
-    """A kernel (n, n), centred where `center`, of so many `kernels.rounding` digits, and labels (n, K) as they are."""
+    """A kernel (n, n), centred where `center`, with its relative rounding, and labels (n, K) as they are."""
 
     kernel: np.ndarray
     labels: np.ndarray
@@ -141,6 +141,6 @@ def with_replicas(estimated: Estimate, samples: Sequence[Sample]) -> Estimate:
 
 
 def random_halves(parts: int, count: int, seed: int) -> list[np.ndarray]:
-    """Draw halves of so many parts, without replacement."""
+    """Draw halves of the parts, without replacement."""
     rng = np.random.default_rng(seed)
     return [rng.permutation(parts)[: parts // 2] for _ in range(count)]

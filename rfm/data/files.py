@@ -23,7 +23,7 @@ def read(
     - FILE.npy: the features, with labels=FILE.npy. They stay on disk (`numpy.memmap`), so that they may be larger
       than memory; `rfm.from_data` reads them block by block, and that is when NaN and infinity are found.
     - FILE.csv: comma-separated, the first line names the columns; all that are no labels are features.
-    - FILE.parquet: as .csv; needs pyarrow, pip install 'random-feature-theory[parquet]'.
+    - FILE.parquet: as .csv; needs pyarrow, the extra `[parquet]`.
 
     Args:
         file: Name of the file.
@@ -40,7 +40,7 @@ def read(
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: pyarrow is not installed.
-        ValueError: Another kind of file or content: text, objects, NaN or infinity among the numbers (told with row
+        ValueError: Another kind of file or content: text, objects, NaN or infinity among the numbers (named by row
             and column, or line), shapes that do not fit each other, fewer than two rows, and what is larger than
             memory and cannot stay on disk.
 

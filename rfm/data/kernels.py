@@ -1,4 +1,4 @@
-"""Kernel matrices: those of random layers, the check of one, and its spectrum."""
+"""Kernel matrices of random layers, checks of a given kernel, and its spectrum."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from rfm import checks
 from rfm.problem import Array
 
 LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
-NEGATIVE = 1e-6  # of the largest: eigenvalues further below zero are none of a kernel's
+NEGATIVE = 1e-6  # of the largest: a kernel has no eigenvalues further below zero
 
 
 def check_kernel(kernel: Array) -> np.ndarray:
@@ -29,7 +29,7 @@ def check_kernel(kernel: Array) -> np.ndarray:
 def kernel_spectrum(
     kernel: np.ndarray, num_modes: int | None, *, center: bool, digits: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; ValueError for what is none.
+    """Return eigenvalues (r,) decreasing and eigenvectors (n, r) of a kernel, centred; ValueError if it is not one.
 
     digits: `rounding` of the numbers that the kernel came in.
     """
@@ -52,7 +52,7 @@ def kernel_spectrum(
 
 
 def rounding(numbers: Any) -> float:
-    """Return the relative rounding of an array's type, that of float64 where it is none of floats."""
+    """Return the relative rounding of an array's type, or that of float64 for integers."""
     kind: Any = getattr(numbers, "dtype", float)
     return float(np.finfo(kind if np.issubdtype(kind, np.floating) else float).eps)
 

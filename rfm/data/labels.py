@@ -48,7 +48,7 @@ def encode(labels: ArrayLike, target: str | None = None) -> np.ndarray:
 def looks_like_classes(labels: np.ndarray) -> bool:
     """Are labels (n,) a few whole numbers, each many times?
 
-    Two are not told: as numbers they are what a sign is, but for its size.
+    Two classes are not recognized: as numbers they differ from a sign only by scale.
 
     Example:
         >>> [looks_like_classes(np.arange(30) % count) for count in (3, 2, 30)]

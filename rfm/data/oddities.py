@@ -1,4 +1,4 @@
-"""Remarks on rows of features and their labels: what is odd about them, to be known before any forecast."""
+"""Remarks on what is unusual about rows of features and their labels, to be read before a forecast."""
 
 import numpy as np
 

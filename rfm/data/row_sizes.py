@@ -1,4 +1,4 @@
-"""Sizes of unequal rows, from their leverages, and the label noise that goes with them.
+"""Sizes of unequal rows from their leverages, and how the label noise depends on size.
 
 A row x = sqrt(tau) z in the span of m leading modes has the leverage h of z.z tau/(n + z.z tau), so h/(1 - h) is tau
 times chi^2_m/n. The scatter of log chi^2 is known, what the logarithm scatters beyond it is that of tau. Label noise:
@@ -32,7 +32,7 @@ def spread(rows: np.ndarray, eigenvalues: np.ndarray) -> float:
 def estimate_row_sizes(
     rows: np.ndarray, labels: np.ndarray, eigenvalues: np.ndarray, target: np.ndarray, *, size: int
 ) -> ScaleMixture | None:
-    """Estimate sizes of rows in KINDS equal parts, None where they scatter no more than those of Gaussians.
+    """Estimate sizes of rows in KINDS equal parts, or None if they scatter no more than the norms of Gaussian rows.
 
     rows: (m, r), all or some of `size` rows in the eigenbasis of their covariance, whose eigenvalues are (r,) and best
     linear predictor is target (r, K); labels (m, K).

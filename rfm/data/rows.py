@@ -74,7 +74,7 @@ def blocks(features: Any, rows: int, columns: int) -> Iterator[tuple[int, np.nda
 
 
 def _numbers(part: Any, row: int, column: int) -> np.ndarray:
-    """Return a part of the features that begins at (row, column), float64; ValueError for what is no finite number."""
+    """Return a part of the features that begins at (row, column), float64; ValueError unless all are finite numbers."""
     x = checks.numeric("features", part, f"something else from row {row}, column {column} on")
     if not np.all(np.isfinite(x)):
         i, j = np.argwhere(~np.isfinite(x))[0]
@@ -83,7 +83,7 @@ def _numbers(part: Any, row: int, column: int) -> np.ndarray:
 
 
 def moments(features: Any, labels: np.ndarray, *, center: bool, parts: int = 1, seed: int = 0) -> list[Moments]:
-    """Sum over so many random parts of the rows, as equal in number as can be, in one pass.
+    """Sum over random parts of the rows, as equal in size as possible, in one pass.
 
     Where `center`, about a row and labels that all parts share, so that means do not swamp what varies. Raises
     ValueError for values that are not finite, and where `parts` matrices (d, d) do not fit in memory.
@@ -132,7 +132,7 @@ def kernel_of(features: Any, *, center: bool) -> np.ndarray:
 
 
 def refuse_too_large(needed: float, what: str, instead: str) -> None:
-    """Raise ValueError where so many bytes are not free."""
+    """Raise ValueError if these bytes are not free."""
     available = available_memory()
     free = math.inf if available is None else USABLE * available
     if needed > free:

@@ -2,7 +2,7 @@
 
 Of n rows the sample covariance has eigenvalues l_i, and the labels put the power c_i = (u_i . y)^2/n on direction i of
 the sample. Both are biased: small eigenvalues come out too small, and every direction takes its share of what is not
-learned. The deterministic equivalence that theory rests on, read backwards, tells what the population does:
+learned. The deterministic equivalence behind the theory, read backwards, gives the population:
 
     kappa = s/R1,     df(s) = sum_i l_i/(l_i + s)      = sum_k lambda_k/(lambda_k + kappa),     R1 = 1 - df(s)/n
     T(kappa) = kappa sum_i c_i/(l_i + s)               = noise + sum_k p_k kappa/(lambda_k + kappa)

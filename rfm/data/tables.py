@@ -2,7 +2,7 @@
 
 Errors give the place of a row as a line of the file in CSV, the header being line 1, and counted from 0 in Parquet.
 `csv_lines` is the one reader of CSV files here: `rfm fit` reads its table of losses with it too. Cells may be
-separated by commas, semicolons, tabs, bars or blanks, as the first line tells; where it is no comma that separates,
+separated by commas, semicolons, tabs, bars or blanks, as the first line shows; where the separator is not a comma,
 `1,5` is one and a half.
 """
 
@@ -26,7 +26,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 def csv_lines(argument: str, file: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of every line of a CSV file that is not blank; the first names the columns.
 
-    Raises ValueError about `argument`, the name of the file for whoever gave it, for a file that is not such text.
+    Raises ValueError about `argument`, the argument that named the file, for a file that is not such text.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as text:
@@ -89,9 +89,7 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise ImportError(
-            "Parquet files are read by pyarrow, which is not installed: pip install 'random-feature-theory[parquet]'."
-        ) from None
+        raise ImportError("Parquet files are read by pyarrow, which is not installed: pip install pyarrow.") from None
     try:
         with pq.ParquetFile(file) as table:
             schema, n = table.schema_arrow, table.metadata.num_rows
@@ -122,7 +120,7 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
 
 
 def check_finite(argument: str, matrix: np.ndarray, place: Callable[..., str]) -> None:
-    """Raise ValueError for NaN or infinity in (n, ...), read block by block; place(i, j, ...) tells where."""
+    """Raise ValueError for NaN or infinity in (n, ...), read block by block; place(i, j, ...) names the place."""
     if matrix.dtype.kind != "f":
         return
     size = _rows_of_block(matrix[:1].size)
@@ -138,7 +136,7 @@ def _rows_of_block(width: int) -> int:
 
 
 def check_fits(file: str, needed: int) -> None:
-    """Raise ValueError where so many bytes are not free."""
+    """Raise ValueError if these bytes are not free."""
     available = available_memory()
     if available is not None and needed > available:
         sizes = f"{needed / 1e9:.3g} GB, and {available / 1e9:.3g} GB of memory are free"

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
-from rfm.devices import Layout, on_cpu, spread
-from rfm.engine.curvature import Eigensystems, eigensystems
+from rfm.devices import Layout, over_runs, spread
+from rfm.engine.curvature import Eigensystems, curvature_bounds, eigensystems, eigenvalues
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
 from rfm.engine.risk import population_risk
 from rfm.grid import fold_point, place_optimizer, place_problem
@@ -41,13 +41,15 @@ class Batch(NamedTuple):
     """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
 
     numbers: of problem and optimizer, (S,) each, always with "noise_var". spectra: eigensystems of the curvature of the
-    training loss, where the plan says that they are needed. start: weights (S, K, n) at t = 0, None for zero.
+    training loss, where the plan says that they are needed. bounds: numbers (S,) that no curvature is above, where it
+    asks for them. start: weights (S, K, n) at t = 0, None for zero.
     """
 
     keys: Keys
     draws: Draw
     numbers: dict[str, Array]
     spectra: Eigensystems | None
+    bounds: Array | None = None
     start: Array | None = None
 
     @property
@@ -78,8 +80,8 @@ Method = Callable[[Task, Setting, Batch], Solution]
 class Plan(NamedTuple):
     """Everything that is fixed at compile time: hashable.
 
-    method: solves a batch; kind: of the curve that it gives; spectrum: are
-    eigensystems needed, by the method or by the check of stability? weights: are they asked for?
+    method: solves a batch; kind: of the curve that it gives; spectrum: does it need eigensystems? bounded: is the
+    largest curvature limited, so that it is checked? weights: are they asked for?
     """
 
     setting: Setting
@@ -90,6 +92,7 @@ class Plan(NamedTuple):
     bags: int = 1
     spectrum: bool = True
     weights: bool = False
+    bounded: bool = False
 
     @property
     def models(self) -> int:
@@ -124,6 +127,13 @@ def draw_batch(
 ) -> Batch:
     """Draw runs with keys (S,) and numbers (S,) each; counts as in `Task`."""
     return spread(partial(_draw, plan), plan.layout, (problem, counts), (keys, numbers))
+
+
+@partial(jax.jit, static_argnums=0)
+def curvatures(plan: Plan, counts: Counts | None, draws: Draw) -> Array:
+    """Return the eigenvalues (S, m) of the curvature of every draw; counts as in `Task`."""
+    find = lambda counts, draws: eigenvalues(plan.setting._replace(counts=counts), draws)  # noqa: E731
+    return spread(find, plan.layout, counts, draws)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -164,7 +174,10 @@ def _draw(
         return Draw(design, gram, labels)
 
     draws = over_runs(draw_model, members, numbers)
-    return Batch(members, draws, numbers, eigensystems(setting, draws) if plan.spectrum else None)
+    spectra = eigensystems(setting, draws) if plan.spectrum else None
+    # to look at them all takes twenty times as long as a bound that is nearly always enough
+    bounds = curvature_bounds(setting, draws) if plan.bounded and not plan.spectrum else None
+    return Batch(members, draws, numbers, spectra, bounds)
 
 
 def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
@@ -207,17 +220,6 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
 
     train_loss = grouped(over_runs(loss, batch.draws, weights)).mean(1)
     return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk)
-
-
-def over_runs(function: Callable, *args: Any) -> Any:
-    """Map over the leading axis: at once on an accelerator, one run after another on CPU.
-
-    There a single run fills the cores already, the chunks of all of them fall out of the cache (1.5 times slower), and
-    how a sum is rounded would depend on how many there are.
-    """
-    if on_cpu():
-        return lax.map(lambda xs: function(*xs), args)
-    return jax.vmap(function)(*args)
 
 
 def each(optimizer: Optimizer, batch: Batch, function: Callable, *args: Any) -> Any:

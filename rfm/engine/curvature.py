@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
+from rfm.devices import over_runs
 from rfm.engine.features import Draw, Setting
 
 
@@ -16,17 +17,33 @@ class Eigensystems(NamedTuple):
 
 
 def eigensystems(setting: Setting, draws: Draw) -> Eigensystems:
-    """Decompose the curvature of every draw, one at a time.
-
-    Batched LAPACK calls gain nothing on CPU and can deadlock with a second device.
-    """
+    """Decompose the curvature of every draw."""
 
     def decompose(draw: Draw) -> Eigensystems:
-        gram = draw.matrix
-        if draw.design is not None:
-            phi = draw.design if setting.dual else draw.design.T  # (m, the other)
-            gram = phi @ phi.T / draw.rows(setting)
-        z, basis = jnp.linalg.eigh(gram)
+        z, basis = jnp.linalg.eigh(_curvature(setting, draw))
         return Eigensystems(jnp.maximum(z, 0.0), basis)
 
-    return lax.map(decompose, draws)
+    return over_runs(decompose, draws)
+
+
+def eigenvalues(setting: Setting, draws: Draw) -> Array:
+    """Return the eigenvalues (S, m) of the curvature of every draw."""
+    return over_runs(lambda draw: jnp.maximum(jnp.linalg.eigvalsh(_curvature(setting, draw)), 0.0), draws)
+
+
+def curvature_bounds(setting: Setting, draws: Draw) -> Array:
+    """Return bounds (S,) on the largest curvature of every draw: (sum z^2)^(1/2), larger by more than rounding."""
+
+    def bound(draw: Draw) -> Array:
+        squares = jnp.sum(_curvature(setting, draw) ** 2)
+        return jnp.sqrt(squares) * (1.0 + jnp.sqrt(jnp.finfo(squares.dtype).eps))
+
+    return over_runs(bound, draws)
+
+
+def _curvature(setting: Setting, draw: Draw) -> Array:
+    """Return the smaller one, (m, m), of Phi^T Phi / P and Phi Phi^T / P."""
+    if draw.design is None:
+        return draw.matrix
+    phi = draw.design if setting.dual else draw.design.T  # (m, the other)
+    return phi @ phi.T / draw.rows(setting)

@@ -16,11 +16,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from rfm.curve import Curve
 from rfm.devices import AXIS, RUNS, free_memory
-from rfm.engine.batches import Batch, Losses, Plan, Task, draw_batch, solve_batch
+from rfm.engine.batches import Batch, Losses, Plan, Task, curvatures, draw_batch, solve_batch
 from rfm.engine.costs import run_floats
 from rfm.engine.padding import batch_length, pad
 from rfm.engine.requests import Request, check_keys, num_weights, refuse_tracers, start_of
-from rfm.optimizers import check_stability, resolve, stability_edge
+from rfm.optimizers import SGD, check_stability, resolve, stability_edge
 from rfm.precision import arithmetic, flags
 from rfm.problem import Problem
 from rfm.protocols import Bounded
@@ -32,8 +32,7 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     keys, times = check_keys(request.keys), request.stops
     with arithmetic(request.dtype):
         optimizer = resolve(request.optimizer, times)
-        # steps without a known bound of stability, and least squares, ask nothing of the spectrum
-        plan = plan._replace(spectrum=plan.spectrum or isinstance(optimizer, Bounded))
+        plan = plan._replace(bounded=isinstance(optimizer, Bounded))
         longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
         usual = batch_length(longer, task, len(keys))
         start = _longer_start(request, longer)
@@ -100,13 +99,23 @@ def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
     ahead = _compile_ahead(plan, task, runs, numbers)
     batch = runs.begin(draw_batch(plan, task.problem, task.counts, keys, numbers))
     refuse_tracers(batch)  # arguments closed over by a transformation
-    if plan.spectrum:
-        num_features, num_samples = plan.setting._replace(counts=task.counts).true
-        edge = stability_edge(task.optimizer, np.asarray(batch.eigensystems.values), num_samples)
-        check_stability(task.optimizer, edge, num_features, num_samples, mean_square=False)
+    if plan.bounded:
+        _check_stability(plan, task, batch)
     ahead.join()
     losses = jax.device_get(solve_batch(plan, task, batch))
     return jax.tree.map(lambda x: x[:seeds], losses._replace(steps=None))._replace(steps=losses.steps)
+
+
+def _check_stability(plan: Plan, task: Task, batch: Batch) -> None:
+    """ValueError for a learning rate beyond the stability of a draw, told by a bound where that is enough."""
+    sizes = plan.setting._replace(counts=task.counts).true
+    one_pass = isinstance(task.optimizer, SGD) and math.isinf(sizes.samples)  # which all curvatures limit
+    if batch.bounds is not None and not one_pass:
+        with contextlib.suppress(ValueError):
+            return check_stability(task.optimizer, np.asarray(batch.bounds), *sizes, mean_square=False)
+    values = curvatures(plan, task.counts, batch.draws) if batch.spectra is None else batch.spectra.values
+    edge = stability_edge(task.optimizer, np.asarray(values), sizes.samples)
+    return check_stability(task.optimizer, edge, *sizes, mean_square=False)
 
 
 def _batches(
@@ -129,7 +138,7 @@ def _batches(
 
 
 def _bar(batches: Iterable[tuple[Seeds, int]], plan: Plan) -> Iterable[tuple[Seeds, int]]:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     return tqdm(list(batches), desc=f"N={plan.setting.num_features} P={plan.setting.num_samples}", leave=False)
 

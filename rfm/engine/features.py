@@ -27,7 +27,7 @@ MOST_MEMBERS = 2**14  # of an ensemble, or of its data sets
 
 
 class Counts(NamedTuple):
-    """Numbers of features and samples where arrays are longer than that: the rest of them is zero."""
+    """Numbers of features and samples in arrays that are longer: the rest is zero."""
 
     features: Any
     samples: Any
@@ -91,7 +91,7 @@ class Draw(NamedTuple):
 
     @property
     def matrix(self) -> Array:
-        """The design, or else gram: one of them is there."""
+        """The design or the gram matrix, whichever exists."""
         matrix = self.gram if self.design is None else self.design
         assert matrix is not None
         return matrix
@@ -189,7 +189,7 @@ def sum_chunks(problem: Problem, setting: Setting, add: Callable, start: Any) ->
 
 
 def chunk_length(problem: Problem) -> int:
-    """Modes a step; the number of modes of a tail is traced, those beyond it count as zero."""
+    """Modes for each step; the number of modes of a tail is traced, and modes beyond it count as zero."""
     return CHUNK if problem.tail is not None else min(CHUNK, len(problem.eigenvalues))
 
 

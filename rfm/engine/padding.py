@@ -6,9 +6,9 @@ own place alone, so that rows of zeros after the true ones, and times after the 
 
 import math
 
-import jax
 import numpy as np
 
+from rfm.devices import on_cpu
 from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import estimate
 from rfm.engine.features import Counts, Setting
@@ -37,11 +37,11 @@ def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
 
 
 def batch_length(plan: Plan, task: Task, seeds: int) -> int:
-    """Return BATCH where batches of so many cost less than to compile for the number of seeds itself, else all seeds.
+    """Return BATCH if batches of that size cost less than compiling for the number of seeds, else all seeds.
 
     The last batch is filled with runs that are thrown away; steps of several batches are taken one after the other.
     """
-    if jax.default_backend() != "cpu" or plan.layout.ways > 1 or seeds <= BATCH:
+    if not on_cpu() or plan.layout.ways > 1 or seeds <= BATCH:
         return seeds
     batches = -(-seeds // BATCH)
     thrown = (batches * BATCH - seeds) * estimate(plan, task.problem, task.times).seconds

@@ -44,7 +44,7 @@ def check(problem: Problem, **arguments: Unpack[RunArguments]) -> None:
 
 
 def check_cost(costs: Sequence[tuple[Cost, int]], lower: Mapping[str, float]) -> None:
-    """Refuse runs of which one does not fit into memory, or which take longer than LONGEST together.
+    """Refuse runs if one does not fit into memory, or if together they take longer than LONGEST.
 
     Args:
         costs: Of one run, and how many of it there are.

@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 
 def make_plan(request: Request, method: Method, kind: str, *, spectrum: bool = True) -> Plan:
-    """Check a request, and fix what is compiled for it; ValueError for what cannot be run."""
+    """Check a request and fix what is compiled for it; ValueError if it cannot be run."""
     setting = _check(request)
     ensemble, bags = _check_members(request.ensemble, request.bags)
     _check_rows(request.problem, setting, bags)
@@ -57,7 +57,7 @@ def make_plan(request: Request, method: Method, kind: str, *, spectrum: bool = T
 
 
 def choose_keys(keys: object, seeds: object) -> Array:
-    """Return the keys of a call: those given, a single one as one draw, or those of so many seeds from key 0 on."""
+    """Return the keys of a call: the given ones, a single one as one draw, or as many as seeds, made from key 0."""
     if (keys is None) == (seeds is None):
         cure = "given, as jax.random.split(jax.random.key(0), 16), or seeds=16 in its place"
         checks.fail("keys", cure if keys is None else "left out where `seeds` is given", keys)
@@ -139,7 +139,7 @@ def _check(request: Request) -> Setting:
 
 
 def _check_features(features: str | FeatureLaw, shape: tuple[float, int]) -> None:
-    """Refuse what is no law of features, by name or as a function, which is asked for arrays of a shape (n, modes)."""
+    """Refuse anything but a law of features, a name or a function, which is tried with a shape (n, modes)."""
     if not callable(features):
         checks.one_of("features", features, FEATURES)
         return

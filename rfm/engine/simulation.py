@@ -10,8 +10,8 @@ from jax import Array, lax
 from numpy.typing import ArrayLike
 
 from rfm.curve import EXACT, MONTE_CARLO, Curve
-from rfm.devices import RUNS, use_device
-from rfm.engine.batches import Batch, Plan, Solution, Task, each, over_runs
+from rfm.devices import RUNS, over_runs, use_device
+from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
 from rfm.engine.features import Draw, FeatureLaw, Setting
@@ -49,7 +49,7 @@ def simulate(
     Gradient flow has no steps and is solved as `exact` does, ridge regression by least squares. Draws are normals of 24
     random bits, arithmetic is in `dtype` whatever x64 says. One compilation a shape: noise, spectrum, target and
     learning rate are traced. A run that diverges stops there: the curve ends before, `converged` is False, `message`
-    tells the step, and a RuntimeWarning repeats it.
+    names the step, and a RuntimeWarning repeats it.
 
     Args:
         problem: spectrum, target and label noise.

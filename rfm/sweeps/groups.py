@@ -1,4 +1,4 @@
-"""Points of a grid by shape: those of one shape share a program."""
+"""Points of a grid grouped by shape: points of one shape share a program."""
 
 import dataclasses
 import math
@@ -82,7 +82,7 @@ class Group(NamedTuple):
         return self._cost(self.plan.setting)
 
     def batch_length(self, memory: float | None) -> int:
-        """Return how many runs make a batch; ValueError where `memory`, or what is free, does not hold the least."""
+        """Return how many runs make a batch; ValueError if the smallest does not fit into `memory` or what is free."""
         devices, least = self.plan.layout, LEAST * self._cost(self.setting).bytes
         budget = free_memory(devices) if memory is None else memory
         if least > budget:
@@ -140,7 +140,7 @@ def _group(request: Request, points: list[Point], choose: Callable[[Request], Pl
 
 
 def _refuse_endless(plan: Plan, problem: Problem, times: np.ndarray) -> None:
-    """ValueError for a run of which nothing is saved before LONGEST has gone."""
+    """Refuse a run if nothing of it would be saved within LONGEST."""
     seconds = estimate(plan, problem, times).seconds
     if not (reason := too_long("one run", seconds, LONGEST)):
         return

@@ -1,4 +1,4 @@
-"""Who is at work on a store: one process alone, or several with a part each; and what an error of the system means."""
+"""Locks of a store, for one process alone or for several with a part each, and the meaning of system errors."""
 
 import contextlib
 import warnings
@@ -48,9 +48,9 @@ def shared(path: Path, is_ready: Callable[[], bool], prepare: Callable[[], objec
 
 @contextlib.contextmanager
 def part(path: Path, index: int, count: int, *, without_locks: bool) -> Iterator[bool]:
-    """Tell whether this process has a part of a store for itself while the body runs, or another one is at it.
+    """Hold a part of a store while the body runs; yields whether it is held, or another process works on it.
 
-    without_locks: what is told on a file system that has none.
+    without_locks: the message on a file system without locks.
     """
     with _opened(path, manifest.marker(path).with_name(f"{PART}{index}-of-{count}")) as file:
         free = _lock(file, exclusive=True, wait=False)

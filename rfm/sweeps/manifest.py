@@ -55,7 +55,7 @@ class Manifest(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """A digest of all that stays when a store is extended."""
+        """A digest of everything that stays the same when a store is extended."""
         settings, axes, times, keys = self.header
         return _digest([FORMAT, settings, list(axes.values), _finite(times), keys.shape[1:], self.chunk])
 
@@ -104,7 +104,7 @@ def write(path: Path, manifest: Manifest) -> None:
 
 
 def faults(path: Path, manifest: Manifest) -> list[Fault]:
-    """Return the files that do not agree with the attributes of the group, of those that follow from them."""
+    """Return the files that should follow from the attributes of the group and do not agree with them."""
     there = {name: (zarr_files.read(path / name), content) for name, content in _files(manifest).items()}
     wrong = {name: content for name, (content, expected) in there.items() if not zarr_files.agrees(content, expected)}
     return [Fault(name, MISSING if content is None else DAMAGED) for name, content in wrong.items()]

@@ -20,7 +20,7 @@ class Processes:
     count: int
 
     def wait(self, what: str) -> None:
-        """Wait until all processes are here; ConnectionError where one of them is lost."""
+        """Wait until all processes are here; ConnectionError if one of them dies."""
         if self.count == 1:
             return
         from jax.experimental import multihost_utils

@@ -231,7 +231,7 @@ class Sweep:
         return results.Labelled({**self.axes, **seeds, "time": self.times}, values, attributes)
 
     def _facts(self) -> dict[str, Any]:
-        """Say in words what is in it."""
+        """Summarize the contents, by name."""
         axes = {name: f"{len(values)}, {display.span(values)}" for name, values in self.axes.items()}
         seeds = {} if self.keys is None else {"seeds": len(self.keys)}
         words = {"": self.kind, **axes, **seeds, "times": f"{len(self.times)}, {display.span(self.times)}"}

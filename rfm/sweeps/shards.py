@@ -23,7 +23,7 @@ def opened(path: Path, made: store.Manifest, grid: Axes) -> Iterator[tuple[store
 
 
 def free_parts(path: Path, index: int, count: int) -> Iterator[Processes]:
-    """Yield this process's part, then all others, those that no other process is at."""
+    """Yield this process's part, then all other parts that no other process works on."""
     for other in range(count):
         number = (index + other) % count
         with part(path, number, count, without_locks=not other) as free:
@@ -32,7 +32,7 @@ def free_parts(path: Path, index: int, count: int) -> Iterator[Processes]:
 
 
 def check(shard: Any, team: Processes) -> None:
-    """Refuse what is no part of a number of parts, and shards of processes that are one program already."""
+    """Refuse anything but a part I of R, and shards of processes that already share one program."""
     if shard is None:
         return
     allowed = "(i, r), integers with 0 <= i < r"

@@ -34,7 +34,7 @@ class Results(NamedTuple):
 
     @property
     def missing(self) -> np.ndarray:
-        """Runs of which something is missing, (axes..., S)."""
+        """Runs with something missing, (axes..., S)."""
         return np.any(np.isnan(self.risk) | np.isnan(self.train_loss), axis=-1)
 
     @property
@@ -76,12 +76,12 @@ class Store(NamedTuple):
 
 
 def empty(shape: tuple[int, ...], num_times: int) -> Results:
-    """Return results of which all are missing; shape: (axes..., S)."""
+    """Return results that are all missing; shape: (axes..., S)."""
     return Results(*(np.full((*shape, num_times), np.nan) for _ in Results._fields))
 
 
 def prepare(path: Path, made: Manifest) -> list[Fault]:
-    """Create a store that is locked, or extend one of the same settings by the values and seeds that it lacks.
+    """Create a locked store, or extend one of the same settings by the values and seeds that it lacks.
 
     made: what it would be if it were created. Files that do not agree with what the store is of are made anew, and
     returned. Raises ValueError for a store of another sweep: nothing of it is touched.
@@ -99,7 +99,7 @@ def prepare(path: Path, made: Manifest) -> list[Fault]:
 
 
 def covers(path: Path, made: Manifest) -> bool:
-    """Is there a store of the same settings, whole, with all values and seeds? ValueError for that of another sweep."""
+    """Is there a whole store of the same settings, with all values and seeds? ValueError for another sweep's."""
     known = manifest.read(path)
     if known is None or manifest.faults(path, known):
         return False
@@ -118,13 +118,13 @@ def chunk_shape(header: Header, most: int) -> tuple[int, ...]:
 
 
 def open_store(path: Path, grid: Axes | None = None, argument: str = "out") -> Store:
-    """Open a store that `prepare` made, on a grid that it covers, else on all of its own; ValueError where it is none.
+    """Open a store that `prepare` made, on a grid that it covers, else on its whole grid; ValueError if it is none.
 
     Its own axes are read in increasing order.
     """
     known = manifest.read(path, argument)
     if known is None:
-        refuse(path, "is none, or was only begun", argument)
+        refuse(path, "is not a store, or was only begun", argument)
     axes = known.header.axes.values
     grid = Axes({name: np.sort(values) for name, values in axes.items()}) if grid is None else grid
     positions = [
@@ -174,7 +174,7 @@ def load_whole(store: Store, num_seeds: int) -> Results:
 
 
 def write(store: Store, chunk: Chunk) -> None:
-    """Add a chunk of the grid, its risk last; what is whole of the file stays beside it."""
+    """Add a chunk of the grid, its risk last; undamaged values of the file stay beside it."""
     known, shape = store.manifest, (*store.manifest.chunk, len(store.manifest.header.times))
     points = [p[i] for p, i in zip(store.positions, chunk.points.T, strict=True)]  # of each axis, (points,)
     first = [*(p[0] for p in points), chunk.seeds.start]
@@ -220,7 +220,7 @@ def _file(name: str, place: tuple[int, ...]) -> str:
 
 
 def _statement(store: Store, name: str, place: tuple[int, ...]) -> Statement:
-    """Return what a chunk is of, of which so much along each axis is in the array."""
+    """Return the identity of a chunk, with its extent in the array along each axis."""
     axes, keys = store.manifest.header.axes.values, store.manifest.header.keys
 
     def of(extent: tuple[int, ...]) -> bytes:

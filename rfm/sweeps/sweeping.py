@@ -90,7 +90,7 @@ def sweep(
             memory all the same, the batch is halved.
         device: The one to use, as in `simulate`; None for all of this process.
         shard: (i, r), this call as number i = 0 .. r - 1 of r independent ones with the same `out`, which need not run
-            at the same time: it does its part, then the parts of others that nobody is at, and returns what is there.
+            at the same time: it does its part, then parts that no other process works on, and returns what is there.
         progress: Show a bar with the time left.
 
     Returns:
@@ -197,7 +197,7 @@ def _tell(path: Path, faults: list[store.Fault]) -> None:
 
 
 def _check_duration(groups: list[Group], grid: Axes, seeds: float) -> None:
-    """ValueError for a sweep that nobody would live to see; seeds: of each process."""
+    """Refuse a sweep that would take longer than a lifetime; seeds: of each process."""
     shares = [group.cost.seconds * len(group.points) * seeds / group.plan.layout.runs for group in groups]
     if reason := too_long("the sweep", sum(shares), LONGEST):
         name, values = max(grid.values.items(), key=lambda axis: len(axis[1]))
@@ -213,7 +213,7 @@ def _bar(work: Work, *, show: bool) -> Iterator[Callable[[float], object]]:
     if not show:
         yield lambda seconds: None
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     missing = work.results.missing
     total, left = work.seconds(np.ones_like(missing)), work.seconds(missing)
@@ -260,7 +260,7 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
 
 
 def _name_of(function: Any, argument: str, cure: str) -> str:
-    """Return the name by which a store knows a function; ValueError where it has none."""
+    """Return the name under which a store records a function; ValueError if it has none."""
     if "<" in getattr(function, "__qualname__", "<"):
         checks.fail(argument, f"{cure} in a stored sweep, or a function with a name", function)
     return f"{function.__module__}.{function.__qualname__}"

@@ -74,7 +74,7 @@ def agrees(content: bytes | None, expected: bytes) -> bool:
 
 
 def parsed(content: bytes) -> dict[str, Any]:
-    """Return an object in JSON, {} where there is none."""
+    """Return an object in JSON, or {} if there is no file."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -102,7 +102,7 @@ def unseal(content: bytes, shape: tuple[int, ...], statement: Statement) -> Seal
 
 
 def read(path: Path) -> bytes | None:
-    """Return what is in a file, None where there is none."""
+    """Return the contents of a file, or None if it does not exist."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -110,7 +110,7 @@ def read(path: Path) -> bytes | None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, and give it its own: nobody meets half of it."""
+    """Write a file under a temporary name and rename it, so that no reader sees half of it."""
     temporary = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_bytes(content)

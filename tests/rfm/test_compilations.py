@@ -37,7 +37,7 @@ def test_the_folder_is_for_its_user_alone(tmp_path):
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path):
     before = jax.config.values["jax_compilation_cache_dir"]
     tmp_path.chmod(0o777)
-    with pytest.raises(ValueError, match=r"`folder` must be one of your own that nobody else may write to"):
+    with pytest.raises(ValueError, match=r"`folder` must be one of your own to which no other user may write"):
         rfm.cache_compilations(tmp_path)
     (tmp_path / "file").touch()
     for bad in (tmp_path / "file", "", 3):

@@ -156,9 +156,10 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text").write_text("risk")
     np.savez(tmp_path / "other.npz", risk=RISK)
     np.save(tmp_path / "array.npy", RISK)
+    expected = r"Argument `path` must be .*(it is not one, or it is damaged|a damaged one)"
     for name in ("half", "text", "other.npz", "array.npy"):
         for kind in (rfm.Curve, rfm.Sweep):
-            with pytest.raises(ValueError, match=r"Argument `path` must be .*(it is none, or damaged|a damaged one)"):
+            with pytest.raises(ValueError, match=expected):
                 kind.load(tmp_path / name)
     with pytest.raises(ValueError, match=r"that Curve\.save wrote, not Sweep\.save"):
         rfm.Curve.load(tmp_path / "sweep")
@@ -235,7 +236,7 @@ def test_a_package_that_is_missing_is_named(method, package, monkeypatch):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(ImportError, match=rf"^{package} is not installed: pip install .*\[frames\]"):
+    with pytest.raises(ImportError, match=rf"^{package} is not installed: pip install {package}\.$"):
         getattr(DRAWN, method)()
 
 

@@ -1,8 +1,10 @@
 """The compute-optimal frontier: exponents against closed forms, optima against brute force, all seven phases."""
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import compilations
 from problems import INF
 
 import rfm
@@ -195,3 +197,15 @@ def test_refusals(changes, name):
     args = {"problem": rfm.power_law(1.8, 1.5, None), "compute": [1e3], "optimizer": rfm.SGD(0.1, 4)} | changes
     with pytest.raises(ValueError, match=f"Argument `{name}` must"):
         theory.frontier(**args)
+
+
+def test_a_frontier_is_compiled_on_request():
+    """Budgets that are a jax.Array: the same numbers, and calls that differ in theirs share one program."""
+    budgets, args = np.array([100.0]), dict(optimizer=rfm.GradientFlow(), nodes=16)
+    known = theory.frontier(rfm.power_law(1.8, 1.5, 100), budgets, **args)
+    mine = theory.frontier(rfm.power_law(1.8, 1.5, 100), jnp.asarray(budgets), **args)
+    for name in ("num_features", "risk", "size_exponent", "risk_exponent"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(known, name), rtol=1e-7)
+    with compilations() as compiled:
+        theory.frontier(rfm.power_law(1.7, 1.4, 100), jnp.asarray(2.0 * budgets), **args)
+    assert not compiled

@@ -9,7 +9,6 @@ import pytest
 
 import rfm
 import theory
-from theory._scatter import scatter_near
 
 VALUES = json.loads((Path(__file__).parent / "second_order_values.json").read_text())
 FLOW = rfm.GradientFlow()
@@ -100,11 +99,23 @@ def test_covariance_of_two_times_is_that_of_their_sum():
     )
 
 
+@pytest.mark.parametrize(("n", "p"), [(40, 90), (90, 40)])
+def test_training_loss_at_a_ridge(n, p):
+    """Against draws, and without a ridge against the end of training."""
+    args = dict(num_features=n, num_samples=p)
+    found = theory.scatter(PROBLEM, optimizer=rfm.Ridge(0.05), **args)
+    run = rfm.exact(PROBLEM, optimizer=rfm.Ridge(0.05), keys=jax.random.split(jax.random.key(4), 2000), **args)
+    assert np.asarray(run.train_loss).std(0, ddof=1)[0] / found.train_std[0] == pytest.approx(1.0, abs=0.08)
+    ended = theory.scatter(PROBLEM, optimizer=rfm.Ridge(0.0), **args)
+    late = theory.scatter(PROBLEM, optimizer=FLOW, times=[1e9], **args)
+    np.testing.assert_allclose(ended.train_std, late.train_std, rtol=1e-4, atol=1e-6)
+
+
 def test_a_ridge_in_place_of_time_is_near():
     times = np.geomspace(0.1, 1e6, 8)
     args = dict(num_features=40, num_samples=80, optimizer=FLOW, times=times)
-    np.testing.assert_allclose(scatter_near(PROBLEM, **args), theory.scatter(PROBLEM, **args).std, rtol=0.2)
-    assert scatter_near(PROBLEM, **args)[-1] == pytest.approx(theory.scatter(PROBLEM, **args).std[-1], rel=1e-3)
+    np.testing.assert_allclose(theory.scatter_near(PROBLEM, **args), theory.scatter(PROBLEM, **args).std, rtol=0.2)
+    assert theory.scatter_near(PROBLEM, **args)[-1] == pytest.approx(theory.scatter(PROBLEM, **args).std[-1], rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import compilations
 
 import rfm
 import theory
-from tests.compilations import compilations
 
 VALUES = json.loads((Path(__file__).parent / "schedule_values.json").read_text())
 INF = np.inf

@@ -49,7 +49,7 @@ def show(seed: int, *, kernels: Values, held: int, sizes: dict[str, Counts], see
             verdicts.append(judge(slope.quantity, slope.simulated, closed=slope.theory, error=slope.stderr))
             columns = {"alpha_K": alpha, "regime": regime, "axis": symbol, "size": pair.x, "held": fixed}
             table += pair.rows(*columns, "loss", "stderr", "theory", **columns, loss=pair.mean)
-        verdicts.append(agreement(pairs, f"theory = simulation, alpha_K = {alpha:g}"))
+        verdicts.append(agreement(pairs, f"simulation against theory, alpha_K = {alpha:g}"))
         verdicts.append(_mirrored(problem, sizes["variance"], held, alpha))
     for (regime, axis), ax in panels.items():
         variance, symbol, other = regime == "variance", SYMBOLS[axis], SYMBOLS[OTHER[axis]]

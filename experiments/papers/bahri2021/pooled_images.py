@@ -54,7 +54,7 @@ def show(seed: int, *, data: str, rows: int, pools: Counts, sizes: Counts, seeds
     alike = agreement(rows_and_neurons, "rows and neurons are as Gaussians of their spectrum")
     if alike.verdict == OPEN:  # a property of the data that theory does not claim
         alike = dataclasses.replace(alike, verdict=REFINED)
-    spectral = agreement(gaussians, "theory = simulation, Gaussians of the spectrum")
+    spectral = agreement(gaussians, "simulation against theory, Gaussians of the spectrum")
     return Shown(figure, table, (spectral, alike, *verdicts))
 
 

@@ -33,7 +33,7 @@ def panel(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
     n, unit = np.array(setting.stepped, float), st.FEATURE_UNITS[parametrization]
     verdicts, table, gammas = [], [], {}
     for index, name in enumerate(setting.algorithms):
-        pairs, title = train(setting, parametrization, name), f"T6 {name}, {unit}"
+        pairs, title = train(setting, parametrization, name), f"{name}, {unit}"
         steps = np.stack([steps_to_risk(setting, pair.risks) for pair in pairs], axis=1)  # (S, X)
         if not np.isfinite(steps).all():
             text = f"not all reach the risk in {setting.steps} steps"
@@ -47,15 +47,20 @@ def panel(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
             ax.plot(n, line, color=color, lw=1.3)
             verdicts += [
                 _judge(f"{title}, trained at {n[0]:g} to {n[-1]:g}, beside theory", gamma, -log_slope(n, line)),
-                agreement([pair.at(SOME) for pair in pairs], f"T6 theory = simulation, {name}, {unit}"),
+                agreement([pair.at(SOME) for pair in pairs], f"{name}, {unit}: simulation against theory"),
             ]
         else:
             ax.plot(n, mean, color=color, ls=":", lw=1.0)
             more, closed = gamma - gammas[GRADIENT_DESCENT], CLOCK_OF_SIGNS[parametrization]
             verdicts.append(_judge(f"{title}: clock N^g t, g beyond gradient descent's", more, closed, claimed=0.0))
-        held = {"row": "T6", "algorithm": name, "parametrization": parametrization}
+        held = {"row": "algorithms", "algorithm": name, "parametrization": parametrization}
         table += tables.records(held | {"N": n, "steps": mean, "stderr": stderr})
-    plotting.finish(ax, AXES["features"], f"steps to {REACHED_PART:g} of the risk at the start", f"T6: {unit}")
+    plotting.finish(
+        ax,
+        AXES["features"],
+        f"steps to {REACHED_PART:g} of the risk at the start",
+        f"{unit}: algorithms differ",
+    )
     low, high = ax.get_ylim()
     ax.set_ylim(0.5 * low, 4 * high)
     return st.Part(verdicts, table)
@@ -82,13 +87,13 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
                 ax.plot(pair.x, pair.mean, color=plotting.COLORS[index], ls=line_style, lw=1.2, label=pair.label)
         for pair in pairs:
             columns = ("row", "algorithm", "parametrization", "N", "clock", "risk")
-            table += pair.rows(*columns, row="T6", algorithm=name, parametrization="standard")
+            table += pair.rows(*columns, row="algorithms", algorithm=name, parametrization="standard")
         if name == SIGNS:
             ends = np.array([pair.risks[:, -1] / _floor(setting, int(pair.fixed["N"])) - 1.0 for pair in pairs])
             mean, error = ends.mean(1), standard_error(ends.T)
             grows = mean[-1] - mean[0] > EXCESS * np.hypot(error[0], error[-1])
             text = ", ".join(f"{m:.1%} at N = {n}" for m, n in zip(mean, setting.stepped, strict=True))
-            quantity, claim = f"T6 {name}, end of training", "the same learning rate for all N"
+            quantity, claim = f"{name}, end of training", "the same learning rate for all N"
             verdicts.append(condition(quantity, claim, f"ends above the floor by {text}", not grows, no=CONTRADICTED))
     title = "features of variance 1; Adam, sign-SGD: trained, no theory"
     plotting.finish(ax, "clock $N t$, $t$ in steps", "risk", title)

@@ -35,9 +35,9 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
             use = np.isfinite(mean) & np.isfinite(stderr)
             label = f"risk {level:g}, {unit}"
             plotting.draw_points(ax, sizes[use], mean[use], stderr[use], index, label=label, hollow=not standard)
-        held = {"row": "T1", "parametrization": parametrization, "N": sizes[:, None], "level": st.RISKS}
+        held = {"row": "time to a risk", "parametrization": parametrization, "N": sizes[:, None], "level": st.RISKS}
         table += tables.records(held | times.columns("time"))
-        name, slope = f"T1 {unit}", -log_slope(st.LARGE_N, far / (st.LARGE_N if standard else 1.0))
+        name, slope = f"time to a risk, {unit}", -log_slope(st.LARGE_N, far / (st.LARGE_N if standard else 1.0))
         if standard:
             verdicts.append(judge(name, slope, claimed=1.0))
         else:
@@ -47,11 +47,10 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
         verdicts.append(trained.verdict(f"{name}, trained at {last[0]:g} to {last[-1]:g}, beside theory there"))
     ends = sizes[[0, -1]]
     ax.plot(ends, 0.25 * slowest[-1] / ends, "k", lw=1, label="slope $-1$")
-    plotting.finish(ax, AXES["features"], "time to reach the risk", "T1: larger is faster, by normalization only")
-    ax.set_ylim(top=300 * ax.get_ylim()[1])
+    plotting.finish(ax, AXES["features"], "time to reach the risk", "larger is faster, by normalization only")
     ax.legend(fontsize=6, frameon=False, ncols=2, loc="upper right")
     some = [c.at(slice(None, None, 3)) for name in st.FEATURE_UNITS for c in st.curves(setting, name)]
-    return st.Part([*verdicts, agreement(some, "T1 theory = simulation")], table)
+    return st.Part([*verdicts, agreement(some, "time to a risk: simulation against theory")], table)
 
 
 def _times(risks: np.ndarray, clock: np.ndarray | float) -> np.ndarray:
@@ -71,7 +70,7 @@ def _table(setting: st.Setting) -> Verdict:
     lines = ["/".join(f"{t:.1f}" if np.isfinite(t) else "never" for t in of_size) for of_size in times]
     text = "; ".join(f"N = {n}: {line}" for n, line in zip(setting.sizes, lines, strict=True))
     levels = " / ".join(f"{level:g}" for level in st.RISKS)
-    quantity = f"T1 table, variance 1/N, {TABLE_MODES:.0e} modes: time to risk {levels}"
+    quantity = f"times to a risk, variance 1/N, {TABLE_MODES:.0e} modes: risk {levels}"
     return condition(quantity, "-", text, bool(np.all(times[1:] <= times[:-1])))
 
 

@@ -18,7 +18,7 @@ PAIRS = np.geomspace(32, 2**16, 12)  # sizes N of pairs N, 2N
 def panel(ax: Axes, setting: st.Setting) -> st.Part:
     """Draw gamma of neighbouring sizes: training of two at a time, theory up to large ones."""
     part = st.joined([_gammas(ax, setting, parametrization) for parametrization in st.FEATURE_UNITS])
-    title = r"T3: risk($N^\gamma t$) on one curve"
+    title = r"risk($N^\gamma t$) of all sizes falls on one curve"
     plotting.finish(ax, AXES["features"], r"$\gamma$ between $N$ and $2N$", title, log=False)
     ax.set(xscale="log", ylim=(-0.25, 1.6))
     return part
@@ -48,8 +48,8 @@ def _gammas(ax: Axes, setting: st.Setting, parametrization: str) -> st.Part:
     middle = np.sqrt(sizes[:-1] * sizes[1:])
     ax.plot(middle, two.theory, color=color, lw=1.3)
     plotting.draw_points(ax, middle, two.simulated, two.stderr, index, label=f"features of {unit}")
-    held = {"row": "T3", "parametrization": parametrization, "N": sizes[:-1], "2N": sizes[1:]}
-    name = f"T3 {unit}"
+    held = {"row": "one curve", "parametrization": parametrization, "N": sizes[:-1], "2N": sizes[1:]}
+    name = f"one curve, {unit}"
     if standard:
         largest = judge(f"{name}, theory at {PAIRS[-1]:g}", far[-1], claimed=1.0)
     else:
@@ -71,7 +71,7 @@ def curves(ax: Axes, setting: st.Setting) -> st.Part:
     ax.axhspan(EARLY_RISKS[-1] * start, EARLY_RISKS[0] * start, color="0.93", zorder=-1)
     plotting.finish(ax, "$N t$", "risk", "shaded: risks that are compared")
     compared = [pair.at(late & (lowest > 0.9 * EARLY_RISKS[-1] * start)) for pair in pairs]
-    return st.Part([agreement(compared, "T3 theory = simulation")])
+    return st.Part([agreement(compared, "one curve: simulation against theory")])
 
 
 main = st.script(

@@ -20,18 +20,18 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     curves, lowest = st.curves(setting), st.RISKS[-1]
     some = [pair.at(slice(None, None, 2)) for pair in curves]
     plotting.draw_all(ax, some)
-    plotting.finish(ax, "clock $N t$", "risk", "T2: one curve, until each size meets its floor")
+    plotting.finish(ax, "clock $N t$", "risk", "one curve, until each size meets its floor")
     least, ends = risk_at_end(setting.infinite, setting.sizes, "features"), across(curves, "features", st.LONGEST_CLOCK)
     never, trained = (np.array(setting.sizes)[risk > lowest].tolist() for risk in (least, ends.mean))
     text = f"risk {lowest:g} never at N in {never}; trained to N t = {st.LONGEST_CLOCK:g}: not at N in {trained}"
     far = -log_slope(st.LARGE_N, risk_at_end(setting.infinite, st.LARGE_N, "features"))
     closed = exponents.model_exponent(setting.a, setting.b)
     verdicts = [
-        judge("T2 floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
-        condition("T2 longer training replaces size", "every risk", text, not never, no=CONTRADICTED),
-        agreement(some, "T2 theory = simulation"),
+        judge("floor against N, theory at 1e6", far, claimed=0.0, closed=closed),
+        condition("longer training replaces size", "every risk", text, not never, no=CONTRADICTED),
+        agreement(some, "floor: simulation against theory"),
     ]
-    return st.Part(verdicts, [{"row": "T2"} | record for pair in curves for record in pair.rows()])
+    return st.Part(verdicts, [{"row": "floor"} | record for pair in curves for record in pair.rows()])
 
 
 def floors(ax: Axes, setting: st.Setting) -> st.Part:
@@ -40,10 +40,10 @@ def floors(ax: Axes, setting: st.Setting) -> st.Part:
     plotting.draw(ax, pair, label=f"$N t$ = {st.LONGEST_CLOCK:g}")
     ax.axhline(pair.theory[0], color="k", lw=1, ls=":", label="if training time replaced size")
     last = pair.at(slice(-st.SLOPE_SIZES, None))
-    slope = last.slope(quantity=f"T2 floor, trained at {last.x[0]:g} to {last.x[-1]:g}, beside theory there")
+    slope = last.slope(quantity=f"floor, trained at {last.x[0]:g} to {last.x[-1]:g}, beside theory there")
     line = 0.85 * last.theory[0] * (last.x / last.x[0]) ** -slope.simulated
     ax.plot(last.x, line, "k", lw=1, label=f"slope {-slope.simulated:.3f}")
-    plotting.finish(ax, AXES["features"], "risk at the end", "the floor")
+    plotting.finish(ax, AXES["features"], "risk at the end", "the floor falls with size, whatever the time")
     return st.Part([slope.verdict()])
 
 
@@ -61,15 +61,15 @@ def partings(ax: Axes, setting: st.Setting) -> st.Part:
     closed = 1.0 / st.rule_growth(setting.a, setting.b)
     line = 0.5 * clocks.theory[-1] * (n / n[-1]) ** closed
     ax.plot(n, line, "k--", lw=1, label=f"closed form: slope {closed:g}")
-    plotting.finish(ax, AXES["features"], "clock $N t$", "where the equivalence ends")
+    plotting.finish(ax, AXES["features"], "clock $N t$", "a larger model keeps to the common curve longer")
     ends = []
     for size in st.LARGE_N:
         clock = np.geomspace(1e-2, 10.0, len(st.CLOCK)) * size**closed
         risk = st.risk_by_clock(setting.infinite, size, clock=clock)
         ends.append(st.time_to_risk(clock, risk_in_time(setting.infinite, clock) / risk, 1 / PART))
     slope = log_slope(st.LARGE_N, np.array(ends))
-    table = tables.records({"row": "T2", "N": setting.sizes, **clocks.columns("parts at clock")})
-    return st.Part([judge("T2 clock where a size parts, theory at 1e6", slope, closed=closed)], table)
+    table = tables.records({"row": "floor", "N": setting.sizes, **clocks.columns("parts at clock")})
+    return st.Part([judge("N t at which a size leaves infinite size, theory at 1e6", slope, closed=closed)], table)
 
 
 main = st.script(

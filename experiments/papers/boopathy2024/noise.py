@@ -42,7 +42,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
         line = [(point["x"], point["added"]) for point in points if (point["N"], point["P"]) == (n, p)]
         label = f"theory, N = {n:.0e}, three P" if p == NOISE_SAMPLES[0] else None
         ax.plot(*np.transpose(line), color="0.6", ls="-" if n == NOISE_SIZES[0] else "--", lw=1.0, label=label)
-    table = [{"row": "T5"} | point for point in points]
+    table = [{"row": "noise"} | point for point in points]
     # the smallest size that is trained, and the second largest
     ends = setting.sizes[0], setting.sizes[-2 if len(setting.sizes) > 2 else -1]
     for index, (n, p) in enumerate(product(ends, setting.samples)):
@@ -51,8 +51,8 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
         pairs.append(_train(setting, n, p, clock))
         plotting.draw(ax, pairs[-1], index)
         columns = ("row", "N", "P", "clock", "x", "added", "theory")
-        table += pairs[-1].rows(*columns, row="T5", clock=clock, added=pairs[-1].mean)
-    plotting.finish(ax, r"$(N t)^{1/b}/P$", "risk added by unit noise", "T5: noise, on one line")
+        table += pairs[-1].rows(*columns, row="noise", clock=clock, added=pairs[-1].mean)
+    plotting.finish(ax, r"$(N t)^{1/b}/P$", "risk added by unit noise", "noise adds the same against one variable")
     late = [point["ratio"] for point in points if point["clock"] > 50]
     spread = max(late) / min(late) - 1.0
     text = f"added risk P/(N t)^(1/b) within {spread:.0%} over {len(late)} points, 2 sizes, 3 P"
@@ -63,10 +63,10 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     more = f"N^{standard:.3f} with features of variance 1, N^{ntk:.3f} with 1/N"
     alone = abs(standard - 1.0 / b) < CLOSE and abs(ntk) < CLOSE
     verdicts = [
-        condition("T5 noise added against N at one t, theory", "larger is more sensitive", more, alone, yes=REFINED),
-        condition("T5 noise", "one function of the clock and P", text, spread < SPREAD),
-        judge("T5 noise added against N t, theory", growth, closed=1.0 / b),
-        agreement(pairs, "T5 theory = simulation"),
+        condition("noise added against N at one t, theory", "larger is more sensitive", more, alone, yes=REFINED),
+        condition("noise added", "one function of the clock and P", text, spread < SPREAD),
+        judge("noise added against N t, theory", growth, closed=1.0 / b),
+        agreement(pairs, "noise added: simulation against theory"),
     ]
     return st.Part(verdicts, table)
 
@@ -89,7 +89,7 @@ def surface(ax: Axes, setting: st.Setting) -> st.Part:
     text = f"late peak at N = {where} for P = {SURFACE_SAMPLES}, N t = 1e4 to 1e8: "
     text += "the peak does not move with N t" if stays else "the peak moves with N t"
     table = tables.records({"row": "surface", "N": SURFACE_SIZES[:, None], "clock": SURFACE_CLOCK, "risk": risk})
-    return st.Part([condition("surface", "one law in N t", text, stays, yes=REFINED)], table)
+    return st.Part([condition("risk over N and N t", "one law in N t", text, stays, yes=REFINED)], table)
 
 
 def cuts(ax: Axes, setting: st.Setting) -> st.Part:
@@ -114,11 +114,11 @@ def cuts(ax: Axes, setting: st.Setting) -> st.Part:
     humps = [text for pair in pairs if (text := _hump(n, pair.mean, pair.stderr, pair.fixed["t"]))]
     text = "; ".join(humps) if humps else "falls with N at every time"
     verdicts = [
-        condition("T5 risk against N at fixed t, with noise", "U-shaped, then a second descent", text, bool(humps)),
-        agreement(pairs, "T5 cuts, theory = simulation"),
+        condition("risk against N at fixed t, with noise", "U-shaped, then a second descent", text, bool(humps)),
+        agreement(pairs, "risk at fixed t: simulation against theory"),
     ]
     table = sorted((record for pair in pairs for record in pair.rows()), key=lambda record: record["N"])
-    return st.Part(verdicts, [{"row": "T5 cut"} | record for record in table])
+    return st.Part(verdicts, [{"row": "fixed time"} | record for record in table])
 
 
 def noise_added(problem: rfm.Problem, n: float, p: float, clock: np.ndarray) -> np.ndarray:

@@ -36,20 +36,20 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     ax.plot(TRAINED_CLOCK, by_theory, "o", ms=4, color=exact, label="theory, no training")
     label = "two standard errors of the large model"
     ax.plot(TRAINED_CLOCK, 2 * big.stderr / big.mean, color="0.5", lw=1.0, ls=":", label=label)
-    plotting.finish(ax, "clock $N t$", "relative error of the risk", "T4: a large model from a small one")
+    plotting.finish(ax, "clock $N t$", "relative error of the risk", "a large model foretold by a small one")
     ax.set_ylim(bottom=1e-5)
     late = by_rule - 2 * unsure > GOOD  # where it fails for sure
     good = TRAINED_CLOCK[: int(np.argmax(late)) if late.any() else len(late)]
     text = f"to {GOOD:.0%} " + (f"until N t = {good[-1]:.3g}" if len(good) else "nowhere")
     text += f", off by up to {by_rule.max():.0%} later; theory by at most {by_theory.max():.1%}"
     verdicts = [
-        condition("T4 prediction", f"N = {larger} from N = {n}", text, bool(len(good)), yes=REFINED, no=CONTRADICTED),
-        judge("T4 error of the rule against N t, theory", measured, closed=growth),
-        judge(f"T4 error of the rule against N at N = {low:g}, theory", fall, closed=1.0),
-        agreement([small, big], "T4 theory = simulation"),
+        condition("prediction", f"N = {larger} from N = {n}", text, bool(len(good)), yes=REFINED, no=CONTRADICTED),
+        judge("error of the rule against N t, theory", measured, closed=growth),
+        judge(f"error of the rule against N at N = {low:g}, theory", fall, closed=1.0),
+        agreement([small, big], "prediction: simulation against theory"),
     ]
     columns = ("row", "clock", "risk", "stderr", "rule_error", "rule_stderr", "theory_error")
-    table = big.rows(*columns, row="T4", rule_error=by_rule, rule_stderr=unsure, theory_error=by_theory)
+    table = big.rows(*columns, row="prediction", rule_error=by_rule, rule_stderr=unsure, theory_error=by_theory)
     return st.Part(verdicts, table)
 
 

@@ -14,7 +14,7 @@ from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CONFIRMED, CONTRADICTED, REFINED, Verdict, condition
-from experiments.output import plotting
+from experiments.output import console, plotting
 from experiments.papers.row import Script, Shown, Values
 from rfm.arguments import Arguments
 
@@ -32,7 +32,8 @@ def show(seed: int, times: Values, ratios: Values, seeds: int) -> Shown:
     args = Arguments(num_samples=data, optimizer=FLOW, times=clock)
     sizes = [round(nu * NUM_MODES) for nu in ratios]
     keys = jax.random.split(jax.random.key(seed), seeds)
-    trained = rfm.sweep(problem, {"num_features": sizes}, keys, **args, progress=True).risk / NUM_MODES
+    shows = console.shows_progress()
+    trained = rfm.sweep(problem, {"num_features": sizes}, keys, **args, progress=shows).risk / NUM_MODES
     lines = theory.sweep(problem, {"num_features": list(NUS * NUM_MODES)}, **args).risk / NUM_MODES  # (181, T)
     curves = [
         Comparison("time", clock, risks, lines[np.argmin(np.abs(NUS - nu))], {"nu": nu, "N": n, "P": data})
@@ -86,7 +87,7 @@ def late_peak(problem: rfm.Problem, time: float) -> float:
 
 
 def _highest(risk: np.ndarray) -> float | None:
-    """Return nu of the highest local maximum of risk (181,), None where there is none."""
+    """Return nu of the highest local maximum of risk (181,), or None."""
     at = 1 + np.flatnonzero((risk[1:-1] > risk[:-2]) & (risk[1:-1] > risk[2:]))
     return float(NUS[at[np.argmax(risk[at])]]) if len(at) else None
 

@@ -13,7 +13,7 @@ from experiments.compare.comparison import AXES, Comparison, across
 from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CONTRADICTED, OPEN, Verdict, condition, judge
-from experiments.output import plotting
+from experiments.output import console, plotting
 from experiments.papers.row import Script, Shown, Values
 
 BIAS_TIMES = np.linspace(0.25, 8.0, 32)
@@ -33,7 +33,8 @@ def show(seed: int, num_modes: int, trained: Values, members: int, seeds: int) -
     sizes = [round(nu * num_modes) for nu in trained]
     grid = {"num_features": sizes, "ensemble": [1, members]}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    swept = rfm.sweep(problem, grid, keys, num_samples=np.inf, optimizer=FLOW, times=BIAS_TIMES, progress=True)
+    shows = console.shows_progress()
+    swept = rfm.sweep(problem, grid, keys, num_samples=np.inf, optimizer=FLOW, times=BIAS_TIMES, progress=shows)
     alone, average = np.moveaxis(swept.risk / num_modes, 1, 0)
     # the risk of an average of K is bias + (risk - bias)/K: two averages leave the bias, without error on the mean
     risks = {"risk": alone, "bias": (members * average - alone) / (members - 1)}  # (N, S, T) each
@@ -49,7 +50,7 @@ def show(seed: int, num_modes: int, trained: Values, members: int, seeds: int) -
     _against_time(axes[0, 1], problem, "bias", curves, "what S1 plots: the squared bias")
     _against_size(axes[0, 2], problem, curves)
     few = {part: [curve.at(slice(3, None, 4)) for curve in curves[part]] for part in NAMED}
-    agree = [agreement(few[part], f"theory = simulation, {name}") for part, name in NAMED.items()]
+    agree = [agreement(few[part], f"simulation against theory, {name}") for part, name in NAMED.items()]
     columns = ("nu", "t", "risk", "stderr", "theory", "bias", "bias_theory")
     table = []
     for risk, bias in zip(curves["risk"], curves["bias"], strict=True):

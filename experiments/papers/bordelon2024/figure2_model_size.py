@@ -13,7 +13,7 @@ from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW, all_laws, corrections
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import REFINED, Verdict, condition, judge
-from experiments.output import plotting
+from experiments.output import console, plotting
 from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, A, B
 from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
@@ -37,7 +37,7 @@ def show(seed: int, axis: str, sizes: Counts, seeds: int, modes: int) -> Shown:
     args = held | Arguments(optimizer=FLOW, times=times)
     grid = {f"num_{axis}": list(sizes)}
     keys = jax.random.split(jax.random.key(seed), seeds)
-    trained = rfm.sweep(problem, grid, keys, **args, progress=True)
+    trained = rfm.sweep(problem, grid, keys, **args, progress=console.shows_progress())
     predicted = theory.sweep(problem, grid, **args)
     curves = [
         Comparison("time", times, risks, line, {symbol: size, HELD_SYMBOL[axis]: FIXED})
@@ -76,7 +76,7 @@ def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: 
     plotting.finish(ax, AXES[axis], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}; dots: {SYMBOLS[axis]} = $\\infty$")
     law = LAWS[LATE_LAWS[axis]]
     far = judge(f"{name}, late, theory at {law.at:g}", law.measured(), claimed=A - 1.0, closed=law.closed)
-    return [far, late.verdict(known="theory there")]
+    return [far, late.verdict()]
 
 
 def _added(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
@@ -107,7 +107,7 @@ def _against_time(ax: Axes, axis: str, curves: Sequence[Comparison]) -> list[Ver
     plotting.finish(ax, AXES["time"], "risk", f"{HELD_SYMBOL[axis]} = {FIXED}")
     law = LAWS["time"]
     late, where = -log_derivative(law.curve, LATE_AT), f"theory at {LATE_AT:g}, all sizes infinite"
-    return [judge(f"time, {where}", late, claimed=0.4, closed=law.closed), slope.verdict(known="theory there")]
+    return [judge(f"time, {where}", late, claimed=0.4, closed=law.closed), slope.verdict()]
 
 
 main = Script(

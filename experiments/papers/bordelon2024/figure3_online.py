@@ -97,7 +97,7 @@ def _plateau(ax: Axes, predicted: OnePass, plateau: Comparison, batch: int, batc
     window = f"{plateau.x[0]:g} to {plateau.x[-1]:g}"
     slope = plateau.slope(quantity=f"plateau against N, trained at {window}, beside theory there")
     plotting.draw_slope(ax, slope, 0.8 * plateau.theory[0])
-    plotting.finish(ax, AXES["features"], "risk at the plateau", "")
+    plotting.finish(ax, AXES["features"], "risk at the plateau", "the plateau falls as the model grows")
     endless = OnePass(rfm.power_law(A, B, ENDLESS), predicted.clock)
     far = -log_derivative(lambda sizes: endless.ends(sizes, batch), FAR_N)
     ratio = {b: predicted.risk(sizes[-1], b)[-1] / floors[-1] for b in batches}

@@ -56,10 +56,10 @@ def show(seed: int, tasks: tuple[tuple[float, float], ...], sizes: Counts, seeds
         task, (claimed, closed) = f"a = {a:g}, b = {b:g}", best_risk(a, b)
         window = f"best of N = {sizes[0]} to {sizes[-1]}, C = {compute[0]:.0f} to {compute[-1]:.0f}"
         slope = best.slope(quantity=f"{task}: compute, trained, {window}, beside theory there")
-        if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are nobody's claim
+        if abs(claimed - closed) >= CLOSE:  # else slopes at finite sizes are not claimed
             slope = replace(slope, claimed=claimed)
         few = [curve.at(slice(2, None, 5)) for curve in curves]
-        findings += [agreement(few, f"{task}: theory = simulation"), slope.verdict(), *_far(a, b, frontier)]
+        findings += [agreement(few, f"{task}: simulation against theory"), slope.verdict(), *_far(a, b, frontier)]
         columns = ("a", "b", "N", "t", "compute", "risk", "stderr", "theory")
         table += [row for curve in curves for row in curve.rows(*columns, compute=curve.fixed["N"] * COMPUTE_TIMES)]
     return Shown(figure, table, tuple(findings))
@@ -96,10 +96,10 @@ def _draw(ax: Axes, curves: Sequence[Comparison], best: Comparison, frontier: Fr
     plotting.draw_slope(ax, slope, 0.5 * best.mean[0], label, line_style={"lw": 0.9, "ls": "-."})
     a, b = best.fixed["a"], best.fixed["b"]
     claimed, closed = best_risk(a, b)
-    for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, and fails:")):
+    for value, style, label in ((closed, "--", "closed form"), (claimed, ":", "claimed, does not hold:")):
         if style == "--" or abs(claimed - closed) > CLOSE:
             line, name = risk[start] * (LINE_BUDGETS[start:] / LINE_BUDGETS[start]) ** -value, f"{label} {value:.3f}"
-            ax.plot(LINE_BUDGETS[start:], line, color=plotting.COLORS[1], lw=1.4, ls=style, label=name, zorder=5)
+            ax.plot(LINE_BUDGETS[start:], line, color=plotting.CLOSED, lw=1.4, ls=style, label=name, zorder=5)
     lines = np.array([curve.theory for curve in curves])
     ax.set_ylim(0.3 * min(risk[-1], lines[-1, -1]), 2.0 * lines[:, 0].max())
     title = f"a = {a:g}, b = {b:g}, M = {PER_FEATURE} N; {best.seeds} seeds"

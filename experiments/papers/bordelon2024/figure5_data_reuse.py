@@ -15,7 +15,7 @@ from experiments.compare.equivalence import agreement
 from experiments.compare.laws import FLOW
 from experiments.compare.statistics import STEP, log_derivative
 from experiments.compare.verdicts import Verdict, condition, judge
-from experiments.output import plotting
+from experiments.output import console, plotting
 from experiments.papers.bordelon2024.formulas import ENDLESS, A, B
 from experiments.papers.row import Counts, Script, Shown
 
@@ -32,7 +32,7 @@ T_LAST = len(T_REUSE) - 1  # where the last of them is in GRID
 def show(seed: int, sizes: Counts, samples: Counts, seeds: int, modes: int) -> Shown:
     """Show the risk for many N at P = P_FEW, with training loss for many P at N = N_WIDE, and the gap of the two."""
     problem, keys = rfm.power_law(A, B, modes), jax.random.split(jax.random.key(seed), seeds)
-    train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=T_REUSE, progress=True)
+    train = partial(rfm.sweep, problem, keys=keys, optimizer=FLOW, times=T_REUSE, progress=console.shows_progress())
     wider = train({"num_features": list(sizes)}, num_samples=P_FEW)
     richer = train({"num_samples": list(samples)}, num_features=N_WIDE)
     pairs = [*((n, P_FEW) for n in sizes), *((N_WIDE, p) for p in samples)]
@@ -50,8 +50,8 @@ def show(seed: int, sizes: Counts, samples: Counts, seeds: int, modes: int) -> S
 
     figure, axes = plotting.new_figure(1, 3, width=4.2)
     findings = [
-        agreement([curve.at(slice(0, None, 3)) for curve in risk], "risk: theory = simulation"),
-        agreement([curve.at(late) for curve in gap], "risk less training loss: theory = simulation"),
+        agreement([curve.at(slice(0, None, 3)) for curve in risk], "risk: simulation against theory"),
+        agreement([curve.at(late) for curve in gap], "risk less training loss: simulation against theory"),
         *_saturation(axes[0, 0], problem, risk[: len(sizes)]),
         *_gap(axes[0, 2], problem, part[wide]),
     ]
@@ -72,7 +72,7 @@ def _saturation(ax: Axes, problem: rfm.Problem, curves: Sequence[Comparison]) ->
     endless, where = _theory(problem, np.inf, P_FEW).risk[: len(T_REUSE)], f"P = {P_FEW}, t = {T_REUSE[-1]:g}"
     plotting.draw_all(ax, curves, "N = {N}")
     ax.plot(T_REUSE, endless, "k", lw=1.0, ls=":", label="N = $\\infty$")
-    plotting.finish(ax, AXES["time"], "risk", f"P = {P_FEW}; {curves[0].seeds} seeds")
+    plotting.finish(ax, AXES["time"], "risk", f"a larger model stops lower, P = {P_FEW}; {curves[0].seeds} seeds")
     far = log_derivative(lambda x: np.array([_theory(problem, n, P_FEW).risk[T_LAST] for n in x]) - endless[-1], N_FAR)
     ends = across(curves, "features", T_REUSE[-1])
     over, error = ends.mean / endless[-1], ends.stderr[-1] / endless[-1]
@@ -91,7 +91,9 @@ def _both(ax: Axes, problem: rfm.Problem, risk: Sequence[Comparison], loss: Sequ
         plotting.draw(ax, training, index, label=f"{test.label}, training loss", hollow=True)
     fresh = _theory(problem, N_WIDE, np.inf).risk[: len(T_REUSE)]
     ax.plot(T_REUSE, fresh, "k", lw=1.0, ls=":", label="fresh data, both")
-    plotting.finish(ax, AXES["time"], "risk, training loss", f"N = {N_WIDE}")
+    plotting.finish(
+        ax, AXES["time"], "risk, training loss", f"reused data: training loss falls below risk, N = {N_WIDE}"
+    )
     ax.set_ylim(0.02 * fresh[-1], 1.5 * max(curve.theory.max() for curve in risk))
 
 
@@ -104,7 +106,9 @@ def _gap(ax: Axes, problem: rfm.Problem, parts: Sequence[Comparison]) -> list[Ve
     against_p = f"the same, against P, trained at t = {T_EARLY:g}, P = {first} to {last}, beside theory there"
     growth, fall = most.slope(window), early.slope(quantity=against_p)
     plotting.draw_slope(ax, growth, 0.6 * most.theory[window][0], f"slope {-growth.simulated:.3f}")
-    plotting.finish(ax, AXES["time"], "1 $-$ training loss/risk", f"N = {N_WIDE}; {most.seeds} seeds")
+    plotting.finish(
+        ax, AXES["time"], "1 $-$ training loss/risk", f"the gap grows with time, N = {N_WIDE}; {most.seeds} seeds"
+    )
     ax.set_ylim(bottom=0.5 * min(part.theory.min() for part in parts))
     clean, fresh = rfm.power_law(A, B, ENDLESS), _theory(problem, N_WIDE, np.inf)
 

@@ -122,7 +122,7 @@ def _modes(ax: Axes, problem: rfm.Problem, alone: Sequence[Comparison]) -> list[
     rule = f"r = 1/kappa = {r:.4g}, sum lambda/(lambda + kappa) = N: theory within {gap:.1g} of it"
     measured, every = f"{rule}; trained {', '.join(ends)}", slice(None, None, 3)
     return [
-        agreement([run.at(every) for run in alone], f"error of single modes, N = {n}: theory = simulation"),
+        agreement([run.at(every) for run in alone], f"error of single modes, N = {n}: simulation against theory"),
         condition(f"plateau of mode k, N = {n}", "1/(1 + lambda_k r)", measured, gap < SAME_NUMBER),
     ]
 

@@ -89,9 +89,9 @@ def _agreements(values: np.ndarray, weights: np.ndarray, few: Rates) -> list[Ver
     unlearned = Comparison("k", np.array(few.modes), 1.0 - weights.sum(-1), never, HELD)
     modes = [Comparison("time", DECAY_TIMES, risks, line, HELD) for risks, line in zip(decays, kept, strict=True)]
     return [
-        agreement([Comparison("z", Z_LEVELS, counts, above, HELD)], "theory = simulation, eigenvalues above z"),
-        agreement(modes, "theory = simulation, [exp(-A t)]_kk"),
-        agreement([unlearned], "theory = simulation, part never learned"),
+        agreement([Comparison("z", Z_LEVELS, counts, above, HELD)], "simulation against theory, eigenvalues above z"),
+        agreement(modes, "simulation against theory, [exp(-A t)]_kk"),
+        agreement([unlearned], "simulation against theory, part never learned"),
     ]
 
 

@@ -12,7 +12,7 @@ import theory
 from experiments.compare.comparison import Comparison, across
 from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import Verdict, condition
-from experiments.output import plotting
+from experiments.output import console, plotting
 from experiments.papers.bordelon2024.formulas import END_OF_TRAINING, SAME_NUMBER, end_of_training
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
@@ -36,7 +36,8 @@ def show(
         samples, n = [round(alpha * num_modes) for alpha in apart], round(nu * num_modes)
         end = Arguments(num_features=n, optimizer=rfm.GradientFlow(), times=np.array([END_OF_TRAINING]))
         grid = {"num_samples": samples, "ensemble": list(members)}
-        trained = rfm.sweep(problem, grid, keys, **end, progress=True).risk[..., 0] / num_modes  # (P, K, S)
+        shows = console.shows_progress()
+        trained = rfm.sweep(problem, grid, keys, **end, progress=shows).risk[..., 0] / num_modes  # (P, K, S)
         # one call for the points and the lines: a sweep compiles for its number of points
         wider = {"num_samples": [*samples, *(line_x * num_modes)], "ensemble": [*members, np.inf]}
         predicted = theory.sweep(problem, wider, num_features=n, optimizer=rfm.Ridge(0.0)).risk[..., 0] / num_modes
@@ -51,7 +52,7 @@ def show(
         ]
         endless = lines[:, -1]
         _draw(ax, nu, against_data, endless)
-        agrees = agreement(against_members, f"theory = simulation, nu = {nu:g}")
+        agrees = agreement(against_members, f"simulation against theory, nu = {nu:g}")
         findings += [agrees, *_verdicts(nu, against_data[0], endless)]
         if nu == 0.25:
             findings += _at_two(ax, next(point for point in against_members if point.fixed["alpha"] == 2.0))

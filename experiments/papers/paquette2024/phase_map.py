@@ -1,10 +1,12 @@
 """The (alpha, beta) plane of Paquette et al. 2024 (arXiv 2405.15074; "S4"): compute-optimal one-pass SGD, measured on
 the theory and drawn as a map of its phases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -18,9 +20,12 @@ ALPHAS, BETAS = (0.14, 1.6), (0.05, 1.6)  # of the map
 MODES_PER_FEATURE = 2.0
 LR = 0.5  # of what the trace of the spectrum allows
 MAP_NODES = 80
+FEW = 40  # points that take less time than to compile
 TREND = np.geomspace(1e6, 1e14, 5)  # compute at which a point is followed
 REACHED = 0.01  # exponents that differ by less are the same
 FINE = 200  # pixels of the map
+ALPHA_LABEL = r"$\alpha$: eigenvalues $\lambda_k = k^{-2\alpha}$"
+BETA_LABEL = r"$\beta$: target $w_k = k^{-\beta}$"
 PHASE_LABELS = {
     "Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.17, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2), "IVa": (0.4, 1.0),
     "IVb": (0.27, 1.4),
@@ -65,23 +70,28 @@ def learning_rate(b: float) -> tuple[float, float]:
     return lr, min(0.0, b - 1.0)
 
 
-def measure(point: Point, compute: float) -> Best:
-    """Return the exponents at the frontier of the theory."""
+def measure(point: Point, compute: float | jax.Array) -> Best:
+    """Return the exponents at the frontier of the theory, compiled where the compute is a jax.Array."""
     a, b = exponents.from_alpha_beta(*point)
     lr, shrinks = learning_rate(b)
+    budgets = compute[None] if isinstance(compute, jax.Array) else np.array([compute])
     frontier = theory.frontier(
-        rfm.power_law(a, b, 1000), np.array([compute]), optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
+        rfm.power_law(a, b, 1000), budgets, optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
         modes_per_feature=MODES_PER_FEATURE, nodes=MAP_NODES,
     )  # fmt: skip
     risk, size = float(frontier.risk_exponent[0]), float(frontier.size_exponent[0])
-    return Best(point, compute, risk, size, bool(frontier.converged[0]))
+    return Best(point, float(compute), risk, size, bool(frontier.converged[0]))
 
 
 def follow(points: Sequence[Point], computes: Sequence[float] | np.ndarray) -> list[list[Best]]:
     """Return `measure` of every point at every compute, a list a point, with a progress bar."""
+    budgets: Iterable[Any] = computes
+    if len(points) * len(computes) > FEW:
+        with jax.enable_x64(True):
+            budgets = list(jnp.asarray(computes))
     # two at a time: each leaves a core idle
     with ThreadPoolExecutor(2) as pool:
-        lines = pool.map(lambda point: [measure(point, compute) for compute in computes], points)
+        lines = pool.map(lambda point: [measure(point, compute) for compute in budgets], points)
         return list(progress.over(lines, "point", total=len(points)))
 
 
@@ -99,20 +109,24 @@ def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tupl
     """Draw what is measured as coloured points, or else the formula over the plane, with the boundaries of phases."""
     colours = dict[str, Any](cmap="cividis", vmin=0.0, vmax=1.0)
     if measured:
-        risks = [best.risk if best.converged else np.nan for best in measured]
-        picture = ax.scatter(*np.array([best.point for best in measured]).T, c=risks, s=62, marker="s", **colours)
+        xs, ys = (np.unique(values) for values in np.array([best.point for best in measured]).T)
+        risks = np.full((len(ys), len(xs)), np.nan)
+        for best in measured:
+            place = np.searchsorted(ys, best.point[1]), np.searchsorted(xs, best.point[0])
+            risks[place] = best.risk if best.converged else np.nan
     else:
-        fine = [(x, y) for y in np.linspace(*betas, FINE) for x in np.linspace(*ALPHAS, FINE)]
-        formula = np.reshape([exponents.phase(*p).risk if inside(*p) else np.nan for p in fine], (FINE, FINE))
-        picture = ax.imshow(formula, origin="lower", extent=(*ALPHAS, *betas), aspect="auto", **colours)
+        xs, ys = np.linspace(*ALPHAS, FINE), np.linspace(*betas, FINE)
+        risks = np.array([[exponents.phase(x, y).risk if inside(x, y) else np.nan for x in xs] for y in ys])
+    picture = ax.pcolormesh(xs, ys, risks, shading="nearest", **colours)
     ax.vlines([0.5, 0.25, 1.0 - 1.0 / np.sqrt(2.0)], [0.0, 0.5, 0.5], betas[1], "w", lw=1.2)
     ax.hlines(0.5, 0.25, ALPHAS[1], "w", lw=1.2)
     ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], "w", lw=1.2)
     for name, (x, y) in PHASE_LABELS.items():
         ax.text(x, y, name, color="w", ha="center", va="center", fontsize=9, path_effects=plotting.OUTLINE)
-    ax.set(xlim=ALPHAS, ylim=betas, xlabel=r"$\alpha$", ylabel=r"$\beta$")
-    ax.set_title(f"exponent of the best risk, {title}", fontsize=9)
-    ax.figure.colorbar(picture, ax=ax)
+    ax.set(xlim=ALPHAS, ylim=betas, xlabel=ALPHA_LABEL, ylabel=BETA_LABEL)
+    ax.set_title(title, fontsize=9)
+    ax.set_facecolor("0.85")
+    ax.figure.colorbar(picture, ax=ax, label="$x$ of the best risk $\\sim C^{-x}$")
 
 
 def draw_trend(ax: Axes, lines: Mapping[str, Sequence[Best]], title: str) -> None:
@@ -121,6 +135,6 @@ def draw_trend(ax: Axes, lines: Mapping[str, Sequence[Best]], title: str) -> Non
         gap = [best.risk - best.phase.risk if best.converged else np.nan for best in line]
         style = dict[str, Any](color=plotting.COLORS[index], marker=plotting.MARKERS[index], ms=4, lw=1.0)
         ax.plot([best.compute for best in line], gap, label=name, **style)
-    ax.axhline(0.0, color="0.6", lw=0.8)
+    ax.axhline(0.0, color=plotting.LIMIT, lw=0.8)
     ax.set(xlim=(0.5 * TREND[0], 2.0 * TREND[-1]), xscale="log")
-    plotting.finish(ax, "compute $C$", "measured $-$ formula", title, log=False)
+    plotting.finish(ax, "compute $C$", "measured exponent $-$ formula", title, log=False)

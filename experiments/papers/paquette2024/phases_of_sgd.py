@@ -11,6 +11,7 @@ import theory
 from experiments.compare.comparison import Comparison, derive
 from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
+from experiments.compare.limits import in_words
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition
 from experiments.output import plotting, progress
@@ -96,11 +97,11 @@ def _compare(ax: Axes, name: str, point: tuple[float, float], curves: Sequence[C
     ax.plot(window, line, "k", lw=2.0, alpha=0.6, label=label)
     guide = 0.7 * line[-1] * (window / window[-1]) ** -phase.risk
     ax.plot(window, guide, "k--", lw=1.0, label=f"formula: {phase.risk:.3f}")
-    plotting.finish(ax, "compute $f = N r$", "risk", f"$(\\alpha, \\beta)$ = {name}: {phase.balance}")
+    plotting.finish(ax, "compute $f = N r$", "risk", f"$(\\alpha, \\beta)$ = {name}: {in_words(phase.balance)}")
     ax.set_ylim(0.3 * known.min(), None)
     ax.legend(fontsize=5.5, frameon=False, loc="lower left")
     quantity = f"{name}: trained, C = {window[0]:.0e} to {window[-1]:.0e}, beside theory there"
-    return [slope.verdict(quantity), agreement(some, f"{name}: theory = simulation")]
+    return [slope.verdict(quantity), agreement(some, f"{name}: simulation against theory")]
 
 
 def _at(x: Sequence[np.ndarray], risks: Sequence[np.ndarray] | np.ndarray, compute: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import bad_sweeps
 import pytest
 
 from experiments import cli
+from experiments.commands import parsing
 from experiments.output import progress
 from rfm.sweeps import sweeping
 
@@ -68,10 +69,10 @@ def table(tmp_path_factory):
 
 def bad_calls(table):
     """Yield (option, arguments); those of `rfm sweep` are in `bad_sweep_calls`."""
-    for name in cli.COMMANDS:
+    for name in parsing.COMMANDS:
         if name == "sweep":
             continue
-        parser = cli.build_parser(name)._subparsers._group_actions[0].choices[name]
+        parser = parsing.build_parser(name)._subparsers._group_actions[0].choices[name]
         options = parser._option_string_actions
         for option, values in BAD.items():
             if f"--{option}" not in options:

@@ -61,7 +61,7 @@ def test_fit(tmp_path, capsys, monkeypatch):
     for words in ("25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.", "5 points held out: largest N"):
         assert words in printed
     assert "N* ~ C^" not in printed
-    points = check_rows(*outputs(tmp_path / "out", "fit"), {10.0, 20.0, 40.0, 80.0})
+    points = check_rows(*outputs(tmp_path / "out", "fit-in"), {10.0, 20.0, 40.0, 80.0})
     assert len(points) == len(rows)
 
 
@@ -75,7 +75,7 @@ def test_fit_of_training_curves(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
         assert words in printed
-    written, record = outputs(tmp_path / "out", "fit")
+    written, record = outputs(tmp_path / "out", "fit-in")
     check_rows(written, record, {20.0, 50.0})
     rule = record["settings"]["compute"]["solvable"]
     assert rule["N* ~ C^"][0] == pytest.approx(1 / 2.4, abs=0.05)
@@ -125,7 +125,7 @@ def test_refuses(tmp_path, capsys, text, extra, words):
     path = tmp_path / "in.csv"
     if text is not None:
         path.write_text(text)
-    before = tmp_path / "out" / "fit.csv"
+    before = tmp_path / "out" / "fit-in.csv"
     before.parent.mkdir()
     before.write_text("of before")
     assert main(["fit", str(path), *extra, "--out", str(tmp_path / "out")]) == 2

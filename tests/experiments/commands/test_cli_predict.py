@@ -50,14 +50,15 @@ def test_predict_and_check(tmp_path, file, capsys):
     assert "WARNING" not in printed  # Gaussian rows
     taken = re.search(r"its loss is that of the exact solution to (\S+)", printed)
     assert float(taken.group(1)) < 1e-10  # every step of gradient descent
-    left = {f"{name}.{end}" for name in ("predict", "predict-check", "predict-spectrum") for end in ENDINGS}
+    names = [f"predict-features{part}-quick" for part in ("", "-check", "-spectrum")]
+    left = {f"{name}.{end}" for name in names for end in ENDINGS}
     assert {path.name for path in tmp_path.iterdir()} == left
-    settings = json.loads((tmp_path / "predict.json").read_text())["settings"]
+    settings = json.loads((tmp_path / "predict-features-quick.json").read_text())["settings"]
     noise = settings["estimate"]["noise_var"]
     assert noise["low"] < NOISE < noise["high"]
     assert settings["check"]["median"] < 0.05
     assert abs(settings["check"]["worst"]) < 0.3  # of 4 seeds
-    grid = [row for row in table(tmp_path / "predict.csv") if row["what"] == "grid"]
+    grid = [row for row in table(tmp_path / "predict-features-quick.csv") if row["what"] == "grid"]
     assert len(grid) == 2 * 96
     gap = []
     for n in (40.0, np.inf):
@@ -68,7 +69,7 @@ def test_predict_and_check(tmp_path, file, capsys):
         assert all(float(row["low"]) <= float(row["loss"]) <= float(row["high"]) for row in some)
         assert {row["extrapolated"] for row in some} == {"False"}
     assert np.max(np.abs(gap)) < 0.12
-    checked = table(tmp_path / "predict-check.csv")
+    checked = table(tmp_path / "predict-features-check-quick.csv")
     assert len(checked) == 4 * 20
     assert {row["trained_half"] for row in checked} == {"0", "1"}
     assert {row["extrapolated"] for row in checked} == {"True"}
@@ -88,7 +89,8 @@ def test_plan_of_a_kernel(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.count("budget C = N t = 1e+04, P = 500: N = ") == 2
     assert "500* " in printed  # extrapolated, and the table says so
-    k, x = (np.array([float(row["loss"]) for row in table(tmp_path / name / "predict.csv")]) for name in "kx")
+    written = ("k/predict-kernel.csv", "x/predict-features.csv")
+    k, x = (np.array([float(row["loss"]) for row in table(tmp_path / name)]) for name in written)
     np.testing.assert_allclose(k, x, rtol=1e-5)
 
 

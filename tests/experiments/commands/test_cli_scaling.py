@@ -18,8 +18,8 @@ def test_exponents(tmp_path, capsys, monkeypatch):
     assert main(["exponents", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "1.2499" in printed
-    assert "claim FAILS; closed form holds" in printed
-    rows, record = outputs(tmp_path, "exponents")
+    assert "claim does not hold; closed form holds" in printed
+    rows, record = outputs(tmp_path, "exponents-quick")
     by_name = {row["quantity"]: row for row in rows if row["closed_form"]}
     assert abs(float(by_name["time t, N = P = inf"]["theory"]) - 1.6) < 0.01
     assert record["settings"]["verdicts"]["time"] == "claim holds; closed form holds"
@@ -48,7 +48,7 @@ def test_phases(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.commands.phases.PHASE_POINTS", {"Ia": (0.75, 0.25), "Ib": (0.33, 0.45)})
     assert main(["phases", "--grid", "3", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert "Ia     0.75, 0.25   F_pp = F_0  0.4000" in printed
+    assert "Ia     0.75, 0.25   modes to learn = model size  0.4000" in printed
     assert "closer with compute" in printed
     rows, _ = outputs(tmp_path, "phases")
     gaps = [
@@ -67,9 +67,9 @@ def test_frontier(tmp_path, capsys):
     )
     printed = capsys.readouterr().out
     assert "C = 1e+04: N = " in printed
-    assert "phase Ia, F_pp = F_0" in printed
+    assert "phase Ia, modes to learn = model size" in printed
     assert "trained at the optimum" in printed
-    rows, _ = outputs(tmp_path, "frontier")
+    rows, _ = outputs(tmp_path, "frontier-sgd-quick")
     assert {row["kind"] for row in rows} == {"theory", "training"}
     for row in rows:
         product = float(row["num_features"]) * float(row["times"]) * 2
@@ -91,10 +91,18 @@ def test_scale_time(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.SMALL", 32)
     assert main(["scale-time", "--modes", "1000", "--seeds", "4", "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    for row in ("T1 variance 1", "T2 floor", "T3 variance 1/N", "T4 prediction", "T5 noise", "T6 sign-SGD", "surface"):
+    for row in (
+        "time to a risk, variance 1",
+        "floor",
+        "one curve, variance",
+        "prediction",
+        "noise added",
+        "sign-SGD",
+        "N t",
+    ):
         assert row in printed
-    rows, record = outputs(tmp_path, "scale-time")
-    assert {row["row"] for row in rows} >= {"T1", "T2", "T4", "T5", "T6", "surface"}
+    rows, record = outputs(tmp_path, "scale-time-quick")
+    assert {row["row"] for row in rows} >= {"time to a risk", "floor", "prediction", "noise", "algorithms", "surface"}
     found = {one["quantity"]: one for one in record["settings"]["findings"]}
-    assert found["T1 variance 1"]["verdict"] == "confirmed"
-    assert "the peak does not move with N t" in found["surface"]["measured"]
+    assert found["time to a risk, variance 1"]["verdict"] == "confirmed"
+    assert "the peak does not move with N t" in found["risk over N and N t"]["measured"]

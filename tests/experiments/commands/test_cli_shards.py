@@ -64,7 +64,7 @@ def test_status_and_the_last_one_draws(file, tmp_path, capsys):
     assert main([*arguments, "--status"]) == 0
     told = capsys.readouterr().out
     assert "18 of 24 runs are done, 6 are missing" in told
-    assert "num_features = 10, noise_var = 0.01: 3 of 3 seeds" in told
+    assert "num_features = 10, noise_var = 0.01: 3 of 3 seeds are missing" in told
     assert contents(store) == before
     (out / "small.png").unlink()
     with locks.part(store, 1, 2, without_locks=False):

@@ -10,7 +10,7 @@ import rfm
 from experiments.commands.compare import MODEL_SIZES
 from experiments.compare.comparison import INFINITE, Comparison
 from experiments.compare.differences import Difference
-from experiments.compare.equivalence import agreements
+from experiments.compare.equivalence import agreements, seeds_to_tell
 from experiments.compare.scans import scan_size, scan_time
 from experiments.compare.windows import fit_exponent, judge_scans
 
@@ -83,6 +83,25 @@ def test_few_seeds_cannot_tell_and_say_how_many_could():
     assert 6 <= advised <= 100
     (more,) = agreements([size_scan(rng, seeds=advised)], [EXPONENT])
     assert more.agrees
+
+
+def test_seeds_from_the_predicted_scatter():
+    """As many as are asked for tell it, half of them do not; the advice of a run of three is the same number."""
+    rng = np.random.default_rng(7)
+    draws = np.minimum(12, np.ceil(0.75 * SIZES[-1] / SIZES))
+
+    def known(seeds):
+        pair = size_scan(rng, seeds=seeds)
+        return dataclasses.replace(pair, scatter=pair.theory / np.sqrt(SIZES * draws))
+
+    needed = seeds_to_tell(known(2), 0.05, exponent=EXPONENT)
+    told = [agreements([known(seeds)], [EXPONENT])[0].agrees for seeds in (needed, needed // 3) for _ in range(100)]
+    assert np.mean(told[:100]) > 0.9
+    assert np.mean(told[100:]) < 0.7
+    advised = {agreements([known(3)], [EXPONENT])[0].words for _ in range(20)}
+    numbers = [int(words.split()[-2]) for words in advised if words.startswith("cannot tell")]
+    assert numbers
+    assert max(numbers) <= 1.2 * needed + 2
 
 
 def test_intervals_cover():

@@ -39,7 +39,7 @@ def test_numbers_with_suffixes():
     assert found.table.design.features.tolist() == [7e7, 1.6e8, 4.1e8, 1e9, 1.4e9, 2.8e9, 6.9e9, 1.2e10]
     assert set(found.table.design.times) == {3e11}
     assert found.unused == ["model"]
-    assert found.notes == ["`tokens` is 3e+11 in all rows: what it does is not told from the floor"]
+    assert found.notes == ["`tokens` is 3e+11 in all rows: its effect cannot be separated from the floor"]
 
 
 def test_gaps_and_the_start_of_training():

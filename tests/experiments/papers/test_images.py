@@ -90,7 +90,7 @@ def test_missing_data_is_told_before_any_work(tmp_path, capsys, monkeypatch):
     assert main(["figures", "S2-T2", "S3-noise", "--quick", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "pip install 'random-feature-theory[data]'" in error
+    assert "pip install --upgrade scikit-learn" in error
     assert not list(tmp_path.iterdir())
 
 

@@ -49,7 +49,7 @@ def scripts(monkeypatch):
 @pytest.fixture
 def written(scripts, tmp_path):
     assert main(["report", "--all", "--size", "smoke", "--out", str(tmp_path)]) == 0
-    return tmp_path / "report.html"
+    return tmp_path / "report-quick.html"
 
 
 class Reader(HTMLParser):
@@ -88,25 +88,25 @@ def test_rows_that_are_there_are_kept(scripts, written, capsys):
     assert main(command) == 0
     assert scripts == {"X-1": 1, "X-2": 1}
     assert "X-1: confirmed." in capsys.readouterr().out
-    (written.parent / "X-1.png").unlink()
+    (written.parent / "X-1-quick.png").unlink()
     assert main(command) == 0
     assert scripts == {"X-1": 2, "X-2": 1}
     assert main([*command, "--again"]) == 0
     assert scripts == {"X-1": 3, "X-2": 2}
     assert main([*command, "--seed", "1"]) == 0
     assert scripts == {"X-1": 4, "X-2": 3}
-    assert json.loads((written.parent / "X-1.json").read_text())["settings"]["seed"] == 1
+    assert json.loads((written.parent / "X-1-quick.json").read_text())["settings"]["seed"] == 1
 
 
 def test_one_row(scripts, tmp_path):
     assert main(["report", "X-2", "--size", "smoke", "--out", str(tmp_path)]) == 0
     assert scripts == {"X-1": 0, "X-2": 1}
-    assert "1 open" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "1 open" in (tmp_path / "report-X-2-quick.html").read_text(encoding="utf-8")
 
 
 def test_full_size_has_no_notice(scripts, tmp_path):
     assert main(["report", "X-1", "--out", str(tmp_path)]) == 0
-    assert "too small to judge by" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "too small to judge by" not in (tmp_path / "report-X-1.html").read_text(encoding="utf-8")
 
 
 def test_every_verdict_has_a_mark_and_a_style():

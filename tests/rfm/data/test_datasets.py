@@ -171,7 +171,7 @@ def test_unknown_name():
 @every_set
 def test_without_the_package(name, monkeypatch):
     monkeypatch.setitem(sys.modules, SETS[name].module, None)
-    with pytest.raises(ImportError, match=r"pip install 'random-feature-theory\[data\]'") as caught:
+    with pytest.raises(ImportError, match=rf"pip install --upgrade {SETS[name].package}\.") as caught:
         datasets.load(name)
     assert f"{SETS[name].package}, which is not installed" in str(caught.value)
 

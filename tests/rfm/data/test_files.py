@@ -297,4 +297,4 @@ def test_wrong_parquet(folder, monkeypatch):
 def test_parquet_without_pyarrow(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = folder.text("data.parquet", "")
-    refused("pip install 'random-feature-theory[parquet]'", path, error=ImportError)
+    refused("pip install pyarrow", path, error=ImportError)

@@ -136,7 +136,7 @@ def test_foreign_folders_are_refused(whole, tmp_path):
             rfm.Sweep.load(tmp_path / name)
     assert contents(tmp_path) == before
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="is none, or was only begun"):
+    with pytest.raises(ValueError, match="is not a store, or was only begun"):
         rfm.Sweep.load(tmp_path / "empty")
     sweeps.run(tmp_path / "empty")
     assert contents(tmp_path / "empty") == contents(whole[0])
