@@ -89,7 +89,7 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
         at = one_step(step, z)
         drive = product.times(s[0][0]).scaled(step.chance)
         s_next = push(s, one_step(step, left), one_step(step, right), drive)
-        c_next = push(c, at, at, square.times(c[0][0]).above(train_loss).scaled(step.chance))
+        c_next = push(c, at, at, square.times(c[0][0]).above(train_loss).scaled(step.chance))  # eq. 36
         return (s_next, c_next), (risk, train_loss, average)
 
     zero = z.scaled(0.0)

@@ -62,7 +62,7 @@ def one_pass_by_steps(nodes: Nodes, steps: Steps) -> Losses:
         average = None if step.decay is None else moments[-1][-1].real.sum()
         at = one_step(step, z)
         drive = square.times(moments[0][0]).plus(driven.scaled(risk + nodes.noise_var))
-        return push(moments, at, at, drive.scaled(step.chance)), (risk, average)
+        return push(moments, at, at, drive.scaled(step.chance)), (risk, average)  # eq. 35
 
     end, (risk, average) = scan(advance, fill(steps, started), steps)
     return Losses(risk, risk + nodes.noise_var, average, 2.0 * end[0][0].real[::2].sum())
