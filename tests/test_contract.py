@@ -176,7 +176,7 @@ def test_noisy_steps_average_to_the_exact_expectation(row, computed):
 
 @rows(lambda row: not row.known)
 def test_no_theory_is_said(row):
-    with pytest.raises(ValueError, match=r"GradientFlow, .*SGD|`order` must be 'replacement'"):
+    with pytest.raises(ValueError, match=r"GradientFlow, .*SGD|`batch_size` must be a divisor"):
         run(theory.predict, row)
 
 

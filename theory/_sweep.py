@@ -18,6 +18,7 @@ from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimiz
 from rfm.optimizers import SGD, HeavyBall, Optimizer
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
+from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
 from theory.cases import Case, Members, check_case, curve_times, members_of
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
@@ -72,6 +73,8 @@ def sweep(
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, fixed)
     points = [point for _, point in grid_axes.points()]
+    if isinstance(optimizer, SGD) and optimizer.order != DRAWN_ANEW:
+        checks.fail("order", f"{DRAWN_ANEW!r} in a sweep (theory.predict takes the others)", optimizer.order)
     samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
     case = Case(problem, num_features, samples, optimizer, times, parametrization)
     for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:

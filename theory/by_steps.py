@@ -7,18 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfm import checks
 from rfm.precision import complex128
-from rfm.sgd import LEVELS, SGD, changes
+from rfm.sgd import DRAWN_ANEW, LEVELS, SGD, changes
 from theory.arrays import Array, by_xla, namespace, stop_gradient
 from theory.cases import Case
 from theory.contour import length
+from theory.data_order import Order, epochs_in_order, few_modes
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.epochs import epochs_by_steps, pairs_of
-from theory.fixed_point import Model
+from theory.fixed_point import Model, spectral_edge
 from theory.one_pass import effective_edge
 from theory.one_pass_steps import nodes_of, one_pass_by_steps
 from theory.second_moments import Steps, is_stable, levels, region, then_rest
 
+MOST_BYTES = 2**30  # of the responses of all modes, where samples come in order
 LONG = 256  # steps from which on a compilation is worth its time
 
 
@@ -79,6 +82,55 @@ def curves_by_steps(case: Case, model: Model, *, nodes: int) -> LearningCurve:
     average = None if average is None else xp.maximum(average, 0.0)
     risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
     return LearningCurve(risk, train_loss, None, residual, residual < TOLERANCE, edges, average)
+
+
+def is_ordered(case: Case) -> bool:
+    """Tell whether samples come in epochs, so that steps are correlated through when they were seen."""
+    return isinstance(case.optimizer, SGD) and case.optimizer.order != DRAWN_ANEW
+
+
+def curves_in_order(case: Case, model: Model) -> LearningCurve:
+    """Return curves at the times of a case of arrays whose samples come in epochs."""
+    steps, size = steps_of(case), float(sgd_of(case).batch_size)
+    order = Order(round(float(case.num_samples) / size), size, sgd_of(case).order == "shuffle")
+    measure = few_modes(model, _reach(model, steps))
+    needed = 8.0 * len(measure.eigenvalues) * (case.steps + 1) ** 2
+    if needed > MOST_BYTES:
+        most = int(math.sqrt(MOST_BYTES / (8.0 * len(measure.eigenvalues))))
+        checks.fail("times", f"at most about {most} steps of samples in order (or order={DRAWN_ANEW!r})", case.steps)
+    losses = epochs_in_order(measure, model, _responses_to_gradients(steps), order)
+    at = case.times.astype(int)
+    average = None
+    if steps.decay is not None:
+        weights = _averages(steps.decay)
+        average = np.einsum("ts,su,tu->t", weights, losses.correlation, weights, optimize=True)[at]
+    residual = np.where(np.isfinite(losses.risk).all(), losses.residual, np.inf)
+    curves = losses.risk[at], losses.train_loss[at], None, residual, residual < TOLERANCE
+    return LearningCurve(*curves, spectral_edge(model), average)
+
+
+def _reach(model: Model, steps: Steps) -> float:
+    m = 0.0 if steps.momentum is None else steps.momentum
+    return 2.0 * float(model.modes.eigenvalues.max() * np.sum(steps.lr / (1.0 - m)))
+
+
+def _responses_to_gradients(steps: Steps) -> Array:
+    """Return the part (t, s) of the gradient at step s that the weights before step t have taken."""
+    count = len(steps.lr)
+    theta = np.zeros((count + 1, count + 1))
+    for t, lr in enumerate(steps.lr):
+        momentum = 0.0 if steps.momentum is None else steps.momentum[t]
+        theta[t + 1] = theta[t] + momentum * (theta[t] - theta[max(t - 1, 0)])
+        theta[t + 1, t] += lr
+    return theta
+
+
+def _averages(decays: Array) -> Array:
+    """Return the share (t, s) of the weights before step s in their average before step t."""
+    weights = np.eye(len(decays) + 1)
+    for t, decay in enumerate(decays):
+        weights[t + 1] = decay * weights[t] + (1.0 - decay) * weights[t + 1]
+    return weights
 
 
 def _follow(recursion: Any, weights: Any, steps: Steps) -> Any:

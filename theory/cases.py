@@ -120,10 +120,23 @@ def _check_batches(optimizer: SGD, num_samples: Any) -> None:
     """Refuse batches that a training set has not, and orders that are not served."""
     size, finite = optimizer.batch_size, is_finite(num_samples)
     if optimizer.order != DRAWN_ANEW:
-        allowed = f"{DRAWN_ANEW!r}" + ("" if finite else " for one pass, where no sample comes twice")
-        checks.fail("order", allowed, optimizer.order)
+        _check_order(optimizer, num_samples)
     if finite and not changes(size) and not is_traced(size, num_samples) and size > float(num_samples):
         checks.fail("batch_size", f"a number >= 1, at most num_samples = {num_samples}", size)
+
+
+def _check_order(optimizer: SGD, num_samples: Any) -> None:
+    """Refuse what the theory of samples in order does not serve."""
+    size = optimizer.batch_size
+    if not is_finite(num_samples):
+        checks.fail("order", f"{DRAWN_ANEW!r} for one pass, where no sample comes twice", optimizer.order)
+    if is_traced(optimizer, num_samples):
+        checks.fail("order", f"{DRAWN_ANEW!r} inside a JAX transformation", optimizer.order)
+    if changes(size):
+        checks.fail("batch_size", f"a number for order={optimizer.order!r}", size)
+    if float(size) > float(num_samples) or float(num_samples) % float(size):
+        allowed = f"a divisor of num_samples = {num_samples} for order={optimizer.order!r} in theory (simulate: any)"
+        checks.fail("batch_size", allowed, size)
 
 
 def check_constant(optimizer: Optimizer, num_samples: Any) -> None:

@@ -12,7 +12,7 @@ from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
 from theory.arrays import Array, evaluated, namespace, stop_gradient
-from theory.by_steps import curves_by_steps, smallest_scale, step_nodes, steps_of
+from theory.by_steps import curves_by_steps, curves_in_order, is_ordered, smallest_scale, step_nodes, steps_of
 from theory.cases import Case, Members, arithmetic, check_case, float_arrays
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
@@ -47,7 +47,8 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
         curves = averaged(arrays, members, nodes=nodes) if not split else evaluate(arrays, nodes=nodes, split=True)
         if not is_traced(curves):
             edge = np.asarray(curves.spectral_edge)
-            check_stability(arrays.optimizer, edge, case.num_features, case.num_samples)
+            sizes = case.num_features, case.num_samples
+            check_stability(arrays.optimizer, edge, *sizes, mean_square=not is_ordered(case))
     return settle(curves)
 
 
@@ -87,6 +88,8 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     case = in_reach(case)
     optimizer, model = case.optimizer, model_of(case)
+    if is_ordered(case):
+        return curves_in_order(case, model)
     if case.steps:
         return curves_by_steps(case, model, nodes=nodes)
     if isinstance(optimizer, SGD):
@@ -140,6 +143,8 @@ def problem_modes(problem: Problem, depth: Array | float, clock: Array | float =
 def _nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
+    if is_ordered(case):
+        return NODES  # of no contour
     if case.steps:
         return nodes_of_steps(case, None if is_traced(case) else float(count_nodes(case)))
     if momentum is None and (isinstance(case.optimizer, Ridge) or is_traced(case) or _latest(case) < LATE):

@@ -1,0 +1,114 @@
+"""SGD in epochs, samples in a fixed order or shuffled: values made another way, full batches, one pass, training."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import rfm
+import theory
+from theory.data_order import Order, epochs_in_order, few_modes
+from theory.evaluation import problem_modes
+from theory.fixed_point import Model
+
+VALUES = json.loads((Path(__file__).parent / "schedule_values.json").read_text())["epochs_orders"]
+PROBLEM = rfm.power_law(1.7, 1.3, 200, 0.1)
+KEYS = jax.random.split(jax.random.key(7), 128)
+
+
+def predict(optimizer, sizes, times, problem=PROBLEM):
+    return theory.predict(problem, num_features=sizes[0], num_samples=sizes[1], optimizer=optimizer, times=times)
+
+
+@pytest.mark.parametrize("row", VALUES, ids=lambda row: f"{row['order']}, P = {row['P']}")
+def test_values(row):
+    """Risk by the public call; the loss of the next batch, which has no other name, by the equations."""
+    shuffled, steps = row["order"] == "reshuffle", row["steps"]
+    problem = rfm.power_law(row["a"], row["b"], row["M"], row["noise_var"])
+    optimizer = rfm.SGD(row["lr"], row["B"], order="shuffle" if shuffled else "fixed")
+    curve = predict(optimizer, (row["N"], row["P"]), steps, problem)
+    assert curve.converged
+    np.testing.assert_allclose(curve.risk, row["risk"], rtol=1e-10)
+    model = Model(problem_modes(problem, 60.0), 1.0 / row["N"], 1.0 / row["P"], row["noise_var"])
+    theta = np.tril(np.full((row["T"] + 1,) * 2, row["lr"]), -1)
+    losses = epochs_in_order(few_modes(model, 1e9), model, theta, Order(row["P"] // row["B"], row["B"], shuffled))
+    np.testing.assert_allclose(losses.batch_loss[steps], row["batch_loss"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("order", ["fixed", "shuffle"])
+@pytest.mark.parametrize("sizes", [(30, 40), (40, 30), (np.inf, 20)], ids=str)
+def test_one_batch_is_the_full_batch(order, sizes):
+    """One batch an epoch: gradient descent with a schedule, and heavy ball, risk and training loss."""
+    schedule, times = optax.cosine_decay_schedule(0.2, 60), [0, 1, 5, 30, 60]
+    for optimizer, full in (
+        (rfm.SGD(schedule, sizes[1], order=order), rfm.GradientDescent(schedule)),
+        (rfm.SGD(0.1, sizes[1], 0.6, order=order), rfm.HeavyBall(0.1, 0.6)),
+    ):
+        curve, expected = predict(optimizer, sizes, times), predict(full, sizes, times)
+        np.testing.assert_allclose(curve.risk, expected.risk, rtol=1e-8)
+        np.testing.assert_allclose(curve.train_loss, expected.train_loss, rtol=1e-8)
+
+
+def test_the_first_epoch_is_one_pass():
+    """But for the term of the fourth moment, which theory leaves out here: a share of 1/B."""
+    gaps = []
+    for size in (4, 16):
+        first = predict(rfm.SGD(0.1, size, order="fixed"), (60, 20 * size), [5, 20])
+        one = predict(rfm.SGD(0.1, size), (60, np.inf), [5, 20])
+        shuffled = predict(rfm.SGD(0.1, size, order="shuffle"), (60, 20 * size), [5, 20])
+        np.testing.assert_allclose(shuffled.risk, first.risk, rtol=1e-9)
+        gaps.append(abs(first.risk / one.risk - 1.0))
+    assert np.all(gaps[0] < 0.05)
+    np.testing.assert_allclose(gaps[0] / gaps[1], 4.0, rtol=0.3)
+
+
+@pytest.mark.parametrize("optimizer", [
+    rfm.SGD(0.2, 8, order="shuffle"),
+    rfm.SGD(optax.cosine_decay_schedule(0.2, 60), 12, 0.5, average=0.9, order="shuffle"),
+    rfm.SGD(0.1, 8, 0.5, "polyak", order="fixed"),
+], ids=["shuffled", "shuffled, decay, momentum, average", "fixed, momentum, average"])  # fmt: skip
+def test_training_is_as_predicted(optimizer):
+    """Within four standard errors and 3/N, risk, training loss and the risk of the average."""
+    args = dict(num_features=48, num_samples=48, optimizer=optimizer, times=[1, 4, 20, 60])
+    expected, drawn = theory.predict(PROBLEM, **args), rfm.simulate(PROBLEM, **args, keys=KEYS)
+    assert expected.converged
+    for name in ["risk", "train_loss"] + ["average_risk"] * (optimizer.average is not None):
+        gap = abs(drawn.mean(name) / getattr(expected, name) - 1.0)
+        assert np.all(gap < 4.0 * drawn.stderr(name) / getattr(expected, name) + 3.0 / 48), name
+
+
+def test_the_training_loss_tells_orders_apart():
+    """Shuffled batches leave less of the training loss than batches drawn anew; the theory of one refuses the other."""
+    args = dict(num_features=48, num_samples=24, times=[120])
+    drawn = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(0.25, 2, order="shuffle"), keys=KEYS)
+    mean, error = drawn.mean("train_loss"), drawn.stderr("train_loss")
+    right = theory.predict(PROBLEM, **args, optimizer=rfm.SGD(0.25, 2, order="shuffle")).train_loss
+    wrong = theory.predict(PROBLEM, **args, optimizer=rfm.SGD(0.25, 2)).train_loss
+    assert abs(mean - right) < 4.0 * error + 3.0 / 24 * right
+    assert abs(mean - wrong) > 4.0 * error
+
+
+def test_compressed_modes_are_all_modes():
+    """Chebyshev's points carry sums over 10^6 modes, and of endless ones."""
+    problem = rfm.power_law(1.7, 1.3, 10**6, 0.1)
+    model = Model(problem_modes(problem, 40.0), 1.0, 1.0, 0.1)
+    measure, k = few_modes(model, 100.0), np.arange(1.0, 10**6 + 1)
+    lam, power = k**-1.3, k**-1.7
+    for rate in (1.0, 30.0, 100.0):
+        f = lambda x, rate=rate: np.exp(-x * rate)  # noqa: E731
+        np.testing.assert_allclose(measure.spectrum @ f(measure.eigenvalues), lam @ f(lam), rtol=1e-9)
+        np.testing.assert_allclose(measure.power @ f(measure.eigenvalues), power @ f(power ** (1.3 / 1.7)), rtol=1e-9)
+
+
+def test_refused():
+    for size, samples, name in ((7, 30, "batch_size"), (lambda t: 2, 30, "batch_size"), (2, np.inf, "order")):
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            predict(rfm.SGD(0.1, size, order="shuffle"), (10, samples), [1, 2])
+    with pytest.raises(ValueError, match="`times` must be at most about"):
+        predict(rfm.SGD(0.1, 2, order="shuffle"), (10, 30), [5000])
+    with pytest.raises(ValueError, match="`order` must be 'replacement' in a sweep"):
+        theory.sweep(PROBLEM, {"lr": [0.1]}, num_features=8, num_samples=30, optimizer=rfm.SGD(0.1, 2, order="fixed"),
+                     times=[1])  # fmt: skip
