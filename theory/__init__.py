@@ -21,18 +21,24 @@ from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
+from theory.schedules import BestSchedule, EpochsWorth, Family, best_schedule, epochs_worth
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
 
 __all__ = [
     "BestRidge",
+    "BestSchedule",
     "Decomposition",
+    "EpochsWorth",
+    "Family",
     "Frontier",
     "Scatter",
     "Stopping",
     "best_ridge",
+    "best_schedule",
     "best_stopping",
     "correction",
     "decompose",
+    "epochs_worth",
     "frontier",
     "largest_curvature",
     "learned",

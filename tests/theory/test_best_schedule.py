@@ -1,0 +1,122 @@
+"""The best schedule against brute force and against all that are near it; what epochs are worth against one pass."""
+
+import numpy as np
+import pytest
+
+import rfm
+import theory
+
+PROBLEM = rfm.power_law(1.6, 1.3, 200, 0.1)
+INF = np.inf
+
+
+def risk_of_modes(lr, batch_size, problem):
+    """One pass of a student that sees every mode, in plain numpy: second moments of every mode, shape (..., steps)."""
+    lam = problem.eigenvalues
+    moment = np.broadcast_to(problem.target**2, lr.shape[:-1] + lam.shape)
+    for step in range(lr.shape[-1]):
+        rate = lr[..., step, None]
+        loss = (moment @ lam + problem.noise_var)[..., None]
+        moment = moment * ((1.0 - rate * lam) ** 2 + rate**2 * lam**2 / batch_size) + rate**2 / batch_size * lam * loss
+    return moment @ lam
+
+
+def test_two_steps_by_brute_force():
+    problem = rfm.power_law(1.5, 1.2, 20, 0.2)
+    best = theory.best_schedule(problem, num_features=INF, steps=2, batch_size=4)
+    np.testing.assert_allclose(risk_of_modes(best.lr, 4, problem), best.risk, rtol=1e-10)
+    rates = np.linspace(0.01, 0.6, 300)
+    grid = np.stack(np.meshgrid(rates, rates, indexing="ij"), -1)
+    risks = risk_of_modes(grid, 4, problem)
+    assert best.risk == pytest.approx(risks.min(), rel=1e-5)
+    np.testing.assert_allclose(best.lr, grid[np.unravel_index(risks.argmin(), risks.shape)], atol=0.004)
+    constant = best.families["constant"]
+    line = risks[np.arange(300), np.arange(300)]
+    assert constant.risk == pytest.approx(line.min(), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def best():
+    return theory.best_schedule(PROBLEM, num_features=40, steps=100, batch_size=4)
+
+
+def predicted(lr):
+    curve = theory.predict(PROBLEM, num_features=40, num_samples=INF, optimizer=rfm.SGD(lr, 4), times=[100])
+    assert curve.converged
+    return float(curve.risk[0])
+
+
+def test_nothing_near_is_better(best):
+    assert best.converged
+    assert predicted(best.lr) == pytest.approx(best.risk, rel=1e-9)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moved = best.lr * np.exp(0.2 * rng.normal(size=100))
+        assert predicted(moved) > best.risk * (1.0 - 1e-4)
+    slow = best.lr * np.linspace(1.3, 0.7, 100)
+    assert predicted(slow) > best.risk * (1.0 + 1e-4)
+
+
+def test_families(best):
+    """Their risks are those of their schedules; decay to zero costs less than none; each peak is the best."""
+    for name, family in best.families.items():
+        assert predicted(family.lr) == pytest.approx(family.risk, rel=1e-9), name
+        assert family.excess == pytest.approx(family.risk / best.risk - 1.0, abs=1e-12)
+        assert family.excess > -1e-6
+        for factor in (0.9, 1.05):
+            if family.lr.max() * factor < 0.6:
+                assert predicted(family.lr * factor) > family.risk * (1.0 - 2e-4), name
+    excess = {name: family.excess for name, family in best.families.items()}
+    assert excess["constant"] > 3.0 * excess["linear"]
+    assert min(excess["power"], excess["wsd"]) <= excess["linear"] + 1e-4
+    only = theory.best_schedule(PROBLEM, num_features=40, steps=100, batch_size=4, family="cosine")
+    assert only.risk == pytest.approx(best.families["cosine"].risk, rel=1e-9)
+
+
+def test_epochs_worth():
+    args = dict(num_features=40, num_samples=48)
+    for order in ("replacement", "shuffle"):
+        optimizer = rfm.SGD(0.1, 4, order=order)
+        worth = theory.epochs_worth(PROBLEM, **args, optimizer=optimizer, epochs=[1, 2, 5])
+        again = theory.predict(PROBLEM, **args, optimizer=optimizer, times=[12, 24, 60])
+        np.testing.assert_allclose(worth.risk, again.risk, rtol=1e-12)
+        steps = worth.fresh * 12
+        around = np.unique(np.concatenate([np.floor(steps), np.ceil(steps)]))
+        one = theory.predict(PROBLEM, num_features=40, num_samples=INF, optimizer=rfm.SGD(0.1, 4), times=around)
+        np.testing.assert_allclose(np.interp(steps, around, one.risk), again.risk, rtol=2e-3)
+        assert np.all(worth.fresh < [1.02, 2.02, 5.0])
+        assert np.all(np.diff(worth.fresh) > 0)
+
+
+def test_more_samples_can_be_used_more_often():
+    """As arXiv 2511.13421 has it: what four epochs are worth rises with the number of samples."""
+    problem = rfm.power_law(1.6, 1.3, 500)
+    args = dict(num_features=200, optimizer=rfm.SGD(0.1, 4), epochs=[4])
+    few, many = (theory.epochs_worth(problem, **args, num_samples=p).fresh[0] for p in (32, 128))
+    assert 2.0 < few < many < 4.0
+
+
+def test_noise_may_make_it_worthless():
+    """With noise in the labels many epochs fall behind what one pass reaches at the same rate, or never come back."""
+    noisy = rfm.power_law(1.6, 1.3, 200, 2.0)
+    args = dict(num_features=40, num_samples=16, optimizer=rfm.SGD(0.05, 16))
+    worth = theory.epochs_worth(noisy, **args, epochs=[4, 400])
+    assert worth.risk[1] > worth.risk[0]
+    assert worth.fresh[1] < worth.fresh[0]
+
+
+def test_refused():
+    args = dict(num_features=8, steps=10)
+    for more, name in (
+        ({"steps": 0}, "steps"), ({"steps": 10**6}, "steps"), ({"family": "exponential"}, "family"),
+        ({"batch_size": 0.5}, "batch_size"), ({"num_features": 0}, "num_features"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            theory.best_schedule(PROBLEM, **args | more)
+    args = dict(num_features=8, num_samples=16, optimizer=rfm.SGD(0.1, 4), epochs=[1, 2])
+    for more, name in (
+        ({"epochs": [1.5]}, "epochs"), ({"epochs": [0, 1]}, "epochs"), ({"num_samples": INF}, "num_samples"),
+        ({"optimizer": rfm.GradientFlow()}, "optimizer"), ({"optimizer": rfm.SGD(lambda t: 0.1)}, "optimizer"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            theory.epochs_worth(PROBLEM, **args | more)
