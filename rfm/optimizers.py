@@ -17,24 +17,8 @@ from rfm.full_batch import GradientDescent, GradientFlow, HeavyBall, Nesterov, R
 from rfm.optax_steps import Optax
 from rfm.precision import is_traced
 from rfm.protocols import Bounded
-from rfm.sgd import SGD, TailAverage
+from rfm.sgd import SGD
 from rfm.steps import Schedule, tabulate
-
-__all__ = [
-    "SGD",
-    "GradientDescent",
-    "GradientFlow",
-    "HeavyBall",
-    "Nesterov",
-    "Optax",
-    "Optimizer",
-    "Ridge",
-    "TailAverage",
-    "check_stability",
-    "check_times",
-    "resolve",
-    "stability_edge",
-]
 
 Optimizer = GradientFlow | GradientDescent | HeavyBall | Nesterov | SGD | Ridge | Optax
 

@@ -65,7 +65,7 @@ def test_add_an_algorithm_as_the_page_says(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     blocks = BLOCK.findall(page)
-    assert len(blocks) == page.count("```python") == 9
+    assert len(blocks) == page.count("```python") == 10
     for target, where, anchor, block in blocks:
         path = tmp_path / target
         text = path.read_text()

@@ -56,7 +56,7 @@ WORDS = (
 
 
 def parse(given: Sequence[str]) -> argparse.Namespace:
-    """Parse arguments; exit with code 2, and a guess at what was meant, for a command or option that there is not."""
+    """Parse arguments; exit with code 2, and a guess at what was meant, for a command or option that does not exist."""
     parser = build_parser(_named(given))
     if given[0] not in COMMANDS and given[0].partition("=")[0] not in WITHOUT_COMMAND:
         guess = manual.guess(given[0], COMMANDS)

@@ -36,7 +36,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     ax.plot(TRAINED_CLOCK, by_theory, "o", ms=4, color=exact, label="theory, no training")
     label = "two standard errors of the large model"
     ax.plot(TRAINED_CLOCK, 2 * big.stderr / big.mean, color="0.5", lw=1.0, ls=":", label=label)
-    plotting.finish(ax, "clock $N t$", "relative error of the risk", "a large model foretold by a small one")
+    plotting.finish(ax, "clock $N t$", "relative error of the risk", "a large model predicted by a small one")
     ax.set_ylim(bottom=1e-5)
     late = by_rule - 2 * unsure > GOOD  # where it fails for sure
     good = TRAINED_CLOCK[: int(np.argmax(late)) if late.any() else len(late)]

@@ -234,7 +234,7 @@ def test_compute_rules():
     found = fit(Chinchilla(single.design, single.design.varied), single)
     assert {rule.note for rule in compute_rule(found)} == {"not identified: alpha and gamma not identified"}
     assert best_size(found, 1e4) is None
-    assert few_runs(found)[0].startswith("one run: ")
+    assert few_runs(found)[0].startswith("One run: ")
     assert not any(reading.determined for reading in parameters(found))
 
 

@@ -74,7 +74,7 @@ def test_pool_of_what_is_no_image():
 def test_figure_of_a_file(file, tmp_path, capsys):
     assert main(["figures", "S3-noise", "--size", "smoke", "--data", str(file), "--out", str(tmp_path)]) == 0
     assert "S3-noise:" in capsys.readouterr().out
-    settings = json.loads((tmp_path / "S3-noise.json").read_text())["settings"]
+    settings = json.loads((tmp_path / "S3-noise-quick.json").read_text())["settings"]
     assert settings["parameters"]["data"] == str(file)
 
 
