@@ -25,7 +25,7 @@ def test_two_steps_by_brute_force():
     problem = rfm.power_law(1.5, 1.2, 20, 0.2)
     best = theory.best_schedule(problem, num_features=INF, steps=2, batch_size=4)
     np.testing.assert_allclose(risk_of_modes(best.lr, 4, problem), best.risk, rtol=1e-10)
-    rates = np.linspace(0.01, 0.6, 300)
+    rates = np.linspace(0.01, 0.9, 300)
     grid = np.stack(np.meshgrid(rates, rates, indexing="ij"), -1)
     risks = risk_of_modes(grid, 4, problem)
     assert best.risk == pytest.approx(risks.min(), rel=1e-5)
@@ -51,7 +51,7 @@ def test_nothing_near_is_better(best):
     assert predicted(best.lr) == pytest.approx(best.risk, rel=1e-9)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        moved = best.lr * np.exp(0.2 * rng.normal(size=100))
+        moved = np.minimum(best.lr * np.exp(0.2 * rng.normal(size=100)), best.families["linear"].lr.max())
         assert predicted(moved) > best.risk * (1.0 - 1e-4)
     slow = best.lr * np.linspace(1.3, 0.7, 100)
     assert predicted(slow) > best.risk * (1.0 + 1e-4)
@@ -64,7 +64,7 @@ def test_families(best):
         assert family.excess == pytest.approx(family.risk / best.risk - 1.0, abs=1e-12)
         assert family.excess > -1e-6
         for factor in (0.9, 1.05):
-            if family.lr.max() * factor < 0.6:
+            if family.lr.max() * factor < best.families["linear"].lr.max():
                 assert predicted(family.lr * factor) > family.risk * (1.0 - 2e-4), name
     excess = {name: family.excess for name, family in best.families.items()}
     assert excess["constant"] > 3.0 * excess["linear"]
@@ -98,8 +98,8 @@ def test_more_samples_can_be_used_more_often():
 
 def test_noise_may_make_it_worthless():
     """With noise in the labels many epochs fall behind what one pass reaches at the same rate, or never come back."""
-    noisy = rfm.power_law(1.6, 1.3, 200, 2.0)
-    args = dict(num_features=40, num_samples=16, optimizer=rfm.SGD(0.05, 16))
+    noisy = rfm.power_law(1.6, 1.3, 200, 5.0)
+    args = dict(num_features=100, num_samples=16, optimizer=rfm.SGD(0.1, 16))
     worth = theory.epochs_worth(noisy, **args, epochs=[4, 400])
     assert worth.risk[1] > worth.risk[0]
     assert worth.fresh[1] < worth.fresh[0]
