@@ -8,7 +8,9 @@ and warnings are not kept.
 """
 
 import hashlib
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -24,9 +26,11 @@ def digest(notebook: nbformat.NotebookNode) -> str:
 
 
 def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Return outputs with what was printed in pieces as one, where a progress bar stood between them."""
+    """Return outputs with what was printed in pieces as one, and files without the temporary folder they are in."""
     kept: list[nbformat.NotebookNode] = []
     for output in outputs:
+        if output.output_type == "stream":
+            output.text = re.sub(rf"{re.escape(tempfile.gettempdir())}/[^/\s]*/", "", output.text)
         if kept and output.output_type == kept[-1].output_type == "stream":
             kept[-1].text += output.text
         else:

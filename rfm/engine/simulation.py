@@ -157,7 +157,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
         start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
     memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start)
     memory = memory, jnp.zeros((), int), order
-    record = lambda v, memory: (v, getattr(memory[0], "average", None))  # noqa: E731
+    record = lambda v, memory: (v, memory[0].average if isinstance(optimizer, SGD) else None)  # noqa: E731
     (weights, average), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, K, n)
     averaged = None if average is None else (jnp.moveaxis(average, 0, 2), None)
     return Solution(jnp.moveaxis(weights, 0, 2), count, average=averaged)
