@@ -1,19 +1,17 @@
 """`rfm fit`: measured losses to laws, what these predict, and what follows for a budget."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.commands.parsing import NO_DRAWS
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
-from experiments.fit import job, plots, report, schedule_job, schedule_plots, schedule_report
+from experiments.fit.call import carry_out
 from experiments.fit.columns import COLUMNS, OPTIONS
-from experiments.fit.losses import Reading, read
-from experiments.fit.settings import HOLD_OUT, Settings, check_questions, models_of
+from experiments.fit.losses import Reading
+from experiments.fit.settings import HOLD_OUT, Settings
 from experiments.fit.table import LETTERS
-from experiments.output import files, progress
+from experiments.output import files
 from rfm import checks
 
 ARGUMENTS = ("out", "quick")
@@ -75,36 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write fit.png, .pdf, .json and three tables; print what was understood, parameters, forecasts and answers."""
     settings = _settings(args)
-    first = read(settings.files, settings.reading)
-    second = read(settings.held_out, settings.reading) if settings.held_out else None
-    losses, fitted = job.together(first, second)
-    if schedule_job.has_schedules(losses):
-        _run_schedules(args, settings, schedule_job.curves_of(losses, fitted))
-        return
-    models = models_of(settings, losses.table)
-    check_questions(settings, models)
     folder = files.check_folder(settings.out)
-    with progress.bar(job.STEPS, "step", "power laws") as bar:
-        fits = job.fit_all(settings, models, losses, fitted, bar)
-    text = "\n".join(report.lines(fits, asked_to_hold_out=not settings.quick and settings.hold_out > 0))
-    _leave(args, folder, files.Result("fit", [], report.record(fits), lambda: plots.draw(fits), text,
-                                      report.tables(fits)))  # fmt: skip
-
-
-def _run_schedules(args: argparse.Namespace, settings: Settings, curves: schedule_job.Curves) -> None:
-    """Fit the law of schedules, and leave its results."""
-    schedule_job.check_questions(settings)
-    folder = files.check_folder(settings.out)
-    with progress.bar(schedule_job.steps(curves), "fit", "schedules") as bar:
-        fits = schedule_job.fit_schedules(curves, settings, bar)
-    text = "\n".join(schedule_report.lines(fits))
-    _leave(args, folder, files.Result("fit", [], schedule_report.record(fits), lambda: schedule_plots.draw(fits), text,
-                                      schedule_report.tables(fits)))  # fmt: skip
-
-
-def _leave(args: argparse.Namespace, folder: Path, result: files.Result) -> None:
-    settings = {**vars(args), **result.settings}
-    files.save_and_tell(folder, dataclasses.replace(result, settings=settings))
+    outcome = carry_out(settings, settings.files, settings.held_out or None)
+    record = {**vars(args), **outcome.record}
+    files.save_and_tell(folder, files.Result("fit", [], record, outcome.figure, outcome.text, outcome.tables))
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -6,9 +6,11 @@ Every format becomes a header and rows of text, so that numbers are read, and re
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from experiments.fit.columns import column, plain, usual
 from rfm import checks
@@ -17,6 +19,17 @@ from rfm.data.tables import csv_lines
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 WIDE = re.compile(r"(?P<run>.*\S) - (?P<metric>\S.*)")
 EXTREMES = ("__MIN", "__MAX")
+
+
+class Columns(Protocol):
+    """Columns by name: a mapping, or a data frame."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+
+
+Source = str | Path | Columns
 
 
 class Cells(NamedTuple):
@@ -28,16 +41,18 @@ class Cells(NamedTuple):
     unused: list[str]
 
 
-def read_cells(path: str | Path) -> Cells:
-    """Return the cells of a file, by its ending; anything but JSON lines and Parquet is separated text.
+def read_cells(source: Source) -> Cells:
+    """Return the cells of columns by name, or of a file, by its ending; any but JSON lines and Parquet is text.
 
     Raises:
         ValueError: A file that cannot be read, has no rows, rows of unequal length, or two columns of one name.
         ImportError: A Parquet file, without pyarrow.
     """
-    suffix = Path(path).suffix.lower()
     readers: dict[str, Callable[[str | Path], tuple[list[str], list]]] = dict.fromkeys(JSON_LINES, _json_lines)
-    header, rows = (readers | {".parquet": _parquet}).get(suffix, _text)(path)
+    if isinstance(source, str | Path):
+        header, rows = (readers | {".parquet": _parquet}).get(Path(source).suffix.lower(), _text)(source)
+    else:
+        header, rows = _columns(source)
     if len(set(header)) < len(header):
         checks.fail("FILE", "one column of a name", ", ".join(header))
     kept = list({tuple(row): (where, row) for where, row in reversed(rows)}.values())[::-1]
@@ -55,6 +70,17 @@ def _text(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
         if len(row) != len(header):
             checks.fail("FILE", f"rows of {len(header)} cells as its header", f"{len(row)} cells in line {line}")
     return header, [(f"line {line}", row) for line, row in rows]
+
+
+def _columns(source: Columns) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the rows of columns by name, which are of one length."""
+    header = [str(name) for name in source]
+    columns = [np.asarray(source[name]).reshape(-1).tolist() for name in source]
+    lengths = {name: len(column) for name, column in zip(header, columns, strict=True)}
+    if len(set(lengths.values())) != 1 or not columns[0]:
+        checks.fail("losses", "columns of one length, with rows", lengths)
+    rows = [[_cell(value) for value in row] for row in zip(*columns, strict=True)]
+    return header, [(f"row {i} (from 0)", row) for i, row in enumerate(rows)]
 
 
 def _json_lines(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -8,12 +8,12 @@ is read as a row a run and step, and its columns of minima and maxima are left o
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.fit.axes import TIME_WORDS, choose_time, derive, is_count
-from experiments.fit.cells import joined, read_cells, to_long
+from experiments.fit.cells import Source, joined, read_cells, to_long
 from experiments.fit.columns import ACCURACIES, COLUMNS, candidates, column, is_gap, number, plain
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, Design, rises, runs
 from rfm import checks
@@ -87,12 +87,12 @@ class Reading:
         checks.number("flops-per-token", self.flops_per_token, 0.0, "a number > 0")
 
 
-def read(paths: str | Path | Sequence[str | Path], how: Reading | Mapping[str, str | None] | None = None) -> Losses:
+def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | None] | None = None) -> Losses:
     """Read the losses in files of one kind, whose first line (or keys) name their columns.
 
     Args:
         paths: One file or several: separated text, JSON lines, Parquet; a row for every measured loss, or a column
-            for every run. Rows of several files without a column of runs are a run for each file.
+            for every run; or columns by their name. Of several files without a column of runs each is a run.
         how: Names of columns and what the numbers are; a mapping is that of `Reading.named`.
 
     Returns:
@@ -104,8 +104,11 @@ def read(paths: str | Path | Sequence[str | Path], how: Reading | Mapping[str, s
             is not positive and finite (sizes may be infinite), or losses that rise along an axis where no model does.
     """
     how = how if isinstance(how, Reading) else Reading(how or {})
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
-    tables = [(Path(path).name, to_long(read_cells(path), how.named.get("loss"))) for path in files]
+    several: list[Any] = list(paths) if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
+    tables = [
+        (Path(path).name if isinstance(path, str | Path) else str(i), to_long(read_cells(path), how.named.get("loss")))
+        for i, path in enumerate(several)
+    ]
     header, rows, notes, unused = joined(tables)
     notes = list(notes)
     columns = _columns(header, how)

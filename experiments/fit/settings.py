@@ -40,7 +40,7 @@ class Settings:
         quick: Few starts of the fit of the solvable model, and no second fit.
     """
 
-    files: Sequence[str]
+    files: Sequence[str] = ()
     held_out: Sequence[str] = ()
     reading: Reading = Reading()  # noqa: RUF009 (frozen)
     optimizer: GradientFlow | GradientDescent = GradientFlow()  # noqa: RUF009 (frozen)

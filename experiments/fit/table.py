@@ -160,13 +160,13 @@ class CurveTable:
         return len(self.loss)
 
     def weights(self, rows: np.ndarray) -> np.ndarray:
-        """Factors (R,) of relative residuals, of mean square 1 over the rows of a mask (R,) and 0 beyond it."""
+        """Factors (R,) of relative residuals, of mean square 1 where they count, 0 beyond a mask (R,)."""
         factor = np.where(rows, 1.0, 0.0)
         if self.stderr is not None:
             factor = factor * self.loss / self.stderr
         if self.weight is not None:
             factor = factor * np.sqrt(self.weight)
-        return factor / np.sqrt(np.mean(factor[rows] ** 2))
+        return factor / np.sqrt(np.mean(factor[factor > 0] ** 2))
 
     def select(self, rows: np.ndarray) -> "CurveTable":
         """The rows of a mask (R,)."""
