@@ -73,10 +73,15 @@ class Fits:
         return self.whole[0] if len(self.whole) > 1 else None
 
     @property
+    def by_squares(self) -> tuple[Fit, ...]:
+        """The fits by least squares, which alone are compared: Huber's loss makes the median error its own aim."""
+        return (*self.whole[:-1], self.other if self.chinchilla.robust else self.chinchilla)
+
+    @property
     def ratio(self) -> float:
         """Median error of the solvable model over that of power laws; 1 without the former."""
-        medians = [errors(fit, self.fitted).median + LEAST for fit in self.whole]
-        return medians[0] / medians[-1]
+        medians = [errors(fit, self.fitted).median + LEAST for fit in self.by_squares]
+        return medians[0] / medians[-1] if len(medians) > 1 else 1.0
 
     @property
     def rejected(self) -> Fit | None:
