@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, GradientFlow, Optimizer
+from rfm.optimizers import Batched, GradientFlow, Optimizer
 from rfm.precision import settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
@@ -156,7 +156,7 @@ def decompose(
         >>> (parts.bias / parts.risk).round(3)
         array([0.924, 0.622, 0.331])
     """
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, Batched):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     curves = solve(case, split=True)
