@@ -14,16 +14,18 @@ from rfm.sgd import DRAWN_ANEW, LEVELS, changes
 from theory.arrays import Array, by_xla, namespace, stop_gradient
 from theory.cases import Case
 from theory.contour import length
-from theory.data_order import Order, epochs_in_order, few_modes
+from theory.data_order import Order, epochs_in_order
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.epochs import epochs_by_steps, pairs_of
 from theory.fixed_point import Model, spectral_edge
+from theory.mode_rules import few_modes
 from theory.one_pass import effective_edge
 from theory.one_pass_steps import nodes_of, one_pass_by_steps
 from theory.second_moments import Steps, is_stable, levels, region, then_rest
 
 MOST_BYTES = 2**30  # of the responses of all modes, where samples come in order
 MOST_GROWTH = 1e3  # of the loss: the memory of DANA has no edge of stability in the mean square, but a run that grows
+LEAST_END = 1.05  # of the largest eigenvalue
 LONG = 256  # steps from which on a compilation is worth its time
 
 
@@ -106,7 +108,7 @@ def curves_in_order(case: Case, model: Model) -> LearningCurve:
     steps, size = steps_of(case), float(batched_of(case).batch_size)
     order = Order(round(float(case.num_samples) / size), size, batched_of(case).order == "shuffle")
     theta = _responses_to_gradients(steps)
-    measure = few_modes(model, 2.0 * float(model.modes.eigenvalues.max() * theta.sum(1).max()))
+    measure = few_modes(model, 2.0 * float(theta.sum(1).max()), _end_of_modes(model, steps))
     needed = 8.0 * len(measure.eigenvalues) * (case.steps + 1) ** 2
     if needed > MOST_BYTES:
         most = int(math.sqrt(MOST_BYTES / (8.0 * len(measure.eigenvalues))))
@@ -120,6 +122,14 @@ def curves_in_order(case: Case, model: Model) -> LearningCurve:
     residual = np.where(np.isfinite(losses.risk).all(), losses.residual, np.inf)
     curves = losses.risk[at], losses.train_loss[at], None, residual, residual < TOLERANCE
     return LearningCurve(*curves, spectral_edge(model), average)
+
+
+def _end_of_modes(model: Model, steps: Steps) -> float:
+    """Return the eigenvalue at which a direction of the data would grow, above all there are."""
+    lr, m, largest = steps.lr, 0.0 if steps.momentum is None else steps.momentum, model.modes.eigenvalues.max()
+    push = 0.0 if steps.push is None else steps.push / (1.0 + m)
+    edge = 2.0 / np.max(lr / (1.0 + (m if steps.push is None else 0.0)) + push)
+    return float(largest * max(edge / spectral_edge(model), LEAST_END))
 
 
 def _responses_to_gradients(steps: Steps) -> Array:
