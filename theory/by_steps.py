@@ -106,9 +106,9 @@ def is_ordered(case: Case) -> bool:
 def curves_in_order(case: Case, model: Model) -> LearningCurve:
     """Return curves at the times of a case of arrays whose samples come in epochs."""
     steps, size = steps_of(case), float(batched_of(case).batch_size)
-    order = Order(round(float(case.num_samples) / size), size, batched_of(case).order == "shuffle")
+    order = Order(round(float(case.num_samples) / size), size, batched_of(case).order == "shuffle", case.fourth_moment)
     theta = _responses_to_gradients(steps)
-    measure = few_modes(model, 2.0 * float(theta.sum(1).max()), _end_of_modes(model, steps))
+    measure = few_modes(model, 2.0 * float(theta.sum(1).max()), _end_of_modes(model, steps), shared=case.fourth_moment)
     needed = 8.0 * len(measure.eigenvalues) * (case.steps + 1) ** 2
     if needed > MOST_BYTES:
         most = int(math.sqrt(MOST_BYTES / (8.0 * len(measure.eigenvalues))))

@@ -37,7 +37,7 @@ class Case:
 
     Sizes and times are None where a grid, or a search, gives them later. steps: how many are followed one by one, 0 for
     an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once; inertia: the
-    largest momentum of these steps, 1 where it is not known.
+    largest momentum of these steps, 1 where it is not known; fourth_moment: see `theory.data_order`.
     """
 
     problem: Problem
@@ -49,6 +49,7 @@ class Case:
     steps: int = static(default=0)
     reused: bool = static(default=False)
     inertia: float = static(default=0.0)
+    fourth_moment: bool = static(default=False)
 
     @property
     def clock(self) -> Any:

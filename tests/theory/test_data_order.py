@@ -67,6 +67,24 @@ def test_the_first_epoch_is_one_pass():
     np.testing.assert_allclose(gaps[0] / gaps[1], 4.0, rtol=0.3)
 
 
+@pytest.mark.parametrize("order", ["shuffle", "fixed"])
+def test_fourth_moment(order):
+    """With it the first epoch is one pass, without a term left out; and batches of one are closer to training."""
+    endless = rfm.power_law(1.7, 1.3, None, 0.1)
+    optimizer, times = rfm.SGD(0.2, 2, order=order), [1, 5, 30]
+    args = dict(num_features=np.inf, optimizer=optimizer, times=times)
+    first = theory.predict(endless, num_samples=60, correction=True, **args)
+    one = theory.predict(endless, num_samples=np.inf, **args | dict(optimizer=rfm.SGD(0.2, 2)))
+    np.testing.assert_allclose(first.risk, one.risk, rtol=1e-11)
+    args = dict(num_features=40, num_samples=20, optimizer=rfm.SGD(0.12, 1, order=order), times=[5, 20, 40])
+    drawn = rfm.simulate(PROBLEM, **args, keys=jax.random.split(jax.random.key(8), 1000))
+    for name in ("risk", "train_loss"):
+        both = [getattr(theory.predict(PROBLEM, **args, correction=c), name) for c in (False, True)]
+        without, gap = abs(np.array(both) / drawn.mean(name) - 1.0)
+        assert np.all(gap < 4.0 * drawn.stderr(name) / drawn.mean(name) + 1.0 / 40), name
+        assert np.mean(gap) < 0.6 * np.mean(without), name
+
+
 @pytest.mark.parametrize("optimizer", [
     rfm.SGD(0.2, 8, order="shuffle"),
     rfm.SGD(optax.cosine_decay_schedule(0.2, 60), 12, 0.5, average=0.9, order="shuffle"),
