@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rfm import checks
-from rfm.optimizers import SGD, Optimizer, Ridge, check_stability, resolve
+from rfm.optimizers import DANA, SGD, Optimizer, Ridge, check_stability, resolve
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
@@ -49,6 +49,8 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
             edge = np.asarray(curves.spectral_edge)
             sizes = case.num_features, case.num_samples
             check_stability(arrays.optimizer, edge, *sizes, mean_square=not is_ordered(case))
+            if isinstance(case.optimizer, DANA) and not np.isfinite(curves.residual):
+                checks.fail("momentum_lr", "smaller: the noise of batches grows in its memory", case.optimizer)
     return settle(curves)
 
 
@@ -209,11 +211,13 @@ def _in_steps(needed: float) -> int:
 
 def nodes_of_steps(case: Case, needed: float | None = None) -> int:
     """Count nodes where steps are followed one by one, rounded up so that few shapes compile; needed: if known."""
-    if case.inertia == 1.0:
+    if case.inertia == 1.0 and needed is None:
         return TRACED_NODES
     needed = _length(case.steps, case.inertia) / _spacing(case) if needed is None else needed
     most = MOST_PAIRED if case.reused else MOST_NODES
     nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
+    if nodes > most and isinstance(case.optimizer, DANA):
+        checks.fail("forgetting", "larger, or fewer steps: the contour takes too much memory", case.optimizer)
     if nodes > most:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", case.inertia)
     return max(nodes, LEAST_NODES)
