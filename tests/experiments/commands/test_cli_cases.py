@@ -166,7 +166,7 @@ def rows_of(folder, kind):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("repeated", "60 of 80 rows repeat others"),
+        ("repeated", "80 rows, 20 of them distinct"),
         ("wild", "row 17 (from 0) holds 100% of the variance of the labels"),
         ("twenty", "(too few rows for an interval)"),
     ],
