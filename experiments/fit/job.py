@@ -158,8 +158,9 @@ def fit_all(settings: Settings, models: Sequence[Model], losses: Losses, fitted:
     chinchilla = whole[-1]
     assert isinstance(models[-1], Chinchilla)
     rows = fitted.astype(float)
-    out = outliers(models[-1], table.select(fitted), huber(models[-1].at(table.select(fitted).design),
-                                                           table.select(fitted)))  # fmt: skip
+    seen = table.select(fitted)
+    law = models[-1].at(seen.design)
+    out = outliers(law, seen, huber(law, seen))
     out = np.isin(np.arange(len(table)), np.flatnonzero(fitted)[out])
     inner = huber(models[-1], table, np.where(out, 0.0, rows)) if out.any() else None
     other = _estimator(
