@@ -79,7 +79,8 @@ def test_the_list_of_figures_fits():
 
 def test_a_result_is_made_again(tmp_path, capsys):
     """From its JSON, to the same numbers; the record of the new one says the same command."""
-    arguments = ["decompose", "--features", "20", "--samples", "30", "--seeds", "2", "--quick", "--out", str(tmp_path / "one")]
+    sizes = ["--features", "20", "--samples", "30", "--seeds", "2"]
+    arguments = ["decompose", *sizes, "--quick", "--out", str(tmp_path / "one")]
     assert main(arguments) == 0
     record = json.loads((tmp_path / "one" / "decompose-quick.json").read_text())["run"]
     assert record["arguments"] == arguments
