@@ -18,6 +18,7 @@ from rfm.data import datasets as datasets
 from rfm.data import files as files
 from rfm.data import from_data as from_data
 from rfm.data.from_data import from_features, from_inputs, from_kernel
+from rfm.data.left_out import estimated_stopping, estimated_test_loss
 from rfm.engine.exact_solution import exact
 from rfm.engine.simulation import simulate
 from rfm.networks import features as network_features  # noqa: F401
@@ -43,6 +44,8 @@ __all__ = [
     "Sweep",
     "TailAverage",
     "cache_compilations",
+    "estimated_stopping",
+    "estimated_test_loss",
     "exact",
     "from_features",
     "from_inputs",
