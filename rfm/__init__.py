@@ -24,7 +24,7 @@ from rfm.engine.exact_solution import exact
 from rfm.engine.learned_modes import coefficients
 from rfm.engine.simulation import simulate
 from rfm.networks import features as network_features  # noqa: F401
-from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
+from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Preconditioned, Ridge
 from rfm.own_spectrum import from_spectrum
 from rfm.problem import Problem, power_law, white
 from rfm.sgd import TailAverage
@@ -41,6 +41,7 @@ __all__ = [
     "HeavyBall",
     "Nesterov",
     "Optax",
+    "Preconditioned",
     "Problem",
     "Ridge",
     "Sweep",

@@ -181,7 +181,8 @@ def pair_nodes(case: Case) -> int:
 def _fastest(case: Case) -> Array:
     """Return the rate at which the first mode is learned, per unit of time."""
     lr = getattr(case.optimizer, "lr", 1.0)
-    lr = lr.values.max() if isinstance(lr, Schedule) else lr
+    lr = 1.0 if lr is None else lr.values.max() if isinstance(lr, Schedule) else lr
+    lr = lr * getattr(case.optimizer, "damping", 1.0) ** -getattr(case.optimizer, "power", 0.0)
     return lr / (1.0 - getattr(case.optimizer, "momentum", 0.0)) * case.problem.eigenvalues[0] * case.clock
 
 

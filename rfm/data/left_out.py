@@ -60,7 +60,7 @@ def estimated_test_loss(
     Args:
         features: (P, N), one row a sample, as trained on: predictions are features @ v, v = 0 at the start.
         labels: (P,), or (P, K) whose losses are summed over outputs, noise in them.
-        optimizer: GradientFlow, GradientDescent, HeavyBall, Nesterov or Ridge.
+        optimizer: GradientFlow, GradientDescent, HeavyBall, Nesterov, Preconditioned or Ridge.
         times: (T,), lr x steps for gradient flow, numbers of steps for other algorithms; None for Ridge.
 
     Returns:
@@ -81,7 +81,7 @@ def estimated_test_loss(
     z, y = _checked(features, labels)
     check_times(optimizer, times)
     if isinstance(optimizer, SGD | Optax) or not isinstance(optimizer, Solvable):
-        names = "GradientFlow, GradientDescent, HeavyBall, Nesterov or Ridge"
+        names = "GradientFlow, GradientDescent, HeavyBall, Nesterov, Preconditioned or Ridge"
         checks.fail("optimizer", f"one that sees all rows at each step, {names}", optimizer)
     if is_traced(optimizer, times):
         checks.fail("times", "known numbers, not traced ones", times)

@@ -135,7 +135,7 @@ def test_mean_of_forty_draws(n, p, monkeypatch):
     """Within 5 % at six times, beside the scatter of the truth at the interpolation peak."""
     _, estimate, _, naive = gathered(n, p, equal, 40, monkeypatch)
     assert np.all(np.abs(estimate - 1.0) < 0.05)
-    assert np.abs(naive - 1.0).max() > 0.05
+    assert n < p or np.abs(naive - 1.0).max() > 0.05
 
 
 @pytest.mark.parametrize(
