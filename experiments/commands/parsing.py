@@ -17,7 +17,7 @@ COMMANDS = {
     "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
     "predict": "learning curves of your own features or kernel and labels, before any training (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
-    "fit": "measured losses (a CSV file) fitted by the theory and by power laws; exponents, extrapolation, best sizes",
+    "fit": "measured losses to laws: power laws, the theory, schedules; what is held out, the best size for a budget",
     "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
     "explore": "a page on this machine with a slider for every number, and the theory moving with it",
     "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",
