@@ -54,15 +54,14 @@ def forecast_of(
     rows = source.known(whole.scale, seed)
     some = np.unique(np.linspace(0, len(times) - 1, min(len(times), MEASURED_TIMES)).astype(int))
     how = How(optimizer, np.asarray(times, float)[some], float(whole.problem.eigenvalues[0]))
-    rng = np.random.default_rng(seed)
-    infinite = measure(rows, math.inf, how, rng, on_point=on_point)
+    infinite = measure(rows, math.inf, how, seed, on_point=on_point)
     start = Forecast(
         whole, optimizer, np.asarray(times, float), counting=source.counting(), columns=source.columns
     )  # fmt: skip
     chosen = nearest(start, infinite, how, rows)
     measured = []
     for n in sorted({*(float(n) for n in features), math.inf}):
-        one = infinite if math.isinf(n) else measure(rows, n, how, rng, on_point=on_point)
+        one = infinite if math.isinf(n) else measure(rows, n, how, seed, on_point=on_point)
         measured.append(measured_of(n, one, lambda n, p: _theory(chosen, how, n, p), len(rows.y)))
     accuracy = _accuracy(source, infinite) if is_classes(source.labels) else ()
     return dataclasses.replace(

@@ -80,10 +80,8 @@ class Losses(NamedTuple):
     right: np.ndarray
 
 
-def measure(
-    rows: Rows, num_features: float, how: How, rng: np.random.Generator, *, on_point: Callable[[], object]
-) -> list[Losses]:
-    """Train on an eighth, a quarter and a half of the rows, and leave out each of them in turn."""
+def measure(rows: Rows, num_features: float, how: How, seed: int, *, on_point: Callable[[], object]) -> list[Losses]:
+    """Train on an eighth, a quarter and a half of the rows, the same at every N, and leave out each of them in turn."""
     n, m = rows.x.shape
     often = MORE_DRAWS if n * m < SMALL else min(1.0, LARGE / (n * m))
     often *= 1.0 if np.isinf(num_features) else 0.5
@@ -91,11 +89,11 @@ def measure(
     for share, draws in zip(SHARES, DRAWS, strict=True):
         if share * n >= 2:
             count = max(FEWEST_DRAWS, round(draws * often))
-            measured.append(_trained(rows, (num_features, max(2, round(share * n))), how, rng, count))
+            measured.append(_trained(rows, (num_features, max(2, round(share * n))), how, seed, count))
         on_point()
     largest = int(np.bincount(rows.groups).max())
     if largest <= LARGEST_GROUP:
-        measured.append(_left_out(rows, num_features, how, rng, measured[-1]))
+        measured.append(_left_out(rows, num_features, how, np.random.default_rng(seed), measured[-1]))
     on_point()
     return measured
 
@@ -108,14 +106,15 @@ def projected(rows: np.ndarray, num_features: float, rng: np.random.Generator) -
     return rows @ (rng.standard_normal((rows.shape[1], count)) / np.sqrt(count))
 
 
-def _trained(rows: Rows, sizes: tuple[float, int], how: How, rng: np.random.Generator, draws: int) -> Losses:
+def _trained(rows: Rows, sizes: tuple[float, int], how: How, seed: int, draws: int) -> Losses:
     """Train on P rows, whole groups of them, and test on the others, some draws."""
     num_features, num_samples = sizes
     n = len(rows.y)
     every = len(how.times) + len(RIDGES)
     total, right = np.zeros((n, every)), np.zeros(every)
     times, each = np.zeros(n), []
-    for _ in range(draws):
+    for draw in range(draws):
+        rng = np.random.default_rng([seed, num_samples, draw])
         tested, error, hits = draw_errors(rows, (num_features, num_samples), how, rng)
         each.append(error.mean(0))
         total[tested] += error
