@@ -90,6 +90,7 @@ def best_schedule(
     steps: int,
     batch_size: float = 1,
     family: str | None = None,
+    most: float = FASTEST,
     parametrization: str = "ntk",
 ) -> BestSchedule:
     """Find the learning rates that make the risk after a number of steps of one-pass SGD least.
@@ -104,6 +105,7 @@ def best_schedule(
         batch_size: Fresh samples a step.
         family: None for the best rate at each step, or one of "constant", "linear" and "cosine" (to zero), "wsd"
             (constant, then linear to zero over a share of the steps) and "power", (1 - t/steps)^exponent.
+        most: Share of the largest stable learning rate that is allowed, > 0 and < 1; that of a drawn model scatters.
         parametrization: "ntk" or "standard".
 
     Returns:
@@ -126,10 +128,12 @@ def best_schedule(
         checks.fail("steps", f"at most {MOST_STEPS:,}", steps)
     if family is not None:
         checks.one_of("family", family, tuple(FAMILIES))
+    checks.fraction("most", most)
+    checks.number("most", most, 0.0, "a number > 0 and < 1")
     optimizer = SGD(np.full(steps, 1e-9), batch_size)
     case = Case(problem, num_features, np.inf, optimizer, [steps], parametrization)
     check_case(case)
-    nodes, chance, fastest = _prepared(case.arrays())
+    nodes, chance, fastest = _prepared(case.arrays(), float(most))
     with complex128():
         risk_of = partial(_last_risks, *jax.tree.map(jnp.asarray, (nodes, chance)))
         found = {name: _best_member(name, steps, fastest, risk_of) for name in FAMILIES}
@@ -144,12 +148,12 @@ def best_schedule(
     return BestSchedule(lr, float(risk), families, bool(before - risk < LEFT * risk))
 
 
-def _prepared(case: Case) -> tuple[Nodes, np.ndarray, float]:
+def _prepared(case: Case, most: float) -> tuple[Nodes, np.ndarray, float]:
     """Return nodes that serve every schedule up to the fastest rate, the chance of every batch, and that rate."""
     steps, model = steps_of(case), model_of(case)
     model = model._replace(inv_p=0.0 * model.inv_n)
     edge = float(effective_edge(model, levels(steps, 1))[0])
-    fastest = FASTEST * 2.0 / ((1.0 + float(steps.chance[0])) * edge)
+    fastest = most * 2.0 / ((1.0 + float(steps.chance[0])) * edge)
     full = steps._replace(lr=np.full(len(steps.lr), fastest))
     nodes = 16 * math.ceil(float(step_nodes(model, full, CONTOUR_STEP)) / 16)
     return nodes_of(model, full, nodes=nodes)[0], steps.chance, fastest
@@ -275,12 +279,12 @@ def epochs_worth(
     passed = np.arange(0.0, math.ceil(MOST_FRESH * steps[-1]) + 1.0)
     one = SGD(optimizer.lr, optimizer.batch_size, optimizer.momentum)
     fresh = predict(problem, **args, num_samples=np.inf, optimizer=one, times=passed).risk
-    reached = [_first_below(passed, fresh, risk) for risk in np.asarray(again.risk)]
+    reached = [first_below(passed, fresh, risk) for risk in np.asarray(again.risk)]
     return EpochsWorth(often, again.risk, np.array(reached) / an_epoch)
 
 
-def _first_below(times: np.ndarray, risk: np.ndarray, value: float) -> float:
-    """Return when a curve first comes down to a value, between two of its times; infinity where it does not."""
+def first_below(times: np.ndarray, risk: np.ndarray, value: float) -> float:
+    """Return when a curve (T,) first comes down to a value, between two of its times; infinity where it does not."""
     below = np.flatnonzero(risk <= value)
     if not below.size or below[0] == 0:
         return 0.0 if below.size else math.inf
