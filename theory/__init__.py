@@ -21,10 +21,12 @@ from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import Frontier, frontier
-from theory.schedules import BestSchedule, EpochsWorth, Family, best_schedule, epochs_worth
+from theory.reuse import BestEpochs, EpochsWorth, best_epochs, epochs_worth
+from theory.schedules import BestSchedule, Family, best_schedule
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
 
 __all__ = [
+    "BestEpochs",
     "BestRidge",
     "BestSchedule",
     "Decomposition",
@@ -33,6 +35,7 @@ __all__ = [
     "Frontier",
     "Scatter",
     "Stopping",
+    "best_epochs",
     "best_ridge",
     "best_schedule",
     "best_stopping",

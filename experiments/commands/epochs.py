@@ -20,7 +20,8 @@ from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
 from rfm.sgd import DRAWN_ANEW, ORDERS
-from theory.schedules import MOST_FRESH, MOST_STEPS, first_below
+from theory.reuse import MOST_FRESH, first_below
+from theory.schedules import MOST_STEPS
 
 # training sets, epochs and seeds that are not given: batches drawn anew, samples in order, a quick look
 USUAL = {DRAWN_ANEW: ((32, 128, 512), 32, 64), "in order": ((16, 32, 64), 16, 64), "quick": ((16, 32), 8, 16)}

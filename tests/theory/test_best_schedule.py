@@ -73,6 +73,67 @@ def test_families(best):
     assert only.risk == pytest.approx(best.families["cosine"].risk, rel=1e-9)
 
 
+def risk_of_batches(lr, sizes, problem):
+    """The risk of a constant rate and batches that change, in plain numpy; student, see `risk_of_modes`."""
+    lam, moment = problem.eigenvalues, problem.target**2
+    for size in sizes:
+        noise = lr**2 / size * lam
+        moment = moment * ((1.0 - lr * lam) ** 2 + noise * lam) + noise * (moment @ lam + problem.noise_var)
+    return moment @ lam
+
+
+def test_two_batches_by_brute_force():
+    problem = rfm.power_law(1.5, 1.2, 20, 0.2)
+    best = theory.best_schedule(problem, num_features=INF, steps=2, batch_size=4, vary="batch_size")
+    assert best.converged
+    assert best.batch_size.sum() == pytest.approx(8.0)
+    assert np.ptp(best.lr) == 0.0
+    assert risk_of_batches(best.lr[0], best.batch_size, problem) == pytest.approx(best.risk, rel=1e-10)
+    grid = [(lr, first) for lr in np.linspace(0.3, 0.9, 121) for first in np.linspace(1.0, 7.0, 121)]
+    risks = np.array([risk_of_batches(lr, (first, 8.0 - first), problem) for lr, first in grid])
+    stable = np.array([lr * (1.0 + 1.0 / first) < 1.2 for lr, first in grid])  # every step is
+    assert best.risk == pytest.approx(risks[stable].min(), rel=1e-4)
+    assert risk_of_batches(best.lr[0], (4.0, 4.0), problem) > best.risk
+    # at equal cost and a constant rate no family is better
+    assert all(family.excess > -1e-6 for family in best.families.values())
+    assert best.families["constant"].risk == pytest.approx(
+        min(risk_of_batches(lr, (4.0, 4.0), problem) for lr in np.linspace(0.3, 0.9, 600)), rel=1e-4
+    )
+
+
+def test_larger_batches_are_as_good_as_decay(best):
+    """Rounded batches train as well; the same ones backwards, large ones first, do not."""
+    ramp = theory.best_schedule(PROBLEM, num_features=40, steps=100, batch_size=4, vary="batch_size")
+    assert ramp.risk == pytest.approx(best.risk, rel=0.01)
+    assert ramp.families["constant"].excess > 0.02
+    assert ramp.batch_size.mean() == pytest.approx(4.0)
+
+    def risk(sizes):
+        optimizer = rfm.SGD(ramp.lr, np.maximum(np.round(sizes), 1.0))
+        return theory.predict(PROBLEM, num_features=40, num_samples=INF, optimizer=optimizer, times=[100]).risk[0]
+
+    assert risk(ramp.batch_size) == pytest.approx(ramp.risk, rel=0.01)
+    assert risk(ramp.batch_size[::-1]) > 1.1 * ramp.risk
+
+
+def test_best_epochs_by_brute_force():
+    optimizer = rfm.SGD(0.3, 4)
+    args = dict(num_samples=24, optimizer=optimizer)
+    best = theory.best_epochs(PROBLEM, [2000.0], **args)
+
+    def risk(steps):
+        return theory.predict(PROBLEM, **args, num_features=500.0 / steps, times=[steps]).risk[0]
+
+    steps = np.arange(1, 60)
+    risks = np.array([risk(t) for t in steps])
+    assert best.risk[0] == pytest.approx(risks.min(), rel=1e-9)
+    assert best.steps[0] == steps[risks.argmin()]
+    assert best.epochs[0] == best.steps[0] * 4 / 24
+    assert best.num_features[0] * best.steps[0] * 4 == pytest.approx(2000.0)
+    assert not best.at_edge[0]
+    assert theory.best_epochs(PROBLEM, [8.0], **args).at_edge[0]
+
+
 def test_epochs_worth():
     args = dict(num_features=40, num_samples=48)
     for order in ("replacement", "shuffle"):
@@ -109,7 +170,8 @@ def test_refused():
     args = dict(num_features=8, steps=10)
     for more, name in (
         ({"steps": 0}, "steps"), ({"steps": 10**6}, "steps"), ({"family": "exponential"}, "family"),
-        ({"batch_size": 0.5}, "batch_size"), ({"num_features": 0}, "num_features"),
+        ({"batch_size": 0.5}, "batch_size"), ({"num_features": 0}, "num_features"), ({"vary": "momentum"}, "vary"),
+        ({"vary": "batch_size"}, "batch_size"), ({"most": 1.0}, "most"), ({"most": 0.0}, "most"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"`{name}` must be"):
             theory.best_schedule(PROBLEM, **args | more)
@@ -120,3 +182,10 @@ def test_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"`{name}` must be"):
             theory.epochs_worth(PROBLEM, **args | more)
+    args = dict(num_samples=16, optimizer=rfm.SGD(0.1, 4))
+    for more, name in (
+        ({"num_samples": INF}, "num_samples"), ({"optimizer": rfm.SGD(lambda t: 0.1)}, "optimizer"),
+        ({"compute": [4.0]}, "compute"), ({"optimizer": rfm.SGD(9.0, 4)}, "lr"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            theory.best_epochs(PROBLEM, **{"compute": [1e3]} | args | more)
