@@ -1,5 +1,8 @@
 """`rfm schedule`, `rfm epochs`, and `rfm compare` with schedules, averages and orders; files of schedules."""
 
+import csv
+import re
+
 import numpy as np
 import pytest
 from left_behind import outputs
@@ -7,6 +10,7 @@ from left_behind import outputs
 import rfm
 import theory
 from experiments.cli import main
+from experiments.commands import sweep, sweep_file
 from experiments.compare import algorithms, schedules
 
 LAW = ["--a", "1.6", "--b", "1.3", "--modes", "200", "--noise", "0.05", "--features", "24", "--quick"]
@@ -121,6 +125,62 @@ def test_compare_reads_the_length_of_training_from_a_file(tmp_path, one_size):
     optimizer = rfm.SGD(0.2 - np.arange(20) / 200, 2 + np.arange(20) // 10, np.full(20, 0.3))
     curve = theory.predict(PROBLEM, num_features=24, num_samples=np.inf, optimizer=optimizer, times=times)
     np.testing.assert_allclose([float(row["theory"]) for row in rows if row["axis"] == "time"], curve.risk, rtol=1e-9)
+
+
+SWEEP = """
+[problem]
+a = 1.6
+b = 1.3
+num_modes = 200
+noise_var = 0.05
+[optimizer]
+name = "sgd"
+batch_size = 6
+{}
+[run]
+seeds = 8
+num_features = 24
+times = [1, 24]
+[grid]
+num_samples = [96]
+"""
+
+
+def test_sweep_of_a_schedule_in_order(tmp_path, capsys):
+    """Beside the theory of samples in order, where one of the sizes has none beside that of batches drawn anew."""
+    file = tmp_path / "epochs.toml"
+    file.write_text(SWEEP.format('schedule = "cosine"\norder = "shuffle"'))
+    assert main(["sweep", str(file), "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    rows = list(csv.DictReader((tmp_path / "out" / "epochs.csv").read_text().splitlines()))
+    optimizer = rfm.SGD(schedules.rate("cosine", 0.5, 24), 6, order="shuffle")
+    sizes = dict(num_features=24, num_samples=96)
+    curve = theory.predict(PROBLEM, **sizes, optimizer=optimizer, times=[1, 24])
+    np.testing.assert_allclose([float(row["theory"]) for row in rows], curve.risk, rtol=1e-9)
+    known = sweep.predict(
+        sweep_file.read(file), rfm.Sweep({"num_samples": np.array([96, 100])}, *[np.ones(2)] * 3, None, "", 0.05)
+    )
+    assert known.label == algorithms.ANEW
+    assert known.risk.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("average = 0.9", "`optimizer.average` must be left out: a sweep keeps the loss of the weights themselves"),
+        ('schedule = "exp"', "`schedule` must be one of constant, linear"),
+        ("schedule = 1.0", "`optimizer.schedule` must be a text"),
+        ('order = "random"', "`order` must be one of 'replacement', 'shuffle', 'fixed'"),
+        ('schedule = "FILE"\nlr = 0.1', "`optimizer.lr` must be left out where the schedule has it in a column"),
+    ],
+)
+def test_sweeps_that_are_refused(tmp_path, line, message):
+    schedule = tmp_path / "rates.csv"
+    schedule.write_text("lr\n" + "0.1\n" * 24)
+    file = tmp_path / "epochs.toml"
+    file.write_text(SWEEP.format(line.replace("FILE", str(schedule))))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sweep_file.read(file)
 
 
 BAD_FILES = {
