@@ -20,8 +20,9 @@ from theory._learned import learned
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
-from theory.optimal import Frontier, frontier
+from theory.optimal import frontier
 from theory.reuse import BestEpochs, EpochsWorth, best_epochs, epochs_worth
+from theory.scheduled import Frontier
 from theory.schedules import BestSchedule, Family, best_schedule
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
 

@@ -123,11 +123,11 @@ def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any
         problem = case.problem
         if modes:
             problem = power_law(*_exponents(problem), finite_or_none(point["num_modes"]), problem.noise_var)
-        sizes = {name: point.get(name, size) for name, size in fixed.items()}
+        sizes: dict[str, Any] = {name: point.get(name, size) for name, size in fixed.items()}
         optimizer = place_optimizer(case.optimizer, point)
-        how: dict[str, Any] = dict(optimizer=optimizer, times=case.times, parametrization=case.parametrization)
+        sizes |= {"optimizer": optimizer, "times": case.times, "parametrization": case.parametrization}
         try:
-            curve = predict(place_problem(problem, numbers), **how, **sizes)
+            curve = predict(place_problem(problem, numbers), **sizes)
             good = np.where(curve.converged, 0.0, np.inf)
             losses.append((curve.risk + good, curve.train_loss + good))
         except checks.ArgumentError as error:

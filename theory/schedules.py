@@ -14,6 +14,7 @@ from rfm import checks
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem
 from rfm.sgd import SGD
+from theory.arrays import namespace
 from theory.by_steps import step_nodes, steps_of
 from theory.cases import Case, check_case
 from theory.contour import CONTOUR_STEP
@@ -78,10 +79,10 @@ class BestSchedule(NamedTuple):
 
 # learning rate relative to its peak, of the share of time passed (steps,) and a shape; batches grow as these decay
 FAMILIES: dict[str, tuple[Callable[[Any, Any], Any], tuple[float, float] | None]] = {
-    "constant": (lambda x, shape: jnp.ones_like(x), None),
+    "constant": (lambda x, shape: 1.0 + 0.0 * x, None),
     "linear": (lambda x, shape: 1.0 - x, None),
-    "cosine": (lambda x, shape: 0.5 * (1.0 + jnp.cos(math.pi * x)), None),
-    "wsd": (lambda x, shape: jnp.minimum(1.0, (1.0 - x) / shape), (0.02, 1.0)),
+    "cosine": (lambda x, shape: 0.5 * (1.0 + namespace(x).cos(math.pi * x)), None),
+    "wsd": (lambda x, shape: namespace(x).minimum(1.0, (1.0 - x) / shape), (0.02, 1.0)),
     "power": (lambda x, shape: (1.0 - x) ** shape, (0.1, 10.0)),
 }
 

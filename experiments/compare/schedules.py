@@ -5,12 +5,12 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from rfm import TailAverage, checks
 from rfm.data.tables import csv_lines
 from rfm.sgd import POLYAK, RULES
+from theory.arrays import namespace
 from theory.schedules import FAMILIES
 
 CONSTANT = "constant"
@@ -51,9 +51,10 @@ def rate(schedule: str, lr: Any, steps: int) -> float | Callable[[Any], Any]:
     relative, rise = FAMILIES[name][0], math.ceil(WARM_UP * steps)
 
     def at(step: Any) -> Any:
-        passed = jnp.clip((step - rise) / max(steps - rise, 1), 0.0, 1.0)
+        xp = namespace(step)
+        passed = xp.clip((step - rise) / max(steps - rise, 1), 0.0, 1.0)
         # it starts above zero, so that no step is wasted
-        return lr * jnp.minimum((step + 1) / (rise + 1), relative(passed, shape))
+        return lr * xp.minimum((step + 1) / (rise + 1), relative(passed, shape))
 
     return at
 

@@ -149,6 +149,52 @@ def test_epochs_worth():
         assert np.all(np.diff(worth.fresh) > 0)
 
 
+DECAY = {
+    "constant": lambda lr, steps: np.full(steps, lr),
+    "linear": lambda lr, steps: lr * (1.0 - np.arange(steps) / steps),
+}
+
+
+def test_frontier_of_a_schedule():
+    """A constant rate has the frontier of `theory.frontier`; decay moves it to longer training of smaller models."""
+    problem, optimizer = rfm.power_law(1.8, 1.5, 300), rfm.SGD(0.3)
+    known = theory.frontier(problem, [1e4], optimizer=optimizer)
+    constant, linear = (
+        theory.frontier(problem, [1e4], optimizer=optimizer, schedule=schedule) for schedule in DECAY.values()
+    )
+    assert constant.converged[0]
+    assert linear.converged[0]
+    np.testing.assert_allclose(constant.num_features, known.num_features, rtol=2e-3)
+    np.testing.assert_allclose(constant.risk, known.risk, rtol=1e-4)
+    np.testing.assert_allclose(constant.risk_exponent, known.risk_exponent, atol=1e-3)
+    np.testing.assert_allclose(constant.size_exponent, known.size_exponent, atol=3e-3)
+    assert linear.risk < 0.85 * constant.risk
+    assert linear.num_features < 0.8 * constant.num_features
+    # by brute force: no length near does better than the best, and slopes in compute are those of best risks
+    steps = np.unique(np.round(float(linear.times[0]) * np.exp(np.linspace(-0.6, 0.6, 31))))
+
+    def best_risk(compute):
+        risks = [
+            theory.predict(problem, num_features=compute / t, num_samples=INF, times=[t],
+                           optimizer=rfm.SGD(DECAY["linear"](0.3, int(t)))).risk[0] for t in steps
+        ]  # fmt: skip
+        return min(risks)
+
+    assert linear.risk[0] == pytest.approx(best_risk(1e4), rel=1e-4)
+    slope = -np.log(best_risk(1.2e4) / best_risk(1e4 / 1.2)) / np.log(1.2**2)
+    assert linear.risk_exponent[0] == pytest.approx(slope, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_frontier_with_the_best_peak():
+    problem, optimizer = rfm.power_law(1.8, 1.5, 300), rfm.SGD(0.3)
+    known = theory.frontier(problem, [1e4], optimizer=optimizer, tune_lr=True)
+    tuned = theory.frontier(problem, [1e4], optimizer=optimizer, schedule=DECAY["constant"], tune_lr=True)
+    np.testing.assert_allclose(tuned.risk, known.risk, rtol=1e-3)
+    np.testing.assert_allclose(tuned.lr, known.lr, rtol=0.1)
+    np.testing.assert_allclose(tuned.risk_exponent, known.risk_exponent, atol=0.01)
+
+
 def test_more_samples_can_be_used_more_often():
     """As arXiv 2511.13421 has it: what four epochs are worth rises with the number of samples."""
     problem = rfm.power_law(1.6, 1.3, 500)
@@ -175,6 +221,14 @@ def test_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"`{name}` must be"):
             theory.best_schedule(PROBLEM, **args | more)
+    args = dict(compute=[1e3], optimizer=rfm.SGD(0.1), schedule=DECAY["linear"])
+    for more, name in (
+        ({"compute": [1.0]}, "compute"), ({"optimizer": rfm.SGD(lambda t: 0.1)}, "lr"), ({"schedule": 0.1}, "schedule"),
+        ({"optimizer": rfm.SGD(99.0)}, "lr"), ({"tune_lr": 1}, "tune_lr"), ({"parametrization": "x"}, "param.*"),
+        ({"schedule": lambda lr, steps: -np.ones(steps)}, "lr"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            theory.frontier(PROBLEM, **args | more)
     args = dict(num_features=8, num_samples=16, optimizer=rfm.SGD(0.1, 4), epochs=[1, 2])
     for more, name in (
         ({"epochs": [1.5]}, "epochs"), ({"epochs": [0, 1]}, "epochs"), ({"num_samples": INF}, "num_samples"),

@@ -219,6 +219,11 @@ def test_double_descent(tmp_path, capsys):
         (["frontier", "--optimizer", "gd", "--weight-decay", "0.1"], "--optimizer must be at constant lr"),
         (["frontier", "--optimizer", "sgd", "--lr", "9"], "--lr must be"),
         (["frontier", "--optimizer", "sgd", "--samples", "100"], "--samples must be"),
+        (["frontier", "--optimizer", "sgd", "--schedule", "x.csv"], "--schedule must be "),
+        (
+            ["frontier", "--optimizer", "sgd", "--schedule", "cosine", "--samples", "9"],
+            "--samples must be left out with",
+        ),
         (["scale-time", "--b", "1"], "--b must be a number > 1"),
     ],
 )
