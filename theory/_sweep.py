@@ -15,7 +15,7 @@ from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, on_cpu, spread
 from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
-from rfm.optimizers import SGD, HeavyBall, Optimizer
+from rfm.optimizers import SGD, Batched, HeavyBall, Optimizer
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
@@ -80,7 +80,7 @@ def sweep(
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
     noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
-    if isinstance(optimizer, SGD) and optimizer.order != DRAWN_ANEW:
+    if isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW:
         losses = _one_by_one(case, points, fixed)
         risk, train_loss = (x.reshape(*grid_axes.shape, -1) for x in losses)
         return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
@@ -141,7 +141,7 @@ def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any
 def _samples(optimizer: Optimizer, values: Any) -> Any:
     """Return one of the numbers of samples of a grid: for SGD all finite, or all infinite, as their formulas differ."""
     kinds = {bool(np.isinf(x)) for x in values if x is not None}
-    if isinstance(optimizer, SGD) and len(kinds) > 1:
+    if isinstance(optimizer, Batched) and len(kinds) > 1:
         checks.fail("num_samples", "all finite, or all infinite, for a sweep of SGD", values)
     return values[0]
 

@@ -19,7 +19,7 @@ from rfm.steps import Schedule
 OWN, ANEW, DESCENT = "theory", "theory of batches drawn anew", "gradient descent (theory)"
 FEWEST_BATCHES = 16  # an epoch, of a batch size that is not given
 IN_ORDER = 200  # steps of a curve whose samples come in order, where its times are not given
-MOST_IN_ORDER = 400  # that a command waits for their theory
+MOST_IN_ORDER = 1000  # that a command waits for their theory
 
 
 def _gd(steps: float, lr: float | None, weight_decay: float, schedule: str) -> rfm.GradientDescent:

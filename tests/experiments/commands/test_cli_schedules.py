@@ -1,6 +1,7 @@
 """`rfm schedule`, `rfm epochs`, and `rfm compare` with schedules, averages and orders; files of schedules."""
 
 import csv
+import dataclasses
 import re
 
 import numpy as np
@@ -75,9 +76,8 @@ def one_size(monkeypatch):
     monkeypatch.setattr("experiments.commands.compare.MODEL_SIZES", (24,))
 
 
-@pytest.mark.parametrize(
-    "order", ["shuffle", *(pytest.param(order, marks=pytest.mark.slow) for order in ("replacement", "fixed"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["shuffle", "replacement", "fixed"])
 def test_compare_as_people_train(tmp_path, capsys, one_size, order):
     """A schedule, an average and samples used again: beside the theory of these, which agrees."""
     arguments = [
@@ -117,13 +117,16 @@ def test_compare_reads_the_length_of_training_from_a_file(tmp_path, one_size):
     file.write_text(
         "step,lr,batch_size,momentum\n" + "".join(f"{i},{0.2 - i / 200},{2 + i // 10},0.3\n" for i in range(20))
     )
-    arguments = ["compare", *LAW, "--optimizer", "sgd", "--schedule", str(file), "--seeds", "4", "--quiet"]
+    arguments = ["compare", *LAW, "--optimizer", "sgd", "--schedule", str(file), "--average", "tail", "--seeds", "4"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
     rows, _ = outputs(tmp_path / "out", "compare-sgd-quick")
     times = [float(row["x"]) for row in rows if row["axis"] == "time"]
     assert times[-1] == 20
     optimizer = rfm.SGD(0.2 - np.arange(20) / 200, 2 + np.arange(20) // 10, np.full(20, 0.3))
+    optimizer = dataclasses.replace(optimizer, average=rfm.TailAverage(11))  # of the last half
     curve = theory.predict(PROBLEM, num_features=24, num_samples=np.inf, optimizer=optimizer, times=times)
+    averages = [float(row["average_theory"]) for row in rows if row["axis"] == "time"]
+    np.testing.assert_allclose(averages, curve.average_risk, rtol=1e-9)
     np.testing.assert_allclose([float(row["theory"]) for row in rows if row["axis"] == "time"], curve.risk, rtol=1e-9)
 
 
@@ -146,6 +149,7 @@ num_samples = [96]
 """
 
 
+@pytest.mark.slow
 def test_sweep_of_a_schedule_in_order(tmp_path, capsys):
     """Beside the theory of samples in order, where one of the sizes has none beside that of batches drawn anew."""
     file = tmp_path / "epochs.toml"
