@@ -22,11 +22,14 @@ from theory._modes import ModeCurves, modes, shifted
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
-from theory.optimal import Frontier, frontier
-from theory.schedules import BestSchedule, EpochsWorth, Family, best_schedule, epochs_worth
+from theory.optimal import frontier
+from theory.reuse import BestEpochs, EpochsWorth, best_epochs, epochs_worth
+from theory.scheduled import Frontier
+from theory.schedules import BestSchedule, Family, best_schedule
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
 
 __all__ = [
+    "BestEpochs",
     "BestRidge",
     "BestSchedule",
     "Decomposition",
@@ -37,6 +40,7 @@ __all__ = [
     "ModeCurves",
     "Scatter",
     "Stopping",
+    "best_epochs",
     "best_ridge",
     "best_schedule",
     "best_stopping",

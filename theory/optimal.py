@@ -17,6 +17,7 @@ from theory.dynamics import MOST_NODES
 from theory.equal_compute import Family, finer
 from theory.evaluation import most_nodes
 from theory.minima import Expansion, expand, least
+from theory.scheduled import Frontier, Schedule, Search, scheduled_frontier
 
 LOOK = 32  # sizes that find the basins of minima
 COARSE_NODES = 64  # contour nodes until the minimum is found to a few percent; good to 1e-5
@@ -42,42 +43,6 @@ class _Optimum(NamedTuple):
     at_edge: Any
 
 
-class Frontier(NamedTuple):
-    """The best use of every budget.
-
-    Attributes:
-        compute: (C,) budgets, N t, or N t B for SGD; all that follow are (C,) too.
-        num_features: The best model size N*, a real number.
-        times: The training time that is left for it.
-        lr: The learning rate there, None for gradient flow.
-        risk: The risk there.
-        size_exponent: d log N*/d log C.
-        risk_exponent: -d log risk*/d log C.
-        residual: The largest slope of log risk in log N, and in log lr where it is tuned, which vanish inside.
-        converged: Whether that is the best of all sizes: a minimum with residual below 1e-6, and not at an edge.
-        at_edge: Whether the best is at the end of the range: the smallest model, the shortest training, or the largest
-            learning rate that is stable.
-
-    Example:
-        >>> import rfm, theory
-        >>> problem = rfm.power_law(a=1.8, b=1.5, num_modes=100)
-        >>> best = theory.frontier(problem, [100.0, 1000.0], optimizer=rfm.GradientFlow())
-        >>> (best.num_features * best.times).round(6)
-        array([ 100., 1000.])
-    """
-
-    compute: Any
-    num_features: Any
-    times: Any
-    lr: Any
-    risk: Any
-    size_exponent: Any
-    risk_exponent: Any
-    residual: Any
-    converged: Any
-    at_edge: Any
-
-
 def frontier(
     problem: Problem,
     compute: ArrayLike,
@@ -86,6 +51,7 @@ def frontier(
     optimizer: GradientFlow | GradientDescent | SGD,
     parametrization: str = "ntk",
     tune_lr: bool = False,
+    schedule: Schedule | None = None,
     lr_exponent: float = 0.0,
     modes_per_feature: float | None = None,
     nodes: int | None = None,
@@ -106,6 +72,10 @@ def frontier(
         optimizer: Gradient flow, gradient descent or SGD.
         parametrization: "ntk" or "standard".
         tune_lr: For SGD, minimise over the learning rate too, up to the largest stable one.
+        schedule: For SGD, a function of a peak, which optimizer.lr is, and of the number of steps: its learning rate as
+            a function of the step, or an array of one value a step. Every length of training has one of its own; steps
+            are whole, and exponents good to 1e-3, or 1e-2 where the peak is tuned. Without `lr_exponent` and
+            `modes_per_feature`.
         lr_exponent: The learning rate is optimizer.lr N^lr_exponent.
         modes_per_feature: The problem has that many modes for every feature; with b < 1 the trace diverges with the
             modes, and Paquette et al. 2024 let M and 1/lr grow with N.
@@ -126,6 +96,11 @@ def frontier(
         >>> best.num_features.round(2), best.size_exponent.round(3)
         (array([18.76, 46.66]), array([0.418, 0.372]))
     """
+    if schedule is not None:
+        if lr_exponent != 0.0 or modes_per_feature is not None:
+            checks.fail("schedule", "None where lr or modes change with the size", schedule)
+        search = Search(optimizer, schedule, tune_lr, num_samples, parametrization)
+        return scheduled_frontier(problem, compute, search)
     case = Case(problem, None, num_samples, optimizer, None, parametrization)
     family = Family(case, lr_exponent, modes_per_feature, tune_lr, isinstance(compute, jax.Array))
     budgets = _check(family, compute)

@@ -19,6 +19,8 @@ COMMANDS = {
     "predict": "learning curves of your own features or kernel and labels, before any training (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
     "fit": "measured losses to laws: power laws, the theory, schedules; what is held out, the best size for a budget",
+    "schedule": "the best learning rate at every step, and what families of schedules lose to it (about 1 min)",
+    "epochs": "loss against epochs: what using samples again is worth, and when to stop (about 1 min)",
     "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
     "explore": "a page on this machine with a slider for every number, and the theory moving with it",
     "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",

@@ -129,9 +129,18 @@ def test_refused():
             predict(rfm.SGD(0.1, size, order="shuffle"), (10, samples), [1, 2])
     with pytest.raises(ValueError, match="`times` must be at most about"):
         predict(rfm.SGD(0.1, 2, order="shuffle"), (10, 30), [5000])
-    with pytest.raises(ValueError, match="`order` must be 'replacement' in a sweep"):
-        theory.sweep(PROBLEM, {"lr": [0.1]}, num_features=8, num_samples=30, optimizer=rfm.SGD(0.1, 2, order="fixed"),
-                     times=[1])  # fmt: skip
+
+
+def test_sweeps():
+    """Point by point, infinite where the rate is beyond stability."""
+    args = dict(num_features=8, num_samples=30, times=[1, 20])
+    swept = theory.sweep(
+        PROBLEM, {"lr": [0.1, 9.0], "noise_var": [0.3]}, **args, optimizer=rfm.SGD(0.1, 2, order="fixed")
+    )
+    one = theory.predict(rfm.power_law(1.7, 1.3, 200, 0.3), **args, optimizer=rfm.SGD(0.1, 2, order="fixed"))
+    np.testing.assert_allclose(swept.risk[0, 0], one.risk, rtol=1e-12)
+    np.testing.assert_allclose(swept.train_loss[0, 0], one.train_loss, rtol=1e-12)
+    assert np.all(np.isinf(swept.risk[1]))
 
 
 @pytest.mark.slow
