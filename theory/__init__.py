@@ -15,24 +15,32 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
+from theory._chains import Generations, generations, student
 from theory._correction import correction
 from theory._learned import learned
+from theory._modes import ModeCurves, modes, shifted
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
-from theory.optimal import Frontier, frontier
-from theory.schedules import BestSchedule, EpochsWorth, Family, best_schedule, epochs_worth
+from theory.optimal import frontier
+from theory.reuse import BestEpochs, EpochsWorth, best_epochs, epochs_worth
+from theory.scheduled import Frontier
+from theory.schedules import BestSchedule, Family, best_schedule
 from theory.stopping import BestRidge, Stopping, best_ridge, best_stopping
 
 __all__ = [
+    "BestEpochs",
     "BestRidge",
     "BestSchedule",
     "Decomposition",
     "EpochsWorth",
     "Family",
     "Frontier",
+    "Generations",
+    "ModeCurves",
     "Scatter",
     "Stopping",
+    "best_epochs",
     "best_ridge",
     "best_schedule",
     "best_stopping",
@@ -40,11 +48,15 @@ __all__ = [
     "decompose",
     "epochs_worth",
     "frontier",
+    "generations",
     "largest_curvature",
     "learned",
+    "modes",
     "predict",
     "scatter",
     "scatter_near",
     "seeds_needed",
+    "shifted",
+    "student",
     "sweep",
 ]

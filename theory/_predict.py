@@ -1,15 +1,17 @@
 """`predict`: the simulator's arguments in, the closed form out."""
 
+import dataclasses
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, GradientFlow, Optimizer
+from rfm.optimizers import Batched, GradientFlow, Optimizer
 from rfm.precision import settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
+from rfm.sgd import DRAWN_ANEW
 from theory._correction import corrected
 from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, members_of
@@ -53,6 +55,7 @@ def predict(
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
         correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
+            For SGD in epochs: the part of the noise along the gradient of a batch, of order 1/batch_size.
 
     Returns:
         A `Curve` with risk and train_loss (T,). `residual` estimates the error of the worst value, relative to it or to
@@ -73,7 +76,9 @@ def predict(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if not isinstance(correction, bool):
         checks.fail("correction", "True or False", correction)
-    if correction:
+    if correction and isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW and members is None:
+        case = dataclasses.replace(case, fourth_moment=True)
+    elif correction:
         if members is not None:
             checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
         return corrected(case)
@@ -156,7 +161,7 @@ def decompose(
         >>> (parts.bias / parts.risk).round(3)
         array([0.924, 0.622, 0.331])
     """
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, Batched):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     curves = solve(case, split=True)

@@ -15,11 +15,12 @@ from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, on_cpu, spread
 from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
-from rfm.optimizers import SGD, HeavyBall, Optimizer
+from rfm.optimizers import SGD, Batched, HeavyBall, Optimizer
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
+from theory._predict import predict
 from theory.cases import Case, Members, check_case, curve_times, members_of
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
@@ -73,13 +74,16 @@ def sweep(
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, fixed)
     points = [point for _, point in grid_axes.points()]
-    if isinstance(optimizer, SGD) and optimizer.order != DRAWN_ANEW:
-        checks.fail("order", f"{DRAWN_ANEW!r} in a sweep (theory.predict takes the others)", optimizer.order)
     samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
     case = Case(problem, num_features, samples, optimizer, times, parametrization)
     for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
+    noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
+    if isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW:
+        losses = _one_by_one(case, points, fixed)
+        risk, train_loss = (x.reshape(*grid_axes.shape, -1) for x in losses)
+        return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
     members = None
     if any(np.any(grid_axes.values.get(name, fixed[name]) != 1) for name in ("ensemble", "bags")):
         # momentum may be an axis: the general rule in place of the one for none
@@ -106,14 +110,38 @@ def sweep(
         np.array(x).reshape(*grid_axes.shape, *np.shape(x[0])) for x in zip(*results, strict=True)
     )
     risk, train_loss = (np.where(converged[..., None], x, np.inf) for x in (risk, train_loss))
-    noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
     return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
+
+
+def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return risk and training loss (points, T) where samples come in order, whose matrices no compilation shares."""
+    losses = []
+    for point in points:
+        modes = {} if "num_modes" not in point else {"num_modes": point["num_modes"]}
+        law = {"a", "b"} & set(point) or modes
+        numbers = dict(zip(("a", "b"), _exponents(case.problem), strict=True)) | point if law else point
+        problem = case.problem
+        if modes:
+            problem = power_law(*_exponents(problem), finite_or_none(point["num_modes"]), problem.noise_var)
+        sizes: dict[str, Any] = {name: point.get(name, size) for name, size in fixed.items()}
+        optimizer = place_optimizer(case.optimizer, point)
+        sizes |= {"optimizer": optimizer, "times": case.times, "parametrization": case.parametrization}
+        try:
+            curve = predict(place_problem(problem, numbers), **sizes)
+            good = np.where(curve.converged, 0.0, np.inf)
+            losses.append((curve.risk + good, curve.train_loss + good))
+        except checks.ArgumentError as error:
+            if error.name != "lr":
+                raise
+            losses.append(2 * (np.full(np.size(case.times), np.inf),))
+    risk, train_loss = zip(*losses, strict=True)
+    return np.array(risk), np.array(train_loss)
 
 
 def _samples(optimizer: Optimizer, values: Any) -> Any:
     """Return one of the numbers of samples of a grid: for SGD all finite, or all infinite, as their formulas differ."""
     kinds = {bool(np.isinf(x)) for x in values if x is not None}
-    if isinstance(optimizer, SGD) and len(kinds) > 1:
+    if isinstance(optimizer, Batched) and len(kinds) > 1:
         checks.fail("num_samples", "all finite, or all infinite, for a sweep of SGD", values)
     return values[0]
 

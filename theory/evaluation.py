@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rfm import checks
-from rfm.optimizers import SGD, Optimizer, Ridge, check_stability, resolve
+from rfm.optimizers import DANA, SGD, Optimizer, Ridge, check_stability, resolve
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
@@ -17,11 +17,12 @@ from theory.cases import Case, Members, arithmetic, check_case, float_arrays
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
-from theory.filters import LEAST_FLATNESS
+from theory.filters import FILTERS, LEAST_FLATNESS
 from theory.fixed_point import Model
 from theory.mixture import Mixture
+from theory.moments import Route, route_over_time, route_to_ridge
 from theory.one_pass import one_pass_curve, one_pass_nodes
-from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
+from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
@@ -41,14 +42,16 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
         if members is not None and members.shared is not None:
             members = members._replace(shared=resolve(members.shared, case.times))
         arrays, members = case.arrays(), float_arrays(members)
-        nodes = _nodes(arrays)
+        nodes = pair_nodes(arrays)
         if members is not None and members.shared is not None:
-            nodes = max(nodes, _nodes(_mean_of(arrays, members.shared)))
+            nodes = max(nodes, pair_nodes(_mean_of(arrays, members.shared)))
         curves = averaged(arrays, members, nodes=nodes) if not split else evaluate(arrays, nodes=nodes, split=True)
         if not is_traced(curves):
             edge = np.asarray(curves.spectral_edge)
             sizes = case.num_features, case.num_samples
             check_stability(arrays.optimizer, edge, *sizes, mean_square=not is_ordered(case))
+            if isinstance(case.optimizer, DANA) and not np.isfinite(curves.residual):
+                checks.fail("momentum_lr", "smaller: the noise of batches grows in its memory", case.optimizer)
     return settle(curves)
 
 
@@ -87,7 +90,9 @@ def _mean_of(case: Case, shared: Optimizer) -> Case:
 def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> LearningCurve:
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     case = in_reach(case)
-    optimizer, model = case.optimizer, model_of(case)
+    # a contour of fewer nodes than usual is for searches, good to 1e-5
+    panel = PANEL if nodes >= NODES or case.steps else COARSE_PANEL
+    optimizer, model = case.optimizer, model_of(case, panel=panel)
     if is_ordered(case):
         return curves_in_order(case, model)
     if case.steps:
@@ -95,6 +100,12 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     if isinstance(optimizer, SGD):
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
         return one_pass_curve(model, case.times, *numbers, nodes=nodes)
+    return full_batch_curve(case, model, nodes=nodes, split=split)
+
+
+def full_batch_curve(case: Case, model: Model, *, nodes: int, split: bool = False) -> LearningCurve:
+    """Return curves of a full-batch algorithm for a model that may have another target than that of the case."""
+    optimizer = case.optimizer
     if not isinstance(optimizer, Ridge):
         return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split)
     end = static_risk(model, optimizer.ridge)
@@ -108,24 +119,38 @@ def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
     return type(mean).__name__, vars(mean)
 
 
-def model_of(case: Case) -> Model:
-    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise."""
+def model_of(case: Case, depth: Array | None = None, *, panel: int = PANEL) -> Model:
+    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise.
+
+    depth: of the modes, if another; panel: see `power_law_tail`.
+    """
+    modes = problem_modes(case.problem, depth_of(case) if depth is None else depth, case.clock, panel=panel)
+    return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, case.problem.noise_var)
+
+
+def depth_of(case: Case) -> Array:
+    """Return -log of the smallest kappa that a case asks for, with a margin: see `spectrum.power_law_tail`."""
     problem, optimizer = case.problem, case.optimizer
     xp = namespace(case.num_features, case.num_samples)
     if isinstance(optimizer, Ridge):
         # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
         smaller = xp.minimum(case.num_features, case.num_samples)
         b = 0.0 if problem.tail is None else problem.tail.b
-        depth = MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
-    elif case.steps:
-        depth = MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
-    else:
-        depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
-    modes = problem_modes(problem, depth, case.clock)
-    return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
+        return MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
+    if case.steps:
+        return MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
+    return MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
 
 
-def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0) -> Modes:
+def route_of(case: Case, model: Model, nodes: int) -> Route:
+    """Return the points at which a full-batch case sums up ridges: one for Ridge, else a contour of so many nodes."""
+    if isinstance(case.optimizer, Ridge):
+        return route_to_ridge(model, case.optimizer.ridge)
+    name, parameters = filter_of(case.optimizer)
+    return route_over_time(model, FILTERS[name](**parameters), case.times, nodes)
+
+
+def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0, *, panel: int = PANEL) -> Modes:
     """Return the weighted nodes that stand for a problem's modes in every sum, eigenvalues times `clock`.
 
     depth: -log of the smallest kappa, before `clock`, with a margin; see `spectrum.power_law_tail`.
@@ -135,12 +160,12 @@ def problem_modes(problem: Problem, depth: Array | float, clock: Array | float =
     if tail is not None:
         law = TailLaw(tail.a, tail.b, tail.eigenvalue_scale, tail.power_scale, tail.num_modes)
         resolved = stop_gradient(depth + namespace(law.eigenvalue_scale).log(law.eigenvalue_scale))
-        modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved))
+        modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved, panel=panel))
     rows = None if mixture is None else Mixture(mixture.sizes, mixture.noise, mixture.weights)
     return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=rows)
 
 
-def _nodes(case: Case) -> int:
+def pair_nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
     if is_ordered(case):
@@ -163,7 +188,8 @@ def _nodes(case: Case) -> int:
 def _fastest(case: Case) -> Array:
     """Return the rate at which the first mode is learned, per unit of time."""
     lr = getattr(case.optimizer, "lr", 1.0)
-    lr = lr.values.max() if isinstance(lr, Schedule) else lr
+    lr = 1.0 if lr is None else lr.values.max() if isinstance(lr, Schedule) else lr
+    lr = lr * getattr(case.optimizer, "damping", 1.0) ** -getattr(case.optimizer, "power", 0.0)
     return lr / (1.0 - getattr(case.optimizer, "momentum", 0.0)) * case.problem.eigenvalues[0] * case.clock
 
 
@@ -207,11 +233,13 @@ def _in_steps(needed: float) -> int:
 
 def nodes_of_steps(case: Case, needed: float | None = None) -> int:
     """Count nodes where steps are followed one by one, rounded up so that few shapes compile; needed: if known."""
-    if case.inertia == 1.0:
+    if case.inertia == 1.0 and needed is None:
         return TRACED_NODES
     needed = _length(case.steps, case.inertia) / _spacing(case) if needed is None else needed
     most = MOST_PAIRED if case.reused else MOST_NODES
     nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
+    if nodes > most and isinstance(case.optimizer, DANA):
+        checks.fail("forgetting", "larger, or fewer steps: the contour takes too much memory", case.optimizer)
     if nodes > most:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", case.inertia)
     return max(nodes, LEAST_NODES)

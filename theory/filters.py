@@ -56,13 +56,9 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
         starts = xp.concatenate([xp.zeros(1), ends[:-1]])
         return xp.clip(t - starts[None], 0.0, (ends - starts)[None])
 
-    def log_factor(x: Array) -> Array:
-        # one step of lr (z + d) = 1 leaves nothing: no zero times infinity before it is taken
-        return log1p(-xp.where(x == 1.0, 1.0 - 1e-16, x))
-
     def response(z: Array, t: Array) -> Array:
         # log1p keeps (1 - lr z)^t right at 10^6 steps, where a plain power loses ten digits
-        log_product = _piecewise(lambda value: log_factor(value * (z + d)), values, counts(t))
+        log_product = _piecewise(lambda value: log1p(-_off_one(value * (z + d))), values, counts(t))
         product = xp.exp(log_product)
         # without decay z + d is z itself; with it z = -d is no singularity, but 0/0 on the way
         near = xp.abs(z + d) < 0.5 * xp.abs(d)
@@ -76,6 +72,38 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
         response=response,
         elapsed=lambda t: xp.maximum(z_end * (counts(xp.reshape(t, (1, 1)))[0] @ values), SHORTEST),
     )
+
+
+def preconditioned(power: Array, damping: Array, lr: Array | None = None) -> Filter:
+    """r_t(z) = exp(-t z') or (1 - lr z')^t, z' = z/(z + d)^power, d the damping.
+
+    The cut of z' from z = -d on stays outside: the contour passes the origin nearer than that. For power <= 1, z' is in
+    the right half plane where z is, and in the disc |1 - lr z'| <= 1 where z is in that on (0, z_end), lr z_end' = 2.
+    """
+    # notation: p = power, d = damping
+    p, d = power, damping
+    xp = namespace(p, d) if lr is None else namespace(p, d, lr)
+
+    def moved(z: Array) -> Array:
+        return z * (z + d) ** -p
+
+    if lr is None:
+        return gradient_flow()._replace(
+            response=lambda z, t: namespace(z).exp(-moved(z) * t),  # eq. 52
+            elapsed=lambda t: xp.maximum(t * d**-p, 1.0 / d),
+        )
+    bracket = Bracket(xp.log(d) - 60.0, xp.log(d) + 60.0)
+    z_end = stop_gradient(xp.exp(bisect(lambda x: lr * moved(xp.exp(x)) < 2.0, bracket, BISECTIONS).low))
+    disc = gradient_descent(2.0 / z_end)
+    return disc._replace(
+        response=lambda z, t: namespace(z).exp(t * log1p(-_off_one(lr * moved(z)))),
+        elapsed=lambda t: xp.maximum(xp.maximum(lr * t * d**-p, 1.0 / d) * z_end, SHORTEST),
+    )
+
+
+def _off_one(x: Array) -> Array:
+    """Keep one step that leaves nothing, x = 1, from being zero times infinity before it is taken."""
+    return namespace(x).where(x == 1.0, 1.0 - 1e-16, x)
 
 
 def heavy_ball(lr: Array, momentum: Array) -> Filter:
@@ -183,6 +211,33 @@ def ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map, Map]:
     return curvature, log_slope, stability
 
 
+def lens(z_end: Array, power: Array, reach: Array) -> Filter:
+    """Map the half plane onto the lens between a point left of 0 and z_end, which has the angle pi power at both.
+
+    reach: of times; the left end lies some SHORTEST/reach off. There is no response: for steps taken one by one.
+    """
+    # notation: v = a sector with its corner at -corner
+    xp = namespace(z_end, power, reach)
+    corner = SHORTEST / (power * reach)
+
+    def sector(w: Array) -> Array:
+        return corner * xp.expm1(power * log1p(w))
+
+    def curvature(w: Array) -> Array:
+        v = sector(w)
+        return z_end * v / (z_end + v)
+
+    def log_slope(w: Array) -> Array:
+        v = sector(w)
+        return w / (1.0 + w) * power * (v + corner) * z_end / (v * (z_end + v))
+
+    def stability(z: Array) -> Array:
+        v = z_end * z / xp.where(z < z_end, z_end - z, 1.0)
+        return xp.where(z < z_end, xp.expm1(xp.log1p(v / corner) / power), -1.0)
+
+    return Filter(curvature, log_slope, stability, lambda z, t: z, elapsed=lambda t: 0.0 * reach + SHORTEST)
+
+
 class Rectangle(NamedTuple):
     """A point x of the rectangle, and dx/d log w."""
 
@@ -248,4 +303,5 @@ FILTERS: dict[str, Callable[..., Filter]] = {
     "GradientDescent": gradient_descent,
     "HeavyBall": heavy_ball,
     "Nesterov": nesterov,
+    "Preconditioned": preconditioned,
 }

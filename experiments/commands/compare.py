@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Draws, Members, Scan, check, scan_size, scan_time
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows
-from experiments.compare.windows import fit_exponent, judge_scans
+from experiments.compare.windows import AVERAGE, fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import draw_scan
 from experiments.output.tables import align, records
@@ -25,13 +26,16 @@ from rfm.arguments import Sizes
 from rfm.engine.features import ACTIVATIONS, FEATURES
 from rfm.optimizers import Optimizer
 from rfm.protocols import Stepper
+from rfm.sgd import DRAWN_ANEW
 from theory import exponents
 
 MODEL_SIZES = {8: 12, 16: 24, 32: 24, 64: 4, 128: 2, 256: 1, 512: 2}  # and how many draws of each a seed stands for
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
+TITLE = 48  # characters of a line
 QUANTITIES = {
     "time": "time t (N, P large)", "features": "model size N (t, P large)", "samples": "data P (t, N large)",
+    AVERAGE: "averaged weights, time t",
 }  # fmt: skip
 
 
@@ -98,7 +102,8 @@ def run(args: argparse.Namespace) -> None:
     folder = files.check_folder(args.out)
     real = args.data is not None or args.map in ACTIVATIONS
     steps = args.optimizer != "flow"
-    times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e6, 71)), steps=steps)
+    usual = (1, algorithms.usual_steps(args, 2000), 34) if steps else (0.1, 1e6, 71)
+    times = times_of(args.times or usual, steps=steps)
     optimizer = algorithms.choose(args, times[-1])
     part = 2 if args.quick and not real else 1  # of the learning curve
     samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024 // part
@@ -171,13 +176,19 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     least = STEADY if isinstance(optimizer, Stepper) else 1
     fewer = 4 if settings.shared.quick else 1
     draws = tuple(max(1, MODEL_SIZES[size] // fewer) if size >= least else 1 for size in sizes)
-    plan = [SizePlan("features", sizes, draws, INFINITE)]
+    in_order = getattr(optimizer, "order", DRAWN_ANEW) != DRAWN_ANEW  # of one training set, which has a size
+    held = with_size("samples", settings.num_samples) if in_order else INFINITE
+    plan = [SizePlan("features", sizes, draws, held)]
     if not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))
     elif settings.samples != ONE_PASS:
         # batches, and steps coordinate by coordinate, need the features of a finite student, which cost most
-        sizes = tuple(size for size in sizes if size >= (getattr(optimizer, "batch_size", None) or 1))
-        plan.append(SizePlan("samples", sizes, (1,) * len(sizes), with_size("features", settings.features)))
+        largest = int(np.max(getattr(optimizer, "batch_size", None) or 1))
+        if in_order:
+            sizes = tuple(n for n in (largest * 2**i for i in range(len(sizes))) if n <= settings.num_samples)
+        sizes = tuple(size for size in sizes if size >= largest)
+        if sizes:
+            plan.append(SizePlan("samples", sizes, (1,) * len(sizes), with_size("features", settings.features)))
     return plan
 
 
@@ -224,13 +235,14 @@ def exponent_table(scans: Sequence[Scan], fits: Sequence[Exponent], closed: dict
 def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[str]:
     """Return the table of verdicts, and what they rest on."""
     rows = [("simulation against theory", "slope", "level", "verdict")]
-    for scan in scans:
-        judgement = judged.get(scan.axis)
+    labels = {scan.axis: scan.theory_label for scan in scans} | ({AVERAGE: ""} if AVERAGE in judged else {})
+    for axis, label in labels.items():
+        judgement = judged.get(axis)
         if judgement is None:
-            rows.append((QUANTITIES[scan.axis], "-", "-", f"not judged: {scan.theory_label}"))
+            rows.append((QUANTITIES[axis], "-", "-", f"not judged: {label}"))
             continue
         slope = "flat" if judgement.slope is None else str(judgement.slope)
-        rows.append((QUANTITIES[scan.axis], slope, str(judgement.level), judgement.words))
+        rows.append((QUANTITIES[axis], slope, str(judgement.level), judgement.words))
     lines = ["", align(rows)]
     if judged:
         every = [difference for judgement in judged.values() for difference in judgement.differences.values()]
@@ -266,6 +278,8 @@ def table(scan: Scan) -> list[dict]:
     }  # fmt: skip
     if not scan.comparable:
         del columns["z"], columns["relative_gap"]
+    if (average := scan.average) is not None:
+        columns |= {"average_risk": average.mean, "average_stderr": average.stderr, "average_theory": average.theory}
     other = {} if scan.own_theory else {"theory_of": scan.theory_label}
     return records({"axis": scan.axis, "kind": scan.kind, **risk.fixed} | columns | other)
 
@@ -275,6 +289,7 @@ def draw(scans: Sequence[Scan], fits: Sequence[Exponent], judged: dict[str, Agre
     drawn = any(scan.own_theory for scan in scans)
     figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if drawn else "") + plotting.POINTS)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
-        message = f"simulation against theory: {judged[scan.axis].words}" if scan.axis in judged else ""
+        words = f"simulation against theory: {judged[scan.axis].words}" if scan.axis in judged else ""
+        message = textwrap.fill(words, TITLE)
         draw_scan(ax, scan, fit if scan.comparable else None, message)
     return figure

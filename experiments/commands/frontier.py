@@ -1,9 +1,7 @@
 """`rfm frontier`: the model size and training time that make the best of a compute budget, and training runs there."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,81 +9,18 @@ from scipy.interpolate import CubicHermiteSpline
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of
-from experiments.compare import algorithms
-from experiments.compare.comparison import Comparison
-from experiments.compare.differences import Agreement
-from experiments.compare.equivalence import agreements
-from experiments.compare.keys import fold_keys
-from experiments.compare.limits import LIMITS, frontier_law, limiting_terms
+from experiments.commands.frontier_runs import NUM_TRAINED, Settings, Trained, train
+from experiments.commands.settings import record_of, settings_of
+from experiments.compare import algorithms, schedules
+from experiments.compare.limits import LIMITS, limiting_terms
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
-from rfm.optimizers import SGD, GradientDescent, GradientFlow
 
 ARGUMENTS = ("a", "b", "modes", "noise", "seeds", "seed", "out", "quick")
 LEAST_COMPUTE, BUDGET_POINTS = 1e2, 9  # compute where the line starts, and points of it
 LINE_POINTS = 200  # of the line as it is drawn
-TRAINED = (8, 200)  # model sizes on the line that are trained too
-NUM_TRAINED = 4  # of them, at most
-Algorithm = GradientFlow | GradientDescent | SGD
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """Training runs on the line, as rows of the table and beside theory; None where no optimum was small enough."""
-
-    rows: list[dict]
-    pair: Comparison | None
-
-    @property
-    def agreement(self) -> Agreement | None:
-        """The verdict on their level; None for fewer than two seeds."""
-        if self.pair is None or self.pair.seeds < 2:
-            return None
-        (judged,) = agreements([self.pair], [0.0])  # sizes and times change together: there is no slope
-        return judged
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of `rfm frontier`; `algorithm` is what `options` name, see `algorithms.options_of`."""
-
-    shared: Shared
-    compute: tuple[float, ...]
-    samples: float
-    options: dict[str, Any]
-    tune_lr: bool
-    algorithm: Algorithm
-
-    @property
-    def cost(self) -> float:
-        """Samples a step."""
-        return float(getattr(self.algorithm, "batch_size", 1))
-
-    @property
-    def law(self) -> rfm.Problem:
-        """The problem of the theory: infinitely many modes where the trace converges."""
-        a, b = self.shared.a, self.shared.b
-        return self.shared.problem if b <= 1.0 else rfm.power_law(a, b, None, self.shared.noise)
-
-    @property
-    def closed_form(self) -> tuple[float, float, str] | None:
-        """Exponents of N* and of the risk, and what balances, where a formula is known."""
-        return frontier_law(self.shared.a, self.shared.b, self.shared.noise, self.samples, self.algorithm)
-
-    def optimum(self, compute: float) -> theory.Frontier:
-        """Return the optimum of one budget."""
-        return theory.frontier(
-            self.law, np.array([compute]), num_samples=self.samples, optimizer=self.algorithm, tune_lr=self.tune_lr
-        )
-
-    def at(self, optimum: theory.Frontier) -> Algorithm:
-        """Return the algorithm with the learning rate of an optimum."""
-        if not isinstance(self.algorithm, rfm.SGD):
-            return self.algorithm
-        return rfm.SGD(float(optimum.lr[-1]), self.algorithm.batch_size)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="budgets: C = N t for flow, N x steps x batch size for sgd",
     )  # fmt: skip
     parser.add_argument("--samples", type=float, default=np.inf, metavar="P", help="training samples, if limited")
-    algorithms.add_arguments(parser, ("flow", "gd", "sgd"))
+    algorithms.add_arguments(parser, ("flow", "gd", "sgd"), left_out=("average", "order"))
     parser.add_argument("--tune-lr", action="store_true", help="with sgd: the best learning rate too")
     parser.set_defaults(modes=100_000)
 
@@ -106,13 +41,17 @@ def run(args: argparse.Namespace) -> None:
     for compute in args.compute:
         checks.number("compute", compute, 0.0, "a finite number > 0")
     algorithm = algorithms.choose(args, 1.0)
-    if not algorithms.is_plain(vars(args)):
+    if args.optimizer == "sgd":
+        check_schedule(args)
+        algorithm = rfm.SGD(args.lr, args.batch_size, args.momentum)
+    elif not algorithms.is_plain(vars(args)):
         checks.fail("optimizer", "at constant lr, without weight decay, for a frontier", args.optimizer)
     if args.tune_lr and args.optimizer != "sgd":
         checks.fail("tune-lr", "left out but for --optimizer sgd", True)
     settings = settings_of(Settings, args, compute=tuple(args.compute), algorithm=algorithm)
     budgets = np.sort(np.asarray(settings.compute, float))
-    start, count = min(LEAST_COMPUTE * settings.cost, budgets[0]), 5 if settings.shared.quick else BUDGET_POINTS
+    few = settings.shared.quick or (settings.tune_lr and settings.schedule is not None)
+    start, count = min(LEAST_COMPUTE * settings.cost, budgets[0]), 5 if few else BUDGET_POINTS
     line = np.geomspace(start, budgets[-1], count)
     settings.optimum(line[0])  # refuses before any progress is shown
     with progress.bar(len(line) + len(budgets) + NUM_TRAINED, "point") as bar:
@@ -122,15 +61,36 @@ def run(args: argparse.Namespace) -> None:
             points.append(settings.optimum(compute))
             bar.update()
         on_line, asked = points[: len(line)], points[len(line) :]
+        steady = [] if settings.schedule is None else [settings.steady(compute) for compute in (*line, *budgets)]
         bar.set_description("training")
         trained = train(settings, on_line, bar)
-    text = [*(plan(settings, optimum) for optimum in asked), shares_table(settings, asked)]
+    text = [plan(settings, optimum) for optimum in asked]
+    text += [moved(*pair) for pair in zip(asked, steady[len(line) :], strict=False)]
+    text.append(shares_table(settings, asked))
     text += [trained_table(trained)] if trained.rows else []
     record = {name: value for name, value in record_of(settings).items() if name != "algorithm"}
-    rows = [*map(row, points), *trained.rows]
-    figure = lambda: draw(settings, on_line, trained.rows)  # noqa: E731
-    name = files.name_of("frontier", None if args.optimizer == "flow" else args.optimizer)
+    rows = [*map(row, points), *(row(optimum) | {"kind": "constant rate"} for optimum in steady), *trained.rows]
+    figure = lambda: draw(settings, on_line, trained.rows, steady[: len(line)])  # noqa: E731
+    name = files.name_of("frontier", None if args.optimizer == "flow" else args.optimizer, settings.schedule)
     files.save_and_tell(folder, files.Result(name, rows, record, figure, "\n".join(text)))
+
+
+def check_schedule(args: argparse.Namespace) -> None:
+    """Refuse schedules that no length of training can have."""
+    if schedules.is_file(args.schedule):
+        checks.fail("schedule", "one known by name, as every length of training has its own", args.schedule)
+    if args.schedule != schedules.CONSTANT and np.isfinite(args.samples):
+        checks.fail("samples", "left out with --schedule: the search is over one pass", args.samples)
+
+
+def moved(decayed: theory.Frontier, steady: theory.Frontier) -> str:
+    """Return what decay does to one budget, beside a constant rate."""
+    n, t, risk = (float(getattr(decayed, x)[0] / getattr(steady, x)[0]) for x in ("num_features", "times", "risk"))
+    return (
+        f"C = {decayed.compute[0]:.3g}, constant rate: N = {steady.num_features[0]:.4g}, t = {steady.times[0]:.4g}, "
+        f"risk {steady.risk[0]:.4g}; N* ~ C^{steady.size_exponent[0]:.3f}, risk* ~ C^-{steady.risk_exponent[0]:.3f}"
+        f"\n  the schedule makes N* {n:.2f}, t* {t:.2f} and the risk {risk:.2f} times as large"
+    )
 
 
 def plan(settings: Settings, optimum: theory.Frontier) -> str:
@@ -148,9 +108,10 @@ def plan(settings: Settings, optimum: theory.Frontier) -> str:
 
 def shares(settings: Settings, optimum: theory.Frontier) -> dict[str, float]:
     """Return what limits the risk at an optimum, in parts of it; see `limits.limiting_terms`."""
-    algorithm, t = settings.at(optimum), np.array([float(optimum.times[0])])
-    if algorithm.discrete:
+    t = np.array([float(optimum.times[0])])
+    if settings.algorithm.discrete:
         t = np.maximum(np.round(t), 1.0)
+    algorithm = settings.at(optimum, t[0])
     sizes = Sizes(num_features=float(optimum.num_features[0]), num_samples=settings.samples)
     terms = limiting_terms(settings.law, optimizer=algorithm, times=t, **sizes)
     return {name: float(value[0] / optimum.risk[0]) for name, value in terms.items()}
@@ -163,32 +124,6 @@ def shares_table(settings: Settings, optima: Sequence[theory.Frontier]) -> str:
     for optimum, of_risk in zip(optima, parts, strict=True):
         rows.append((f"C = {optimum.compute[0]:.3g}", *(f"{value:.3f}" for value in of_risk.values())))
     return align(rows)
-
-
-def train(settings: Settings, on_line: Sequence[theory.Frontier], bar: progress.Bar) -> Trained:
-    """Train at optima of the line that are small enough, beside theory at the same number of modes."""
-    small = [o for o in on_line if TRAINED[0] <= o.num_features[0] <= TRAINED[1] and o.times[0] >= 1.0]
-    keys, problem = settings.shared.keys, settings.shared.problem
-    samples = settings.samples if np.isinf(settings.samples) else int(settings.samples)
-    rows, risks = [], []
-    for optimum in small[:: max(1, -(-len(small) // NUM_TRAINED))]:
-        n = round(float(optimum.num_features[0]))
-        time = float(optimum.compute[0]) / settings.cost / n
-        time = round(time) if settings.algorithm.discrete else time
-        sizes, algorithm, at = Sizes(num_features=n, num_samples=samples), settings.at(optimum), np.array([time])
-        risks.append(rfm.simulate(problem, **sizes, optimizer=algorithm, times=at, keys=fold_keys(keys, n)).risk[:, 0])
-        predicted = theory.predict(problem, **sizes, optimizer=algorithm, times=at).risk[0]
-        rows.append({"kind": "training", "compute": n * time * settings.cost, "num_features": n, "times": time,
-                     "theory": float(predicted)})  # fmt: skip
-        bar.update()
-    bar.update(bar.total - bar.n)
-    if not rows:
-        return Trained([], None)
-    x, expected = (np.array([float(row[name]) for row in rows]) for name in ("num_features", "theory"))
-    pair = Comparison("features", x, np.stack(risks, 1), expected, {"P": samples}, draws=np.ones(len(x)))
-    for row, mean, stderr, z in zip(rows, pair.mean, pair.stderr, pair.z, strict=True):
-        row |= {"risk": float(mean), "stderr": float(stderr), "z": float(z)}
-    return Trained(rows, pair)
 
 
 def trained_table(trained: Trained) -> str:
@@ -217,19 +152,25 @@ def smooth(x: np.ndarray, y: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray
     return fine, np.exp(CubicHermiteSpline(np.log(x), np.log(y), slopes)(np.log(fine)))
 
 
-def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequence[dict]) -> Figure:
+def joined(optima: Sequence[theory.Frontier]) -> theory.Frontier:
+    """Return optima of one budget each as one of all."""
+    return theory.Frontier(*(None if v[0] is None else np.concatenate(v) for v in zip(*optima, strict=True)))
+
+
+def draw(
+    settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequence[dict], steady: Sequence[theory.Frontier]
+) -> Figure:
     """Draw risk against compute, with curves of fixed size beside the frontier; and the best size and time."""
-    line = theory.Frontier(*(None if v[0] is None else np.concatenate(v) for v in zip(*on_line, strict=True)))
+    line = joined([optimum for optimum in on_line if np.isfinite(optimum.risk_exponent[0])])
     figure, axes = plotting.new_figure(1, 2, width=4.4)
     left, right = axes[0]
-    algorithm, steps = settings.at(line), line.compute / settings.cost
+    steps = line.compute / settings.cost
     for index, n in enumerate(line.num_features[:: max(1, len(line.compute) // 4)]):
         last = steps[-1] / n
         if last < 2.0:
             continue
-        times = rfm.log_times(max(1.0, steps[0] / n), last, 40, integer=algorithm.discrete)
-        sizes = Sizes(num_features=float(n), num_samples=settings.samples)
-        risk = theory.predict(settings.law, **sizes, optimizer=algorithm, times=times).risk
+        times = rfm.log_times(max(1.0, steps[0] / n), last, 40, integer=settings.algorithm.discrete)
+        risk = settings.risk(line, float(n), times)
         shade = dict(color=plotting.COLORS[5], lw=0.8, label="models of one size" if index == 0 else None)
         left.plot(n * times * settings.cost, risk, **shade)
     label = f"frontier, slope $-${line.risk_exponent[-1]:.3f} at the end"
@@ -253,7 +194,13 @@ def draw(settings: Settings, on_line: Sequence[theory.Frontier], trained: Sequen
     right.plot(*best, color=size, label=f"$N^*$, slope {grows:.3f} at the end")
     best = smooth(line.compute, line.times, 1 - line.size_exponent)
     right.plot(*best, color=time, ls="-.", label=f"$t^*$, slope {1 - grows:.3f}")
+    if steady:
+        constant, style = joined(steady), {"color": plotting.LIMIT, "lw": 1.0, "ls": "--"}
+        left.plot(constant.compute, constant.risk, **style, label="frontier, constant rate")
+        right.plot(constant.compute, constant.num_features, **style, label="$N^*$ and $t^*$, constant rate")
+        right.plot(constant.compute, constant.times, **style)
     task = f"a = {settings.shared.a:g}, b = {settings.shared.b:g}, {settings.options['optimizer']}"
+    task += "" if settings.schedule is None else f", {settings.schedule}"
     falls = line.risk_exponent[-1]
     plotting.finish(left, "compute $C$", "risk", f"the best risk falls as $C^{{-{falls:.2f}}}$\n{task}")
     title = f"the best model grows as $C^{{{grows:.2f}}}$\n{task}"

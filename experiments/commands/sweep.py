@@ -136,11 +136,13 @@ def predict(spec: SweepFile, swept: rfm.Sweep) -> Predicted:
         return Predicted(None, "")
     samples = spec.run["num_samples"] if "num_samples" not in swept.axes else float(np.min(swept.axes["num_samples"]))
     features = spec.run["num_features"] if "num_features" not in swept.axes else float(swept.axes["num_features"][0])
-    drawn, label = theory_of(optimizer, spec.problem, num_features=features, num_samples=samples)
-    if label != OWN and "batch_size" in swept.axes:
-        return Predicted(None, "")
-    if label != OWN and "momentum" in swept.axes and isinstance(optimizer, rfm.SGD):
-        drawn = rfm.HeavyBall(optimizer.lr, optimizer.momentum)  # full batches of SGD, whose momentum may be zero
+    sizes = [(n, p) for n in swept.axes.get("batch_size", [None]) for p in swept.axes.get("num_samples", [samples])]
+    known = [
+        theory_of(optimizer if n is None else dataclasses.replace(optimizer, batch_size=n), spec.problem,
+                  num_features=features, num_samples=float(p), times=spec.times)
+        for n, p in sizes
+    ]  # fmt: skip
+    drawn, label = next((each for each in known if each.label != OWN), known[0])
     keep = ("num_features", "num_samples", "parametrization", "ensemble", "bags")
     arguments = {key: value for key, value in spec.run.items() if key in keep}
     try:

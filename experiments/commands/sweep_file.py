@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 import rfm
+from experiments.compare import schedules
 from experiments.compare.algorithms import ALGORITHMS
 from rfm import checks
 from rfm.grid import SIZES, check_room
@@ -22,7 +23,7 @@ num_modes = 10_000
 noise_var = 0.01
 
 [optimizer]                    # flow, gd, heavy-ball, nesterov, sgd, adam, sign-sgd, ridge and their numbers
-name = "gd"
+name = "gd"                    # gd and sgd also schedule = "cosine" (as rfm compare --schedule), sgd order = "shuffle"
 lr = 0.5
 
 [run]
@@ -79,14 +80,16 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
     run = {**RUN, **_known("run", tables.get("run", {}), RUN)}
     if not isinstance(run["exact"], bool):
         checks.fail("exact", "true or false", run["exact"])
-    optimizer = _optimizer(tables.get("optimizer", {"name": "flow"}))
-    whole = optimizer.discrete
+    algorithm = _known("optimizer", tables.get("optimizer", {"name": "flow"}), tables.get("optimizer", ("name",)))
+    checks.one_of("optimizer.name", algorithm.get("name"), (*ALGORITHMS, "ridge"))
+    whole = algorithm["name"] not in ("flow", "ridge")
     _check_room(tables["grid"], run, quick=quick)
     grid = {name: _values(name, values, whole=name in SIZES) for name, values in tables["grid"].items()}
     times, seeds, seed_there = run.pop("times"), run.pop("seeds"), run.pop("seed")
     name, seed = ("run.seed", seed_there) if seed is None else ("seed", seed)
     if times is not None:
         times = _values("times", times, whole=whole)
+    optimizer = _optimizer(algorithm, 1.0 if times is None else float(np.max(times, initial=1.0)))
     if quick:
         grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
         seeds = min(QUICK_SEEDS, seeds)
@@ -117,18 +120,23 @@ def _count(values: Any) -> int:
     return len(values) if isinstance(values, list) else 1
 
 
-def _optimizer(given: Mapping[str, Any]) -> Optimizer:
-    table = _known("optimizer", given, given)
-    name = table.pop("name", None)
-    checks.one_of("optimizer.name", name, (*ALGORITHMS, "ridge"))
-    if name == "ridge":
-        return rfm.Ridge(**{"ridge": 0.0, **_known("optimizer", table, {"ridge": 0.0})})
-    make, defaults = ALGORITHMS[name]
-    numbers = {option: value for option, value in defaults.items() if option != "schedule"}
-    numbers |= _known("optimizer", table, numbers)
-    if "schedule" in defaults:
-        numbers["schedule"] = "constant"
-    return make(0, **numbers)
+def _optimizer(table: Mapping[str, Any], steps: float) -> Optimizer:
+    """Return the algorithm of a table that names one, for so many steps."""
+    given = {option: value for option, value in table.items() if option != "name"}
+    if table["name"] == "ridge":
+        return rfm.Ridge(**{"ridge": 0.0, **_known("optimizer", given, {"ridge": 0.0})})
+    make, defaults = ALGORITHMS[table["name"]]
+    if "average" in given and "average" in defaults:
+        allowed = "left out: a sweep keeps the loss of the weights themselves (rfm compare --average has both)"
+        checks.fail("optimizer.average", allowed, given["average"])
+    numbers = defaults | _known("optimizer", given, defaults)
+    if "schedule" in numbers and not isinstance(numbers["schedule"], str):
+        checks.fail("optimizer.schedule", 'a text, such as "cosine"', numbers["schedule"])
+    if schedules.is_file(numbers.get("schedule")):
+        for option, column in schedules.read(numbers["schedule"])._asdict().items():
+            if column is not None and option in given:
+                checks.fail(f"optimizer.{option}", "left out where the schedule has it in a column", given[option])
+    return make(steps, **numbers)
 
 
 def _known(name: str, table: Any, allowed: Iterable[str]) -> dict[str, Any]:

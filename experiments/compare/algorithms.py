@@ -1,21 +1,47 @@
 """Names of training algorithms on the command line: their specs, their options, and the theory drawn beside them."""
 
 import argparse
-import math
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 import rfm
 import theory
+from experiments.compare import schedules
 from rfm import checks
 from rfm.optimizers import Optimizer
+from rfm.sgd import DRAWN_ANEW, ORDERS, changes
+from rfm.steps import Schedule
 
-OWN, FULL_BATCHES, DESCENT = "theory", "theory of full batches", "gradient descent (theory)"
-WARM_UP = 0.05  # part of the steps in which the learning rate of a cosine schedule rises
+OWN, ANEW, DESCENT = "theory", "theory of batches drawn anew", "gradient descent (theory)"
+FEWEST_BATCHES = 16  # an epoch, of a batch size that is not given
+IN_ORDER = 200  # steps of a curve whose samples come in order, where its times are not given
+MOST_IN_ORDER = 1000  # that a command waits for their theory
 
 
-def _gd(steps: float, lr: float, weight_decay: float, schedule: str) -> rfm.GradientDescent:
-    return rfm.GradientDescent(_cosine(lr, int(steps)) if schedule == "cosine" else lr, weight_decay)
+def _gd(steps: float, lr: float | None, weight_decay: float, schedule: str) -> rfm.GradientDescent:
+    if not schedules.is_file(schedule):
+        return rfm.GradientDescent(schedules.rate(schedule, lr, int(steps)), weight_decay)
+    numbers = schedules.read(schedule, int(steps))
+    for name in ("batch_size", "momentum"):
+        if getattr(numbers, name) is not None:
+            checks.fail("schedule", f"a file without a column {name} for --optimizer gd", schedule)
+    return rfm.GradientDescent(Schedule(numbers.lr, np.arange(1.0, len(numbers.lr) + 1.0)), weight_decay)
+
+
+def _sgd(
+    steps: float, *, lr: float | None, momentum: float | None, batch_size: int | None, schedule: str,
+    average: str | float | None, order: str,
+) -> rfm.SGD:  # fmt: skip
+    mean = schedules.average(average, int(steps))
+    if not schedules.is_file(schedule):
+        return rfm.SGD(schedules.rate(schedule, lr, int(steps)), batch_size, momentum, mean, order)
+    numbers = schedules.read(schedule, int(steps))
+    sizes = batch_size if numbers.batch_size is None else numbers.batch_size
+    return rfm.SGD(numbers.lr, sizes, momentum if numbers.momentum is None else numbers.momentum, mean, order)
 
 
 def _optax(name: str) -> Callable[..., rfm.Optax]:
@@ -34,20 +60,25 @@ ALGORITHMS: dict[str, tuple[Callable[..., Optimizer], dict]] = {
     "gd": (_gd, {"lr": 0.5, "weight_decay": 0.0, "schedule": "constant"}),
     "heavy-ball": (lambda steps, **numbers: rfm.HeavyBall(**numbers), {"lr": 0.5, "momentum": 0.9}),
     "nesterov": (lambda steps, **numbers: rfm.Nesterov(**numbers), {"lr": 0.25, "momentum": 0.9}),
-    "sgd": (lambda steps, **numbers: rfm.SGD(**numbers), {"lr": 0.5, "momentum": 0.0, "batch_size": 16}),
+    "sgd": (_sgd, {"lr": 0.5, "momentum": 0.0, "batch_size": 16, "schedule": "constant", "average": None,
+                   "order": DRAWN_ANEW}),
     "adam": (_optax("adam"), {"lr": 0.01}),
     "sign-sgd": (_optax("sign_sgd"), {"lr": 0.001}),
-}
+}  # fmt: skip
 FULL_BATCH = ("flow", "gd", "heavy-ball", "nesterov")  # those that `theory.decompose` splits
 OPTIONS = {
     "lr": dict(type=float, help="learning rate"),
     "momentum": dict(type=float, help="momentum"),
     "weight_decay": dict(type=float, help="weight decay"),
     "schedule": dict(
-        choices=("constant", "cosine"), help=f"of the learning rate; cosine: after {WARM_UP:.0%}% of the steps to rise"
+        metavar="NAME", help=f"of the learning rate: constant; cosine, linear, wsd[:PART], power[:EXPONENT] to zero "
+        f"after {schedules.WARM_UP:.0%}% of the steps to rise; or FILE.csv, a row a step with columns lr and, for sgd, "
+        "batch_size and momentum",
     ),
     "batch_size": dict(type=int, metavar="B", help="samples a step"),
-}
+    "average": dict(metavar="AVERAGE", help="of the weights: a decay such as 0.99, polyak (all steps) or tail[:PART]"),
+    "order": dict(choices=ORDERS, help="of --samples: batches drawn anew, or epochs, shuffled or in a fixed order"),
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str], *, left_out: Sequence[str] = ()) -> None:
@@ -60,17 +91,18 @@ def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str], *, left
         defaults = {name: ALGORITHMS[name][1][option] for name in names if option in ALGORITHMS[name][1]}
         if defaults and option not in left_out:
             values = ", ".join(
-                f"{name} {default:g}" if option != "schedule" else name for name, default in defaults.items()
+                f"{name} {default:g}" if isinstance(default, int | float) else name
+                for name, default in defaults.items()
             )
-            suffix = f" ({values})" if option == "schedule" else f" (default: {values})"
-            keywords = keywords | {"help": keywords["help"] + suffix}
+            plain = all(isinstance(default, int | float) for default in defaults.values())
+            keywords = keywords | {"help": keywords["help"] + (f" (default: {values})" if plain else f" ({values})")}
             parser.add_argument("--" + option.replace("_", "-"), **keywords)
 
 
 def choose(args: argparse.Namespace, last_time: float) -> Optimizer:
     """The spec that the arguments ask for; fills in the defaults of its options.
 
-    Raises ValueError for an option that the algorithm does not have.
+    Raises ValueError for an option that the algorithm does not have, or that a file of its schedule has as a column.
     """
     make, defaults = ALGORITHMS[args.optimizer]
     for option in OPTIONS:
@@ -79,10 +111,35 @@ def choose(args: argparse.Namespace, last_time: float) -> Optimizer:
             users = ", ".join(name for name, (_, options) in ALGORITHMS.items() if option in options)
             allowed = f"left out with --optimizer {args.optimizer} (it belongs to {users})"
             checks.fail(option.replace("_", "-"), allowed, value)
+    schedule = getattr(args, "schedule", None) or schedules.CONSTANT
+    in_file: dict[str, Any] = schedules.read(schedule)._asdict() if schedules.is_file(schedule) else {}
     for option, default in defaults.items():
+        if in_file.get(option) is not None:
+            if getattr(args, option, None) is not None:
+                allowed = f"left out where --schedule {schedule} has it in a column"
+                checks.fail(option.replace("_", "-"), allowed, getattr(args, option))
+            default = None
+        elif option == "batch_size":
+            default = _usual_batch(args, default)
         if getattr(args, option, None) is None:
             setattr(args, option, default)
     return make(last_time, **{option: getattr(args, option) for option in defaults})
+
+
+def _usual_batch(args: argparse.Namespace, usual: int) -> int:
+    """Return the batch size of arguments that do not say it: where samples come in order, a part of them."""
+    order, samples = getattr(args, "order", None), getattr(args, "samples", None)
+    if order in (None, DRAWN_ANEW) or samples is None or samples < 1:
+        return usual
+    most = max(1, samples // FEWEST_BATCHES)
+    return next(size for size in range(most, 0, -1) if samples % size == 0)
+
+
+def usual_steps(args: argparse.Namespace, usual: int) -> int:
+    """Return how many steps to take where the arguments do not say it: as many as the file of a schedule has rows."""
+    if schedules.is_file(getattr(args, "schedule", None)):
+        return len(schedules.read(args.schedule).lr)
+    return usual if getattr(args, "order", None) in (None, DRAWN_ANEW) else IN_ORDER
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -92,7 +149,7 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def is_plain(options: Mapping[str, Any]) -> bool:
     """Is the learning rate constant, and no weight decay asked for?"""
-    return options.get("schedule") != "cosine" and not options.get("weight_decay")
+    return options.get("schedule") in (None, schedules.CONSTANT) and not options.get("weight_decay")
 
 
 class Drawn(NamedTuple):
@@ -102,23 +159,24 @@ class Drawn(NamedTuple):
     label: str
 
 
-def theory_of(optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float) -> Drawn:
+def theory_of(
+    optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float, times: ArrayLike | None
+) -> Drawn:
     """Return the algorithm whose theory is drawn beside a run: the same one if it has a theory.
 
-    Batches of a finite training set: full batches, their average. Optax: gradient descent at lr = 1/z_max.
+    Samples in order, where it is not known or takes too long: batches drawn anew. Optax: gradient descent at
+    lr = 1/z_max.
     """
     if isinstance(optimizer, rfm.Optax):
         z_max = theory.largest_curvature(problem, num_features=num_features, num_samples=num_samples)
         return Drawn(rfm.GradientDescent(1.0 / float(z_max)), DESCENT)
-    if isinstance(optimizer, rfm.SGD) and math.isfinite(num_samples):
-        return Drawn(optimizer.full_batch(), FULL_BATCHES)
+    if isinstance(optimizer, rfm.SGD) and optimizer.order != DRAWN_ANEW:
+        size, steps = optimizer.batch_size, 0.0 if times is None else float(np.max(times))
+        if changes(size) or num_samples % size or steps > MOST_IN_ORDER:
+            return Drawn(anew(optimizer), ANEW)
     return Drawn(optimizer, OWN)
 
 
-def _cosine(lr: float, steps: int) -> Callable:
-    import optax
-
-    checks.number("lr", lr, 0.0, "a finite number > 0")
-    rise = math.ceil(WARM_UP * steps)
-    # it starts above zero, so that no step is wasted
-    return optax.warmup_cosine_decay_schedule(lr / (rise + 1), lr, rise, max(steps, rise + 1))
+def anew(optimizer: Optimizer) -> Optimizer:
+    """Return the algorithm with every batch drawn anew, as theory has it for fresh samples too."""
+    return dataclasses.replace(optimizer, order=DRAWN_ANEW) if isinstance(optimizer, rfm.SGD) else optimizer

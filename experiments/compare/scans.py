@@ -11,13 +11,14 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.algorithms import DESCENT, OWN, theory_of
+from experiments.compare.algorithms import DESCENT, OWN, anew, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys, split_keys
 from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
-from rfm.optimizers import Optimizer
+from rfm.optimizers import Optimizer, check_stability, resolve
+from rfm.sgd import DRAWN_ANEW
 
 
 class Members(TypedDict):
@@ -46,6 +47,7 @@ class Scan:
         theory_label: Whose theory it is, see `algorithms.theory_of`.
         messages: Runs that ended early; what they did not reach is left out.
         noise_var: Label noise, which training losses have in them and risks have not.
+        average: Risk of the average of the weights over steps, where there is one, along time.
     """
 
     risk: Comparison
@@ -55,6 +57,7 @@ class Scan:
     theory_label: str = OWN
     messages: tuple[str, ...] = ()
     noise_var: float = 0.0
+    average: Comparison | None = None
 
     @property
     def axis(self) -> str:
@@ -115,7 +118,12 @@ def check(
     check_cost(costs, lower | {"num_modes": problem.num_modes})
     for sizes, _ in runs:
         check_run(problem, **arguments(sizes))
-        theory.predict(problem, optimizer=theory_of(optimizer, problem, **sizes).optimizer, times=times, **sizes)
+        algorithm = theory_of(optimizer, problem, times=times, **sizes).optimizer
+        if isinstance(algorithm, rfm.SGD) and algorithm.order != DRAWN_ANEW:  # theory takes long, and knows no more
+            edge = theory.largest_curvature(problem, **sizes)
+            check_stability(resolve(algorithm, times), edge, **sizes, mean_square=False)
+        else:
+            theory.predict(problem, optimizer=algorithm, times=times, **sizes)
 
 
 def scan_time(
@@ -146,15 +154,18 @@ def scan_time(
     sizes = Sizes(num_features=num_features, num_samples=num_samples)
     models = Members(ensemble=ensemble, bags=bags)
     simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
-    algorithm, label = theory_of(optimizer, problem, **sizes)
+    algorithm, label = theory_of(optimizer, problem, times=times, **sizes)
     order = order_of(problem, algorithm, features, models)
-    how = partial(theory.predict, optimizer=algorithm, times=times, correction=order > 1, **models)
-    predicted = how(problem, **sizes)
-    unlimited = how(whole(problem), **INFINITE)
+    how = partial(theory.predict, times=times, correction=order > 1, **models)
+    predicted = how(problem, optimizer=algorithm, **sizes)
+    unlimited = how(whole(problem), optimizer=anew(algorithm), **INFINITE)
     reached = slice(len(simulated.times))
     fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
     scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
     make = partial(Comparison, "time", simulated.times, fixed=fixed, scatter=scatter, order=order)
+    average = None
+    if simulated.average_risk is not None:
+        average = make(simulated.average_risk, predicted.average_risk[reached], label="averaged weights")
     return Scan(
         make(simulated.risk, predicted.risk[reached]),
         make(simulated.train_loss, predicted.train_loss[reached], label="training loss"),
@@ -163,6 +174,7 @@ def scan_time(
         label,
         (simulated.message,) if simulated.message else (),
         float(problem.noise_var),
+        average,
     )
 
 
@@ -210,7 +222,7 @@ def scan_size(
         simulated = _simulate(
             problem, optimizer=optimizer, times=times, keys=seeds, features=features, **here, **models
         )
-        algorithm, label = theory_of(optimizer, problem, **here)
+        algorithm, label = theory_of(optimizer, problem, times=times, **here)
         kind = simulated.kind
         on_point()
         if simulated.message:

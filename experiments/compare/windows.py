@@ -23,6 +23,7 @@ NEAR_LIMIT = 0.1
 DRIFT = 0.05
 MIN_DECADES = 0.6
 MIN_POINTS = 4
+AVERAGE = "average"
 SHORTER = 0.25  # part of the window, in log x, that is left out at either end to see what the window decides
 
 
@@ -78,8 +79,11 @@ def choose_window(scan: Scan) -> Window:
 
 
 def judge_scans(scans: Sequence[Scan], fits: Sequence[Exponent]) -> dict[str, Agreement]:
-    """Return the verdict on each scan that has a theory of its own, by axis."""
+    """Return the verdict on each scan that has a theory of its own, by axis, and on averaged weights as AVERAGE."""
     own = [(scan, fit) for scan, fit in zip(scans, fits, strict=True) if scan.own_theory]
-    exponents = [None if fit.window is None else fit.theory for _, fit in own]
-    judged = agreements([scan.risk for scan, _ in own], exponents)
-    return {scan.axis: judgement for (scan, _), judgement in zip(own, judged, strict=True)}
+    pairs = {scan.axis: (scan.risk, None if fit.window is None else fit.theory) for scan, fit in own}
+    for scan, _ in own:
+        if scan.average is not None:
+            pairs[AVERAGE] = scan.average, None
+    judged = agreements([pair for pair, _ in pairs.values()], [exponent for _, exponent in pairs.values()])
+    return dict(zip(pairs, judged, strict=True))

@@ -32,6 +32,8 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None, message: s
         plotting.draw(ax, training, plotting.TRAINING, hollow=True, line_style=dotted)
         curves = (scan.training.theory[keep], predicted, scan.training.mean[keep], scan.risk.mean)
         ax.set_ylim(bottom=max(0.5 * min(np.min(y) for y in curves), 1e-2 * predicted.min()))
+    if scan.average is not None:
+        plotting.draw(ax, scan.average.at(points), plotting.AVERAGE)
     if scan.messages:  # what diverged is off by tens of decades
         ax.set_ylim(top=1e3 * predicted.max())
     if scan.comparable:

@@ -8,6 +8,7 @@ from experiments.output.tables import WIDTH
 
 GROUPS = {
     "Simulation beside theory": ("compare", "double-descent", "decompose", "sweep", "explore"),
+    "Training as people run it": ("schedule", "epochs"),
     "Exponents and compute": ("exponents", "phases", "frontier", "scale-time"),
     "Your data": ("predict", "fit"),
     "Published claims": ("figures", "report"),
@@ -17,6 +18,8 @@ EXAMPLES = {
     "compare": "rfm compare --optimizer gd --lr 0.5",
     "double-descent": "rfm double-descent --noise 0.1",
     "decompose": "rfm decompose --quick",
+    "schedule": "rfm schedule --features 256 --steps 5000",
+    "epochs": "rfm epochs --samples 32 128 512 --order shuffle",
     "sweep": "rfm sweep settings.toml",
     "explore": "rfm explore",
     "exponents": "rfm exponents --a 3 --b 1.25",
@@ -24,7 +27,7 @@ EXAMPLES = {
     "frontier": "rfm frontier --compute 1e6",
     "scale-time": "rfm scale-time --quick",
     "predict": "rfm predict features.npz --check",
-    "fit": "rfm fit curves.csv --features N --samples P --times t",
+    "fit": "rfm fit runs.csv --compute 1e21",
     "figures": "rfm figures S1-2 --quick  (Figure 2 of Bordelon et al.; --list names all)",
     "report": "rfm report --all",
     "rerun": "rfm rerun results/compare.json",

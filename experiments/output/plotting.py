@@ -18,7 +18,7 @@ from experiments.output.axes import set_ticks
 
 # one thing has one colour in all figures: numbers are places in COLORS, references to simulation and theory are black
 # or grey, a fitted slope a black line, a closed form black dashes, a claim black dots
-RISK, TRAINING = 0, 1
+RISK, TRAINING, AVERAGE = 0, 1, 2
 END, STOPPED, RIDGE = 0, 1, 2  # of training, at the best time, at the best ridge
 BEST_SIZE, BEST_TIME = 0, 1
 FRONTIER = FITTED = CLOSED = CLAIMED = "k"

@@ -23,19 +23,21 @@ SEPARATORS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def csv_lines(argument: str, file: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
+def csv_lines(argument: str, file: str | os.PathLike, *, decimal_comma: bool = True) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of every line of a CSV file that is not blank; the first names the columns.
 
+    A comma in a cell is made a point where commas separate nothing, unless `decimal_comma` leaves it to the caller.
     Raises ValueError about `argument`, the argument that named the file, for a file that is not such text.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as text:
             separator = _separator(next((line for line in text if line.strip()), ""))
             text.seek(0)
+            pointed = decimal_comma and separator != ","
             reader = csv.reader(text, strict=True, delimiter=separator, skipinitialspace=separator == " ")
             for row in reader:
                 if any(map(str.strip, row)):
-                    yield reader.line_num, row if separator == "," else [_with_point(cell) for cell in row]
+                    yield reader.line_num, [_with_point(cell) for cell in row] if pointed else row
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         checks.fail(argument, f"a table of comma-separated text that can be read ({reason})", os.fspath(file))

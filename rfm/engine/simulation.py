@@ -18,7 +18,7 @@ from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.minibatches import Rows, choose_rows, permuted_rows
 from rfm.engine.one_pass import train_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
-from rfm.optimizers import SGD, Optimizer, Ridge
+from rfm.optimizers import Batched, Optimizer, Ridge
 from rfm.problem import Problem
 from rfm.protocols import Stepper
 from rfm.steps import take_steps
@@ -107,7 +107,7 @@ def plan_simulation(request: Request) -> Plan:
     """Choose how a request is trained: by its steps, or solved where it has none; ValueError for wrong arguments."""
     optimizer = request.optimizer
     kind = MONTE_CARLO if isinstance(optimizer, Stepper) else EXACT
-    if isinstance(optimizer, SGD) and math.isinf(request.num_samples) and request.problem.population is None:
+    if isinstance(optimizer, Batched) and math.isinf(request.num_samples) and request.problem.population is None:
         return make_plan(request, train_one_pass, kind)
     if isinstance(optimizer, Stepper | Ridge):
         return make_plan(request, train, kind, spectrum=False)
@@ -157,7 +157,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
         start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
     memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start)
     memory = memory, jnp.zeros((), int), order
-    record = lambda v, memory: (v, memory[0].average if isinstance(optimizer, SGD) else None)  # noqa: E731
+    record = lambda v, memory: (v, memory[0].average if isinstance(optimizer, Batched) else None)  # noqa: E731
     (weights, average), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, K, n)
     averaged = None if average is None else (jnp.moveaxis(average, 0, 2), None)
     return Solution(jnp.moveaxis(weights, 0, 2), count, average=averaged)

@@ -25,6 +25,7 @@ from rfm.grid import Axes, axes, check_room, check_sizes, exponents, len_of
 from rfm.optimizers import Optax, Optimizer
 from rfm.precision import float64
 from rfm.problem import Problem
+from rfm.sgd import changes
 from rfm.steps import Schedule
 from rfm.sweeps import shards, store
 from rfm.sweeps.groups import Group, groups_of, runs_of_a_shape
@@ -241,8 +242,9 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
     if spectrum is not None:
         numbers |= {"num_modes": problem.num_modes, **dict(zip("ab", spectrum, strict=True))}
     for name, value in numbers.items():
-        if isinstance(value, Schedule):
-            numbers[name] = hashlib.sha256(np.concatenate(value).tobytes()).hexdigest()
+        if isinstance(value, Schedule) or changes(value):
+            parts = value if isinstance(value, Schedule) else [np.asarray(value, np.float64)]
+            numbers[name] = hashlib.sha256(np.concatenate(parts).tobytes()).hexdigest()
     numbers |= {name: getattr(request, name) for name in ("num_features", "num_samples", "ensemble", "bags")}
     law = request.features
     fixed = {name: x for name, x in numbers.items() if name not in swept and x is not None}

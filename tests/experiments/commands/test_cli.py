@@ -95,16 +95,6 @@ def test_compare_one_pass_sgd(tmp_path, capsys, one_size):
     assert record["settings"]["samples"] == "one pass"
 
 
-@pytest.mark.slow
-def test_compare_sgd_on_a_training_set_is_beside_full_batches(tmp_path, capsys, one_size):
-    assert main([*COMPARE, "--optimizer", "sgd", *STEPS, "--out", str(tmp_path)]) == 0
-    assert "simulation against theory of full batches" in capsys.readouterr().out
-    rows, record = outputs(tmp_path, "compare-sgd-quick")
-    labels = {"time": "theory of full batches", "features": "theory", "samples": "theory of full batches"}
-    assert record["settings"]["theory"] == labels
-    assert all(row["theory_of"] == labels[row["axis"]] for row in rows if row["axis"] != "features")
-
-
 @pytest.mark.parametrize("name", [pytest.param("adam", marks=pytest.mark.slow), "sign-sgd"])
 def test_compare_without_a_theory(tmp_path, capsys, one_size, name):
     assert main([*COMPARE, "--optimizer", name, *STEPS, "--out", str(tmp_path)]) == 0
@@ -202,6 +192,13 @@ def test_double_descent(tmp_path, capsys):
         (["compare", "--optimizer", "gd", "--batch-size", "4"], "--batch-size must be left out"),
         (["compare", "--optimizer", "heavy-ball", "--momentum", "1"], "--momentum must be a number >= 0 and < 1"),
         (["compare", "--optimizer", "adam", "--lr", "-1"], "--lr must be a finite number > 0"),
+        (["compare", "--optimizer", "sgd", "--order", "shuffle"], "--order must be 'replacement' for one pass"),
+        (["compare", "--optimizer", "sgd", "--average", "1"], "--average must be a decay >= 0 and < 1, polyak, tail"),
+        (["compare", "--optimizer", "sgd", "--schedule", "wsd:9"], "--schedule must be wsd:PART with a number from"),
+        (["compare", "--optimizer", "gd", "--average", "0.9"], "--average must be left out with --optimizer gd"),
+        (["schedule", "--steps", "1"], "--steps must be an integer from 2 to 100,000, but is 1"),
+        (["epochs", "--samples", "2"], "--batch-size must be a finite integer, at most --samples = 2, but is 4"),
+        (["epochs", "--lr", "9"], "--lr must be < "),
         (["compare", "--optimizer", "sgd", "--batch-size", "0"], "--batch-size must be"),
         (["compare", "--optimizer", "sgd", "--samples", "8"], "--batch-size must be a finite integer, at most"),
         (["compare", "--ensemble", "0"], "--ensemble must be"),
@@ -222,6 +219,11 @@ def test_double_descent(tmp_path, capsys):
         (["frontier", "--optimizer", "gd", "--weight-decay", "0.1"], "--optimizer must be at constant lr"),
         (["frontier", "--optimizer", "sgd", "--lr", "9"], "--lr must be"),
         (["frontier", "--optimizer", "sgd", "--samples", "100"], "--samples must be"),
+        (["frontier", "--optimizer", "sgd", "--schedule", "x.csv"], "--schedule must be "),
+        (
+            ["frontier", "--optimizer", "sgd", "--schedule", "cosine", "--samples", "9"],
+            "--samples must be left out with",
+        ),
         (["scale-time", "--b", "1"], "--b must be a number > 1"),
     ],
 )

@@ -83,6 +83,23 @@ def test_frontier(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_frontier_of_a_schedule(tmp_path, capsys):
+    arguments = ["--compute", "3e3", "--a", "1.6", "--b", "1.3", "--modes", "2000", "--seeds", "8", "--quick"]
+    arguments += ["--optimizer", "sgd", "--lr", "0.2", "--batch-size", "1", "--schedule", "linear"]
+    assert main(["frontier", *arguments, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "constant rate: N = " in printed
+    assert "the schedule makes N* 0." in printed
+    rows, _ = outputs(tmp_path, "frontier-sgd-linear-quick")
+    assert {row["kind"] for row in rows} == {"theory", "constant rate", "training"}
+    last = {row["kind"]: row for row in rows if row["kind"] != "training" and float(row["compute"]) == 3e3}
+    assert float(last["theory"]["risk"]) < float(last["constant rate"]["risk"])
+    for row in (row for row in rows if row["kind"] == "training"):
+        allowed = 4 * float(row["stderr"]) / float(row["risk"]) + 0.15
+        assert abs(float(row["risk"]) / float(row["theory"]) - 1) < allowed
+
+
+@pytest.mark.slow
 def test_scale_time(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.RUN_SIZES", (32, 64))
     monkeypatch.setattr("experiments.papers.boopathy2024.scale_time.T6_SIZES", (32, 64))

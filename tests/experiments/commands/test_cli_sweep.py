@@ -120,11 +120,11 @@ def test_wrong_options(file, tmp_path, capsys, extra, text):
         ({'name = "gd"\nlr = 0.5': 'name = "ridge"', "times =": "# times =", "lr = [0.1, 0.5, 40.0]": "ridge = [0.1]",
           "{ start = 0.01, stop = 0.1, num = 2 }": "[0.0]", "[12, 20]": "[12]"}, "1 points x 4 seeds"),
         ({'name = "gd"': 'name = "sgd"\nbatch_size = 4', "[0.1, 0.5, 40.0]": "[0.1]", "[12, 20]": "[12]",
-          "noise_var = { start = 0.01, stop = 0.1, num = 2 }": "momentum = [0.0, 0.5]"}, "theory of full batches"),
+          "noise_var = { start = 0.01, stop = 0.1, num = 2 }": "momentum = [0.0, 0.5]"}, "against theory at"),
     ],
 )  # fmt: skip
 def test_corners_of_files(file, tmp_path, capsys, changes, text):
-    """Nothing to draw on a logarithm; the momentum of SGD beside the theory of full batches."""
+    """Nothing to draw on a logarithm; the momentum of SGD on a training set beside its theory."""
     spec = FILE
     for old, new in changes.items():
         assert old in spec
