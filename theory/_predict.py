@@ -12,7 +12,7 @@ from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._correction import corrected
 from theory.arrays import Array, evaluated
-from theory.cases import Case, arithmetic, check_size, curve_times, members_of
+from theory.cases import Case, arithmetic, check_size, curve_times, members_of, richness_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge
 
@@ -25,6 +25,7 @@ def predict(
     optimizer: Optimizer,
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
     correction: bool = False,
@@ -50,13 +51,16 @@ def predict(
         optimizer: The training algorithm.
         times: (T,), lr x steps for gradient flow, numbers of steps for other algorithms; None for Ridge.
         parametrization: "ntk", features of variance 1/N, or "standard", of variance 1.
+        richness: How fast a layer between features and readout learns, over the rate of the readout, a number >= 0;
+            0 leaves the features as they are drawn. Full-batch algorithms.
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
         correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
 
     Returns:
         A `Curve` with risk and train_loss (T,). `residual` estimates the error of the worst value, relative to it or to
-        1e-12 of the loss at t = 0 where a value is smaller; `converged` says whether it is below 1e-8.
+        1e-12 of the loss at t = 0 where a value is smaller; `converged` says whether it is below 1e-8. With a richness
+        `kernel_growth` (T,) is m, by which the kernel has grown.
 
     Raises:
         ValueError: For wrong sizes or times, an algorithm without a theory (naming those that have one), or a learning
@@ -70,18 +74,23 @@ def predict(
         array([0.8733, 0.4628, 0.4809])
     """
     members = members_of(optimizer, ensemble, bags)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    rich = richness_of(richness)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
     if not isinstance(correction, bool):
         checks.fail("correction", "True or False", correction)
     if correction:
         if members is not None:
             checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
+        if rich is not None:
+            checks.fail("correction", "False for a richness, whose next order is not known", correction)
         return corrected(case)
     curves = solve(case, members)
     losses = curves.risk, curves.train_loss
     rest = curves.converged, curves.residual, THEORY
-    average = curves.average_risk
-    return Curve(curve_times(times), *losses, *rest, noise_var=problem.noise_var, average_risk=average)
+    average, growth = curves.average_risk, curves.kernel_growth
+    return Curve(
+        curve_times(times), *losses, *rest, noise_var=problem.noise_var, average_risk=average, kernel_growth=growth
+    )
 
 
 @pytree
@@ -128,6 +137,7 @@ def decompose(
     optimizer: Optimizer,
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
 ) -> Decomposition:
     """Split the risk at every time into bias, variances and label noise, for a full-batch algorithm.
 
@@ -141,6 +151,7 @@ def decompose(
         optimizer: The training algorithm, not SGD.
         times: (T,); None for Ridge.
         parametrization: "ntk" or "standard".
+        richness: As in `predict`.
 
     Returns:
         A `Decomposition`.
@@ -158,7 +169,8 @@ def decompose(
     """
     if isinstance(optimizer, SGD):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    rich = richness_of(richness)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
     curves = solve(case, split=True)
     pieces = curves.pieces
     assert pieces is not None

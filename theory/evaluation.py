@@ -21,6 +21,7 @@ from theory.filters import LEAST_FLATNESS
 from theory.fixed_point import Model
 from theory.mixture import Mixture
 from theory.one_pass import one_pass_curve, one_pass_nodes
+from theory.rich_curves import trained_features
 from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
@@ -96,7 +97,8 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
         return one_pass_curve(model, case.times, *numbers, nodes=nodes)
     if not isinstance(optimizer, Ridge):
-        return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split)
+        trained = None if case.richness is None else trained_features(case, model)
+        return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split, trained=trained)
     end = static_risk(model, optimizer.ridge)
     pieces = TwoPoint(*(value[None] for value in end.pieces))
     return LearningCurve(pieces.risk, end.train_loss[None], pieces, end.residual, end.converged, 0.0 * end.kappa)
@@ -121,6 +123,8 @@ def model_of(case: Case) -> Model:
         depth = MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
     else:
         depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
+    if case.richness is not None:
+        depth = depth + xp.log1p(case.richness)  # a kernel that grows sees smaller curvatures
     modes = problem_modes(problem, depth, case.clock)
     return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
 
