@@ -19,6 +19,7 @@ from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_nee
 from theory.equivalent import TwoPoint
 from theory.filters import LEAST_FLATNESS
 from theory.fixed_point import Model
+from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.rich_curves import trained_features
@@ -124,7 +125,7 @@ def model_of(case: Case) -> Model:
     else:
         depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
     if case.richness is not None:
-        depth = depth + xp.log1p(case.richness)  # a kernel that grows sees smaller curvatures
+        depth = depth + math.log(MOST_GROWTH)  # a kernel that grows sees smaller curvatures
     modes = problem_modes(problem, depth, case.clock)
     return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
 

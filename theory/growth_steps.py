@@ -67,7 +67,7 @@ def rich_steps(drive: Drive, times: Array, rates: Rates, richness: Array) -> Gro
     at = times.astype(int)
     coarse = 1.0 + 2.0 * richness * (end.readout[::2] ** 2 @ drive.weights[::2]).real
     error = stop_gradient(((coarse - growth[-1]) / growth[-1]) ** 2)
-    return Growth(growth[at], 1.0 - drive.z[None] * effective[at], error)  # eq. 43
+    return Growth(growth[at], 1.0 - drive.z[None] * effective[at], error)
 
 
 def _effective(network: Network, half: Array) -> Array:

@@ -42,7 +42,10 @@ class Request(NamedTuple):
 
     @property
     def trained(self) -> float | None:
-        """The richness, None where features are not trained."""
+        """The richness, None where features are not trained; ValueError for a wrong one."""
+        refuse_tracers(self.richness)
+        allowed = "a finite number >= 0 (0: features are not trained)"
+        checks.number("richness", self.richness, 0.0, allowed, inclusive=True)
         return float(self.richness) if float(self.richness) > 0.0 else None
 
     @property
@@ -148,7 +151,6 @@ def _check(request: Request) -> Setting:
 def _check_richness(request: Request) -> None:
     """Refuse to train features where that is no model, or is not served."""
     richness, optimizer = request.richness, request.optimizer
-    checks.number("richness", richness, 0.0, "a finite number >= 0 (0: features are not trained)", inclusive=True)
     if request.trained is None:
         return
     if isinstance(optimizer, Ridge):

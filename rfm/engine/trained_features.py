@@ -264,7 +264,7 @@ def _values(z: Array, squares: Array, length: Array, psi: Array, first: Array) -
     kept = psi[None] * jnp.exp(-z[None] * length * points[:, None])  # (j, m)
     constant = kept**2 @ squares
     linear = 2.0 * jnp.einsum("jim,jm->ji", added, kept * squares[None])
-    quadratic = jnp.einsum("jim,jkm->jik", added * squares, added)
+    quadratic = jnp.einsum("jim,jkm->jik", added * squares[None, None], added)
 
     def again(_: Array, values: Array) -> Array:
         return (1.0 + constant + (linear + quadratic @ values) @ values) ** -0.5
