@@ -20,7 +20,7 @@ from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
-from theory.cases import Case, Members, check_case, curve_times, members_of
+from theory.cases import Case, Members, check_case, curve_times, members_of, richness_of
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
 POINTS_AT_ONCE = 64  # points on an accelerator
@@ -35,6 +35,7 @@ def sweep(
     num_features: ArrayLike | None = None,
     num_samples: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
 ) -> Sweep:
@@ -50,6 +51,7 @@ def sweep(
         num_features: Model size N, unless it is an axis.
         num_samples: Data P, unless it is an axis.
         parametrization: "ntk" or "standard".
+        richness: As in `predict`, unless it is an axis.
         ensemble: Feature draws that are averaged, unless it is an axis.
         bags: Data sets that are averaged, unless it is an axis.
 
@@ -76,7 +78,8 @@ def sweep(
     if isinstance(optimizer, SGD) and optimizer.order != DRAWN_ANEW:
         checks.fail("order", f"{DRAWN_ANEW!r} in a sweep (theory.predict takes the others)", optimizer.order)
     samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
-    case = Case(problem, num_features, samples, optimizer, times, parametrization)
+    richest = richness_of(grid_axes.values["richness"].max() if "richness" in grid_axes.values else richness)
+    case = Case(problem, num_features, samples, optimizer, times, parametrization, richness=richest)
     for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
@@ -156,6 +159,7 @@ def _points(
                 optimizer=place_optimizer(case.optimizer, numbers),
                 num_features=numbers["num_features"],
                 num_samples=numbers["num_samples"],
+                richness=None if case.richness is None else numbers.get("richness", case.richness),
             )
             average = None
             if members is not None:

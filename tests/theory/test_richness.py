@@ -191,6 +191,14 @@ def test_rows_of_unequal_size():
     assert np.any(np.abs(theory.predict(equal, **args).kernel_growth - mean) > 5.0 * stderr)
 
 
+@pytest.mark.slow
+def test_an_axis_of_a_grid():
+    args = dict(ARGS, optimizer=FLOW, times=TIMES)
+    swept = theory.sweep(PROBLEM, {"richness": [0.0, 2.0]}, **args)
+    for i, richness in enumerate((0.0, 2.0)):
+        np.testing.assert_allclose(swept.risk[i], theory.predict(PROBLEM, **args, richness=richness).risk, rtol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

@@ -167,6 +167,15 @@ def test_pairs_start_at_the_random_features():
     assert not effective(pair).any()
 
 
+def test_an_axis_of_a_sweep():
+    """A point of a grid is trained as a call with its richness, and a store knows of it."""
+    args = dict(num_features=8, num_samples=9, optimizer=rfm.GradientDescent(0.05), times=STEPS)
+    swept = rfm.sweep(PROBLEM, {"richness": [0.0, RICHNESS]}, seeds=2, **args)
+    for i, richness in enumerate((0.0, RICHNESS)):
+        alone = rfm.simulate(PROBLEM, **args, richness=richness, keys=swept.keys_at(richness=richness))
+        np.testing.assert_allclose(swept.risk[i], alone.risk, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "changed", "words"),
     [
