@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
 from rfm.optimizers import SGD, GradientFlow, Optimizer
-from rfm.precision import settle
+from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._correction import corrected
@@ -15,6 +16,7 @@ from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, members_of, richness_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge
+from theory.rich_curves import CROWDED
 
 
 def predict(
@@ -52,7 +54,8 @@ def predict(
         times: (T,), lr x steps for gradient flow, numbers of steps for other algorithms; None for Ridge.
         parametrization: "ntk", features of variance 1/N, or "standard", of variance 1.
         richness: How fast a layer between features and readout learns, over the rate of the readout, a number >= 0;
-            0 leaves the features as they are drawn. Full-batch algorithms.
+            0 leaves the features as they are drawn. Full-batch algorithms, and one pass of SGD to first order in lr/B
+            (`converged` is False, and `message` says so, where that is not enough).
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
         correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
@@ -87,10 +90,15 @@ def predict(
     curves = solve(case, members)
     losses = curves.risk, curves.train_loss
     rest = curves.converged, curves.residual, THEORY
-    average, growth = curves.average_risk, curves.kernel_growth
-    return Curve(
-        curve_times(times), *losses, *rest, noise_var=problem.noise_var, average_risk=average, kernel_growth=growth
-    )
+    average, growth, message = curves.average_risk, curves.kernel_growth, ""
+    if curves.crowding is not None and not is_traced(curves.crowding) and not curves.crowding < CROWDED:
+        reached = float(np.nan_to_num(curves.crowding, nan=np.inf))
+        message = (
+            f"batches too small for a theory of the first order in lr/B: lr m tr(H)/B reaches {reached:.3g}, "
+            f"{CROWDED} is allowed; larger batches, a smaller lr, or rfm.simulate"
+        )
+    more = problem.noise_var, None, average, growth
+    return Curve(curve_times(times), *losses, *rest, message, *more)
 
 
 @pytree

@@ -20,7 +20,7 @@ from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
-from theory.cases import Case, Members, check_case, curve_times, members_of, richness_of
+from theory.cases import Case, Members, check_case, curve_times, members_of, refuse_members, richness_of
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
 POINTS_AT_ONCE = 64  # points on an accelerator
@@ -87,6 +87,7 @@ def sweep(
     if any(np.any(grid_axes.values.get(name, fixed[name]) != 1) for name in ("ensemble", "bags")):
         # momentum may be an axis: the general rule in place of the one for none
         members = Members(2, 2, HeavyBall(optimizer.lr, optimizer.momentum) if isinstance(optimizer, SGD) else None)
+    refuse_members(case, members)
     momenta = grid_axes.values.get("momentum")
     nodes = _nodes(optimizer, members, momenta)
     with complex128():

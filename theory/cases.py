@@ -70,7 +70,7 @@ class Case:
         momentum = getattr(optimizer, "momentum", 0.0)
         inertia = 1.0 if is_traced(momentum) else float(np.max(momentum))
         followed = dict(steps=steps, reused=reused, inertia=inertia if steps else 0.0)
-        if self.richness is not None and optimizer.discrete and not isinstance(optimizer, SGD):
+        if self.richness is not None and optimizer.discrete:
             followed["walked"] = count_steps(times, MOST_WALKED, "discrete algorithms whose features are trained")
         return float_arrays(dataclasses.replace(self, problem=problem, times=times, optimizer=optimizer, **followed))
 
@@ -136,9 +136,22 @@ def _check_trained(case: Case) -> None:
         allowed = "0 for Ridge, which has no time (with features trained: GradientDescent, weight_decay)"
         checks.fail("richness", allowed, case.richness)
     if isinstance(case.optimizer, SGD):
-        checks.fail("richness", "0 for SGD in theory (rfm.simulate takes any)", case.richness)
+        _check_trained_batches(case.optimizer, case)
     if case.problem.num_outputs > 1:
         checks.fail("richness", "0 for several outputs, which would share their features", case.richness)
+
+
+def _check_trained_batches(optimizer: SGD, case: Case) -> None:
+    """Refuse SGD whose theory is not known where features are trained."""
+    if is_finite(case.num_samples):
+        checks.fail(
+            "num_samples", "jnp.inf for SGD where features are trained (rfm.simulate takes any)", case.num_samples
+        )
+    momentum = optimizer.momentum
+    if changes(momentum) or is_traced(momentum) or float(momentum) != 0.0:
+        checks.fail("momentum", "0 for SGD where features are trained (rfm.simulate takes any)", momentum)
+    if optimizer.average is not None:
+        checks.fail("average", "None where features are trained (rfm.simulate takes any)", optimizer.average)
 
 
 def _check_batches(optimizer: SGD, num_samples: Any) -> None:
@@ -191,6 +204,12 @@ def members_of(optimizer: Optimizer, ensemble: Any, bags: Any) -> Members | None
             "average", "None for ensemble or bags: the average of their averaged weights is not known", optimizer
         )
     return Members(ensemble, bags, optimizer.full_batch() if isinstance(optimizer, SGD) else None)
+
+
+def refuse_members(case: Case, members: Members | None) -> None:
+    """Refuse an average of models whose batches train features: what two of them share is not known."""
+    if members is not None and members.shared is not None and case.richness is not None:
+        checks.fail("richness", "0 for ensemble or bags of SGD", case.richness)
 
 
 def curve_times(times: Any) -> Any:

@@ -27,7 +27,7 @@ class LearningCurve(NamedTuple):
 
     pieces: the `TwoPoint` quantities against time, or only the risk where no other was asked for. spectral_edge:
     largest curvature, or the z* (Q,) that limits the learning rate of SGD. average_risk: that of averaged weights.
-    kernel_growth: m, where features are trained.
+    kernel_growth: m, where features are trained. crowding: the largest lr m tr(H)/B of SGD that trains features.
     """
 
     risk: Array
@@ -38,6 +38,7 @@ class LearningCurve(NamedTuple):
     spectral_edge: Array
     average_risk: Array | None = None
     kernel_growth: Array | None = None
+    crowding: Array | None = None
 
 
 def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:

@@ -13,7 +13,7 @@ from rfm.problem import Problem
 from rfm.steps import Schedule
 from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.by_steps import curves_by_steps, curves_in_order, is_ordered, smallest_scale, step_nodes, steps_of
-from theory.cases import Case, Members, arithmetic, check_case, float_arrays
+from theory.cases import Case, Members, arithmetic, check_case, float_arrays, refuse_members
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
@@ -22,7 +22,7 @@ from theory.fixed_point import Model
 from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
 from theory.one_pass import one_pass_curve, one_pass_nodes
-from theory.rich_curves import trained_features
+from theory.rich_curves import trained_features, trained_in_batches
 from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
@@ -39,6 +39,7 @@ TRACED_NODES = 1280  # where the momentum is not known in advance
 def solve(case: Case, members: Members | None = None, *, split: bool = False) -> LearningCurve:
     """Check a case and return its curves, settled; split: with the pieces of the risk of one model."""
     check_case(case)
+    refuse_members(case, members)
     with arithmetic(case, members):
         if members is not None and members.shared is not None:
             members = members._replace(shared=resolve(members.shared, case.times))
@@ -90,6 +91,8 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     case = in_reach(case)
     optimizer, model = case.optimizer, model_of(case)
+    if case.richness is not None and isinstance(optimizer, SGD):
+        return trained_in_batches(case, model)
     if is_ordered(case):
         return curves_in_order(case, model)
     if case.steps:

@@ -16,12 +16,12 @@ from theory.growth import Drive, Growth
 
 
 class Rates(NamedTuple):
-    """Learning rate (S,) of every step, momentum and weight decay; ahead: Nesterov's gradient, after the momentum."""
+    """Learning rate (S,) of every step, momentum and weight decay; ahead: 1 for Nesterov's gradient, after it."""
 
     lr: Array
     momentum: Array
     weight_decay: Array
-    ahead: bool
+    ahead: float
 
 
 class Network(NamedTuple):
@@ -57,7 +57,7 @@ def rich_steps(drive: Drive, times: Array, rates: Rates, richness: Array) -> Gro
     def step(state: tuple[Network, Network], lr: Array) -> tuple[tuple[Network, Network], Any]:
         now, before = state
         carried = _mixed(1.0 + rates.momentum, now, -rates.momentum, before)
-        at = carried if rates.ahead else now
+        at = _mixed(rates.ahead, carried, 1.0 - rates.ahead, now)
         change = _gradient(at, drive.z, half)
         return (_moved(carried, at, change, (lr, lr * richness, rates.weight_decay)), now), observed(now)
 

@@ -1,26 +1,31 @@
-"""Cases whose features are trained: from the arguments of a call to the filter of its curve."""
+"""Cases whose features are trained: from the arguments of a call to the filter of its curve, or to the curve of SGD."""
 
+import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfm.optimizers import GradientDescent, GradientFlow, HeavyBall, Nesterov
+from rfm.optimizers import GradientDescent, GradientFlow, Nesterov
 from rfm.precision import complex128
 from rfm.steps import Schedule
 from theory.arrays import Array, by_xla, evaluated, namespace, stop_gradient
 from theory.cases import Case
 from theory.contour import NODES
-from theory.dynamics import Trained, nodes_around
+from theory.dynamics import TOLERANCE, LearningCurve, Trained, nodes_around
 from theory.filters import FILTERS, Filter, gradient_flow
-from theory.fixed_point import Model, spectral_edge
-from theory.growth import Growth, drive_of, horizon_of, nodes_for, rich_flow
+from theory.fixed_point import Model, resolvent, spectral_edge
+from theory.growth import drive_of, horizon_of, nodes_for, rich_flow
+from theory.growth_batches import Batches, Cloud, rich_batches
 from theory.growth_steps import Rates, rich_steps
+from theory.one_pass import effective_edge
 
 LONG = 256  # steps from which on a compilation is worth its time
 WITHIN = 0.8  # of the largest stable learning rate, which contours stay within
+CROWDED = 0.5  # lr m tr(H)/B beyond which the first order in lr/B is no longer enough
 
 
 def trained_features(case: Case, model: Model) -> Trained:
@@ -29,13 +34,38 @@ def trained_features(case: Case, model: Model) -> Trained:
         horizon = horizon_of(model, case.times.max(), case.richness)
         around = nodes_around(model, gradient_flow(), horizon, nodes_for(model, horizon))
         growth = rich_flow(drive_of(around, model), case.times, case.richness, horizon)
-    else:
-        assert isinstance(case.optimizer, GradientDescent | HeavyBall | Nesterov)
-        rates = _rates(case)
-        flt, elapsed = _region(case, model, rates)
-        around = nodes_around(model, flt, elapsed, NODES)
-        growth = _follow(drive_of(around, model), case.times, rates, case.richness)
-    return Trained(around, *growth)
+        return Trained(around, *growth)
+    rates = _rates(case)
+    flt, elapsed = _region(case, model, rates)
+    around = nodes_around(model, flt, elapsed, NODES)
+    return Trained(around, *_follow(rich_steps, drive_of(around, model), case.times, rates, case.richness))
+
+
+def trained_in_batches(case: Case, model: Model) -> LearningCurve:
+    """Return the curve of one pass of SGD that trains features, at the times of a case of arrays."""
+    sgd: Any = case.optimizer
+    model = model._replace(inv_p=0.0 * model.inv_n)
+    rates = _rates(case)
+    xp = namespace(rates.lr, model.inv_n, case.richness)
+    sizes = xp.broadcast_to(sgd.batch_size * 1.0, (case.walked,))
+    descent = dataclasses.replace(case, optimizer=GradientDescent(rates.lr.max()))
+    flt, elapsed = _region(descent, model, rates)
+    around = nodes_around(model, flt, elapsed, NODES)
+    bias = -2.0 * around.weights * around.kappa * (resolvent(around.kappa, model.modes) @ model.modes.power)
+    density = 2.0 * around.weights * around.z * around.df1
+    cloud = Cloud(around.z, drive_of(around, model).weights, density, bias, model.noise_var)
+    losses = _follow(rich_batches, cloud, case.times, Batches(rates.lr, sizes), case.richness)
+    start = model.modes.power.sum() + model.noise_var
+    # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
+    missed = xp.abs(bias.real.sum() - model.modes.power.sum()) / start
+    residual = xp.where(around.stable, xp.maximum(around.residual, missed), xp.inf)
+    residual = stop_gradient(xp.where(xp.isfinite(losses.risk).all() & (losses.crowding < CROWDED), residual, xp.inf))
+    edges = effective_edge(model, xp.reshape(sizes.min(), 1))
+    risk = xp.maximum(losses.risk, 0.0)
+    return LearningCurve(
+        risk, risk + model.noise_var, None, residual, residual < TOLERANCE, edges,
+        kernel_growth=losses.growth, crowding=losses.crowding,
+    )  # fmt: skip
 
 
 def _rates(case: Case) -> Rates:
@@ -47,7 +77,7 @@ def _rates(case: Case) -> Rates:
     if isinstance(lr, Schedule):
         lr = lr.values[xp.clip(xp.searchsorted(lr.ends, counts, side="right"), 0, len(lr.values) - 1)]
     momentum, decay = (getattr(optimizer, name, 0.0) for name in ("momentum", "weight_decay"))
-    return Rates(xp.broadcast_to(lr, counts.shape), momentum, decay, isinstance(optimizer, Nesterov))
+    return Rates(xp.broadcast_to(lr, counts.shape), momentum, decay, float(isinstance(optimizer, Nesterov)))
 
 
 class Region(NamedTuple):
@@ -73,18 +103,20 @@ def _region(case: Case, model: Model, rates: Rates) -> Region:
     return Region(flt, flt.elapsed(xp.asarray(float(case.walked))))
 
 
-def _follow(drive: Any, times: Array, rates: Rates, richness: Array) -> Growth:
+def _follow(recursion: Callable[..., Any], nodes: Any, times: Array, rates: Any, richness: Array) -> Any:
     """Take all steps: one by one by numpy where they are few and known, else compiled, for few different numbers."""
     count = len(rates.lr)
-    if by_xla(drive, rates, richness) or count <= LONG:
-        return rich_steps(drive, times, rates, richness)
+    if by_xla(nodes, rates, richness) or count <= LONG:
+        return recursion(nodes, times, rates, richness)
     rest = 2 ** math.ceil(math.log2(count)) - count
-    longer = rates._replace(lr=np.concatenate([rates.lr, np.zeros(rest)]), ahead=None)
+    longer = jax.tree.map(lambda x: np.pad(x, (0, rest), "edge") if np.ndim(x) else x, rates)
+    longer = longer._replace(lr=np.pad(rates.lr, (0, rest)))  # steps that change nothing
     with complex128():
-        arrays = jax.tree.map(jnp.asarray, (drive, times, longer, richness))
-        return jax.tree.map(np.asarray, _compiled(*arrays, ahead=rates.ahead))
+        arrays = jax.tree.map(jnp.asarray, (nodes, times, longer, richness))
+        return jax.tree.map(np.asarray, COMPILED[recursion](*arrays))
 
 
-@evaluated("ahead")
-def _compiled(drive: Any, times: Array, rates: Rates, richness: Array, *, ahead: bool) -> Growth:
-    return rich_steps(drive, times, rates._replace(ahead=ahead), richness)
+COMPILED: dict[Callable[..., Any], Callable[..., Any]] = {
+    rich_steps: evaluated()(rich_steps),
+    rich_batches: evaluated()(rich_batches),
+}

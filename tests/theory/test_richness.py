@@ -191,6 +191,50 @@ def test_rows_of_unequal_size():
     assert np.any(np.abs(theory.predict(equal, **args).kernel_growth - mean) > 5.0 * stderr)
 
 
+ONE_PASS = dict(num_features=30, num_samples=np.inf, times=np.array([0, 1, 20, 100]))
+
+
+def test_batches_between_their_limits():
+    """All samples in a batch are descent; no richness is lazy SGD, whose closed form is another path."""
+    descent = theory.predict(PROBLEM, **ONE_PASS, optimizer=rfm.GradientDescent(0.1), richness=2.0)
+    whole = theory.predict(PROBLEM, **ONE_PASS, optimizer=rfm.SGD(0.1, 1e12), richness=2.0)
+    np.testing.assert_allclose(whole.risk, descent.risk, rtol=1e-9)
+    np.testing.assert_allclose(whole.kernel_growth, descent.kernel_growth, rtol=1e-9)
+    lazy = theory.predict(PROBLEM, **ONE_PASS, optimizer=rfm.SGD(0.1, 4))
+    small = theory.predict(PROBLEM, **ONE_PASS, optimizer=rfm.SGD(0.1, 4), richness=1e-14)
+    np.testing.assert_allclose(small.risk, lazy.risk, rtol=1e-11)
+    changing = rfm.SGD(lambda step: 0.1 + 0.0 * step, np.full(100, 4))
+    np.testing.assert_allclose(
+        theory.predict(PROBLEM, **ONE_PASS, optimizer=changing, richness=2.0).risk,
+        theory.predict(PROBLEM, **ONE_PASS, optimizer=rfm.SGD(0.1, 4), richness=2.0).risk,
+        rtol=1e-12,
+    )
+
+
+def test_batches_that_are_too_small_are_flagged():
+    curve = theory.predict(PROBLEM, **ONE_PASS, optimizer=rfm.SGD(0.3, 2), richness=2.0)
+    assert not curve.converged
+    assert "batches too small" in curve.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [32, 8])
+def test_training_in_batches_agrees(size):
+    problem = rfm.power_law(1.5, 1.25, num_modes=300, noise_var=0.25)
+    args = dict(num_features=100, num_samples=np.inf, times=[10, 40, 150, 400], optimizer=rfm.SGD(0.05, size))
+    curve, predicted = (
+        rfm.simulate(problem, **args, richness=1.0, seeds=128),
+        theory.predict(problem, **args, richness=1.0),
+    )
+    grown = curve.kernel_growth
+    stderr = grown.std(0, ddof=1) / np.sqrt(128)
+    assert np.all(np.abs(predicted.risk - curve.mean()) < 3.0 * curve.stderr() + 0.01 * predicted.risk)
+    assert np.all(np.abs(predicted.kernel_growth - grown.mean(0)) < 3.0 * stderr + 0.01 * predicted.kernel_growth)
+    descent = theory.predict(problem, **args | {"optimizer": rfm.GradientDescent(0.05)}, richness=1.0)
+    refused = np.abs(descent.risk - curve.mean()) > 3.0 * curve.stderr() + 0.01 * predicted.risk
+    assert size > 8 or refused.any()  # larger batches are too near to descent to be distinguished
+
+
 @pytest.mark.slow
 def test_an_axis_of_a_grid():
     args = dict(ARGS, optimizer=FLOW, times=TIMES)
@@ -205,6 +249,11 @@ def test_an_axis_of_a_grid():
         ({"optimizer": rfm.Ridge(0.1), "times": None}, "`richness` must be 0 for Ridge"),
         ({"richness": -1.0}, "`richness` must be a finite number >= 0"),
         ({"correction": True}, "`correction` must be False for a richness"),
+        ({"optimizer": rfm.SGD(0.1, 4), "times": [3]}, "`num_samples` must be jnp.inf for SGD where features"),
+        (
+            {"optimizer": rfm.SGD(0.1, 4), "num_samples": np.inf, "times": [3], "ensemble": 2},
+            "`richness` must be 0 for ensemble or bags of SGD",
+        ),
         ({"optimizer": rfm.GradientDescent(0.1), "times": [30_000]}, "`times` must be at most 20000 steps"),
     ],
 )
