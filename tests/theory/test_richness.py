@@ -12,6 +12,7 @@ import pytest
 import rfm
 import theory
 from rfm.parts import ScaleMixture
+from theory import exponents
 from theory.growth import Drive, rich_flow
 from theory.growth_steps import Rates, rich_steps
 
@@ -265,3 +266,22 @@ def test_refusals(changed, words):
 def test_a_grid_that_is_too_short_is_flagged():
     drive = Drive(np.array([0.5 + 0j]), np.array([1.0 + 0j]))
     assert np.isinf(rich_flow(drive, np.array([5.0]), np.float64(3.0), np.float64(5.0)).residual)
+
+
+@pytest.mark.parametrize(("a", "b", "richness"), [(1.5, 1.25, 1.0), (1.9, 1.5, 10.0), (3.5, 1.5, 5.0)])
+def test_late_risk_is_the_closed_law(a, b, richness):
+    """Exponent and amplitude of hard and easy tasks, from above and below; the lazy law is far from it."""
+    args = dict(num_features=np.inf, num_samples=np.inf, optimizer=FLOW, times=[1e8])
+    risk = theory.predict(rfm.power_law(a, b, None), **args, richness=richness).risk[0]
+    law = exponents.rich_time_amplitude(a, b, richness) * 1e8 ** -exponents.rich_time_exponent(a, b)
+    np.testing.assert_allclose(law, risk, rtol=2e-3)
+    lazy = exponents.time_amplitude(a, b) * 1e8 ** -exponents.time_exponent(a, b)
+    assert lazy > 3.0 * risk
+
+
+def test_laws_of_trained_features_are_refused_where_they_are_not_known():
+    with pytest.raises(ValueError, match="`a` must be below 1"):
+        exponents.rich_frontier_exponents(3.0, 1.5)
+    with pytest.raises(ValueError, match="`richness` must be a finite number > 0"):
+        exponents.rich_time_amplitude(1.5, 1.25, 0.0)
+    assert exponents.rich_time_exponent(3.0, 1.0) == exponents.time_exponent(3.0, 1.0)
