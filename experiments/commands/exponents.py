@@ -22,6 +22,7 @@ from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
+from theory import exponents
 
 EARLY_FIT = 10.0  # a time at which runs are often fitted
 SAME_EXPONENT = 0.01  # exponents that differ by less are the same
@@ -122,7 +123,7 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
 def seeming_gain(settings: Settings) -> str:
     """Return what a fit at an early time would claim of trained features where their exponent is the lazy one."""
     shared = settings.shared
-    exponent = theory.exponents.time_exponent(shared.a, shared.b)
+    exponent = exponents.time_exponent(shared.a, shared.b)
     if settings.richness == 0.0 or exponent < 1.0:
         return ""
     slope = -log_derivative(rich_time(shared.a, shared.b, settings.richness).curve, EARLY_FIT)

@@ -34,6 +34,8 @@ ROW_MODULES = {
     "S5-gap": "next_order.gap",
     "S5-std": "next_order.std",
     "S5-seeds": "next_order.seeds",
+    "FL-3": "feature_learning.collapse",
+    "FL-6": "feature_learning.other_clock",
 }
 
 
