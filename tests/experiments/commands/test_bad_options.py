@@ -43,7 +43,7 @@ BAD = {
     "grid": (*COUNTS, "1"), "budget": POSITIVE, "width": COUNTS, "replicas": (*COUNTS, "1"), "num-modes": COUNTS,
     "target": WORDS, "labels": WORDS, "model": WORDS, "hold-out": (*NUMBERS, "1", "-0.1"), "units": ("x", "", "n"),
     "fix": ("x", "a", "a=", "a=x", "a=0.5", "q=2"), "loss": WORDS, "stderr": WORDS, "run": WORDS,
-    "port": (*COUNTS[:9], "65536"), "devices": COUNTS,
+    "port": (*COUNTS[:9], "65536"), "devices": COUNTS, "richness": (*NUMBERS, "-1"),
 }  # fmt: skip
 OTHERS = {  # values of one command that are fine, or mean something else, in another
     ("figures", "size"): WORDS, ("report", "size"): WORDS, ("fit", "features"): WORDS, ("fit", "samples"): WORDS,
