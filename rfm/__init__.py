@@ -21,7 +21,7 @@ from rfm.data.from_data import from_features, from_inputs, from_kernel
 from rfm.engine.exact_solution import exact
 from rfm.engine.simulation import simulate
 from rfm.networks import features as network_features  # noqa: F401
-from rfm.optimizers import SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
+from rfm.optimizers import DANA, SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
 from rfm.own_spectrum import from_spectrum
 from rfm.problem import Problem, power_law, white
 from rfm.sgd import TailAverage
@@ -31,6 +31,7 @@ from rfm.sweeps.sweeping import sweep
 __version__ = "0.1.0"
 
 __all__ = [
+    "DANA",
     "SGD",
     "Curve",
     "GradientDescent",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
+from rfm.dana import DANA, Batched
 from rfm.full_batch import GradientDescent, GradientFlow, HeavyBall, Nesterov, Ridge
 from rfm.optax_steps import Optax
 from rfm.precision import is_traced
@@ -20,7 +21,7 @@ from rfm.protocols import Bounded
 from rfm.sgd import SGD
 from rfm.steps import Schedule, tabulate
 
-Optimizer = GradientFlow | GradientDescent | HeavyBall | Nesterov | SGD | Ridge | Optax
+Optimizer = GradientFlow | GradientDescent | HeavyBall | Nesterov | SGD | DANA | Ridge | Optax
 
 
 def resolve(optimizer: Optimizer, times: ArrayLike | None) -> Optimizer:
@@ -30,15 +31,21 @@ def resolve(optimizer: Optimizer, times: ArrayLike | None) -> Optimizer:
     """
     optimizer = jax.tree.map(checks.plain, optimizer)
     lr = getattr(optimizer, "lr", None)
-    if isinstance(optimizer, SGD) and times is not None and not optimizer.constant:
+    if isinstance(optimizer, Batched) and times is not None and not is_constant(optimizer):
         if is_traced(times):
             checks.fail("times", "known numbers, not traced ones, for a schedule or an average", times)
         return optimizer.tabulated(int(np.max(times)))
     if times is None or not callable(lr):
         return optimizer
     if not isinstance(optimizer, GradientDescent):
-        checks.fail("lr", f"a number for {type(optimizer).__name__} (schedules: GradientDescent, SGD or Optax)", lr)
+        takers = "GradientDescent, SGD, DANA or Optax"
+        checks.fail("lr", f"a number for {type(optimizer).__name__} (schedules: {takers})", lr)
     return dataclasses.replace(optimizer, lr=tabulate(lr, int(np.max(times))))
+
+
+def is_constant(optimizer: Batched) -> bool:
+    """Tell whether no number of SGD changes, so that its theory has a formula for all times of one pass."""
+    return isinstance(optimizer, SGD) and optimizer.constant
 
 
 def check_times(optimizer: Optimizer, times: object) -> None:
@@ -81,8 +88,11 @@ def check_stability(
     if np.all(lr < bound):
         return
     worst = int(np.argmax(lr / bound))
-    step = f" at step {worst}" if isinstance(optimizer, SGD) and lr.size > 1 else ""
+    step = f" at step {worst}" if isinstance(optimizer, Batched) and lr.size > 1 else ""
     sizes = f"num_features = {num_features}, num_samples = {num_samples}"
     where = f"largest curvature {symbol} = {float(np.max(edge)):.6g} at {sizes}"
     allowed = f"< {bound.flat[worst]:.6g} = {formula} for training to converge{step} ({where})"
+    if isinstance(optimizer, DANA) and bound.flat[worst] <= 0:
+        allowed = f"smaller for training to converge{step}, where lr must be {allowed}"
+        checks.fail("momentum_lr", allowed, float(np.broadcast_to(optimizer.momentum_lr, lr.shape).flat[worst]))
     checks.fail("lr", allowed, float(lr.flat[worst]))

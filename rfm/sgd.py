@@ -1,5 +1,6 @@
 """Stochastic gradient descent: batches, learning rates and momenta that change, averages of the weights."""
 
+import dataclasses
 import math
 from typing import Any, ClassVar, NamedTuple
 
@@ -49,9 +50,12 @@ class TailAverage:
 
 
 class Memory(NamedTuple):
-    """Memory of SGD: the weights before the last step, the steps taken, and the average of the weights, if any."""
+    """Memory of SGD: the weights before the last step, the steps taken, and the average of the weights, if any.
 
-    before: Array
+    DANA keeps the sum of past gradients in place of the weights before.
+    """
+
+    kept: Array
     done: Array
     average: Array | None
 
@@ -95,34 +99,20 @@ class SGD:
     stability: ClassVar[str] = "2 (1 - momentum^2)/((1 - momentum + (1 + momentum)/batch_size) z*)"
 
     def __post_init__(self) -> None:
-        for name in RULES:
-            if np.ndim(getattr(self, name)) and not is_traced(getattr(self, name)):
-                checks.numeric(name, getattr(self, name))
-        if not changes(self.lr):
-            checks.number("lr", self.lr, 0.0, "a finite number > 0, or a schedule")
-        if not changes(self.batch_size):
-            checks.size("batch_size", self.batch_size, integer=False)
-        if not changes(self.momentum):
-            checks.fraction("momentum", self.momentum)
-        checks.one_of("order", self.order, ORDERS)
-        average = self.average
-        if (isinstance(average, str) and average != POLYAK) or isinstance(average, bool):
-            checks.fail("average", f"None, a decay >= 0 and < 1, {POLYAK!r} or TailAverage(start)", average)
-        if not (average is None or isinstance(average, str | TailAverage) or changes(average)):
-            checks.fraction("average", average)
+        check_numbers(self)
 
     @property
     def constant(self) -> bool:
         """True where no number changes, and no average of the weights is asked for."""
         return self.average is None and not any(map(changes, (self.lr, self.batch_size, self.momentum)))
 
-    def tabulated(self, num_steps: int) -> "SGD":
+    def tabulated(self, num_steps: int) -> Any:
         """Return the same with an array of one value a step for whatever changes.
 
         Raises:
             ValueError: for a value that is none, naming the step.
         """
-        table = {name: getattr(self, name) for name in RULES if changes(getattr(self, name))}
+        table = {name: getattr(self, name) for name in _numbers(self) if changes(getattr(self, name))}
         if self.average is not None:
             table["average"] = self.average
         for name, value in table.items():
@@ -133,9 +123,9 @@ class SGD:
             if not is_traced(table[name]) and not np.all(right(table[name])):
                 step = np.flatnonzero(~right(table[name]))[0]
                 checks.fail(name, f"{allowed} at every step (at step {step} it is {table[name][step]})", value)
-        made = object.__new__(SGD)  # numbers that changed were checked here
-        for name in ("lr", "batch_size", "momentum", "average", "order"):
-            object.__setattr__(made, name, table.get(name, getattr(self, name)))
+        made = object.__new__(type(self))  # numbers that changed were checked here
+        for field in dataclasses.fields(self):
+            object.__setattr__(made, field.name, table.get(field.name, getattr(self, field.name)))
         return made
 
     def init(self, v: Array) -> Memory:
@@ -144,12 +134,9 @@ class SGD:
 
     def step(self, gradient: Gradient, v: Array, memory: Memory) -> tuple[Array, Memory]:
         """Take one step."""
-        before, count, average = memory
+        before, count, _ = memory
         new = v - at_step(self.lr, count) * gradient(v) + at_step(self.momentum, count) * (v - before)
-        if average is not None:
-            decay = at_step(self.average, count)
-            average = decay * average + (1.0 - decay) * new
-        return new, Memory(v, count + 1, average)
+        return new, Memory(v, count + 1, averaged(self.average, new, memory))
 
     def shares(self, largest: int, count: Array) -> Array:
         """Return the share (largest,) of every sample in the gradient of a batch that may be shorter than that."""
@@ -201,10 +188,49 @@ class SGD:
 
 RULES = {
     "lr": ("a finite number >= 0", lambda x: x >= 0),
+    "momentum_lr": ("a finite number >= 0", lambda x: x >= 0),
+    "forgetting": ("a number > 0 and <= 1", lambda x: (x > 0) & (x <= 1)),
     "batch_size": ("a whole number >= 1", lambda x: (x >= 1) & (x == np.round(x))),
     "momentum": ("a number >= 0 and < 1", lambda x: (x >= 0) & (x < 1)),
     "average": ("a decay >= 0 and <= 1", lambda x: (x >= 0) & (x <= 1)),
 }
+
+
+def check_numbers(optimizer: Any) -> None:
+    """Refuse wrong numbers of an algorithm of batches; those that change are looked at where they are tabulated."""
+    for name in _numbers(optimizer):
+        value = getattr(optimizer, name)
+        if np.ndim(value) and not is_traced(value):
+            checks.numeric(name, value)
+        if changes(value) or name == "average":
+            continue
+        if name == "lr":
+            checks.number(name, value, 0.0, "a finite number > 0, or a schedule")
+        elif name == "batch_size":
+            checks.size(name, value, integer=False)
+        else:
+            allowed, right = RULES[name]
+            checks.number(name, value, 0.0, allowed, inclusive=name != "forgetting")
+            if not is_traced(value) and not right(float(value)):
+                checks.fail(name, allowed, value)
+    checks.one_of("order", optimizer.order, ORDERS)
+    average = optimizer.average
+    if (isinstance(average, str) and average != POLYAK) or isinstance(average, bool):
+        checks.fail("average", f"None, a decay >= 0 and < 1, {POLYAK!r} or TailAverage(start)", average)
+    if not (average is None or isinstance(average, str | TailAverage) or changes(average)):
+        checks.fraction("average", average)
+
+
+def _numbers(optimizer: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(optimizer) if field.name in RULES]
+
+
+def averaged(decay: Any, new: Array, memory: Memory) -> Array | None:
+    """Return the average of the weights after a step that led to `new`, None where none is asked for."""
+    if memory.average is None:
+        return None
+    decay = at_step(decay, memory.done)
+    return decay * memory.average + (1.0 - decay) * new
 
 
 def changes(value: Any) -> bool:

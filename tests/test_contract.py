@@ -59,6 +59,9 @@ ROWS = {
     "SGD in epochs": Row(
         rfm.SGD(0.2, 8, order="shuffle"), STEPS, TAKEN, rfm.SGD(9.0, 8), solved=False, known=False, expected=False
     ),
+    "DANA": Row(
+        rfm.DANA(0.2, 0.005, 0.05, 4, 0.99), STEPS, TAKEN, rfm.DANA(RISING, 0.01, 0.1, 4), np.inf, solved=False
+    ),
     "Optax": Row(
         rfm.Optax(optax.adam, {"learning_rate": 0.02}), STEPS, TAKEN, solved=False, known=False, expected=False
     ),

@@ -138,10 +138,15 @@ def python_blocks(page):
 
 
 RECIPE, LONG = "add-an-algorithm", "your-data"  # applied to a copy above; run below where minutes are no matter
-WITH_BLOCKS = [page for page in PAGES if python_blocks(page) and page.stem not in (RECIPE, LONG)]
+HALF_A_MINUTE = ("faq", "own-spectrum")
+WITH_BLOCKS = [
+    pytest.param(page, marks=pytest.mark.slow if page.stem in HALF_A_MINUTE else (), id=page.stem)
+    for page in PAGES
+    if python_blocks(page) and page.stem not in (RECIPE, LONG)
+]
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WITH_BLOCKS)
 def test_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     """One after the other, in an empty folder; what a page says itself it asserts itself."""
     monkeypatch.chdir(tmp_path)

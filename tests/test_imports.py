@@ -13,12 +13,12 @@ PACKAGES = ("rfm", "theory", "experiments")
 # the rooms of the house: a module is in the room with the longest matching name; packages are named by their folder
 GROUND = ("rfm.checks", "rfm.precision", "rfm.pytrees", "rfm.devices", "rfm.display", "rfm.threefry",
           "rfm.compilations")  # fmt: skip
-STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.full_batch", "rfm.sgd",
+STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.full_batch", "rfm.sgd", "rfm.dana",
               "rfm.protocols", "rfm.responses", "rfm.optax_steps",
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments", "rfm.own_spectrum", "rfm.results")  # fmt: skip
 FRONT = tuple(f"theory.{name}" for name in (
     "_correction", "_learned", "_predict", "_scatter", "_sweep", "by_steps", "cases",
-    "evaluation", "optimal", "rich_curves", "schedules", "stopping",
+    "evaluation", "equal_compute", "optimal", "rich_curves", "schedules", "stopping",
 ))  # fmt: skip
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
+from rfm.optimizers import Batched, Optimizer, Ridge, check_stability
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from theory.arrays import Array, evaluated, namespace
@@ -83,7 +83,7 @@ def next_order(case: Case) -> NextOrder:
 def check_next_order(case: Case) -> None:
     """Refuse what the next order is not known for."""
     check_case(case)
-    if isinstance(case.optimizer, SGD):
+    if isinstance(case.optimizer, Batched):
         checks.fail("optimizer", "a full-batch algorithm: the next order of SGD is not known", case.optimizer)
     if case.problem.mixture is not None:
         checks.fail("problem", "one with rows of equal size: the next order is not known for others", case.problem)

@@ -1,5 +1,6 @@
 """`predict`: the simulator's arguments in, the closed form out."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,11 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, GradientFlow, Optimizer
+from rfm.optimizers import Batched, GradientFlow, Optimizer
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
+from rfm.sgd import DRAWN_ANEW
 from theory._correction import corrected
 from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, members_of, richness_of
@@ -59,6 +61,7 @@ def predict(
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
         correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
+            For SGD in epochs: the part of the noise along the gradient of a batch, of order 1/batch_size.
 
     Returns:
         A `Curve` with risk and train_loss (T,). `residual` estimates the error of the worst value, relative to it or to
@@ -81,7 +84,9 @@ def predict(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
     if not isinstance(correction, bool):
         checks.fail("correction", "True or False", correction)
-    if correction:
+    if correction and isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW and members is None:
+        case = dataclasses.replace(case, fourth_moment=True)
+    elif correction:
         if members is not None:
             checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
         if rich is not None:
@@ -175,7 +180,7 @@ def decompose(
         >>> (parts.bias / parts.risk).round(3)
         array([0.924, 0.622, 0.331])
     """
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, Batched):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
     rich = richness_of(richness)
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)

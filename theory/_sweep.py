@@ -15,7 +15,7 @@ from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, on_cpu, spread
 from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
-from rfm.optimizers import SGD, HeavyBall, Optimizer
+from rfm.optimizers import SGD, Batched, HeavyBall, Optimizer
 from rfm.precision import complex128
 from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
@@ -75,7 +75,7 @@ def sweep(
     fixed = {"num_features": num_features, "num_samples": num_samples, "ensemble": ensemble, "bags": bags}
     check_sizes(grid_axes, fixed)
     points = [point for _, point in grid_axes.points()]
-    if isinstance(optimizer, SGD) and optimizer.order != DRAWN_ANEW:
+    if isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW:
         checks.fail("order", f"{DRAWN_ANEW!r} in a sweep (theory.predict takes the others)", optimizer.order)
     samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
     richest = richness_of(grid_axes.values["richness"].max() if "richness" in grid_axes.values else richness)
@@ -117,7 +117,7 @@ def sweep(
 def _samples(optimizer: Optimizer, values: Any) -> Any:
     """Return one of the numbers of samples of a grid: for SGD all finite, or all infinite, as their formulas differ."""
     kinds = {bool(np.isinf(x)) for x in values if x is not None}
-    if isinstance(optimizer, SGD) and len(kinds) > 1:
+    if isinstance(optimizer, Batched) and len(kinds) > 1:
         checks.fail("num_samples", "all finite, or all infinite, for a sweep of SGD", values)
     return values[0]
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfm import checks
-from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_times, resolve
+from rfm.optimizers import DANA, SGD, Batched, Optax, Optimizer, Ridge, check_times, is_constant, resolve
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem, check_problem
 from rfm.pytrees import pytree, static
@@ -38,8 +38,8 @@ class Case:
 
     Sizes and times are None where a grid, or a search, gives them later. steps: how many are followed one by one, 0 for
     an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once; inertia: the
-    largest momentum of these steps, 1 where it is not known. richness: how fast features learn, None where they do not;
-    walked: how many steps of full batches are then taken one by one.
+    largest momentum of these steps, 1 where it is not known; fourth_moment: see `theory.data_order`. richness: how fast
+    features learn, None where they do not; walked: how many steps are then taken one by one.
     """
 
     problem: Problem
@@ -51,6 +51,7 @@ class Case:
     steps: int = static(default=0)
     reused: bool = static(default=False)
     inertia: float = static(default=0.0)
+    fourth_moment: bool = static(default=False)
     richness: Any = None
     walked: int = static(default=0)
 
@@ -64,10 +65,10 @@ class Case:
         times: Any = self.times if self.times is None or is_traced(self.times) else np.asarray(self.times, np.float64)
         problem = dataclasses.replace(self.problem, population=None)
         optimizer, steps, reused = resolve(self.optimizer, times), 0, False
-        if isinstance(optimizer, SGD):
+        if isinstance(optimizer, Batched):
             reused = self.num_samples is not None and is_finite(self.num_samples)
-            steps = count_steps(times) if reused or not optimizer.constant else 0
-        momentum = getattr(optimizer, "momentum", 0.0)
+            steps = count_steps(times) if reused or not is_constant(optimizer) else 0
+        momentum = 1.0 if isinstance(optimizer, DANA) else getattr(optimizer, "momentum", 0.0)
         inertia = 1.0 if is_traced(momentum) else float(np.max(momentum))
         followed = dict(steps=steps, reused=reused, inertia=inertia if steps else 0.0)
         if self.richness is not None and optimizer.discrete:
@@ -121,12 +122,12 @@ def check_case(case: Case) -> None:
     optimizer, num_samples = case.optimizer, case.num_samples
     check_times(optimizer, case.times)
     if isinstance(optimizer, Optax):
-        checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'Ridge'])}", optimizer)
-    if isinstance(optimizer, SGD):
+        checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'DANA', 'Ridge'])}", optimizer)
+    if isinstance(optimizer, Batched):
         _check_batches(optimizer, num_samples)
     if case.richness is not None:
         _check_trained(case)
-    if isinstance(optimizer, SGD) and case.problem.mixture is not None:
+    if isinstance(optimizer, Batched) and case.problem.mixture is not None:
         checks.fail("optimizer", "a full-batch algorithm for rows of unequal size", optimizer)
 
 
@@ -135,6 +136,8 @@ def _check_trained(case: Case) -> None:
     if isinstance(case.optimizer, Ridge):
         allowed = "0 for Ridge, which has no time (with features trained: GradientDescent, weight_decay)"
         checks.fail("richness", allowed, case.richness)
+    if isinstance(case.optimizer, DANA):
+        checks.fail("optimizer", "SGD, or one of full batches, where features are trained", case.optimizer)
     if isinstance(case.optimizer, SGD):
         _check_trained_batches(case.optimizer, case)
     if case.problem.num_outputs > 1:
@@ -154,7 +157,7 @@ def _check_trained_batches(optimizer: SGD, case: Case) -> None:
         checks.fail("average", "None where features are trained (rfm.simulate takes any)", optimizer.average)
 
 
-def _check_batches(optimizer: SGD, num_samples: Any) -> None:
+def _check_batches(optimizer: Batched, num_samples: Any) -> None:
     """Refuse batches that a training set has not, and orders that are not served."""
     size, finite = optimizer.batch_size, is_finite(num_samples)
     if optimizer.order != DRAWN_ANEW:
@@ -163,7 +166,7 @@ def _check_batches(optimizer: SGD, num_samples: Any) -> None:
         checks.fail("batch_size", f"a number >= 1, at most num_samples = {num_samples}", size)
 
 
-def _check_order(optimizer: SGD, num_samples: Any) -> None:
+def _check_order(optimizer: Batched, num_samples: Any) -> None:
     """Refuse what the theory of samples in order does not serve."""
     size = optimizer.batch_size
     if not is_finite(num_samples):
@@ -182,6 +185,8 @@ def check_constant(optimizer: Optimizer, num_samples: Any) -> None:
     lr = getattr(optimizer, "lr", 1.0)
     if changes(lr):
         checks.fail("lr", "a number (every size has a length of training of its own)", lr)
+    if isinstance(optimizer, DANA):
+        checks.fail("optimizer", "one whose numbers are constant: the memory of DANA grows with time", optimizer)
     if not isinstance(optimizer, SGD):
         return
     for name in ("batch_size", "momentum"):
@@ -199,6 +204,8 @@ def members_of(optimizer: Optimizer, ensemble: Any, bags: Any) -> Members | None
         checks.size(name, value, integer=False)
     if not is_traced(ensemble, bags) and ensemble == bags == 1:
         return None
+    if isinstance(optimizer, DANA):
+        checks.fail("ensemble", "1, and bags 1, for DANA: what full batches leave of it is not known", (ensemble, bags))
     if isinstance(optimizer, SGD) and optimizer.average is not None:
         checks.fail(
             "average", "None for ensemble or bags: the average of their averaged weights is not known", optimizer

@@ -17,6 +17,9 @@ risk(t) = C0(t, t). In a fixed order C1 = m o [R1 (C0 + sigma^2) R1']. Shuffled,
 uniform in it: with X = (C0 + sigma^2) R1', Q(t, s) = X(t, s) - sum_v K(t, v) Q(v, s)/P over v in earlier epochs than t,
 for s in another epoch, n times that for s = t, zero else; C1 = Q/n.
 
+A Gaussian fourth moment adds to the noise of a batch one of variance 1/B along the gradient itself: lambda_k D_k, the
+diagonal of what is left of mode k, beside C1 under (lambda_k/B) (eq. 41). It is a share 1/B, left out unless asked for.
+
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), discrete time; the orders are ours.
 """
 
@@ -27,19 +30,25 @@ import numpy as np
 
 from theory.arrays import Array
 from theory.fixed_point import Model
+from theory.mode_rules import Measure
 
 ROUNDS = 100  # of each fixed point
-ROWS = 24  # solved at a time
+ROWS = 16  # solved at a time
 SMALLEST = 1e-12  # change of a round, relative, that counts as none
-DIGITS = 23.0  # -log of the error of the compressed modes
+COLUMNS = 192  # multiplied at a time
 
 
 class Order(NamedTuple):
-    """When samples are seen: batches an epoch, samples a batch, and whether epochs are shuffled."""
+    """When samples are seen: batches an epoch, samples a batch, and whether epochs are shuffled.
+
+    fourth_moment: whether the noise of a batch along its own mean gradient is counted, which asks for a measure whose
+    two sums have the same nodes.
+    """
 
     batches: int
     size: float
     shuffled: bool
+    fourth_moment: bool = False
 
     def epoch(self, steps: int) -> np.ndarray:
         """Return the epoch of every step."""
@@ -52,14 +61,6 @@ class Order(NamedTuple):
         return across.astype(float)
 
 
-class Measure(NamedTuple):
-    """Eigenvalues (k,), and weights of sums of lambda f(lambda) and of lambda w^2 f(lambda) over modes."""
-
-    eigenvalues: Array
-    spectrum: Array
-    power: Array
-
-
 class Losses(NamedTuple):
     """Risk and training loss (T + 1,), C0 (T + 1, T + 1), the loss of the next batch; the change of the last round."""
 
@@ -68,25 +69,6 @@ class Losses(NamedTuple):
     correlation: Array
     batch_loss: Array
     residual: float
-
-
-def few_modes(model: Model, reach: float) -> Measure:
-    """Compress sums over modes of functions like exp(-lambda reach/lambda_1) to those at Chebyshev's points.
-
-    Weights integrate the polynomial through these points: functions of this kind are polynomials to rounding.
-    """
-    lam, count, power = model.modes.eigenvalues, model.modes.multiplicity, model.modes.power
-    top = lam.max()
-    points = math.ceil(math.sqrt(2.0 * DIGITS * max(reach, 1.0))) + 16
-    if points >= len(lam):
-        return Measure(lam, count * lam, power)
-    angle = (np.arange(points) + 0.5) * math.pi / points
-    degree = np.arange(points)
-    at_points = np.cos(degree[:, None] * angle[None])  # T_n at the points
-    at_modes = np.cos(degree[:, None] * np.arccos(np.clip(2.0 * lam / top - 1.0, -1.0, 1.0))[None])
-    norm = np.where(degree == 0, 1.0, 2.0)[:, None] / points
-    weights = [(norm * at_points).T @ (at_modes @ weight) for weight in (count * lam, power)]
-    return Measure(0.5 * top * (1.0 + np.cos(angle)), *weights)
 
 
 def epochs_in_order(measure: Measure, model: Model, theta: Array, order: Order) -> Losses:
@@ -100,11 +82,12 @@ def epochs_in_order(measure: Measure, model: Model, theta: Array, order: Order) 
 
 
 class _Responses(NamedTuple):
-    """R1, K, Theta R3 and the H_k (k, T + 1, T + 1)."""
+    """R1, K, Theta R3, Theta R3 R1 and the H_k (k, T + 1, T + 1)."""
 
     data: Array
     kernel: Array
     moved: Array
+    pulled: Array
     modes: Array
 
 
@@ -119,20 +102,29 @@ def _inverse_rows(known: Array, rows: Array, first: int) -> Array:
     return np.linalg.solve(unit[:, first:] + rows[:, first:], unit - rows[:, :first] @ known[:first, :last])
 
 
+def _guess(matrix: Array, first: int, last: int) -> Array:
+    """Return rows of a matrix as those before, one block along the diagonal."""
+    rows = np.zeros((last - first, last))
+    rows[:, ROWS:] = matrix[first - ROWS : last - ROWS, : last - ROWS]
+    return rows
+
+
 def _responses(measure: Measure, model: Model, theta: Array, order: Order) -> tuple[_Responses, float]:
     count, lam = len(theta), measure.eigenvalues[:, None, None]
     meets, size = order.meets(count), order.size * (order.batches if order.shuffled else 1.0)
-    data, features, total, kernel, moved = (np.zeros((count, count)) for _ in range(5))
+    data, features, total, kernel, moved, pulled = (np.zeros((count, count)) for _ in range(6))
     modes, worst = np.zeros((len(lam), count, count)), 0.0
     data[:], features[:] = np.eye(count), np.eye(count)
     for first, last in _parts(count):
         rows, change = slice(first, last), math.inf
         unit = np.eye(last)[first:]
+        if first:
+            data[rows, :last], features[rows, :last] = (_guess(x, first, last) for x in (data, features))
         for _ in range(ROUNDS):
             moved[rows, :last] = theta[rows, :last] @ features[:last, :last]
-            driven = lam * (moved[rows, :last] @ data[:last, :last])[None]
-            side = unit - driven[:, :, :first] @ modes[:, :first, :last]
-            modes[:, rows, :last] = np.linalg.solve(unit[:, first:] + driven[:, :, first:], side)
+            pulled[rows, :last] = moved[rows, :last] @ data[:last, :last]
+            side = unit - lam * _onto_modes(pulled[rows, :first], modes, last)
+            modes[:, rows, :last] = np.linalg.solve(unit[:, first:] + lam * pulled[rows, first:last], side)
             total[rows, :last] = np.tensordot(measure.spectrum, modes[:, rows, :last], 1)  # S
             reused = (data[rows, :last] @ total[:last, :last]) @ theta[:last, :last] * model.inv_n
             new_features = _inverse_rows(features, reused, first)
@@ -146,17 +138,29 @@ def _responses(measure: Measure, model: Model, theta: Array, order: Order) -> tu
             if change < SMALLEST:
                 break
         worst = max(worst, change)
-    return _Responses(data, kernel, moved, modes), worst
+    return _Responses(data, kernel, moved, pulled, modes), worst
+
+
+def _of_starts(measure: Measure, pulled: Array) -> tuple[Array, Array, Array]:
+    """Return sums of lambda w^2 H_k 11' H_k' over modes, with another lambda, and the diagonals (k, T + 1) of all."""
+    left, lam = np.ones((len(measure.starts), len(pulled))), measure.starts
+    for first, last in _parts(len(pulled)):
+        side = 1.0 - lam[:, None] * (left[:, :first] @ pulled[first:last, :first].T)
+        left[:, first:last] = np.linalg.solve(
+            np.eye(last - first) + lam[:, None, None] * pulled[first:last, first:last], side[..., None]
+        )[..., 0]
+    power = measure.power[:, None]
+    return (power * left).T @ left, (power * lam[:, None] * left).T @ left, power * left**2
 
 
 def _correlations(measure: Measure, model: Model, responses: _Responses, order: Order) -> Losses:
-    data, kernel, moved, modes = responses
-    lam, weight = measure.eigenvalues, measure.spectrum
-    own = modes.sum(2)  # H_k 1
-    start = (measure.power[:, None] * own).T @ own
-    sloped = ((measure.power * lam)[:, None] * own).T @ own
-    pulled = data @ np.tensordot(weight * lam, modes, 1) @ moved  # sum of lambda^2 R1 H_k Theta R3
-    target, inner, seen, past, turned, through = (np.zeros_like(data) for _ in range(6))
+    data, kernel, moved, _, modes = responses
+    lam, weight = measure.eigenvalues[:, None, None], measure.spectrum[:, None, None]
+    starts = _of_starts(measure, responses.pulled)
+    pulled = data @ np.tensordot(measure.spectrum * measure.eigenvalues, modes, 1) @ moved  # lambda^2 R1 H_k Theta R3
+    target, inner, seen, past, turned, through, along = (np.zeros_like(data) for _ in range(7))
+    left = starts[2].copy()  # lambda_k D_k
+    pairs = _Pairs(np.zeros_like(data), np.zeros_like(data))
     worst = 0.0
 
     def put(matrix: Array, first: int, rows: Array) -> None:
@@ -165,49 +169,94 @@ def _correlations(measure: Measure, model: Model, responses: _Responses, order: 
 
     for first, last in _parts(len(data)):
         rows, change = slice(first, last), math.inf
-        maps = modes[:, :last, :last].transpose(1, 0, 2).reshape(last, -1)
-        put(seen, first, np.eye(last)[first:] * model.noise_var)
+        here = modes[:, rows, :last]
+        known = [here[:, :, :first] @ x[:first, :first] for x in (turned, through)]
+        pushed = noise = np.zeros(())
+        if order.fourth_moment:
+            pushed = lam**2 / order.size * (here @ moved[:last, :last])
+            noise = (pushed * left[:, None, :last])[:, :, :first] @ moved[:last, :first].T
+        for matrix, guess in ((seen, np.eye(last)[first:] * model.noise_var), (past, np.zeros((last - first, last)))):
+            put(matrix, first, _guess(matrix, first, last) if first else guess)
         for _ in range(ROUNDS):
             old = seen[rows, :last].copy(), past[rows, :last].copy()
             put(through, first, moved[rows, :last] @ seen[:last, :last] @ moved[:last, :last].T / order.size)
             put(turned, first, moved[rows, :last] @ past[:last, :last] @ moved[:last, :last].T * model.inv_n)
-            by_features, by_batches = (modes[:, rows, :last] @ x[:last, :last] for x in (turned, through))
-            both = weight[:, None, None] * (by_features + lam[:, None, None] * by_batches)
-            for matrix, known, factor in ((target, start, 1.0), (inner, sloped, lam[:, None, None])):
-                left = (factor * both).transpose(1, 0, 2).reshape(last - first, -1)
-                put(matrix, first, known[rows, :last] + left @ maps.T)
-            again, _ = _seen(target[:last, :last] + model.noise_var, data[:last, :last], kernel[:last, :last], order)
-            put(seen, first, again[rows])  # eq. 37
+            by_features, by_batches = (
+                np.concatenate([done + here[:, :, first:] @ x[rows, :first], here @ x[:last, rows]], axis=2)
+                for done, x in zip(known, (turned, through), strict=True)
+            )
+            both = weight * (by_features + lam * by_batches)
+            if order.fourth_moment:
+                shares = pushed * left[:, None, :last]
+                along[rows, :last] = shares.sum(0)
+                both = both + noise + shares[:, :, first:] @ moved[:last, rows].T
+                left[:, rows] = starts[2][:, rows] + (both * here).sum(2)
+            sums = _times_modes(np.concatenate([both, lam * both], axis=1), modes)
+            put(target, first, starts[0][rows, :last] + sums[: last - first])
+            put(inner, first, starts[1][rows, :last] + sums[last - first :])
+            put(seen, first, _see(pairs, target[:last, :last] + model.noise_var, responses, order, first))  # eq. 37
             now = data[rows, :last] @ inner[:last, :last] @ data[:last, :last].T
-            alone = weight.sum() * seen[rows, :last] - pulled[rows, :last] @ seen[:last, :last]
-            put(past, first, now + (alone - seen[rows, :last] @ pulled[:last, :last].T) / order.size)
+            alone = measure.spectrum.sum() * seen[rows, :last] - pulled[rows, :last] @ seen[:last, :last]
+            new = now + (alone - seen[rows, :last] @ pulled[:last, :last].T) / order.size
+            if order.fourth_moment:
+                new -= data[rows, :last] @ along[:last, :last]
+                new[:, first:] -= (data[rows, :last] @ along[:last, rows]).T
+                new[:, first:] += np.diag(measure.eigenvalues @ left[:, rows]) / order.size
+            put(past, first, new)
             moves = abs(seen[rows, :last] - old[0]).max(), abs(past[rows, :last] - old[1]).max()
             change = max(moves[0] / abs(seen[:last, :last]).max(), moves[1] / abs(past[:last, :last]).max())
             if change < SMALLEST:
                 break
         worst = max(worst, change)
     noisy = target + model.noise_var
-    _, unseen = _seen(noisy, data, kernel, order)
-    train_loss = _shuffled_loss(unseen, kernel, order) if order.shuffled else _fixed_loss(noisy, data, kernel, order)
+    if order.shuffled:
+        train_loss = _shuffled_loss(pairs.unseen, kernel, order)
+    else:
+        train_loss = _fixed_loss(noisy, data, kernel, order)
     return Losses(np.diag(target), train_loss, target, np.diag(seen), worst)
 
 
-def _seen(noisy: Array, data: Array, kernel: Array, order: Order) -> tuple[Array, Array]:
-    """Return C1 from C0 + sigma^2; shuffled, also the correlations inside an epoch of a sample before it is seen."""
+def _onto_modes(rows: Array, modes: Array, last: int) -> Array:
+    """Return rows H_k of rows (r, n), for every mode, (k, r, last); H_k are triangular."""
+    made = np.zeros((len(modes), len(rows), last))
+    for first in range(0, rows.shape[1], COLUMNS):
+        columns = slice(first, min(first + COLUMNS, last))
+        made[:, :, columns] = rows[:, first:] @ modes[:, first : rows.shape[1], columns]
+    return made
+
+
+def _times_modes(rows: Array, modes: Array) -> Array:
+    """Return the sum of rows_k H_k' over modes, (r, n) of rows (k, r, n); H_k are triangular."""
+    count, columns = rows.shape[2], []
+    for first in range(0, count, COLUMNS):
+        last = min(first + COLUMNS, count)
+        columns.append((rows[:, :, :last] @ modes[:, first:last, :last].swapaxes(1, 2)).sum(0))
+    return np.concatenate(columns, axis=1)
+
+
+class _Pairs(NamedTuple):
+    """Q, and correlations inside an epoch of a sample before it is seen: filled some rows at a time."""
+
+    seen: Array
+    unseen: Array
+
+
+def _see(pairs: _Pairs, noisy: Array, responses: _Responses, order: Order, first: int) -> Array:
+    """Return the rows of C1 from `first` on, from C0 + sigma^2 up to there."""
+    last, batches, (seen, unseen) = len(noisy), order.batches, pairs
+    data, rows = responses.data[:last, :last], slice(first, last)
+    crossed = noisy[rows] @ data.T  # X
     if not order.shuffled:
-        return order.meets(len(data)) * (data @ noisy @ data.T), noisy
-    crossed = noisy @ data.T  # X
-    pairs, unseen = np.zeros_like(crossed), np.zeros_like(crossed)  # Q
-    epoch = order.epoch(len(data))
-    for now in range(epoch[-1] + 1):
-        here, past = np.flatnonzero(epoch == now), np.flatnonzero(epoch < now)
-        chain = kernel[np.ix_(here, past)] / (order.size * order.batches)
-        pairs[np.ix_(here, past)] = crossed[np.ix_(here, past)] - chain @ pairs[np.ix_(past, past)]
-        pairs[np.ix_(past, here)] = pairs[np.ix_(here, past)].T
-        inside = crossed[np.ix_(here, here)] - chain @ pairs[np.ix_(past, here)]
-        unseen[np.ix_(here, here)] = inside
-        pairs[here, here] = order.batches * np.diag(inside)
-    return pairs / order.batches, unseen
+        return order.meets(last)[rows] * (data[rows] @ noisy @ data.T)
+    for start in range(first - first % batches, last, batches):  # of an epoch
+        low, high = max(first, start), min(last, start + batches)
+        chain, own = responses.kernel[low:high, :start] / (order.size * batches), crossed[low - first : high - first]
+        seen[low:high, :start] = own[:, :start] - chain @ seen[:start, :start]
+        seen[:start, low:high] = seen[low:high, :start].T
+        unseen[low:high, start:high] = own[:, start:high] - chain @ seen[:start, start:high]
+        index = np.arange(low, high)
+        seen[index, index] = batches * unseen[index, index]
+    return seen[rows, :last] / batches
 
 
 def _fixed_loss(noisy: Array, data: Array, kernel: Array, order: Order) -> Array:

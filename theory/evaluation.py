@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rfm import checks
-from rfm.optimizers import SGD, Optimizer, Ridge, check_stability, resolve
+from rfm.optimizers import DANA, SGD, Optimizer, Ridge, check_stability, resolve
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
@@ -23,7 +23,7 @@ from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.rich_curves import trained_features, trained_in_batches
-from theory.spectrum import Modes, TailLaw, exact_modes, join, power_law_tail
+from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
@@ -52,6 +52,8 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
             edge = np.asarray(curves.spectral_edge)
             sizes = case.num_features, case.num_samples
             check_stability(arrays.optimizer, edge, *sizes, mean_square=not is_ordered(case))
+            if isinstance(case.optimizer, DANA) and not np.isfinite(curves.residual):
+                checks.fail("momentum_lr", "smaller: the noise of batches grows in its memory", case.optimizer)
     return settle(curves)
 
 
@@ -90,7 +92,9 @@ def _mean_of(case: Case, shared: Optimizer) -> Case:
 def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> LearningCurve:
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     case = in_reach(case)
-    optimizer, model = case.optimizer, model_of(case)
+    # a contour of fewer nodes than usual is for searches, good to 1e-5
+    panel = PANEL if nodes >= NODES or case.steps else COARSE_PANEL
+    optimizer, model = case.optimizer, model_of(case, panel=panel)
     if case.richness is not None and isinstance(optimizer, SGD):
         return trained_in_batches(case, model)
     if is_ordered(case):
@@ -114,8 +118,8 @@ def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
     return type(mean).__name__, vars(mean)
 
 
-def model_of(case: Case) -> Model:
-    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise."""
+def model_of(case: Case, *, panel: int = PANEL) -> Model:
+    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise; panel: see `power_law_tail`."""
     problem, optimizer = case.problem, case.optimizer
     xp = namespace(case.num_features, case.num_samples)
     if isinstance(optimizer, Ridge):
@@ -129,11 +133,11 @@ def model_of(case: Case) -> Model:
         depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
     if case.richness is not None:
         depth = depth + math.log(MOST_GROWTH)  # a kernel that grows sees smaller curvatures
-    modes = problem_modes(problem, depth, case.clock)
+    modes = problem_modes(problem, depth, case.clock, panel=panel)
     return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
 
 
-def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0) -> Modes:
+def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0, *, panel: int = PANEL) -> Modes:
     """Return the weighted nodes that stand for a problem's modes in every sum, eigenvalues times `clock`.
 
     depth: -log of the smallest kappa, before `clock`, with a margin; see `spectrum.power_law_tail`.
@@ -143,7 +147,7 @@ def problem_modes(problem: Problem, depth: Array | float, clock: Array | float =
     if tail is not None:
         law = TailLaw(tail.a, tail.b, tail.eigenvalue_scale, tail.power_scale, tail.num_modes)
         resolved = stop_gradient(depth + namespace(law.eigenvalue_scale).log(law.eigenvalue_scale))
-        modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved))
+        modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved, panel=panel))
     rows = None if mixture is None else Mixture(mixture.sizes, mixture.noise, mixture.weights)
     return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=rows)
 
@@ -215,11 +219,13 @@ def _in_steps(needed: float) -> int:
 
 def nodes_of_steps(case: Case, needed: float | None = None) -> int:
     """Count nodes where steps are followed one by one, rounded up so that few shapes compile; needed: if known."""
-    if case.inertia == 1.0:
+    if case.inertia == 1.0 and needed is None:
         return TRACED_NODES
     needed = _length(case.steps, case.inertia) / _spacing(case) if needed is None else needed
     most = MOST_PAIRED if case.reused else MOST_NODES
     nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
+    if nodes > most and isinstance(case.optimizer, DANA):
+        checks.fail("forgetting", "larger, or fewer steps: the contour takes too much memory", case.optimizer)
     if nodes > most:
         checks.fail("momentum", "smaller: at this lr its contour takes too much memory", case.inertia)
     return max(nodes, LEAST_NODES)

@@ -183,6 +183,33 @@ def ellipse(z_end: Array, aspect: Array) -> tuple[Map, Map, Map]:
     return curvature, log_slope, stability
 
 
+def lens(z_end: Array, power: Array, reach: Array) -> Filter:
+    """Map the half plane onto the lens between a point left of 0 and z_end, which has the angle pi power at both.
+
+    reach: of times; the left end lies some SHORTEST/reach off. There is no response: for steps taken one by one.
+    """
+    # notation: v = a sector with its corner at -corner
+    xp = namespace(z_end, power, reach)
+    corner = SHORTEST / (power * reach)
+
+    def sector(w: Array) -> Array:
+        return corner * xp.expm1(power * log1p(w))
+
+    def curvature(w: Array) -> Array:
+        v = sector(w)
+        return z_end * v / (z_end + v)
+
+    def log_slope(w: Array) -> Array:
+        v = sector(w)
+        return w / (1.0 + w) * power * (v + corner) * z_end / (v * (z_end + v))
+
+    def stability(z: Array) -> Array:
+        v = z_end * z / xp.where(z < z_end, z_end - z, 1.0)
+        return xp.where(z < z_end, xp.expm1(xp.log1p(v / corner) / power), -1.0)
+
+    return Filter(curvature, log_slope, stability, lambda z, t: z, elapsed=lambda t: 0.0 * reach + SHORTEST)
+
+
 class Rectangle(NamedTuple):
     """A point x of the rectangle, and dx/d log w."""
 

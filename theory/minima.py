@@ -8,9 +8,9 @@ import numpy as np
 LOOKS = 3  # at a grid, and at finer ones about its least values
 RIVAL = 1.05  # times the least value: a dip of a grid up to there may go deepest between its points
 MOST_DIPS = 3
-REACH = np.arange(-3.0, 4.0)  # points of a difference along a line, in steps
-FIRST = np.array([-1.0, 9.0, -45.0, 0.0, 45.0, -9.0, 1.0]) / 60.0  # to the sixth power of a step
-SECOND = np.array([2.0, -27.0, 270.0, -490.0, 270.0, -27.0, 2.0]) / 180.0
+REACH = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])  # points of a difference along a line, in steps
+FIRST = np.array([-1.0, 9.0, -45.0, 45.0, -9.0, 1.0]) / 60.0  # to the sixth power of a step
+SECOND, MIDDLE = np.array([2.0, -27.0, 270.0, 270.0, -27.0, 2.0]) / 180.0, -490.0 / 180.0
 STEP = 0.01  # of differences: 1e-10 of rounding is left in second derivatives, and nothing of what varies over 0.1
 
 
@@ -75,19 +75,18 @@ class Expansion(NamedTuple):
     hessian: np.ndarray
 
 
-def expand(function: Callable[[np.ndarray], float], point: np.ndarray) -> Expansion:
-    """Return the derivatives of a function of d numbers of order one, along the axes and the diagonals between them."""
-    d, value = len(point), function(point)
+def expand(function: Callable[[np.ndarray], np.ndarray], point: np.ndarray) -> Expansion:
+    """Return the derivatives of a function of d numbers of order one, along the axes and the diagonals between them.
 
-    def along(direction: np.ndarray) -> tuple[float, float]:
-        values = np.array([value if m == 0.0 else function(point + m * STEP * direction) for m in REACH])
-        return float(FIRST @ values) / STEP, float(SECOND @ values) / STEP**2
-
-    axes = np.eye(d)
-    gradient, bends = np.array([along(axis) for axis in axes]).T
-    hessian = np.diag(bends)
-    for i in range(d):
-        for j in range(i):
-            bend = along(axes[i] + axes[j])[1]
-            hessian[i, j] = hessian[j, i] = 0.5 * (bend - bends[i] - bends[j])
-    return Expansion(value, gradient, hessian)
+    function: from points (k, d) to values (k,).
+    """
+    d = len(point)
+    axes, (i, j) = np.eye(d), np.tril_indices(d, -1)
+    directions = np.concatenate([axes, axes[i] + axes[j]])
+    moved = point + STEP * REACH[:, None] * directions[:, None]  # (directions, 6, d)
+    value, *values = function(np.concatenate([point[None], moved.reshape(-1, d)]))
+    values = np.reshape(values, moved.shape[:2])
+    bends = (values @ SECOND + value * MIDDLE) / STEP**2
+    hessian = np.diag(bends[:d])
+    hessian[i, j] = hessian[j, i] = 0.5 * (bends[d:] - bends[i] - bends[j])
+    return Expansion(float(value), values[:d] @ FIRST / STEP, hessian)

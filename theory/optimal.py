@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -14,62 +13,18 @@ from rfm.precision import complex128, is_traced
 from rfm.problem import HEAD, Problem
 from theory._predict import largest_curvature, predict
 from theory.cases import Case, check_case, check_constant
-from theory.dynamics import MOST_NODES, LearningCurve
-from theory.evaluation import evaluate, most_nodes
-from theory.minima import Expansion, Least, expand, least
+from theory.dynamics import MOST_NODES
+from theory.equal_compute import Family, finer
+from theory.evaluation import most_nodes
+from theory.minima import Expansion, expand, least
 
-LOOK, FINER = 32, 9  # sizes that find the basins of minima, and of a look into one
+LOOK = 32  # sizes that find the basins of minima
 COARSE_NODES = 64  # contour nodes until the minimum is found to a few percent; good to 1e-5
 NEWTON_STEPS = 3  # from there, each squares the error; one more with all nodes
+CLOSE = 1e-3  # a step that leaves 1e-6: the one with all nodes is next
 FEWEST_NODES = 16
-LR_LOOK, LR_DECADES, LR_MOST = 9, 4, 0.99  # where the lr is sought too: below the largest stable one
 SHORTEST = 1e-3  # training of gradient flow at the largest model, in units of 1/largest curvature: it gains no more
 FLAT = 1e-6  # slope of log risk in log N at a minimum that is solved for
-
-
-class _Family(NamedTuple):
-    """Models of equal compute, y = log(N t): theta = (log N, and log lr where it is tuned) picks one.
-
-    The sizes and times of `case` are not set; the learning rate is that of its optimizer times N^lr_exponent.
-    """
-
-    case: Case
-    lr_exponent: float
-    modes_per_feature: float | None
-    tune_lr: bool
-    compiled: bool
-
-    def curve(self, theta: np.ndarray, y: float, nodes: int) -> LearningCurve:
-        """The risk of one model at its only time."""
-        problem, optimizer, n = self.case.problem, self.case.optimizer, np.exp(theta[0])
-        if self.modes_per_feature is not None and problem.tail is not None:
-            tail = dataclasses.replace(problem.tail, num_modes=self.modes_per_feature * n)
-            problem = dataclasses.replace(problem, tail=tail)
-        if isinstance(optimizer, GradientDescent | SGD):
-            lr = np.exp(theta[1]) if self.tune_lr else optimizer.lr * n**self.lr_exponent
-            optimizer = dataclasses.replace(optimizer, lr=lr)
-        times = np.exp([y - theta[0]])
-        case = dataclasses.replace(self.case, problem=problem, num_features=n, optimizer=optimizer, times=times)
-        if self.compiled or self.tune_lr:  # a thousand curves a budget: compiled, they take a third of the time
-            case = jax.tree.map(jnp.asarray, case)
-        return evaluate(case, nodes=nodes)
-
-    def risk(self, theta: np.ndarray, y: float, nodes: int) -> float:
-        """Its risk, infinite where training diverges."""
-        curve = self.curve(theta, y, nodes)
-        return float(curve.risk[0]) if np.isfinite(float(curve.residual)) else np.inf
-
-    def best_lr(self, x: float, y: float, nodes: int) -> Least:
-        """The logarithm of the best learning rate of SGD at log N = x."""
-        assert isinstance(self.case.optimizer, SGD)
-        # the edge is that of the batches, the same at every lr
-        edge = self.curve(np.array([x, np.log(self.case.optimizer.lr)]), y, nodes).spectral_edge
-        high = np.log(LR_MOST * self.case.optimizer.largest_stable_lr(float(edge)))
-
-        def risks(logs: np.ndarray) -> np.ndarray:
-            return np.array([self.risk(np.array([x, u]), y, nodes) for u in logs])
-
-        return least(risks, np.linspace(high - LR_DECADES * np.log(10.0), high, LR_LOOK), _finer, looks=2)
 
 
 class _Optimum(NamedTuple):
@@ -172,11 +127,11 @@ def frontier(
         (array([18.76, 46.66]), array([0.418, 0.372]))
     """
     case = Case(problem, None, num_samples, optimizer, None, parametrization)
-    family = _Family(case, lr_exponent, modes_per_feature, tune_lr, isinstance(compute, jax.Array))
+    family = Family(case, lr_exponent, modes_per_feature, tune_lr, isinstance(compute, jax.Array))
     budgets = _check(family, compute)
     if modes_per_feature is not None:
         modes_per_feature = float(modes_per_feature)
-    family = family._replace(lr_exponent=float(lr_exponent), modes_per_feature=modes_per_feature)
+    family = dataclasses.replace(family, lr_exponent=float(lr_exponent), modes_per_feature=modes_per_feature)
     nodes = most_nodes(optimizer) if nodes is None else checks.count("nodes", nodes, f"an integer >= {FEWEST_NODES}")
     if not FEWEST_NODES <= nodes <= MOST_NODES:
         checks.fail("nodes", f"an integer from {FEWEST_NODES} to {MOST_NODES}", nodes)
@@ -196,7 +151,7 @@ def frontier(
             times=np.ones(1),
             parametrization=parametrization,
         )
-    family = family._replace(case=family.case.arrays())
+    family = dataclasses.replace(family, case=family.case.arrays())
     with complex128(), np.errstate(all="ignore"):  # logarithms and differences of what diverges
         found = [_best(family, (np.log(fewest), y - np.log(step)), y, nodes) for y in np.log(budgets / cost)]
     best = _Optimum(*(np.array(values) for values in zip(*found, strict=True)))
@@ -220,7 +175,7 @@ def frontier(
     )
 
 
-def _check(family: _Family, compute: ArrayLike) -> np.ndarray:
+def _check(family: Family, compute: ArrayLike) -> np.ndarray:
     """Refuse what `frontier` cannot do, and return the budgets."""
     optimizer, modes_per_feature = family.case.optimizer, family.modes_per_feature
     if not isinstance(optimizer, GradientFlow | GradientDescent | SGD):
@@ -250,11 +205,7 @@ def _curvature(case: Case) -> float:
     return float(largest_curvature(case.problem, num_features=np.inf, num_samples=case.num_samples))
 
 
-def _finer(low: float, high: float) -> np.ndarray:
-    return np.linspace(low, high, FINER)
-
-
-def _best(family: _Family, sizes: tuple[float, float], y: float, nodes: int) -> _Optimum:
+def _best(family: Family, sizes: tuple[float, float], y: float, nodes: int) -> _Optimum:
     """Find the best member of compute exp(y) between two logarithms of sizes."""
     few = min(COARSE_NODES, nodes)
 
@@ -265,18 +216,33 @@ def _best(family: _Family, sizes: tuple[float, float], y: float, nodes: int) -> 
         return np.array([x, lr.x]), not lr.inside
 
     def risks(logs: np.ndarray) -> np.ndarray:
-        return np.array([family.risk(at_size(x)[0], y, few) for x in logs])
+        return family.risks(np.array([[*at_size(x)[0], y] for x in logs]), few)
 
-    found = least(risks, np.linspace(*sizes, LOOK), _finer)
+    def logs_of(rows: np.ndarray, nodes: int) -> np.ndarray:
+        return np.log(family.risks(rows, nodes))
+
+    def with_y(thetas: np.ndarray) -> np.ndarray:
+        return np.insert(thetas, thetas.shape[1], y, axis=1)
+
+    found = least(risks, np.linspace(*sizes, LOOK), finer)
     theta, lr_at_edge = at_size(found.x)
     at_edge = lr_at_edge or not found.inside
     if not at_edge:
+
+        def step(at: np.ndarray, nodes: int) -> np.ndarray:
+            expansion = expand(lambda thetas: logs_of(with_y(thetas), nodes), at)
+            return _newton_step(expansion, found.high - found.low)
+
         solved = theta
-        for nodes_of_step in [few] * NEWTON_STEPS + [nodes]:
-            expansion = expand(lambda at, n=nodes_of_step: np.log(family.risk(at, y, n)), solved)
-            solved = solved - _newton_step(expansion, found.high - found.low)
-        theta = min(solved, theta, key=lambda at: family.risk(at, y, nodes))
-    expansion = expand(lambda both: np.log(family.risk(both[:-1], both[-1], nodes)), np.append(theta, y))
+        for _ in range(NEWTON_STEPS):
+            moved = step(solved, few)
+            solved = solved - moved
+            if np.max(np.abs(moved)) < CLOSE:
+                break
+        solved = solved - step(solved, nodes)
+        both = with_y(np.stack([solved, theta]))
+        theta = both[np.argmin(family.risks(both, nodes)), :-1]
+    expansion = expand(lambda rows: logs_of(rows, nodes), np.append(theta, y))
     inner, gradient = expansion.hessian[:-1, :-1], expansion.gradient
     moves, bend = np.full(len(theta), np.nan), np.nan  # beside an lr that is not stable
     if at_edge:  # the smallest model stays, the shortest training too

@@ -7,29 +7,38 @@ With d the distance from the best weights, d before the last step, and d of the 
 so that their second moments S(z, z') follow S <- A(z) S A(z')^T + n n^T (chance_t z z' S_11 + drive), A a matrix of one
 to three rows, n how the gradient enters, chance_t the variance of a batch's mean per sample. The map contracts where
 |1 - (1 + chance) lr z| < 1, and with momentum in the ellipse of `filters.heavy_ball`, its end nearer by
-(1 - m)/(1 - m + (1 + m) chance).
+(1 - m)/(1 - m + (1 + m) chance). DANA keeps a sum y of gradients in place of the weights before,
+
+    y <- m y + g,  v <- v - lr g - push y,
+
+and contracts in a lens whose angle shrinks as its memory grows (`memory_region`).
 """
 
+import math
 from typing import Any, NamedTuple
 
-from theory.arrays import Array, namespace, stop_gradient
-from theory.filters import SHORTEST, Filter, ellipse, gradient_descent
+from theory.arrays import Array, namespace, scan, stop_gradient
+from theory.filters import SHORTEST, Filter, ellipse, gradient_descent, lens
 
 LEAST_RATE = 1e-12  # of the largest learning rate: one of zero bounds nothing
 LEAST_CHANCE = 1e-12  # of a batch: all samples leave nothing to it
 TINY = 1e-9  # a w at which the map of the half plane is linear
+SLACK = 6.0  # -log of what the angle of a lens lets a direction grow by in all steps
+SAFE = 0.9  # of the angle that is stable
 
 
 class Steps(NamedTuple):
     """One value a step (T,) of the learning rate, the chance of a batch, momentum and decay of the average.
 
-    Momentum and decay are None where there are none.
+    Momentum and decay are None where there are none. push: learning rate (T,) of the sum of gradients that DANA keeps,
+    momentum what it keeps of it; None for SGD.
     """
 
     lr: Array
     chance: Array
     momentum: Array | None
     decay: Array | None
+    push: Array | None = None
 
 
 class Complex(NamedTuple):
@@ -72,15 +81,17 @@ class Map(NamedTuple):
 
 def one_step(step: Steps, z: Complex) -> Map:
     """Return the map of a step at curvatures z."""
-    lr, _, m, e = step
+    lr, _, m, e, push = step
     ahead = z.scaled(-lr)
     rows: tuple[Row, ...] = ((ahead.above(1.0),),)
     n: tuple[Array | None, ...] = (-lr,)
-    if m is not None:
+    if push is not None:
+        rows, n = ((z.scaled(-lr - push).above(1.0), -push * m), (z, m)), (-lr - push, 1.0)  # eq. 39
+    elif m is not None:
         rows, n = ((ahead.above(1.0 + m), -m), (1.0, None)), (-lr, None)
     if e is not None:
         averaged = tuple(x.scaled(1.0 - e) if isinstance(x, Complex) else (1.0 - e) * x for x in rows[0])
-        rows, n = (*((*row, None) for row in rows), (*averaged, e)), (*n, -(1.0 - e) * lr)
+        rows, n = (*((*row, None) for row in rows), (*averaged, e)), (*n, (1.0 - e) * n[0])
     return Map(rows, n)
 
 
@@ -113,14 +124,16 @@ def _dot(row: Row, values: Any) -> Complex:
 
 
 def fill(steps: Steps, value: Complex) -> Matrix:
-    """Return a matrix of moments that are all the same."""
-    return tuple(tuple(value for _ in range(size_of(steps))) for _ in range(size_of(steps)))
+    """Return the moments at the start, all the same but for the sum of gradients, which is zero."""
+    zero, empty = value.scaled(0.0), 0 if steps.push is None else 1
+    index = range(size_of(steps))
+    return tuple(tuple(zero if empty and empty in (i, j) else value for j in index) for i in index)
 
 
 def then_rest(steps: Steps, count: int) -> Steps:
     """Append so many steps that change nothing."""
     xp = namespace(steps.lr, steps.chance)
-    rest = Steps(0.0, 1.0, 0.0, 1.0)
+    rest = Steps(0.0, 1.0, 0.0, 1.0, 0.0)
     longer = lambda x, y: xp.concatenate([x, xp.full(count, y)])  # noqa: E731
     return Steps(*(None if x is None else longer(x, y) for x, y in zip(steps, rest, strict=True)))
 
@@ -129,6 +142,8 @@ def region(steps: Steps) -> Filter:
     """Return the region of z in which every step contracts, as a filter; `elapsed` is that of all steps together."""
     xp = namespace(steps.lr, steps.chance)
     lr, chance, m = steps.lr, steps.chance, steps.momentum
+    if steps.push is not None:
+        return memory_region(steps)
     if m is None:
         fastest = xp.max(lr * (1.0 + chance))
         around = gradient_descent(fastest)
@@ -140,6 +155,29 @@ def region(steps: Steps) -> Filter:
         around = Filter(curvature, log_slope, stability, response=lambda z, t: z, elapsed=lambda t: t)
         rate = stop_gradient(curvature(xp.asarray(TINY)) / TINY).real * xp.sum(lr / (1.0 - m))
     return around._replace(elapsed=lambda t: xp.maximum(rate, SHORTEST))
+
+
+def memory_region(steps: Steps) -> Filter:
+    """Return the lens of z in which DANA does not grow by more than exp(SLACK) in all steps; see `region`.
+
+    Where memory is long the two roots 1 - mu of a step obey mu^2 - (lr z + f) mu + z (lr f + push) = 0, f = 1 - m: on
+    the circle at the angle w a direction neither grows nor shrinks for z = (w^2 - i w f)/(lr f + push - i w lr) or so,
+    whose argument atan(f/w) + atan(w lr/(lr f + push)) is least where both terms are equal.
+    """
+    lr, chance, m, _, push = steps
+    assert m is not None
+    assert push is not None
+    xp = namespace(lr, chance, m, push)
+    forgotten = 1.0 - m + SLACK / len(lr)
+    pull = xp.maximum(lr * (1.0 - m) + push, LEAST_RATE * xp.max(lr + push))
+    fastest = xp.minimum(xp.sqrt(forgotten * pull / xp.maximum(lr, LEAST_RATE * pull)), 2.0)
+    angle = xp.arctan(forgotten / fastest) + xp.arctan(fastest * lr / pull)
+    power = SAFE * xp.min(angle) * 2.0 / math.pi
+    z_end = xp.min(2.0 * (1.0 + m) / (lr * (1.0 + chance) * (1.0 + m) + push))
+    moved = lambda kept, step: (step[0] * kept + 1.0,) * 2  # noqa: E731
+    sums = scan(moved, xp.zeros_like(lr[0]), (m,))[1]
+    reach = xp.maximum(xp.sum(lr + push * sums), SHORTEST / z_end)
+    return lens(stop_gradient(z_end), stop_gradient(power), stop_gradient(reach))
 
 
 def levels(steps: Steps, count: int) -> Array:
@@ -154,6 +192,8 @@ def is_stable(steps: Steps, edges: Array) -> Array:
     """Return whether every step is below its largest stable learning rate; edges: z* at as many `levels`."""
     xp = namespace(steps.lr, edges)
     m = 0.0 if steps.momentum is None else steps.momentum
+    if steps.push is not None:
+        return xp.all((steps.lr + steps.push / (1.0 + m)) * edges < 2.0)
     at = xp.log(levels(steps, len(edges)))
     edge = edges[0] if len(edges) == 1 else xp.exp(xp.interp(xp.log(_level(steps)), at, xp.log(edges)))
     return xp.all(steps.lr * (1.0 - m + (1.0 + m) * steps.chance) * edge < 2.0 * (1.0 - m**2))

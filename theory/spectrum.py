@@ -21,6 +21,7 @@ from theory.mixture import Mixture
 SINGLE_MODES = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
+COARSE_PANEL = 64  # of a tail in sums that are good to 1e-6
 DEEPEST = 300.0  # no tail is resolved below lambda = exp(-300) of its scale: its square is still a float64
 
 
@@ -56,7 +57,7 @@ def exact_modes(eigenvalues: Array, target: Array) -> Modes:
     return Modes(eigenvalues, namespace(eigenvalues).ones_like(eigenvalues), eigenvalues * target**2)
 
 
-def power_law_tail(law: TailLaw, first: int, depth: Array) -> Modes:
+def power_law_tail(law: TailLaw, first: int, depth: Array, *, panel: int = PANEL) -> Modes:
     """Compress modes first + 1 .. num_modes of a power law.
 
     Euler-Maclaurin turns the sum into an integral with end corrections; the integral runs over v = b log k,
@@ -82,8 +83,8 @@ def power_law_tail(law: TailLaw, first: int, depth: Array) -> Modes:
         v_end = xp.minimum(b * log_end, v_end)
         k_parts.append(end + offsets)
         n_parts = [xp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
-    x, dx = _strip_rule(PANEL)
-    k_parts.append(xp.exp((v_start + (v_end - v_start) * x) / b))  # (PANEL,)
+    x, dx = _strip_rule(panel)
+    k_parts.append(xp.exp((v_start + (v_end - v_start) * x) / b))  # (panel,)
     n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b, eq. 18
     k, n = xp.concatenate(k_parts), xp.concatenate(n_parts)
     return join(Modes(c * k**-b, n, n * d * k**-a), _lumps(law, v_end / b, log_end))

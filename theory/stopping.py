@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
-from rfm.optimizers import SGD, Optimizer, Ridge
+from rfm.optimizers import DANA, SGD, Optimizer, Ridge
 from rfm.precision import is_traced
 from rfm.problem import Problem
 from rfm.sgd import changes
@@ -118,7 +118,7 @@ def best_stopping(
     unit = 1.0 / float(edge)
     shortest, start = (1.0, 1.0) if optimizer.discrete else (unit, SHORTEST * unit)
     if longest is None:
-        if isinstance(optimizer, SGD) and is_finite(num_samples):
+        if isinstance(optimizer, DANA) or (isinstance(optimizer, SGD) and is_finite(num_samples)):
             checks.fail("longest", "a number of steps, which are followed one by one where samples come again", None)
         longest = max(shortest, LONGEST * unit / _rate(optimizer))
     allowed = f"a finite number >= {shortest:.6g}, " + ("one step" if optimizer.discrete else "1/largest curvature")

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
-from experiments.forecast import held_out, job, plots, records, report
+from experiments.forecast import held_out, independence, job, plots, records, report
 from experiments.forecast.settings import Settings, check_points
 from experiments.forecast.source import Source
 from experiments.output import files as output
@@ -36,8 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"), help="log-spaced times")
     algorithms.add_arguments(parser, algorithms.FULL_BATCH)
     parser.add_argument("--budget", type=float, nargs="+", metavar="C", help="compute C = N t to plan for")
-    parser.add_argument("--replicas", type=int, default=12, help="halves of the rows that the band comes from")
-    parser.add_argument("--check", action="store_true", help="train on half of the rows what the other half predicts")
+    parser.add_argument("--replicas", type=int, default=12, help="halves of the rows: bands of exponents")
+    parser.add_argument("--target-loss", type=float, nargs="+", metavar="L", help="losses, to see what rows they take")
+    parser.add_argument("--groups", metavar="GROUPS", help="column of a table, or FILE.npy: rows of one "
+                        "group, such as a patient or a window, are not independent")  # fmt: skip
+    parser.add_argument("--time-series", action="store_true", help="rows are in order of time, and near ones alike")
+    parser.add_argument("--check", nargs="?", const="halves", choices=tuple(held_out.CHECKS),
+                        help="train on one half of the rows what the other half predicts; extrapolate: "
+                        "what an eighth predicts, on up to half of them")  # fmt: skip
     parser.add_argument("--model", choices=held_out.MODELS, default="project",
                         help="of --check: N random projections of the features, or N of their columns")  # fmt: skip
     parser.set_defaults(seeds=8)
@@ -93,17 +99,19 @@ def load(settings: Settings) -> Source:
         data, y = datasets.load(file, settings.target)
     else:
         column = labels[0] if labels and len(labels) == 1 else labels
-        data, y = files.read(file, column, kernel=settings.kernel, target=settings.target)
+        named = () if settings.groups is None or settings.groups.lower().endswith(".npy") else (settings.groups,)
+        data, y = files.read(file, column, kernel=settings.kernel, target=settings.target, left_out=named)
     if len(data) < job.FEWEST:
         checks.fail("file", f"of at least {job.FEWEST} rows (bands come from halves of them)", len(data))
-    if settings.check and held_out.rows_of_half(len(data)) < job.FEWEST:
-        checks.fail("check", f"left out for fewer than {2 * job.FEWEST} rows", len(data))
+    if settings.check and held_out.parts_of(len(data), share := held_out.CHECKS[settings.check])[0] < job.FEWEST:
+        checks.fail("check", f"left out for fewer than {job.FEWEST / share:.0f} rows", settings.check)
     if not np.ptp(y, axis=0).any():
         checks.fail("labels", "of non-zero variance", "constant")
     remarks = [] if settings.target else oddities.of_labels(y)
     remarks += [] if settings.kernel else oddities.of_columns(data)
     rows = data if settings.map is None else mapped(settings, data)
-    return Source(rows, y, settings.kernel, settings.num_modes, (*remarks, *oddities.of_rows(data)))
+    source = Source(rows, y, settings.kernel, settings.num_modes, tuple(remarks))
+    return independence.with_units(source, settings)
 
 
 def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:

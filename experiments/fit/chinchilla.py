@@ -11,12 +11,20 @@ from scipy.optimize import nnls
 from experiments.fit.table import Design
 
 LARGEST = 600.0  # logarithm of a term
-POWERS = {"features": ("A", "alpha"), "samples": ("B", "beta"), "times": ("C", "gamma")}
+FEATURES, SECOND, THIRD = ("A", "alpha"), ("B", "beta"), ("C", "gamma")
+
+
+def powers(axes: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Return amplitude and exponent of each axis; tokens, the only data of a table without P, have B and beta."""
+    names = {"features": FEATURES, "samples": SECOND, "times": THIRD if "samples" in axes else SECOND}
+    return {axis: names[axis] for axis in axes}
 
 
 @dataclasses.dataclass(frozen=True)
 class Chinchilla:
     """The sum of power laws E + A N^-alpha + B P^-beta + C t^-gamma at the points of a design; all of it is fitted.
+
+    Without P the term of t is B t^-beta, as published.
 
     Parameters as they are searched: E, then the logarithm of the amplitude and the exponent of each axis.
 
@@ -40,7 +48,7 @@ class Chinchilla:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """E, and an amplitude and an exponent for each axis."""
-        return ("E", *(name for axis in self.axes for name in POWERS[axis]))
+        return ("E", *(name for pair in powers(self.axes).values() for name in pair))
 
     @property
     def logarithmic(self) -> tuple[bool, ...]:

@@ -1,85 +1,61 @@
-"""The job of `rfm fit`: both models on all losses, and on those that are not held out."""
+"""The job of `rfm fit`: power laws, where it is asked for the solvable model, what they predict, and what follows."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from experiments.fit.least_squares import Fit, check_count, fit
+from experiments.fit import decision
+from experiments.fit.baselines import TELLS, comparison, last_value, power_law
+from experiments.fit.least_squares import Fit, fit
 from experiments.fit.losses import Losses
-from experiments.fit.models import Chinchilla, Model, Solvable
+from experiments.fit.models import Chinchilla, Model
 from experiments.fit.readings import BestSize, best_size, errors
-from experiments.fit.robust import huber, outliers
+from experiments.fit.robust import huber, outliers, stand_out
+from experiments.fit.settings import Settings
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, held_out
 from experiments.output.progress import Bar
 from rfm import checks
-from rfm.optimizers import GradientDescent, GradientFlow
 
-QUICK_STARTS = 4  # of a quick look, see `Solvable`
-STEPS = 6  # of `fit_both`, for a progress bar
+STEPS = 4  # of `fit_all`, for a progress bar
 POOR = 1.5  # a model whose median error is so many times that of the other is rejected
 LEAST = 1e-9  # error that counts as zero
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """The settings of `rfm fit`, checked as far as they can be before the table is read.
-
-    Attributes:
-        file: CSV file of the losses.
-        columns: Name of the column for each role of `losses.COLUMNS`, None for the usual names.
-        optimizer: The algorithm that the losses come from, at constant learning rate.
-        num_modes: Of the solvable model, None for infinitely many.
-        units: Letters N, P, t of axes whose unit is fitted, or "all".
-        fixed: Parameters of the solvable model that are held.
-        hold_out: Part of the rows that a second fit does not see, 0 for no second fit.
-        out: Folder for the results.
-        quick: Few starts of the fit of the solvable model.
-    """
-
-    file: str
-    columns: Mapping[str, str | None]
-    optimizer: GradientFlow | GradientDescent
-    num_modes: int | None
-    units: tuple[str, ...]
-    fixed: tuple[tuple[str, float], ...]
-    hold_out: float
-    out: str
-    quick: bool = False
-
-    def __post_init__(self) -> None:
-        checks.fraction("hold-out", self.hold_out)
-        if self.num_modes is not None:
-            checks.count("modes", self.num_modes, "an integer >= 1")
-        elif (b := dict(self.fixed).get("b", 2.0)) <= 1.0:
-            checks.fail("fix b", "a number > 1 for infinitely many modes (give --modes)", b)
-
-
-@dataclasses.dataclass(frozen=True)
-class BothFits:
-    """Both models, solvable and Chinchilla, fitted to one table.
+class Fits:
+    """All that is fitted to one table.
 
     Attributes:
         losses: R measured losses, and where they were read.
-        robust: The Chinchilla form by Huber's loss.
-        out: (R,) True for rows that stand out from it.
-        inner: As `robust`, without these; None where there are none.
-        whole: Fits of all losses.
-        ahead: Fits of those that are not held out; None where nothing is.
-        held: (R,) True where held out.
-        budget: Largest compute C = N t of the table.
-        best: What each model makes of that budget.
+        fitted: (R,) False for rows of files that are only predicted.
+        held: (R,) True where the second fits do not see them, or where `fitted` is False.
+        whole: Fits of all fitted losses: the solvable model, if it is fitted, and the Chinchilla form.
+        ahead: Fits of those that are not held out, in the same order; empty where there are none.
+        out: (R,) True for rows that stand out.
+        inner: The Chinchilla form without these; None where there are none.
+        other: The Chinchilla form by the estimator that was not asked for: least squares, or Huber's loss.
+        flops_per_token: C = flops_per_token N t.
+        budget: Largest compute N t of the table.
+        best: Of the solvable model and the Chinchilla form at that budget, in the order of `whole`.
+        choices: Answers to what was asked.
+        second: Best sizes by parabolas, None where the table has no such budgets.
     """
 
     losses: Losses
-    robust: Fit
+    fitted: np.ndarray
+    held: np.ndarray
+    whole: tuple[Fit, ...]
+    ahead: tuple[Fit, ...]
     out: np.ndarray
     inner: Fit | None
-    whole: tuple[Fit, Fit]
-    ahead: tuple[Fit, Fit] | None
-    held: np.ndarray
+    other: Fit
+    flops_per_token: float
     budget: float
-    best: tuple[BestSize | None, BestSize | None]
+    best: tuple[BestSize | None, ...]
+    choices: tuple[decision.Choice, ...]
+    second: decision.Parabolas | None
 
     @property
     def table(self) -> CurveTable:
@@ -87,91 +63,177 @@ class BothFits:
         return self.losses.table
 
     @property
+    def chinchilla(self) -> Fit:
+        """The power laws."""
+        return self.whole[-1]
+
+    @property
+    def solvable(self) -> Fit | None:
+        """The solvable model, if it is fitted."""
+        return self.whole[0] if len(self.whole) > 1 else None
+
+    @property
     def ratio(self) -> float:
-        """Median error of the solvable model over that of power laws."""
-        solvable, chinchilla = (errors(fit).median + LEAST for fit in self.whole)
-        return solvable / chinchilla
+        """Median error of the solvable model over that of power laws; 1 without the former."""
+        medians = [errors(fit, self.fitted).median + LEAST for fit in self.whole]
+        return medians[0] / medians[-1]
 
     @property
     def rejected(self) -> Fit | None:
         """The fit of the two that describes the table POOR times worse than the other."""
-        solvable, chinchilla = self.whole
-        return solvable if self.ratio > POOR else chinchilla if self.ratio < 1.0 / POOR else None
+        return self.whole[0] if self.ratio > POOR else self.chinchilla if self.ratio < 1.0 / POOR else None
 
     @property
-    def shown(self) -> tuple[Fit, Fit]:
+    def shown(self) -> tuple[Fit, ...]:
         """The fits that had something left to predict, if there are any."""
         return self.ahead or self.whole
 
+    @cached_property
+    def forecasts(self) -> dict[str, np.ndarray]:
+        """Losses (R,) by everything that knows only the rows that are not held out; empty where none are."""
+        if not self.held.any():
+            return {}
+        fits = self.ahead or self.whole
+        said = {fit.model.name: self.table.loss / (1.0 + fit.residuals) for fit in fits}
+        return said | {
+            "power law": power_law(self.table, ~self.held),
+            "last value": last_value(self.table, ~self.held),
+        }
 
-def models_of(settings: Settings, table: CurveTable) -> tuple[Solvable, Chinchilla]:
-    """Return both models at the points of a table.
+    @property
+    def told(self) -> str:
+        """Say whether the rows held out tell the Chinchilla form from simpler forecasts; empty without any."""
+        said, held = self.forecasts, self.held
+        if not said or "chinchilla" not in said:
+            return ""
+        loss, run = self.table.loss[held], self.table.run[held]
+        unsure, worse = [], []
+        for name in ("power law", "last value"):
+            z = comparison(loss, run, said["chinchilla"][held], said[name][held])
+            if not abs(z) > TELLS:
+                unsure.append(f"a {name}" if name == "power law" else "the last value")
+            elif z > 0:
+                worse.append(f"a {name}" if name == "power law" else "the last value")
+        text = f"this table cannot tell the Chinchilla form from {' and '.join(unsure)}" if unsure else ""
+        lost = f"{' and '.join(worse)} forecast the rows held out better than the Chinchilla form" if worse else ""
+        return "; ".join(part for part in (text, lost) if part)
 
-    Raises:
-        ValueError: Steps that are not whole, units of a missing axis, an axis that does not vary, or too
-            few rows.
+
+def fit_all(settings: Settings, models: Sequence[Model], losses: Losses, fitted: np.ndarray, bar: Bar) -> Fits:
+    """Fit the models to the rows that are fitted, and to all but about a part of them where enough are left.
+
+    Args:
+        settings: What is asked.
+        models: See `models_of`.
+        losses: R losses.
+        fitted: Mask (R,) of the rows that are fitted at all.
+        bar: Advances by STEPS.
     """
-    design, discrete = table.design, settings.optimizer.discrete
-    if discrete and np.any(design.times % 1):
-        checks.fail("times", "whole step counts for --optimizer gd", float(design.times[design.times % 1 > 0][0]))
-    units = _units(settings, table)
-    if not design.varied:
-        checks.fail("FILE", "one in which N, P or t takes two values or more", "one value of each")
-    tries = QUICK_STARTS if settings.quick else None
-    solvable = Solvable(design, settings.optimizer, settings.num_modes, units, settings.fixed, tries=tries)
-    models = solvable, Chinchilla(design, design.varied)
-    for model in models:
-        check_count(model, len(table))
-    return models
-
-
-def _units(settings: Settings, table: CurveTable) -> tuple[str, ...]:
-    """Axes of the table whose unit is fitted."""
-    discrete, axes = settings.optimizer.discrete, table.design.axes
-    if settings.units == ("all",):
-        return tuple(axis for axis in axes if not (axis == "times" and discrete))
-    asked = tuple(axis for axis in DESIGN_AXES if LETTERS[axis] in settings.units)
-    for axis in asked:
-        if axis not in axes:
-            checks.fail("units", "of axes that the file has", LETTERS[axis])
-    if "times" in asked and discrete:
-        checks.fail("units", "left out for t with --optimizer gd, whose steps are counted", "t")
-    return asked
-
-
-def fit_both(models: tuple[Solvable, Chinchilla], losses: Losses, part: float, bar: Bar) -> BothFits:
-    """Fit both models to all rows, and to all but about `part` of them where enough are left.
-
-    `bar` advances by STEPS.
-    """
-    table, (solvable, chinchilla) = losses.table, models
-    held = held_out(table.design, part)
+    table, given = losses.table, not fitted.all()
+    held = ~fitted if given else held_out(table.design, 0.0 if settings.quick else settings.hold_out)
     most = max(len(model.free) for model in models)
     left = table.select(~held).design.varied if not held.all() else ()
     enough = bool(held.any() and (~held).sum() > most and left == table.design.varied)
+    if given and not enough:
+        checks.fail("held-out", "files beside which enough rows are left to fit, on all axes", list(settings.held_out))
+    held = held if enough else np.zeros(len(table), bool)
+    whole, ahead = [], []
+    for model in models:
+        words = "power laws" if isinstance(model, Chinchilla) else "solvable model"
 
-    def both(model: Model, words: str) -> tuple[Fit, Fit | None]:
-        def tell(error: float) -> None:
+        def tell(error: float, words: str = words) -> None:
             bar.set_description(f"{words}, off by {error:.2%}")
 
         bar.set_description(words)
-        whole = fit(model, table, on_step=tell)
+        find = _estimator(settings, model, table, tell)
+        whole.append(find(fitted, None))
         bar.update()
-        ahead = fit(model, table, ~held, start=whole.theta, on_step=tell) if enough else None
-        bar.update()
-        return whole, ahead
-
-    power_laws = both(chinchilla, "power laws")
-    robust = huber(chinchilla, table)
-    out = outliers(chinchilla, table, robust)
-    inner = huber(chinchilla, table, np.where(out, 0.0, 1.0)) if out.any() else None
+        if enough and not given:
+            ahead.append(find(~held, whole[-1].theta))
+    chinchilla = whole[-1]
+    assert isinstance(models[-1], Chinchilla)
+    rows = fitted.astype(float)
+    out = outliers(models[-1], table.select(fitted), huber(models[-1].at(table.select(fitted).design),
+                                                           table.select(fitted)))  # fmt: skip
+    out = np.isin(np.arange(len(table)), np.flatnonzero(fitted)[out])
+    inner = huber(models[-1], table, np.where(out, 0.0, rows)) if out.any() else None
+    other = _estimator(
+        dataclasses.replace(settings, least_squares=not settings.least_squares), models[-1], table, _ignore
+    )
     bar.update()
-    theory = both(solvable, "solvable model")
     bar.set_description("compute")
-    budget = float(np.max(table.design.features * table.design.times))
-    (first, first_ahead), (second, second_ahead) = theory, power_laws
-    best = best_size(first, budget), best_size(second, budget)
-    bar.update()
-    ahead = None if first_ahead is None or second_ahead is None else (first_ahead, second_ahead)
-    held = held if enough else np.zeros(len(table), bool)
-    return BothFits(losses, robust, out, inner, (first, second), ahead, held, budget, best)
+    choices, second = (
+        _choices(settings, chinchilla),
+        decision.parabolas(chinchilla, table, settings.reading.flops_per_token),
+    )
+    largest = float(np.max(table.design.features * table.design.times))
+    best = tuple(best_size(fit, largest) for fit in whole)
+    bar.update(STEPS - bar.n if bar.n < STEPS else 0)
+    return Fits(losses, fitted, held, tuple(whole), tuple(ahead), out, inner, other(fitted, None),
+                settings.reading.flops_per_token, largest, best, choices, second)  # fmt: skip
+
+
+def _estimator(
+    settings: Settings, model: Model, table: CurveTable, tell: Callable[[float], None]
+) -> Callable[[np.ndarray, np.ndarray | None], Fit]:
+    """Return the fit of a model to a mask of rows, from a start: robust unless least squares are asked for."""
+    if isinstance(model, Chinchilla) and not settings.least_squares:
+        return lambda rows, start: huber(model, table, rows.astype(float))
+
+    def find(rows: np.ndarray, start: np.ndarray | None) -> Fit:
+        first = fit(model, table, rows, start=start, on_step=tell)
+        far = stand_out(first.residuals, table.run, rows)
+        if settings.least_squares or not far.any():
+            return first
+        return fit(model, table, rows & ~far, start=first.theta, on_step=tell)
+
+    return find
+
+
+def _ignore(error: float) -> None:
+    pass
+
+
+def _choices(settings: Settings, fit: Fit) -> tuple[decision.Choice, ...]:
+    """Answer what was asked."""
+    flops, axes = settings.reading.flops_per_token, fit.model.design.varied
+    choices = [decision.budget(fit, value, flops) for value in settings.compute]
+    choices += [decision.asked(fit, decision.read_plan(text, axes), flops) for text in settings.plans]
+    if settings.target_loss is not None:
+        choices.append(decision.target(fit, settings.target_loss, flops))
+    return tuple(choices)
+
+
+def together(first: Losses, second: Losses | None) -> tuple[Losses, np.ndarray]:
+    """Return the losses of two readings as one, and the mask (R,) of the rows of the first.
+
+    Raises:
+        ValueError: One has an axis, or a learning rate, that the other lacks.
+    """
+    if second is None:
+        return first, np.ones(len(first.table), bool)
+    a, b = first.table, second.table
+    for axis in DESIGN_AXES:
+        if (axis in a.design.axes) != (axis in b.design.axes):
+            checks.fail("held-out", f"files with the axes of the others, {_letters(a)}",
+                        f"with {_letters(b)}")  # fmt: skip
+
+    def both(get: Callable[[Losses], np.ndarray | None]) -> np.ndarray | None:
+        one, other = get(first), get(second)
+        return None if one is None or other is None else np.concatenate([one, other])
+
+    if (first.lr is None) != (second.lr is None):
+        checks.fail("held-out", "files with a column of learning rates like the others", "without")
+    design = type(a.design)(*(np.concatenate([getattr(x.design, axis) for x in (a, b)]) for axis in DESIGN_AXES))
+    table = CurveTable(design, np.concatenate([a.loss, b.loss]), both(lambda x: x.table.stderr),
+                       np.concatenate([a.run, b.run + a.run.max() + 1]), both(lambda x: x.table.weight))  # fmt: skip
+    losses = first._replace(
+        table=table, places=first.places + second.places, labels=first.labels + second.labels,
+        title=first.words, notes=[*first.notes, f"held out: {second.words}", *second.other_notes],
+        lr=both(lambda x: x.lr), batch=both(lambda x: x.batch),
+    )  # fmt: skip
+    return losses, np.arange(len(table)) < len(a)
+
+
+def _letters(table: CurveTable) -> str:
+    return ", ".join(LETTERS[axis] for axis in table.design.axes)

@@ -66,6 +66,7 @@ class Fit:
         residuals: (R,) loss over fitted loss, less one.
         runs: How many training runs were fitted.
         converged: Did the search end by itself?
+        robust: By Huber's loss of log residuals?
     """
 
     model: Model
@@ -78,6 +79,7 @@ class Fit:
     residuals: np.ndarray
     runs: int
     converged: bool
+    robust: bool = False
 
     @property
     def half(self) -> np.ndarray:
@@ -150,10 +152,7 @@ def fit(
     rows = np.ones(len(table), bool) if rows is None else rows
     check_count(model, int(rows.sum()))
     loss = table.loss
-    weight = np.where(rows, 1.0, 0.0)
-    if table.stderr is not None:
-        weight = weight * loss / table.stderr
-        weight = weight / np.sqrt(np.mean(weight[rows] ** 2))
+    weight = table.weights(rows)
     refine = _refiner(model, loss, weight, on_step)
     if start is None:
         start, *others = model.starts(loss, weight, on_step)[:REFINED_STARTS]

@@ -1,44 +1,31 @@
-"""A file of measured losses: which column is what, gaps, runs side by side, and numbers as people write them.
+"""Files of measured losses: which column is what, gaps, runs side by side, and losses that rise.
 
-Columns are found by usual names, without regard to case or to what joins words (`val/loss`, `val_loss`). A table in
-which every run has a column of its own, "RUN - METRIC" as trackers export it, is read as a row a run and step, and
-its columns of minima and maxima are left out.
+Columns are found by usual names, without regard to case, to what joins words (`val/loss`, `val_loss`) or to a unit
+behind them (`Params (M)`). A table in which every run has a column of its own, "RUN - METRIC" as trackers export it,
+is read as a row a run and step, and its columns of minima and maxima are left out.
 """
 
-import math
-import re
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.fit.axes import TIME_WORDS, choose_time, derive, is_count
+from experiments.fit.cells import Source, joined, read_cells, to_long
+from experiments.fit.columns import ACCURACIES, COLUMNS, candidates, column, is_gap, number, plain
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, Design, rises, runs
 from rfm import checks
-from rfm.data.tables import csv_lines
 
-# what a column may be called where the command line names none, the likeliest first
-COLUMNS = {
-    "features": ("features", "num_features", "N", "params", "parameters", "num_params", "model_size"),
-    "samples": ("samples", "num_samples", "P"),
-    "times": ("times", "time", "t", "tokens", "D", "steps", "step", "global_step", "iterations", "iteration", "epochs",
-              "epoch"),
-    "loss": ("loss", "risk", "test_loss", "val_loss", "valid_loss", "validation_loss", "eval_loss", "train_loss",
-             "training_loss", "acc", "accuracy", "val_acc", "test_acc"),
-    "stderr": ("stderr",),
-    "run": ("run", "seed"),
-}  # fmt: skip
-GAPS = ("", "nan", "na", "n/a", "none", "null", "-")
-SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
-SUFFIXED = re.compile(r"(.*\d\.?)\s*([kmgbt])", re.IGNORECASE)
-THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
-WIDE = re.compile(r"(?P<run>.*\S) - (?P<metric>\S.*)")
-EXTREMES = ("__MIN", "__MAX")
 RISING, FEWEST_STEPS = 0.75, 3  # part of the steps along an axis, from which losses rise, and how many it takes
+PERCENT = 1.5  # an accuracy above it is one of 100
+LOGGED = 20  # rows of one size: more of them are a training curve, fewer are models trained to so many tokens
+WRITTEN = LETTERS | {"lr": "lr", "batch": "batch", "flops": "C", "weight": "weight", "stderr": "stderr", "run": "run"}
 
 
 class Losses(NamedTuple):
-    """Losses of a file, and how they were read.
+    """Losses of files, and how they were read.
 
     Attributes:
         table: R losses.
@@ -46,6 +33,10 @@ class Losses(NamedTuple):
         places: (R,) where each loss stands in the file, in words.
         unused: Names of columns that were not used.
         notes: Sentences about rows and columns that were left out, or taken for something.
+        labels: Name of each run of the table, by its number.
+        lr: (R,) learning rate, None without such a column.
+        batch: (R,) batch, None without such a column.
+        title: What is said of them first, where it is not about all of them.
     """
 
     table: CurveTable
@@ -53,54 +44,131 @@ class Losses(NamedTuple):
     places: list[str]
     unused: list[str]
     notes: list[str]
+    labels: list[str]
+    lr: np.ndarray | None = None
+    batch: np.ndarray | None = None
+    title: str = ""
+
+    @property
+    def words(self) -> str:
+        """The first line that is printed: how the files were understood."""
+        if self.title:
+            return self.title
+        left = [note for note in self.notes if " left out" in note or " skipped" in note]
+        how = [f"{name} → {WRITTEN.get(role, role)}" for role, name in self.columns.items()
+               if WRITTEN.get(role, role) != name]  # fmt: skip
+        count, run_count = len(self.table), len(np.unique(self.table.run))
+        against = ", ".join(LETTERS[axis] for axis in self.table.design.axes)
+        said = f"{count} losses against {against}, {run_count} run{'s' * (run_count > 1)}"
+        parts = [", ".join(how), ", ".join([said, *left]), f"not used: {', '.join(self.unused)}" if self.unused else ""]
+        return "; ".join(part for part in parts if part)
+
+    @property
+    def other_notes(self) -> list[str]:
+        """Notes that are not in the first line."""
+        return [note for note in self.notes if " left out" not in note and " skipped" not in note]
 
 
-class _Cells(NamedTuple):
-    """Names of columns, rows of cells with their place in words, notes, and names of columns that are left out."""
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """Choices in reading files.
 
-    header: list[str]
-    rows: list[tuple[str, list[str]]]
-    notes: list[str]
-    unused: list[str]
+    Attributes:
+        named: For each role in `COLUMNS` the name of its column; None or left out: one of the usual names.
+        accuracy: The column of losses holds an accuracy: the loss is what is missing to 1, or to 100 %.
+        flops_per_token: C = flops_per_token N t, for tables that have C in place of N or t.
+    """
+
+    named: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    accuracy: bool = False
+    flops_per_token: float = 6.0
+
+    def __post_init__(self) -> None:
+        checks.number("flops-per-token", self.flops_per_token, 0.0, "a number > 0")
 
 
-def read(path: str | Path, named: Mapping[str, str | None]) -> Losses:
-    """Read the losses in a CSV file whose first line names its columns.
+def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | None] | None = None) -> Losses:
+    """Read the losses in files of one kind, whose first line (or keys) name their columns.
 
     Args:
-        path: The file, a row for every measured loss, or a column for every run.
-        named: For each role in `COLUMNS` the name of its column; None or left out: one of the usual names.
+        paths: One file or several: separated text, JSON lines, Parquet; a row for every measured loss, or a column
+            for every run; or columns by their name. Of several files without a column of runs each is a run.
+        how: Names of columns and what the numbers are; a mapping is that of `Reading.named`.
 
     Returns:
-        The losses, and what is to be said of their file; an axis without a column is infinite.
+        The losses, and what is to be said of their files; an axis without a column is infinite.
 
     Raises:
-        ValueError: A file that cannot be read or has no rows, a column that is not there, two roles of one column, no
-            axis at all, a cell that is no number (with its line), a number that is not positive and finite (sizes may
-            be infinite), or losses that rise along an axis where no model does.
+        ValueError: A file that cannot be read or has no rows, a column that is not there, two roles of one column, two
+            columns that could both be the time, no axis at all, a cell that is no number (with its line), a number that
+            is not positive and finite (sizes may be infinite), or losses that rise along an axis where no model does.
     """
-    header, rows, notes, unused = _long(_read_cells(path), named.get("loss"))
-    chosen = {role: _column(role, named.get(role), header) for role in COLUMNS}
-    columns = {role: name for role, name in chosen.items() if name is not None}
-    names = list(columns.values())
-    for name in names:
-        if names.count(name) > 1:
-            checks.fail("FILE", "read with a column for each of its roles", f"{name} twice")
-    if "loss" not in columns:
-        checks.fail("loss", f"the name of a column, one of {', '.join(header)}", None)
-    if not any(axis in columns for axis in DESIGN_AXES):
-        checks.fail("features, samples, times", f"columns, at least one of {', '.join(header)}", None)
+    how = how if isinstance(how, Reading) else Reading(how or {})
+    several: list[Any] = list(paths) if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
+    tables = [
+        (Path(path).name if isinstance(path, str | Path) else str(i), to_long(read_cells(path), how.named.get("loss")))
+        for i, path in enumerate(several)
+    ]
+    header, rows, notes, unused = joined(tables)
+    notes = list(notes)
+    columns = _columns(header, how)
     place = {role: header.index(name) for role, name in columns.items()}
     kept = _measured(rows, columns, place, notes)
     numbers = {
-        role: np.array([_number(columns[role], where, row[i], role) for where, row in kept])
-        for role, i in place.items() if role != "run"
+        role: np.array([number(columns[role], where, row[i], role) for where, row in kept])
+        for role, i in place.items() if role not in ("run", "time_too")
     }  # fmt: skip
-    design = Design(*(numbers.get(axis, np.full(len(kept), np.inf)) for axis in DESIGN_AXES))
+    if "time_too" in place:
+        numbers["time_too"] = np.array([_perhaps(row[place["time_too"]]) for _, row in kept])
     labels = [row[place["run"]] for _, row in kept] if "run" in place else None
-    table = CurveTable(design, numbers["loss"], numbers.get("stderr"), runs(design, labels))
+    columns = choose_time(columns, numbers, labels, notes)
+    columns = derive(columns, numbers, how.flops_per_token, notes)
+    if not any(axis in numbers for axis in DESIGN_AXES):
+        raise ValueError(
+            f"No column is a model size, a number of samples or a time: name one of {', '.join(header)} by --features, "
+            "--samples or --times."
+        )
+    if how.accuracy:
+        most = 100.0 if numbers["loss"].max() > PERCENT else 1.0
+        notes.append(f"loss = {most:g} - {columns['loss']}")
+        numbers["loss"] = most - numbers["loss"]
+        if np.any(numbers["loss"] <= 0.0):
+            raise ValueError(f"Column `{columns['loss']}` must hold accuracies below {most:g} for --accuracy.")
+    design = Design(*(numbers.get(axis, np.full(len(kept), np.inf)) for axis in DESIGN_AXES))
+    own = labels is None and "time_too" not in place and _separate(design, columns)
+    run = np.arange(len(kept)) if own else runs(design, labels)
+    table = CurveTable(design, numbers["loss"], numbers.get("stderr"), run, numbers.get("weight"))
     notes += _remarks(table, columns)
-    return Losses(table, columns, [where for where, _ in kept], unused + [x for x in header if x not in names], notes)
+    names = [labels[i] if labels else str(number) for number, i in enumerate(np.unique(run, return_index=True)[1])]
+    used = set(columns.values())
+    return Losses(
+        table, {role: name for role, name in columns.items() if role != "flops" or "flops" in numbers},
+        [where for where, _ in kept], unused + [x for x in header if x not in used], notes, names,
+        numbers.get("lr"), numbers.get("batch"),
+    )  # fmt: skip
+
+
+def _columns(header: Sequence[str], how: Reading) -> dict[str, str]:
+    """Return the column of each role; a second column that could be the time is that of `time_too`."""
+    for role, name in how.named.items():
+        column(role, name, header)
+    taken = {name for name in how.named.values() if name is not None}
+    columns: dict[str, str] = {}
+    for role in COLUMNS:
+        found = candidates(role, [name for name in header if name not in taken])
+        if name := how.named.get(role) or next(iter(found), None):
+            columns[role] = name
+        if role == "times" and how.named.get("times") is None:
+            others = [name for name in found[1:] if plain(name) in TIME_WORDS]
+            columns |= {"time_too": others[0]} if others else {}
+        taken |= set(columns.values())
+    given = [name for name in how.named.values() if name is not None]
+    for name in given:
+        if given.count(name) > 1:
+            checks.fail("FILE", "read with a column for each of its roles", f"{name} twice")
+    if "loss" not in columns:
+        raise ValueError(f"No column is the loss: name one of {', '.join(header)} by --loss.")
+    return columns
 
 
 def _measured(
@@ -108,17 +176,24 @@ def _measured(
 ) -> list[tuple[str, list[str]]]:
     """Return the rows with a loss and a time above 0, and note how many are left out; ValueError if none is left."""
     loss, time = place["loss"], place.get("times")
-    filled = [row for row in rows if row[1][loss].lower() not in GAPS]
+    filled = [row for row in rows if not is_gap(row[1][loss])]
     kept = [row for row in filled if time is None or not _is_zero(row[1][time])]
     if gaps := len(rows) - len(filled):
-        notes.append(f"{gaps} row{'s' * (gaps > 1)} without `{columns['loss']}` skipped")
+        notes.append(f"{gaps} row{'s' * (gaps > 1)} without `{columns['loss']}` left out")
     if starts := len(filled) - len(kept):
         notes.append(f"{starts} row{'s' * (starts > 1)} at `{columns['times']}` = 0, before training, left out")
     if not kept:
-        where, row = (filled or rows)[0]
-        role = "times" if filled else "loss"
-        _number(columns[role], where, row[place[role]], role)
+        if filled:
+            raise ValueError(f"Column `{columns['times']}` is 0 in every row: losses before training are no data.")
+        raise ValueError(f"Column `{columns['loss']}` holds no number in any row: name another by --loss.")
     return kept
+
+
+def _separate(design: Design, columns: Mapping[str, str]) -> bool:
+    """Is each row a training run of its own: tokens or compute of a whole training, few of them at each size?"""
+    counted = is_count(columns.get("times")) or ("times" not in columns and "flops" in columns)
+    _, counts = np.unique(design.features, return_counts=True)
+    return counted and {"features", "times"} <= set(design.axes) and counts.max() <= LOGGED
 
 
 def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
@@ -128,7 +203,7 @@ def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
     """
     loss, design = columns["loss"], table.design
     notes = [
-        f"`{columns[axis]}` is {getattr(design, axis)[0]:.4g} in all rows: "
+        f"`{columns.get(axis, LETTERS[axis])}` is {getattr(design, axis)[0]:.4g} in all rows: "
         "its effect cannot be separated from the floor"
         for axis in design.axes
         if axis not in design.varied
@@ -141,9 +216,9 @@ def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
         if "samples" in table.design.axes:
             notes.append(f"`{loss}` {here}: can that be a loss?")
             continue
-        cure = (
-            "an accuracy? Give 1 - accuracy" if table.loss.max() <= 1.0 else "leave out runs that were not trained well"
-        )
+        cure = "leave out runs that were not trained well"
+        if plain(loss) in map(plain, ACCURACIES) or table.loss.max() <= 1.0:
+            cure = "an accuracy? Give 1 - accuracy, which --accuracy takes"
         raise ValueError(
             f"Column `{loss}` {here}, and no model does on fresh data: {cure}, or name another column by --loss."
         )
@@ -154,84 +229,16 @@ def _remarks(table: CurveTable, columns: Mapping[str, str]) -> list[str]:
     return notes
 
 
+def _perhaps(cell: str) -> float:
+    """The number in a cell, NaN where there is none."""
+    try:
+        return number("", "", cell, "times")
+    except ValueError:
+        return np.nan
+
+
 def _is_zero(cell: str) -> bool:
     try:
         return float(cell) == 0.0
     except ValueError:
         return False
-
-
-def _long(cells: _Cells, loss: str | None) -> _Cells:
-    """Return a row for every run and step where the runs have a column each."""
-    header, rows, notes, _ = cells
-    extremes = [name for name in header if name.endswith(EXTREMES)]
-    if extremes:
-        notes = [*notes, f"{len(extremes)} columns of MIN and MAX left out"]
-    wide = {name: match for name in header if name not in extremes and (match := WIDE.fullmatch(name))}
-    metrics = list(dict.fromkeys(match["metric"] for match in wide.values()))
-    plain = [name for name in header if name not in extremes and name not in wide]
-    if loss in header or not wide or (loss is None and any(_plain(name) in _usual("loss") for name in plain)):
-        left = [i for i, name in enumerate(header) if name not in extremes]
-        return _Cells([header[i] for i in left], [(where, [row[i] for i in left]) for where, row in rows], notes, [])
-    metric = _column("loss", loss, metrics)
-    if metric is None and len(metrics) > 1:
-        checks.fail("loss", f"what one of the columns of each run is called, one of {', '.join(metrics)}", None)
-    metric = metric or metrics[0]
-    names = {header.index(name): match["run"] for name, match in wide.items() if match["metric"] == metric}
-    sizes = "" if _column("features", None, plain) else " (no column tells their sizes: taken for one size)"
-    notes = [f"{len(names)} runs side by side: {', '.join(names.values())}{sizes}", *notes]
-    kept = [header.index(name) for name in plain]
-    long = [
-        (f"{where} of {header[i]!r}", [*(row[j] for j in kept), run, row[i]])
-        for i, run in names.items() for where, row in rows
-    ]  # fmt: skip
-    unused = [name for name, match in wide.items() if match["metric"] != metric]
-    return _Cells([*plain, "run", metric], long, notes, unused)
-
-
-def _read_cells(path: str | Path) -> _Cells:
-    lines = [(line, [cell.strip() for cell in row]) for line, row in csv_lines("FILE", path)]
-    if len(lines) < 2:
-        checks.fail("FILE", "a CSV file with a header and rows", f"{path} with {len(lines)} lines")
-    (_, header), *rows = lines
-    for line, row in rows:
-        if len(row) != len(header):
-            checks.fail("FILE", f"rows of {len(header)} cells as its header", f"{len(row)} cells in line {line}")
-    if len(set(header)) < len(header):
-        checks.fail("FILE", "one column of a name", ", ".join(header))
-    return _Cells(header, [(f"line {line}", row) for line, row in rows], [], [])
-
-
-def _plain(name: str) -> str:
-    """The name in small letters, its words joined by `_`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def _usual(role: str) -> list[str]:
-    return [_plain(name) for name in COLUMNS[role]]
-
-
-def _column(role: str, name: str | None, header: Sequence[str]) -> str | None:
-    """The column that is named, or that has one of the usual names: as it is written, or else nearly so."""
-    if name is not None and name not in header:
-        checks.fail(role, f"a column of the file, one of {', '.join(header)}", name)
-    if name is not None:
-        return name
-    alike = [column for usual in _usual(role) for column in header if _plain(column) == usual]
-    return next((usual for usual in COLUMNS[role] if usual in header), next(iter(alike), None))
-
-
-def _number(column: str, where: str, cell: str, role: str) -> float:
-    """A positive number in a cell, finite unless it is a size; of sizes and times 70M, too, and 1,000."""
-    here, text, factor = f"{cell!r} in {where}", cell, 1.0
-    if THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    elif role in DESIGN_AXES and (match := SUFFIXED.fullmatch(text)):
-        text, factor = match[1], SUFFIXES[match[2].lower()]
-    try:
-        value = float(text) * factor
-    except ValueError:
-        raise ValueError(f"Column `{column}` must hold numbers, but has {here}.") from None
-    if not (value > 0 and (role in ("features", "samples") or math.isfinite(value))):
-        raise ValueError(f"Column `{column}` must hold numbers > 0, but has {here}.")
-    return value

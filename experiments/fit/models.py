@@ -5,7 +5,8 @@ lambda_k w_k^2 = k^-a with label noise of variance `noise` in the units of that 
 variance in the units of the loss. A loss that counts label noise has it in its floor. A unit u is how many features,
 samples or units of time of the solvable model one of the table's is worth: 1 unless fitted.
 
-Chinchilla (Hoffmann et al. 2022, with a term for every axis): loss = E + A N^-alpha + B P^-beta + C t^-gamma.
+Chinchilla (Hoffmann et al. 2022, with a term for every axis): loss = E + A N^-alpha + B P^-beta + C t^-gamma;
+without P the term of t is B t^-beta.
 
 Scale, units and A, B, C are searched as logarithms. Everything that is linear is given to non-negative least squares at
 the start, so that only a few parameters have to be started from many places.
@@ -23,6 +24,8 @@ from scipy.optimize import least_squares
 from scipy.stats import qmc
 
 from experiments.fit.chinchilla import Chinchilla, positive_fit
+from experiments.fit.schedule_law import EmpiricalLaw, ScheduleLaw
+from experiments.fit.several_sizes import SeveralSizes
 from experiments.fit.table import DESIGN_AXES, LETTERS, Curves, Design, finite_values
 from experiments.fit.theory_curves import FIRST_UNIT, Points, risk, slope
 from rfm import checks
@@ -267,4 +270,6 @@ class Solvable:
         return candidates
 
 
-Model = Solvable | Chinchilla
+Law = Chinchilla | ScheduleLaw | EmpiricalLaw | SeveralSizes  # those that are cheap to evaluate
+SizeModel = Solvable | Chinchilla  # those of N, P and t
+Model = Solvable | Law

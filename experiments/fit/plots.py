@@ -1,11 +1,13 @@
-"""The figure of `rfm fit`: measured losses along every axis, both fits through them, and what was held out."""
+"""The figure of `rfm fit`: losses along every axis and the fits through them, errors by run, best sizes."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.compare.statistics import standard_error
-from experiments.fit.job import BothFits
+from experiments.fit import decision
+from experiments.fit.job import Fits
+from experiments.fit.models import SizeModel
 from experiments.fit.readings import errors
 from experiments.fit.table import DESIGN_AXES, LETTERS, CurveTable, Design
 from experiments.output import plotting
@@ -13,25 +15,39 @@ from experiments.output import plotting
 SLICES = 4  # curves in a panel
 SHARE = 0.25  # of the points, at least, that lie on such curves: else all points are drawn
 FINE_POINTS = 96  # of a line: a peak at N = P is narrow
+BUDGETS = 40  # of the line of best sizes
 CEILING = 3.0  # times the largest loss: what is higher of a line is cut off
 DESIGN_LABELS = {"features": "model size $N$", "samples": "data $P$", "times": "time $t$"}
-STYLES = (("-", 1.2), ("--", 0.9))  # of both models, and widths
-MODEL_NAMES = ("solvable", "Chinchilla")
-FIT_CAPTION = "solid: solvable model; dashed: Chinchilla form; points: measured, two standard errors where known"
+STYLES = {"solvable": ("-", 1.2), "chinchilla": ("--", 0.9)}  # of the models, and widths
+MODEL_NAMES = {"solvable": "solvable", "chinchilla": "Chinchilla"}
+POINTS = "points: measured, two standard errors where known"
+WIDEST = 3  # panels in one row
+MOST_RUNS = 30  # runs whose names are written below an axis
+REACH = 30.0  # factor beyond the budgets of the table that the best sizes are drawn to
 
 
-def draw(fits: BothFits) -> Figure:
-    """Draw a panel for each axis that varies, and one of fitted over measured losses."""
+def draw(fits: Fits) -> Figure:
+    """Draw losses along each axis that varies, errors against the loss and by run, and best sizes with their band."""
     axes = fits.table.design.varied
-    caption = FIT_CAPTION + ("; grey: held out of the fits" if fits.held.any() else "")
-    figure, panels = plotting.new_figure(1, len(axes) + 1, caption=caption)
-    for ax, axis in zip(panels[0], axes, strict=False):
+    lines = "solid: solvable model; dashed: Chinchilla form" if fits.solvable else "dashed: Chinchilla form"
+    caption = f"{lines}; {POINTS}" + ("; grey: held out of the fits" if fits.held.any() else "")
+    frontier = decision.can_decide(fits.chinchilla)
+    columns = len(axes) + 2 + frontier
+    rows = 1 if columns <= WIDEST else 2
+    figure, panels = plotting.new_figure(rows, -(-columns // rows), caption=caption)
+    places = list(panels.reshape(-1))
+    for ax, axis in zip(places, axes, strict=False):
         _draw_axis(ax, fits, axis)
-    _draw_ratio(panels[0, -1], fits)
+    _draw_ratio(places[len(axes)], fits)
+    _draw_runs(places[len(axes) + 1], fits)
+    if frontier:
+        _draw_frontier(places[len(axes) + 2], fits)
+    for ax in places[columns:]:
+        ax.remove()
     return figure
 
 
-def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
+def _draw_axis(ax: Axes, fits: Fits, axis: str) -> None:
     """Draw losses against one axis at some values of the others, or all losses if none share these values."""
     table, held = fits.table, fits.held
     x_all = getattr(table.design, axis)
@@ -48,18 +64,21 @@ def _draw_axis(ax: Axes, fits: BothFits, axis: str) -> None:
         ax.errorbar(x, mean, 2 * error, fmt=marker, ms=3.2, lw=0.9, color=color, label=label or "measured")
         line = np.geomspace(x[0], x[-1], FINE_POINTS)
         design = Design(**{axis: line}, **{other: np.full(FINE_POINTS, value) for other, value in fixed.items()})
-        for fit, (style, width) in zip(fits.shown, STYLES, strict=True):
+        for fit in fits.shown:
+            style, width = STYLES[fit.model.name]
+            assert isinstance(fit.model, SizeModel)
             ax.plot(line, fit.model.at(design).loss(fit.theta), color=color, lw=width, ls=style)
     if not slices:
         ax.plot(x_all, table.loss, "o", ms=3.2, mfc="none", color="0.4", label="measured")
-        for name, fit, marker, color in zip(MODEL_NAMES, fits.shown, ("x", "+"), plotting.COLORS, strict=False):
-            ax.plot(x_all, fit.model.loss(fit.theta), marker, ms=3.6, mew=0.7, color=color, label=name)
+        for fit, marker, color in zip(fits.shown, ("x", "+"), plotting.COLORS, strict=False):
+            ax.plot(x_all, fit.model.loss(fit.theta), marker, ms=3.6, mew=0.7, color=color,
+                    label=MODEL_NAMES[fit.model.name])  # fmt: skip
     last = x_all[~held].max()
     if held.any() and x_all.max() > last:
         ax.axvspan(
             last**0.5 * x_all[x_all > last].min() ** 0.5, x_all.max() * 1.05, color="0.92", zorder=-1, label="held out"
         )
-    plotting.finish(ax, DESIGN_LABELS[axis], "loss", f"both fits along {DESIGN_LABELS[axis]}")
+    plotting.finish(ax, DESIGN_LABELS[axis], "loss", f"loss along {DESIGN_LABELS[axis]}")
     low, high = ax.get_ylim()
     high = min(high, CEILING * table.loss.max())
     ax.set_ylim(low, high)
@@ -89,10 +108,11 @@ def _means(part: CurveTable, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndar
     return distinct, np.array([y.mean() for y in losses]), np.array(error)
 
 
-def _draw_ratio(ax: Axes, fits: BothFits) -> None:
+def _draw_ratio(ax: Axes, fits: Fits) -> None:
     """Draw fitted over measured losses, point by point; held-out points are filled."""
     loss, held = fits.table.loss, fits.held
-    for index, (name, fit) in enumerate(zip(MODEL_NAMES, fits.shown, strict=True)):
+    for index, fit in enumerate(fits.shown):
+        name = MODEL_NAMES[fit.model.name]
         ratio, color, marker = 1.0 / (1.0 + fit.residuals), plotting.COLORS[index], plotting.MARKERS[index]
         label = f"{name}, fitted: median {errors(fit, ~held).median:.1%}"
         ax.plot(loss[~held], ratio[~held], marker, ms=2.6, mfc="none", mew=0.5, color=color, label=label)
@@ -101,4 +121,52 @@ def _draw_ratio(ax: Axes, fits: BothFits) -> None:
             ax.plot(loss[held], ratio[held], marker, ms=3.4, color=color, label=label, alpha=0.8, mew=0)
     ax.axhline(1.0, color="k", lw=0.7, zorder=0)
     ax.set_xscale("log")
-    plotting.finish(ax, "measured loss", "fitted / measured", "how far both fits are off", log=False)
+    plotting.finish(ax, "measured loss", "fitted / measured", "fitted over measured", log=False)
+
+
+def _draw_runs(ax: Axes, fits: Fits) -> None:
+    """Draw the range of errors of the Chinchilla form, or of the solvable model where that is better, run by run."""
+    fit = fits.whole[0] if fits.rejected is fits.chinchilla else fits.chinchilla
+    numbers, error = np.unique(fits.table.run), np.log1p(fit.residuals)
+    order = sorted(numbers, key=lambda number: float(np.median(error[fits.table.run == number])))
+    for marker, color, rows, label in (
+        ("o", plotting.COLORS[0], ~fits.out, "median and range of a run"),
+        ("X", plotting.COLORS[1], fits.out, "stands out"),
+    ):
+        own = [(place, error[(fits.table.run == number) & rows]) for place, number in enumerate(order)]
+        own = [(place, errors_of) for place, errors_of in own if len(errors_of)]
+        if not own:
+            continue
+        x, middle = [place for place, _ in own], np.array([np.median(e) for _, e in own])
+        ends = np.array([[m - e.min(), e.max() - m] for m, (_, e) in zip(middle, own, strict=True)]).T
+        ax.errorbar(x, middle, ends, fmt=marker, ms=3.0, lw=0.8, color=color, label=label)
+    ax.axhline(0.0, color="k", lw=0.7, zorder=0)
+    named = "run" in fits.losses.columns and len(order) <= MOST_RUNS
+    if named:
+        ax.set_xticks(range(len(order)), [fits.losses.labels[number] for number in order], rotation=90, fontsize=6)
+    words = "run" if named else "run, in the order of its error"
+    plotting.finish(ax, words, "log measured / fitted", f"errors by run, {MODEL_NAMES[fit.model.name]}", log=False)
+
+
+def _draw_frontier(ax: Axes, fits: Fits) -> None:
+    """Draw the best size against compute with its band, the budgets asked for, and best sizes by parabolas."""
+    factor = fits.flops_per_token
+    compute = factor * fits.table.design.features * fits.table.design.times
+    asked = [choice for choice in fits.choices if choice.what == "budget"]
+    ends = [compute.min(), REACH * compute.max(), *(choice.compute.value for choice in asked)]
+    line = np.geomspace(min(ends), max(ends), BUDGETS)
+    best = [decision.budget(fits.chinchilla, value, factor).features for value in line]
+    ax.plot(compute, fits.table.design.features, ".", ms=2.5, color="0.7", label="measured", zorder=1)
+    ax.plot(line, [size.value for size in best], "--", color=plotting.FRONTIER, lw=1.1, label="best size")
+    low, high = (np.array([getattr(size, end) for size in best]) for end in ("low", "high"))
+    bottom, top = ax.get_ylim()
+    ax.fill_between(line, np.maximum(low, 1e-3 * bottom), np.minimum(high, 1e3 * top), color="0.8", lw=0, zorder=0.5,
+                    label="95 % interval")  # fmt: skip
+    if fits.second is not None:
+        ax.plot(fits.second.compute, fits.second.features, plotting.MARKERS[1], ms=3.2, mfc="none",
+                color=plotting.COLORS[0], label="by parabolas")  # fmt: skip
+    for index, choice in enumerate(asked):
+        size = choice.features
+        ax.errorbar(choice.compute.value, size.value, [[size.value - size.low], [size.high - size.value]], fmt="D",
+                    ms=4, color=plotting.COLORS[1], label=None if index else "asked for")  # fmt: skip
+    plotting.finish(ax, f"compute $C = {factor:g} N t$", DESIGN_LABELS["features"], "best size for a budget")

@@ -5,6 +5,7 @@ Intervals of what is not linear in the parameters are quantiles over `Fit.draws`
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 import rfm
 import theory
 from experiments.compare.limits import FRONTIER_NODES
-from experiments.fit.chinchilla import POWERS
+from experiments.fit.chinchilla import Chinchilla, powers
 from experiments.fit.least_squares import CONFIDENCE, Fit
 from experiments.fit.models import Solvable
 from theory import exponents
@@ -148,12 +149,12 @@ def compute_rule(fit: Fit) -> list[Reading]:
     """Read the exponents of N* and of the loss above its floor in compute C = N t, by the closed form of the model.
 
     Empty where the table has no N or no t. Solvable: `theory.exponents.frontier_exponents` on fresh data; Chinchilla:
-    A N^-alpha + C t^-gamma is least at alpha A N^-alpha = gamma C t^-gamma, N* ~ C^(gamma/(alpha + gamma)). Not
-    identified, without numbers, where the two parameters that it follows from are not.
+    A N^-alpha + B t^-beta is least at alpha A N^-alpha = beta B t^-beta, N* ~ C^(beta/(alpha + beta)). Not identified,
+    without numbers, where the two parameters that it follows from are not.
     """
     if not {"features", "times"} <= set(fit.model.design.axes):
         return []
-    (names, rule), labels = RULES[fit.model.name], ("N* ~ C^", "loss - floor ~ C^-")
+    (names, rule), labels = _rule_of(fit), ("N* ~ C^", "loss - floor ~ C^-")
     if lost := unknown(fit, *names):
         return [Reading(label, note=f"not identified: {lost}") for label in labels]
     places = [fit.model.names.index(name) for name in names]
@@ -171,8 +172,13 @@ def _power_rule(alpha: float, gamma: float) -> tuple[float, float]:
     return gamma / (alpha + gamma), alpha * gamma / (alpha + gamma)
 
 
-# by model: the parameters that the exponents in compute follow from, and how
-RULES = {"solvable": (("a", "b"), _solvable_rule), "chinchilla": (("alpha", "gamma"), _power_rule)}
+def _rule_of(fit: Fit) -> tuple[tuple[str, ...], Callable[[float, float], tuple[float, float]]]:
+    """The parameters that the exponents in compute follow from, and how."""
+    if isinstance(fit.model, Solvable):
+        return ("a", "b"), _solvable_rule
+    assert isinstance(fit.model, Chinchilla)
+    names = powers((*fit.model.axes, "features", "times"))
+    return (names["features"][1], names["times"][1]), _power_rule
 
 
 def best_size(fit: Fit, compute: float) -> BestSize | None:
@@ -181,7 +187,7 @@ def best_size(fit: Fit, compute: float) -> BestSize | None:
     None where the model has no such rule (a missing axis, an algorithm without one) or the data do not
     determine it.
     """
-    names, _ = RULES[fit.model.name]
+    names, _ = _rule_of(fit)
     if not {"features", "times"} <= set(fit.model.design.axes) or unknown(fit, *names):
         return None
     if isinstance(fit.model, Solvable):
@@ -195,7 +201,9 @@ def best_size(fit: Fit, compute: float) -> BestSize | None:
         size = float(best.num_features[0]) / value["unit of N"]
         loss = value["floor"] + value["scale"] * float(best.risk[0])
         return BestSize(size, loss, float(best.size_exponent[0])) if best.converged[0] else None
-    (a, alpha), (c, gamma) = ([fit.value(name) for name in POWERS[axis]] for axis in ("features", "times"))
+    assert isinstance(fit.model, Chinchilla)
+    terms = powers(fit.model.axes)
+    (a, alpha), (c, gamma) = ([fit.value(name) for name in terms[axis]] for axis in ("features", "times"))
     growth, _ = _power_rule(alpha, gamma)
     size = (alpha * a / (gamma * c)) ** (1.0 / (alpha + gamma)) * compute**growth
     loss = fit.value("E") + a * size**-alpha + c * (compute / size) ** -gamma

@@ -141,6 +141,7 @@ class CurveTable:
         loss: (R,) positive.
         stderr: (R,) standard error of each, None if not known.
         run: (R,) number of the training run that a point belongs to; points of one run are correlated.
+        weight: (R,) how much the square of each relative residual counts, None for what the standard errors say.
 
     Example:
         >>> design = Design.grid([16.0, 32.0], [np.inf], [1.0, 10.0])
@@ -153,14 +154,25 @@ class CurveTable:
     loss: np.ndarray
     stderr: np.ndarray | None
     run: np.ndarray
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.loss)
 
+    def weights(self, rows: np.ndarray) -> np.ndarray:
+        """Factors (R,) of relative residuals, of mean square 1 where they count, 0 beyond a mask (R,)."""
+        factor = np.where(rows, 1.0, 0.0)
+        if self.stderr is not None:
+            factor = factor * self.loss / self.stderr
+        if self.weight is not None:
+            factor = factor * np.sqrt(self.weight)
+        return factor / np.sqrt(np.mean(factor[factor > 0] ** 2))
+
     def select(self, rows: np.ndarray) -> "CurveTable":
         """The rows of a mask (R,)."""
         stderr = None if self.stderr is None else self.stderr[rows]
-        return CurveTable(self.design.select(rows), self.loss[rows], stderr, self.run[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return CurveTable(self.design.select(rows), self.loss[rows], stderr, self.run[rows], weight)
 
 
 def runs(design: Design, labels: Sequence[str] | None = None) -> np.ndarray:

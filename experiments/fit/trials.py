@@ -23,7 +23,7 @@ import rfm
 import theory
 from experiments.compare.keys import fold_keys
 from experiments.fit.least_squares import Fit, fit
-from experiments.fit.models import Chinchilla, Solvable
+from experiments.fit.models import Chinchilla, SizeModel, Solvable
 from experiments.fit.table import DESIGN_AXES, CurveTable, Design, runs
 from experiments.output import files, progress
 from rfm.arguments import Arguments
@@ -119,6 +119,7 @@ def run_trials(
 
     def errors(fitted: Fit) -> list[tuple[np.floating, np.floating]]:
         """Median errors by DIRECTIONS, relative to the loss and to the risk."""
+        assert isinstance(fitted.model, SizeModel)
         losses = [fitted.model.at(there).loss(fitted.theta) for there in designs]
         gaps = [np.abs(loss - floor - risk) for loss, risk in zip(losses, truth, strict=True)]
         return [(np.median(gap / (risk + floor)), np.median(gap / risk)) for gap, risk in zip(gaps, truth, strict=True)]

@@ -1,10 +1,11 @@
-"""The forecast of one half of the rows against training on rows of the other half.
+"""The forecast of one part of the rows against training on the others: of either half, or of an eighth.
 
 Held-out loss: of a model trained on P distinct rows, over the rows of its half that it was not trained on. The model
 is either N random projections of the features, which is the theory's, or a random subset of N of their columns.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -14,8 +15,11 @@ import rfm
 import theory
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
-from experiments.forecast.curves import Forecast
-from experiments.forecast.source import Source
+from experiments.forecast.choices import forecast_of
+from experiments.forecast.correction import QUANTILE
+from experiments.forecast.forecasts import Forecast
+from experiments.forecast.source import Source, split_evenly
+from experiments.forecast.trained import How, draw_errors
 from rfm import checks
 from rfm.arguments import Arguments
 from rfm.data import from_data
@@ -23,26 +27,26 @@ from rfm.data.spectra import Estimate
 from rfm.optimizers import Optimizer
 
 MODELS = ("project", "columns")
-MOST_ROWS = 1_200  # of a half that are trained and tested on, at most: a minute or so on two cores
-REPLICAS = 4
+CHECKS = {"halves": 1 / 2, "extrapolate": 1 / 8}  # the part of the rows that is known
+MOST_ROWS = 1_200  # that the sizes of a check are parts of, at most: a minute or so on two cores
 STABLE = 0.5  # learning rate of a check that takes steps, of 1/z_max; it is stable up to 2
 LEFT = 0.8  # of these, at most, are trained on
 
 
 @dataclasses.dataclass(frozen=True)
 class Half:
-    """The estimate from `known` rows, and others to train on, in its units.
+    """The estimate from known rows, and others to train on, in its units.
 
     Attributes:
-        estimate: From one half of the rows.
-        known: How many these are.
-        rows: Rows of the other half, or their kernel.
+        estimate: From one part of the rows.
+        known: These rows.
+        rows: The others, or their kernel.
         problem: The same to train on.
         index: Which rows are trained on, 0 or 1.
     """
 
     estimate: Estimate
-    known: int
+    known: Source
     rows: Source
     problem: rfm.Problem
     index: int
@@ -102,34 +106,47 @@ class Trial:
         return (self.pair.mean - self.pair.theory) / np.hypot(self.pair.stderr, self.spread)
 
 
-def rows_of_half(rows: int) -> int:
-    """Return how many rows of a half are trained and tested on, given the number of all rows."""
-    return min(rows // 2, MOST_ROWS)
+def parts_of(rows: int, share: float) -> tuple[int, int]:
+    """Return how many of all rows are known, and how many are trained and tested on."""
+    known = int(rows * share)
+    return known, rows - known if share < 1 / 2 else known
 
 
-def halves(source: Source, seed: int) -> list[Half]:
-    """Split the rows into random halves, both ways; the estimate knows all rows of its half."""
-    order, size = np.random.default_rng(seed).permutation(len(source)), len(source) // 2
-    first, second = order[:size], order[size : 2 * size]
+def halves(source: Source, seed: int, *, share: float = 1 / 2) -> list[Half]:
+    """Split the rows at random, twice: whole groups, and classes in equal shares.
+
+    Either half is known once; a smaller share is drawn twice, and all other rows are trained and tested on.
+    """
+    first, second = split_evenly(source, int(len(source) * share), seed)
+    pairs = [(first, second), (second, first)]
+    if share < 1 / 2:
+        pairs = [(first, second), split_evenly(source, int(len(source) * share), seed + 1)]
     parts = []
-    for index, (known, others) in enumerate(((first, second), (second, first))):
-        estimate = source.part(np.sort(known)).estimate(replicas=REPLICAS, seed=seed)
-        rows = source.part(np.sort(others[: rows_of_half(len(source))]), estimate.scale)
-        parts.append(Half(estimate, size, rows, rows.problem(), index))
+    for index, (some, others) in enumerate(pairs):
+        known = source.part(some)
+        estimate = known.estimate(replicas=0, seed=seed)
+        rows = source.part(others, estimate.scale)
+        parts.append(Half(estimate, known, rows, rows.problem(), index))
     return parts
 
 
-def sizes(rows: int) -> tuple[list[int], list[int]]:
-    """Return four model sizes and three training sets for halves of `rows` rows.
+def sizes(known: int, rows: int, columns: float) -> tuple[list[float], list[int]]:
+    """Return four model sizes and three training sets where some rows are known, and others trained and tested on.
 
-    The training sets are up to half of as many rows as the estimate knows.
+    The training sets are up to half of as many rows as the estimate knows, or multiples of these where most rows are
+    left to train on. No model is larger than there are columns; N infinite is all of them.
     """
-    features = np.unique(np.round(rows * np.array([1 / 30, 1 / 9, 1 / 3, 1.0])).astype(int))
-    samples = np.unique(np.round(rows * np.array([1 / 8, 1 / 4, 1 / 2])).astype(int))
-    return [int(n) for n in features if n >= 4], [int(p) for p in samples if p >= 4]
+    if rows > known:
+        samples = np.unique(np.minimum(known * np.array([1, 2, 4]), int(LEFT * rows)))
+        largest = 4 * known
+    else:
+        largest = min(known, MOST_ROWS)
+        samples = np.unique(np.round(largest * np.array([1 / 8, 1 / 4, 1 / 2])).astype(int))
+    features = np.unique(np.round(largest * np.array([1 / 30, 1 / 9, 1 / 3])).astype(int))
+    return [*(float(n) for n in features if 4 <= n < columns), math.inf], [int(p) for p in samples if p >= 4]
 
 
-def trial(half: Half, num_features: float, num_samples: int, check: Check) -> Trial:
+def trial(half: Half, forecast: Forecast, num_features: float, num_samples: int, check: Check) -> Trial:
     """Train on rows of the half at (N, P), one draw of rows and of the model a key.
 
     Raises:
@@ -143,23 +160,24 @@ def trial(half: Half, num_features: float, num_samples: int, check: Check) -> Tr
     arguments = Arguments(num_samples=num_samples, optimizer=check.optimizer, times=check.times)
     if check.model == "columns":
         risks = np.concatenate([_columns(half, num_features, key, arguments) for key in keys])
+    elif half.rows.groups is not None:
+        risks = grouped_losses(half.rows, (num_features, num_samples), keys, check)
     else:
         curve = rfm.exact(half.problem, keys=keys, **(arguments | Arguments(num_features=num_features)))
         risks = curve.risk + half.problem.noise_var
-    forecast = Forecast(half.estimate, check.optimizer, np.asarray(check.times, float))
+    point = forecast.point(num_features, num_samples)
     predicted = forecast.losses(num_features, num_samples)
-    replicas = forecast.replicas(num_features, num_samples)
-    share = forecast.unresolved_share(num_features, num_samples, predicted)
+    width = forecast.half_width(num_features, num_samples, forecast.times)[:-1] / QUANTILE
     return Trial(
         Comparison("time", forecast.times, risks, predicted, {"N": num_features, "P": num_samples}),
-        spread=np.std(replicas, axis=0, ddof=1) * np.sqrt(1.0 + half.known / len(half.rows)),
+        spread=predicted * width * np.sqrt(1.0 + len(half.known) / len(half.rows)),
         half=half.index,
-        extrapolated=forecast.extrapolates(num_samples, share),
+        extrapolated=point.extrapolated,
     )
 
 
 def _columns(half: Half, num_features: float, key: jax.Array, arguments: Arguments) -> np.ndarray:
-    """Held-out loss (1, T) of a linear model on N columns of the features; all of them for N infinite."""
+    """Return the held-out loss (1, T) of a linear model on N columns of the features; all of them for N infinite."""
     rows = half.rows
     d = rows.data.shape[1]
     if rows.kernel or (np.isfinite(num_features) and num_features > d):
@@ -171,14 +189,25 @@ def _columns(half: Half, num_features: float, key: jax.Array, arguments: Argumen
     return rfm.exact(problem, keys=key[None], **(arguments | Arguments(num_features=np.inf))).risk
 
 
+def grouped_losses(rows: Source, sizes: tuple[float, int], keys: jax.Array, check: Check) -> np.ndarray:
+    """Return losses (S, T) by training on whole groups of about P rows in all, tested on the other groups."""
+    how, known = How(check.optimizer, np.asarray(check.times, float), 1.0), rows.known(1.0, 0)
+    seeds = np.asarray(jax.random.key_data(keys)).reshape(len(keys), -1)
+    errors = (draw_errors(known, sizes, how, np.random.default_rng(seed))[1] for seed in seeds)
+    return np.stack([each.mean(0)[: len(how.times)] for each in errors])
+
+
 def trials(
     parts: Sequence[Half], points: Sequence[tuple[float, int]], check: Check, on_point: Callable[[], object]
 ) -> list[Trial]:
     """Run `trial` at every (N, P) of points on every half."""
     tested = []
     for half in parts:
+        forecast = forecast_of(
+            half.known, half.estimate, check.optimizer, np.asarray(check.times, float), sorted({n for n, _ in points})
+        )
         for n, p in points:
-            tested.append(trial(half, n, p, check))
+            tested.append(trial(half, forecast, n, p, check))
             on_point()
     return tested
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 import theory
-from experiments.forecast import curves, held_out, laws
-from experiments.forecast.curves import Forecast, Grid, Line, Peak
+from experiments.forecast import choices, curves, decisions, forecasts, held_out, laws
+from experiments.forecast.curves import Grid, Line, Peak
+from experiments.forecast.forecasts import Forecast
 from experiments.forecast.settings import MOST_TIMES, Settings, planned
 from experiments.forecast.source import Source
 from experiments.output import progress
@@ -36,6 +37,7 @@ class Foretold(NamedTuple):
     peaks: list[Peak | None]
     exponents: list[laws.ExponentBands]
     plan: laws.Plan | None
+    decision: decisions.Decision
 
     @property
     def num_samples(self) -> float:
@@ -56,7 +58,7 @@ class Job:
         """Foretell losses over sizes and times, exponents, and the best use of budgets."""
         forecast, features, samples = self.forecast, self.features, self.samples
         num = LINE_QUICK if self.settings.quick else LINE
-        total = len(features) * len(samples) + 2 * (num // curves.BAND_STRIDE + 2) + 2
+        total = len(features) * len(samples) + 2 * (num // curves.RIDGE_STRIDE + 1) + 3
         with progress.bar(total, "point") as bar, ThreadPoolExecutor(1) as beside:
             frontier = beside.submit(self.best_use)  # it compiles for as long as all else takes
 
@@ -70,19 +72,22 @@ class Job:
             bar.set_description("lines")
             ends = ("features", max(samples)), ("samples", max(features))
             lines = [curves.line(forecast, axis, self.span(axis, num), fixed, on_point=advance) for axis, fixed in ends]
-            bar.update(bar.total - bar.n - 2)
+            decision = decisions.decide(forecast, lines[1], self.settings.target_loss)
+            bar.update()
             exponents = laws.exponent_table(forecast.estimate) if laws.has_signal(forecast.estimate.sample) else []
             bar.update()
             bar.set_description("plan")
             best = frontier.result()
             plan = None if best is None else laws.plan(forecast, best, max(samples))
             bar.update()
-        return Foretold(forecast, grid, lines, [curves.find_peak(line) for line in lines], exponents, plan)
+        peaks = [curves.find_peak(line) for line in lines]
+        return Foretold(forecast, grid, lines, peaks, exponents, plan, decision)
 
     def span(self, axis: str, points: int) -> np.ndarray:
         """Return log-spaced sizes along an axis of a line, see `span`."""
-        estimate = self.forecast.estimate
-        limits = Limits(estimate.problem.num_modes, estimate.sample.size)
+        forecast = self.forecast
+        estimate = forecast.estimate
+        limits = Limits(estimate.problem.num_modes, estimate.sample.size, forecast.columns)
         return span(axis, self.features, self.samples, points, limits)
 
     def best_use(self) -> theory.Frontier | None:
@@ -91,7 +96,7 @@ class Job:
         None for an algorithm without one, and in a quick look.
         """
         settings, forecast, num_samples = self.settings, self.forecast, max(self.samples)
-        problem, optimizer, last = forecast.estimate.problem, forecast.optimizer, forecast.times[-1]
+        problem, optimizer = forecast.estimate.problem, forecast.optimizer
         if not (settings.plans and isinstance(optimizer, GradientFlow | GradientDescent)):
             return None
         if settings.budget is None and (settings.quick or not laws.has_signal(forecast.estimate.sample)):
@@ -100,26 +105,37 @@ class Job:
             budgets = np.sort(np.asarray(settings.budget, float))
         else:
             largest = max((n for n in self.features if math.isfinite(n)), default=2.0 * num_samples)
-            budgets = BUDGETS * largest * (forecast.best_stopping(largest, num_samples).time or last)
-        return theory.frontier(problem, budgets, num_samples=num_samples, optimizer=optimizer, nodes=PLAN_NODES)
+            largest = min(largest, forecast.columns)
+            stopping = forecast.point(largest, num_samples).stopping
+            if not stopping.gains:
+                return None
+            budgets = BUDGETS * largest * stopping.at
+        independent = forecast.independent(num_samples)
+        return theory.frontier(problem, budgets, num_samples=independent, optimizer=optimizer, nodes=PLAN_NODES)
 
 
 def prepare(settings: Settings, source: Source) -> Job:
     """Estimate the population and choose sizes and times; ValueError for what is wrong, before any other work."""
     estimate = source.estimate(replicas=settings.halves, seed=settings.seed)
-    features, samples = planned(settings, len(source))
-    times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else curves.NUM_TIMES)
-    forecast = Forecast(estimate, settings.make_optimizer(times[-1]), times)
+    features, samples = planned(settings, source)
+    times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else forecasts.NUM_TIMES)
+    optimizer = settings.make_optimizer(times[-1])
     # refuses a learning rate before any work: small sizes have the largest curvature
-    forecast.losses(min(features), min(samples))
+    Forecast(estimate, optimizer, times).losses(min(features), min(samples))
+    finite = {n for n in features if math.isfinite(n)}
+    with progress.bar(choices.POINTS * (len(finite) + 1), "point", "training on the known rows") as bar:
+        forecast = choices.forecast_of(
+            source, estimate, optimizer, times, sorted(finite), seed=settings.seed, on_point=bar.update
+        )
     return Job(settings, forecast, features, samples)
 
 
 class Limits(NamedTuple):
-    """Modes of a population, and rows that are known of it."""
+    """Modes of a population, rows that are known of it, and columns of their features."""
 
     modes: float
     rows: float
+    columns: float = math.inf
 
 
 def span(axis: str, features: Sequence[float], samples: Sequence[int], points: int, limits: Limits) -> np.ndarray:
@@ -131,8 +147,9 @@ def span(axis: str, features: Sequence[float], samples: Sequence[int], points: i
     along, other = (features, max(samples)) if axis == "features" else (samples, max(features))
     peak = other if other < limits.modes else limits.modes if axis == "samples" else math.inf
     around = other if axis == "features" else peak
+    most = limits.columns if axis == "features" else math.inf
     ends = (around / 2, 2 * around) if around <= limits.rows else ()
-    finite = [size for size in (*along, *ends) if math.isfinite(size)]
+    finite = [min(size, most) for size in (*along, *ends) if math.isfinite(size)]
     low, high = max(1.0, min(finite)), max(finite)
     x = np.geomspace(low if low < high else high / 10.0, high, points)
     if low < peak < high:  # on the peak itself
@@ -149,8 +166,8 @@ class Checked(NamedTuple):
 
 
 def check(settings: Settings, source: Source, optimizer: Optimizer, points: Sequence[tuple[float, int]]) -> Checked:
-    """Train on half of the rows what the other half predicts, both ways."""
-    halves = held_out.halves(source, settings.seed)
+    """Train on half of the rows what the other half predicts, both ways; or what an eighth predicts."""
+    halves = held_out.halves(source, settings.seed, share=held_out.CHECKS[settings.check or "halves"])
     times = settings.grid_of(halves[0].estimate, max(p for _, p in points), CHECKED)
     how = held_out.Check(optimizer, times, settings.keys, settings.model)
     with progress.bar(len(halves) * len(points) + 1, "point", "training") as bar:

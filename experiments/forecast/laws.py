@@ -12,17 +12,20 @@ import rfm
 import theory
 from experiments.compare.statistics import log_derivative
 from experiments.forecast.bands import TINY, Band, band, interval, scatter
-from experiments.forecast.curves import NUM_TIMES, Forecast, losses
+from experiments.forecast.forecasts import NUM_TIMES, Forecast, losses
 from rfm.data.spectra import Estimate, Sample
 from rfm.problem import Array
 from theory import exponents
 
 CHANCE = 0.01  # at which labels without any signal pass for some that have it
-SHIFTS = 2.0 ** np.linspace(-1.0, 1.0, 5)  # of the model size about an optimum, to see where replicas have theirs
+SHIFTS = 2.0 ** np.linspace(-1.0, 1.0, 3)  # of the model size about an optimum, to see where replicas have theirs
 
 
 class Plan(NamedTuple):
-    """The best model size and time for budgets C, (C,) each or a band of it; see `theory.Frontier`."""
+    """The best model size and time for budgets C, (C,) each or a band of it; see `theory.Frontier`.
+
+    columns: The d columns of the features where all of them are best, which cost d t, else NaN.
+    """
 
     compute: Array
     features: Band
@@ -31,6 +34,7 @@ class Plan(NamedTuple):
     size_exponent: Array
     loss_exponent: Array
     converged: Array
+    columns: Array
 
 
 class ExponentBands(NamedTuple):
@@ -57,7 +61,7 @@ def has_signal(sample: Sample) -> bool:
     from scipy.special import betainc
 
     size, share = sample.size, np.cumsum(sample.power) / max(sample.total, TINY)
-    most = max(1, min(len(share), size // 2))
+    most = max(1, min(len(share), int(size // 2)))
     tried = [2**i for i in range(most.bit_length()) if 2**i <= most]
     tails = [1.0 - float(betainc(m / 2, (size - m) / 2, min(share[m - 1], 1.0))) for m in {*tried, most}]
     return min(tails) * len(tails) < CHANCE
@@ -67,12 +71,13 @@ def plan(forecast: Forecast, best: theory.Frontier, num_samples: float) -> Plan:
     """Put bands about the optimum of `theory.frontier`, from where the replicas have theirs.
 
     A replica's is that of a parabola in log N through its losses at the same budget about the optimum; NaN where that
-    takes times beyond those of the forecast.
+    takes times beyond those of the forecast. No model is larger than the d columns of the features: all of them are
+    N infinite at the price d t, and the plan where a projection of them is no better.
     """
     from scipy.interpolate import CubicSpline  # brings all of scipy.optimize, which no other command waits for
 
     estimate, times = forecast.estimate, forecast.times
-    sizes, least = np.full((2, len(estimate.replicas), len(best.compute)), np.nan)  # (R, C)
+    sizes = np.full((len(estimate.replicas), len(best.compute)), np.nan)  # (R, C)
     for c, (compute, n, time) in enumerate(zip(best.compute, best.num_features, best.times, strict=True)):
         if not times[0] <= time / SHIFTS[-1] <= time * SHIFTS[-1] <= times[-1]:
             continue
@@ -81,17 +86,31 @@ def plan(forecast: Forecast, best: theory.Frontier, num_samples: float) -> Plan:
             replicas = np.log(forecast.replicas(max(1.0, size), num_samples))
             curves.append([CubicSpline(np.log(times), loss)(np.log(compute / size)) for loss in replicas])
         for r, curve in enumerate(np.transpose(curves)):
-            sizes[r, c], least[r, c] = n * lowest(np.log(SHIFTS), curve), np.exp(min(curve))
-    loss = best.risk + float(estimate.problem.noise_var)
+            sizes[r, c] = n * lowest(np.log(SHIFTS), curve)
     features = band(best.num_features, sizes)
+    size, loss, half = np.array(best.num_features, float), np.zeros(len(best.compute)), np.zeros(len(best.compute))
+    columns, when = np.full(len(best.compute), np.nan), np.array(best.times, float)
+    whole = forecast.point(math.inf, num_samples).stopping
+    for c, (compute, n, time) in enumerate(zip(best.compute, best.num_features, best.times, strict=True)):
+        ratio, width = (at(n, num_samples, np.array([time]))[0] for at in (forecast.ratio, forecast.half_width))
+        loss[c], half[c] = (best.risk[c] + estimate.noise_var) * math.exp(ratio), width
+        if math.isfinite(forecast.columns):
+            stop = np.array([min(compute / forecast.columns, whole.at)])  # a budget need not be spent
+            least = forecast.losses(math.inf, num_samples, stop)[0] if stop[0] > 0 else float(whole.loss.value)
+            if n >= forecast.columns or least <= loss[c]:
+                columns[c], size[c], loss[c], when[c] = forecast.columns, forecast.columns, least, stop[0]
+                half[c] = forecast.half_width(math.inf, num_samples, np.maximum(stop, TINY))[0]
+    all_columns = np.isfinite(columns)
+    features = Band(*(np.where(all_columns, forecast.columns, values) for values in features))
     return Plan(
         compute=best.compute,
         features=features,
-        times=Band(best.times, best.compute / features.high, best.compute / features.low),
-        loss=band(loss, least, forecast.most),
-        size_exponent=best.size_exponent,
-        loss_exponent=best.risk_exponent * best.risk / loss,
-        converged=best.converged,
+        times=Band(when, best.compute / features.high, best.compute / features.low),
+        loss=forecast.band(loss, half),
+        size_exponent=np.where(all_columns, np.nan, best.size_exponent),
+        loss_exponent=np.where(all_columns, np.nan, best.risk_exponent * best.risk / loss),
+        converged=best.converged | all_columns,
+        columns=columns,
     )
 
 

@@ -16,7 +16,7 @@ from experiments.output import plotting
 from rfm.data.spectra import Estimate
 from rfm.problem import PowerLawTail
 
-BANDS = "lines: theory of the estimated spectrum; bands: 95 % over samples of rows; dashed: extrapolation"
+BANDS = "lines: theory set right by training on the known rows; bands: 95 % over samples of rows; dashed: extrapolation"
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
 SHOWN = 6  # curves of a panel
 ROOM, DEEPEST = 3.0, 1e-7  # of an axis of losses
@@ -57,8 +57,8 @@ def _times(ax: Axes, grid: Grid) -> None:
         loss = grid.loss.at((i, last, keep))
         _banded(ax, grid.times[keep], loss, grid.extrapolated[i, last, keep], color=color, label=label)
         stop = grid.stopping[i, last]
-        if stop.gains and grid.times[keep][0] <= stop.time <= grid.times[-1]:
-            ax.plot(stop.time, stop.risk + grid.noise, "o", ms=5, mfc="white", color=color, label=None)
+        if stop.gains and grid.times[keep][0] <= stop.at <= grid.times[-1]:
+            ax.plot(stop.at, float(stop.loss.value), "o", ms=5, mfc="white", color=color, label=None)
     _floor(ax, grid)
     title = f"$P$ = {plotting.number(grid.samples[last])}; circles: best time to stop"
     plotting.finish(ax, "time $t$", "held-out loss", title)

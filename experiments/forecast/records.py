@@ -95,9 +95,36 @@ def record(foretold: Foretold, checked: Checked | None) -> dict[str, Any]:
         "exponents": [exponent._asdict() for exponent in foretold.exponents],
         "peaks": [peak._asdict() for peak in foretold.peaks if peak is not None],
         "plan": None if plan is None else plan._asdict(),
+        "rows": _decision(foretold),
+        "training": _training(foretold),
     }  # fmt: skip
     said |= {} if checked is None else {"check": summary(checked.trials)}
     return {name: plain(part) for name, part in said.items()}
+
+
+def _decision(foretold: Foretold) -> dict[str, Any]:
+    """Return losses at multiples of the known rows, and the rows that losses take."""
+    decision = foretold.decision
+    return {
+        "known": decision.known, "samples": decision.samples, "loss": decision.loss,
+        "extrapolated": decision.extrapolated,
+        "needed": [{"loss": one.loss, "samples": one.samples, "within": one.within} for one in decision.rows],
+    }  # fmt: skip
+
+
+def _training(foretold: Foretold) -> dict[str, Any] | None:
+    """Return measured losses beside the theory: rho at the sizes and times that were trained."""
+    correction = foretold.forecast.correction
+    if correction is None:
+        return None
+    return {
+        "times": correction.times, "rows": correction.rows, "farthest": correction.farthest()[0],
+        "grown": foretold.forecast.grown,
+        "measured": [
+            {"num_features": one.num_features, "samples": one.samples, "log_ratio": one.ratio[:, :-1]}
+            for one in correction.measured
+        ],
+    }  # fmt: skip
 
 
 def plain(value: Any) -> Any:

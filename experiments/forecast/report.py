@@ -8,6 +8,8 @@ import numpy as np
 from experiments.forecast import records
 from experiments.forecast.bands import Band, interval
 from experiments.forecast.curves import Grid, Line, Peak
+from experiments.forecast.decisions import Decision
+from experiments.forecast.forecasts import Forecast
 from experiments.forecast.held_out import Trial
 from experiments.forecast.job import MOST_STEPS, Checked, Foretold
 from experiments.forecast.laws import ExponentBands, Plan, has_signal
@@ -17,9 +19,12 @@ from rfm.data.spectra import Estimate
 
 WIDE = 0.8  # spread of the rows beyond which they are rarely one shape at many sizes, as the theory takes them
 MARK = "*"
-EXTRAPOLATED = f"{MARK} not supported by the sample: P beyond half of the rows, or modes that it does not resolve"
+EXTRAPOLATED = (
+    f"{MARK} not supported by the sample: known rows scatter too much, or P is beyond them and theory far off"
+)
 UNKNOWN = "?"
-NO_BAND = f"± {UNKNOWN}: no band, since halves of the rows differ too much or not at all"
+NO_BAND = f"± {UNKNOWN}: no band, since the known rows scatter too much or not at all"
+FAR = 0.25  # log ratio of training and theory at half of the rows that is worth a warning
 SIZE_LETTERS = {"features": ("N", "P"), "samples": ("P", "N")}  # of an axis and of the other size
 
 
@@ -27,12 +32,65 @@ def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
     """Return the printed report of a forecast from the rows in a file of that name."""
     plan = foretold.plan
     return [
+        *decision_lines(foretold.decision),
         *_data_lines(name, source, foretold.forecast.estimate),
+        *warning_lines(foretold.forecast),
         _size_table(foretold.grid),
         *(_peak_line(*pair) for pair in zip(foretold.lines, foretold.peaks, strict=True)),
         *([_exponent_table(foretold.exponents)] if foretold.exponents else []),
         *([] if plan is None else [_plan_line(plan, i, foretold.num_samples) for i in range(len(plan.compute))]),
     ]
+
+
+def decision_lines(decision: Decision) -> list[str]:
+    """Say what more rows buy, and how many rows a loss takes; all features, stopped at the best time."""
+    known = decision.known
+    now, _ = decision.at(1.0)
+    bought = []
+    for multiple in (2.0, 4.0):
+        loss, far = decision.at(multiple)
+        change = float(loss.value / now.value) - 1.0
+        bought.append(f"{multiple:.0f} x rows {_plus_minus(loss)}{MARK * far} ({change:+.1%})")
+    half, _ = decision.at(0.5)
+    told = []
+    for rows in decision.rows:
+        loss = f"{rows.loss:.6g}"
+        if not rows.within:
+            most, least = decision.samples[-1], decision.samples[0]
+            bound = f"more than {most:.3g}" if math.isinf(rows.samples.value) else f"at most {least:.3g}"
+            told.append(f"{loss}: {bound}")
+        else:
+            first, last = sorted((rows.samples.low, rows.samples.high))
+            ends = [
+                f"more than {decision.samples[-1]:.3g}" if math.isinf(x) else size(float(f"{x:.2g}"))
+                for x in (first, last)
+            ]
+            told.append(f"{loss}: {size(float(f'{rows.samples.value:.2g}'))} rows ({' .. '.join(ends)})")
+    return [
+        f"What do 2 x rows buy? All {known} rows: loss {_plus_minus(now)} (half of them {float(half.value):.4g}); "
+        + ", ".join(bought),
+        "How many rows for loss L? " + "; ".join(told),
+    ]
+
+
+def warning_lines(forecast: Forecast) -> list[str]:
+    """Say how far training on half of the rows is from the theory, and where a loss rests on what no row shows."""
+    correction, text = forecast.correction, []
+    if correction is None:
+        return text
+    far, at = correction.farthest()
+    half = size(round(correction.rows / 2))
+    if far > FAR:
+        text.append(
+            f"WARNING: training on {half} of the rows is up to a factor of {math.exp(far):.2f} from the theory (at t = "
+            f"{at:.3g}). The forecast is set right by it up to the known rows; beyond them expect errors of that size"
+        )
+    if forecast.unseen_noise > 0:
+        text.append(
+            f"no label noise found: at most {forecast.unseen_noise:.2g} (3/n of the label variance, 95 %), and bands "
+            "reach as far"
+        )
+    return text
 
 
 def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
@@ -110,11 +168,11 @@ def _size_table(grid: Grid) -> str:
     for i, n in enumerate(grid.features):
         for j, p in enumerate(grid.samples):
             stop, ridge = grid.stopping[i, j], grid.ridge[i, j]
-            stopped = grid.stopped.at((i, j))._replace(value=stop.risk + grid.noise)
             cells.append((
-                size(n), size(p) + MARK * bool(far[i, j]), f"{_plus_minus(stopped)} ({stop.time:.3g})",
-                f"{ridge.risk + grid.noise:.4g} ({ridge.ridge:.2g})", _plus_minus(grid.end.at((i, j))),
-                f"{stop.risk:.3g}",
+                size(n), size(p) + MARK * bool(far[i, j]), f"{_plus_minus(stop.loss)} ({stop.at:.3g})",
+                f"{_plus_minus(ridge.loss)} ({f'{ridge.at:.2g}' if ridge.gains else 'none'})",
+                _plus_minus(grid.end.at((i, j))),
+                f"{max(0.0, float(stop.loss.value) - grid.noise):.3g}",
             ))  # fmt: skip
     wide = any(UNKNOWN in cell for row in cells for cell in row)
     return align(cells) + f"\n{EXTRAPOLATED}" * bool(far.any()) + f"\n{NO_BAND}" * wide
@@ -153,9 +211,14 @@ def _plan_line(plan: Plan, i: int, num_samples: float) -> str:
     """One sentence of a budget."""
     features, times, loss = (band.at(i) for band in (plan.features, plan.times, plan.loss))
     ends = f" ({features.low:.3g} .. {features.high:.3g})" if math.isfinite(features.low) else ""
+    budget = f"budget C = N t = {plan.compute[i]:.3g}, P = {size(num_samples)}: "
+    if math.isfinite(plan.columns[i]):
+        return (
+            f"{budget}all {plan.columns[i]:.0f} columns (N = inf, which costs {plan.columns[i]:.0f}), t = "
+            f"{times.value:.3g}, loss {_plus_minus(loss)}; no number of projections is better"
+        )
     return (
-        f"budget C = N t = {plan.compute[i]:.3g}, P = {size(num_samples)}: N = {features.value:.3g}{ends}, "
-        f"t = {times.value:.3g}, loss {_plus_minus(loss)}; here "
+        f"{budget}N = {features.value:.3g}{ends}, t = {times.value:.3g}, loss {_plus_minus(loss)}; here "
         f"N* ~ C^{plan.size_exponent[i]:.2f}, loss* ~ C^-{plan.loss_exponent[i]:.3f}"
         + ("" if plan.converged[i] else "; NOT CONVERGED")
     )

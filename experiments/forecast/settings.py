@@ -32,7 +32,9 @@ class Settings:
         make_optimizer: Makes it of the last time.
         plans: Does `theory.frontier` know the algorithm?
         replicas: Halves of the rows that the band comes from.
-        check, model, seeds: Is it trained on real rows too, which model, and how often?
+        check, model, seeds: Is it trained on real rows too, from which part of them, which model, and how often?
+        groups, time_series: Which rows are not independent.
+        target_loss: Losses that the needed rows are told for.
         seed: Of the first key, and of the halves.
         out: Folder for the results.
         quick: Fewer points.
@@ -53,10 +55,13 @@ class Settings:
     make_optimizer: Callable[[float], Optimizer]
     plans: bool
     replicas: int
-    check: bool
+    check: str | None
     model: str
     seeds: int
     seed: int
+    groups: str | None
+    time_series: bool
+    target_loss: Sequence[float] | None
     out: str
     quick: bool
 
@@ -74,6 +79,10 @@ class Settings:
             checks.fail("budget", "left out but for flow and gd at constant lr, without weight decay", self.budget)
         for compute in self.budget or ():
             checks.number("budget", compute, 0.0, "a finite number > 0")
+        for loss in self.target_loss or ():
+            checks.number("target-loss", loss, 0.0, "a finite number > 0")
+        if self.groups is not None and self.time_series:
+            checks.fail("time-series", "left out with --groups, which says which rows belong together", True)
         _check_sizes(self.features or (), self.samples or ())
         checks.count("width", self.width, "an integer >= 1")
         if self.target is not None:
@@ -111,12 +120,19 @@ class Settings:
         return log_times(1.0 if steps else 0.1, stop, num, integer=steps)
 
 
-def planned(settings: Settings, rows: int) -> tuple[list[float], list[int]]:
-    """Return model sizes and training sets, as requested or as the rows support them, P <= n/2 and N <= 2 P."""
+def planned(settings: Settings, source: Source) -> tuple[list[float], list[int]]:
+    """Return model sizes and training sets, as requested or as the rows support them.
+
+    That is P <= n/2 distinct rows, and N <= 2 P and less than there are features: N infinite is all of them.
+    """
     shares = SHARES[1::2] if settings.quick else SHARES
-    sizes = list(dict.fromkeys(max(1, _round_down(share * rows / 2)) for share in shares))
+    rows, columns = source.counting().drawn(len(source) / 2), source.columns
+    sizes = list(dict.fromkeys(max(1, _round_down(share * rows)) for share in shares))
     samples = sizes if settings.samples is None else sorted(set(settings.samples))
-    features = [*(2 * p for p in sizes), math.inf] if settings.features is None else settings.features
+    largest = min(2.0 * max(sizes), columns)
+    smaller = {max(1.0, float(_round_down(share * largest))) for share in shares}
+    smaller = {n for n in smaller if n < columns}
+    features = [*smaller, math.inf] if settings.features is None else settings.features
     _check_sizes(features, samples)
     return sorted(set(features)), samples
 
@@ -138,8 +154,8 @@ def _round_down(value: float) -> int:
 
 def check_points(settings: Settings, source: Source) -> list[tuple[float, int]]:
     """Return pairs (N, P) to train at: the requested ones for which half of the rows suffices, or twelve."""
-    rows = held_out.rows_of_half(len(source))
-    features, samples = held_out.sizes(rows)
+    known, rows = held_out.parts_of(len(source), held_out.CHECKS[settings.check or "halves"])
+    features, samples = held_out.sizes(known, rows, source.columns)
     features, samples = settings.features or features, settings.samples or samples
     if settings.model == "columns":
         features = [n for n in features if n <= source.data.shape[1] or math.isinf(n)]

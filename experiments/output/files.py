@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -36,6 +36,7 @@ class Result:
         settings: What made it, and numbers that the table has no place for.
         figure: Draws it; called when the table is on disk.
         text: What is printed when all is on disk.
+        tables: Rows of several tables NAME_PART.csv by their part, in place of one table; `rows` is empty then.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Result:
     settings: dict
     figure: Callable[[], Figure]
     text: str = ""
+    tables: Mapping[str, Sequence[dict]] = dataclasses.field(default_factory=dict)
 
     @property
     def quick(self) -> bool:
@@ -52,6 +54,13 @@ class Result:
     def path(self, folder: Path, suffix: str) -> Path:
         """Return where one of its files goes."""
         return folder / f"{marked(self.name, quick=self.quick)}{suffix}"
+
+    def texts(self, folder: Path) -> dict[Path, str]:
+        """Return where each of its tables goes, and the text of it."""
+        if not self.tables:
+            return {self.path(folder, ".csv"): table_text(self.rows)}
+        stems = {part: marked(f"{self.name}_{part}", quick=self.quick) for part in self.tables}
+        return {folder / f"{stem}.csv": table_text(self.tables[part]) for part, stem in stems.items()}
 
 
 def name_of(command: str, *parts: str | None) -> str:
@@ -93,11 +102,13 @@ def save(folder: Path, result: Result) -> list[Path]:
         OSError: A file cannot be written; the message names it, and earlier files are complete.
         ValueError: The figure cannot be drawn; the table and its settings are there.
     """
-    written = [result.path(folder, suffix) for suffix in SUFFIXES]
-    settings, table, png, pdf = written
+    settings, png, pdf = (result.path(folder, suffix) for suffix in (".json", ".png", ".pdf"))
+    texts = result.texts(folder)
     _keep_earlier(settings, result)
     save_settings(settings, result.settings)
-    replace(table, lambda path: path.write_text(table_text(result.rows), newline=""))
+    for table, text in texts.items():
+        replace(table, lambda path, text=text: path.write_text(text, newline=""))
+    written, table = [settings, *texts, png, pdf], " and ".join(map(str, texts))
     try:
         figure = result.figure()
     except (OSError, MemoryError):
@@ -121,11 +132,12 @@ def save_settings(path: Path, settings: dict) -> None:
 
 def _keep_earlier(settings: Path, result: Result) -> None:
     """Give files of an earlier result a number, unless it is the same result."""
-    there = [path for path in map(settings.with_suffix, SUFFIXES) if path.exists()]
+    own = dict.fromkeys([*map(settings.with_suffix, SUFFIXES), *result.texts(settings.parent)])
+    there = [path for path in own if path.exists()]
     if not there or _is_same(settings, result):
         return
     number = 1
-    while any(settings.with_name(f"{settings.stem}-{number}{suffix}").exists() for suffix in SUFFIXES):
+    while any(path.with_name(f"{path.stem}-{number}{path.suffix}").exists() for path in own):
         number += 1
     for path in there:
         path.rename(path.with_name(f"{path.stem}-{number}{path.suffix}"))
@@ -134,15 +146,15 @@ def _keep_earlier(settings: Path, result: Result) -> None:
 
 def _is_same(settings: Path, result: Result) -> bool:
     """Has the file the same settings and table, apart from the duration and the outcome of a check?"""
-    table = settings.with_suffix(".csv")
     try:
         earlier = json.loads(settings.read_text())["settings"]
-        rows = table.read_text() if table.exists() else None  # a killed command leaves settings alone
+        # a killed command leaves settings alone
+        texts = [not path.exists() or path.read_text() == text for path, text in result.texts(settings.parent).items()]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     timeless = lambda given: {name: value for name, value in given.items() if name not in ("seconds", "check")}  # noqa: E731
     same = timeless(earlier) == timeless(json.loads(console.as_json(result.settings)))
-    return same and rows in (None, table_text(result.rows))
+    return same and all(texts)
 
 
 def whole(stem: Path) -> bool:
@@ -174,8 +186,9 @@ def save_and_tell(folder: Path, result: Result, *, last: bool = True) -> None:
         written = save(folder, result)
     finally:  # print the result even if a figure fails or the disk is full
         console.tell(result.text)
-    record = json.loads(written[0].read_text()) | {"rows": result.rows, "files": [str(path) for path in written]}
-    files = ", ".join([str(written[0]), *(path.suffix for path in written[1:])])
+    tables = {"tables": result.tables} if result.tables else {"rows": result.rows}
+    record = json.loads(written[0].read_text()) | tables | {"files": [str(path) for path in written]}
+    files = ", ".join([str(written[0]), *(path.name if result.tables else path.suffix for path in written[1:])])
     console.tell(f"wrote {files}", record if last else None)
 
 

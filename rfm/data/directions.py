@@ -31,12 +31,16 @@ class Directions(NamedTuple):
         power = np.sum((self.basis.T @ y) ** 2, axis=1) / n
         return Sample(self.values, power, float(np.sum(y**2) / n), n - self.center, num_modes, centered=self.center)
 
-    def estimate(self, num_modes: float, *, normalize: bool) -> Estimate:
-        """Return the population with the sizes of all rows; estimates from halves use the same sizes."""
+    def estimate(self, num_modes: float, *, normalize: bool, part: float = 1.0) -> Estimate:
+        """Return the population with the sizes of all rows; estimates from halves use the same sizes.
+
+        part: of a row that counts as one of its own.
+        """
         n, root = len(self.labels), np.sqrt(len(self.labels) * self.values)
         target = (self.basis.T @ self.labels) / root[:, None]
         mixture = estimate_row_sizes(self.basis * root, self.labels, self.values, target, size=n)
         sample = self.sample(num_modes)._replace(mixture=mixture)
+        sample = sample._replace(size=sample.size * part)
         return estimate(sample, float(self.values[0]) if normalize else 1.0)
 
 
@@ -85,6 +89,15 @@ class Measured(NamedTuple):
     mean: np.ndarray
     target: np.ndarray
 
+    def independent(self, groups: np.ndarray | None) -> "Measured":
+        """Return the same of a sample in which groups (n,), or rows, are independent."""
+        return self._replace(sample=self.sample._replace(size=self.sample.size * independent_part(groups)))
+
+
+def independent_part(groups: np.ndarray | None) -> float:
+    """Return the part of a row that counts as one of its own where groups (n,) of rows are independent."""
+    return 1.0 if groups is None else (int(groups.max()) + 1) / len(groups)
+
 
 def measure(m: Moments, columns: float, *, center: bool, digits: float = float(np.finfo(float).eps)) -> Measured:
     """Decompose the covariance of moments over features of a given width; digits: relative rounding of its numbers."""
@@ -102,12 +115,13 @@ def measure(m: Moments, columns: float, *, center: bool, digits: float = float(n
 
 
 class Pairs(NamedTuple):
-    """A kernel (n, n), centred where `center`, with its relative rounding, and labels (n, K) as they are."""
+    """A kernel (n, n), centred where `center`, with its relative rounding, labels (n, K) as they are, and groups."""
 
     kernel: np.ndarray
     labels: np.ndarray
     center: bool
     digits: float = float(np.finfo(float).eps)
+    groups: np.ndarray | None = None
 
     def directions(self, spectrum: tuple[np.ndarray, np.ndarray], rows: slice | np.ndarray = slice(None)) -> Directions:
         """Return some rows with the eigenvalues and eigenvectors of their kernel."""
@@ -116,20 +130,23 @@ class Pairs(NamedTuple):
         return Directions(values / len(y), basis, y - y.mean(0) if self.center else y, self.center)
 
     def halves(self, count: int, seed: int) -> Iterable[Directions]:
-        """Decompose random halves of the rows."""
-        for rows in random_halves(len(self.kernel), count, seed):
+        """Decompose random halves of the rows, or of the groups."""
+        units = np.arange(len(self.kernel)) if self.groups is None else self.groups
+        for half in random_halves(int(units.max()) + 1, count, seed):
+            rows = half if self.groups is None else np.flatnonzero(np.isin(units, half))
             kernel = centered(self.kernel[np.ix_(rows, rows)], center=self.center)
             yield self.directions(resolved(*np.linalg.eigh(kernel), len(rows), self.digits), rows)
 
 
 def estimate_with_halves(
-    whole: Directions, num_modes: float, halves: Iterable[Directions], *, normalize: bool
+    whole: Directions, num_modes: float, halves: Iterable[Directions], *, normalize: bool, part: float = 1.0
 ) -> Estimate:
-    """Estimate the population from all rows, and from samples of halves."""
-    estimated = whole.estimate(num_modes, normalize=normalize)
+    """Estimate the population from all rows, and from samples of halves; part: see `Directions.estimate`."""
+    estimated = whole.estimate(num_modes, normalize=normalize, part=part)
     rows = whole.basis * np.sqrt(len(whole.labels) * whole.values)
     estimated = dataclasses.replace(estimated, spread=spread(rows, whole.values))
-    return with_replicas(estimated, [half.sample(num_modes) for half in halves])
+    samples = (half.sample(num_modes) for half in halves)
+    return with_replicas(estimated, [sample._replace(size=sample.size * part) for sample in samples])
 
 
 def with_replicas(estimated: Estimate, samples: Sequence[Sample]) -> Estimate:

@@ -15,7 +15,7 @@ ENDINGS = (".npz", ".npy", ".csv", ".parquet")
 
 def read(
     file: str, labels: str | Sequence[str] | None = None, *, kernel: bool = False, target: str | None = None,
-    flat: bool = True,
+    flat: bool = True, left_out: Sequence[str] = (),
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Read features, or a kernel, and labels of a data set of n rows.
 
@@ -33,6 +33,7 @@ def read(
         target: Labels as "real" numbers, which is the default for numbers, or as classes: "one-hot", "parity" or
             "class", see `rfm.labels.encode`; text names classes.
         flat: Flatten rows of more than one axis, images.
+        left_out: Columns of a table that are no features, such as names of groups.
 
     Returns:
         Features (n, d), or a kernel (n, n), in their type of numbers, and labels (n,) or (n, k).
@@ -64,7 +65,7 @@ def read(
             check_finite(matrix)
     else:
         reader = tables.read_csv if ending == ".csv" else tables.read_parquet
-        matrix, y = reader(file, [labels] if isinstance(labels, str) else labels)
+        matrix, y = reader(file, [labels] if isinstance(labels, str) else labels, left_out)
         _check_matrix(matrix)
     n = len(matrix)
     if kernel and matrix.shape != (n, n):
@@ -77,6 +78,39 @@ def read(
         row = int(np.argwhere(~np.isfinite(y))[0, 0])
         checks.fail("labels", f"finite in row {row} (from 0)", y[row])
     return (matrix.reshape(n, -1) if flat else matrix), y
+
+
+def read_groups(file: str | os.PathLike, groups: str) -> np.ndarray:
+    """Read which rows of a data set belong together.
+
+    Args:
+        file: The file of the data set.
+        groups: FILE.npy, a column of a table, or an array of an archive.
+
+    Returns:
+        (n,) numbers or text, equal for rows of one group.
+
+    Raises:
+        ValueError: There is no such file, column or array.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/rows.npz", X=np.ones((4, 3)), y=np.arange(4.0), patient=np.array([7, 7, 8, 8]))
+        ...     read_groups(f"{folder}/rows.npz", "patient").tolist()
+        [7, 7, 8, 8]
+    """
+    file = os.fspath(file)
+    if groups.lower().endswith(".npy"):
+        return np.asarray(_array("groups", groups))
+    ending = os.path.splitext(file)[1].lower()
+    if ending in (".csv", ".parquet"):
+        return tables.read_column(file, "groups", groups)
+    if ending == ".npz" and os.path.isfile(file):
+        with np.load(file, allow_pickle=False) as archive:
+            if groups in archive.files:
+                return archive[groups]
+    checks.fail("groups", "FILE.npy, a column of a table or an array of an archive", groups)
 
 
 def check_finite(matrix: np.ndarray) -> None:

@@ -11,17 +11,20 @@ from rfm.data.directions import (
     Pairs,
     decompose,
     estimate_with_halves,
+    independent_part,
     measure,
     population_of,
     problem_of,
     random_halves,
     with_replicas,
 )
+from rfm.data.groups import numbered
 from rfm.data.kernels import KERNELS, centered, check_kernel, kernel_spectrum, resolved, rounding
 from rfm.data.row_sizes import estimate_row_sizes, spread
 from rfm.data.rows import (
     PARTS,
     Moments,
+    Shares,
     blocks,
     check_features,
     check_labels,
@@ -165,8 +168,9 @@ def from_inputs(
 
 
 def estimate_features(
-    features: Array, labels: Array, *, center: bool = True, normalize: bool = True, replicas: int = 0, seed: int = 0
-) -> Estimate:
+    features: Array, labels: Array, *, center: bool = True, normalize: bool = True, replicas: int = 0, seed: int = 0,
+    groups: Array | None = None,
+) -> Estimate:  # fmt: skip
     """Return what `from_features` estimates, with its diagnostics and without the rows, which may lie on disk.
 
     Memory is that of 12 matrices (d, d), or of 3 (n, n) where d > n.
@@ -179,6 +183,8 @@ def estimate_features(
         normalize: Divide by the largest eigenvalue of the covariance, as in `from_features`.
         replicas: As many estimates from random halves of the rows, for standard errors.
         seed: Of the halves.
+        groups: (n,) numbers or text, equal for rows of one origin, such as a patient; then n of the equations is the
+            number of groups, and halves are of groups. None: rows are independent.
 
     Returns:
         The estimate, with its replicas.
@@ -197,12 +203,14 @@ def estimate_features(
     y = check_labels(labels, n)
     check_variance(y, center=center)
     digits = max(rounding(features) ** 2, rounding(y))  # of second moments
+    units = None if groups is None else numbered(groups, n)
     if d > n:
-        pairs = Pairs(kernel_of(features, center=center), y, center, digits)
+        pairs = Pairs(kernel_of(features, center=center), y, center, digits, units)
         whole = pairs.directions(resolved(*np.linalg.eigh(centered(pairs.kernel, center=center)), n, digits))
-        return estimate_with_halves(whole, d, pairs.halves(replicas, seed), normalize=normalize)
-    parts = moments(features, y, center=center, parts=PARTS if replicas else 1, seed=seed)
-    whole = measure(reduce(Moments.plus, parts), d, center=center, digits=digits)
+        part = independent_part(units)
+        return estimate_with_halves(whole, d, pairs.halves(replicas, seed), normalize=normalize, part=part)
+    parts = moments(features, y, center=center, shares=Shares(PARTS if replicas else 1, seed, units))
+    whole = measure(reduce(Moments.plus, parts), d, center=center, digits=digits).independent(units)
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MEASURED])
     x = np.concatenate([np.asarray(features[i : i + 1], np.float64) for i in some])
     x = (x - (middle_row(features) + whole.mean) if center else x) @ whole.basis
@@ -211,13 +219,14 @@ def estimate_features(
     sample = whole.sample._replace(mixture=estimate_row_sizes(x, residual, values, whole.target, size=n))
     estimated = estimate(sample, float(values[0]) if normalize else 1.0)
     halves = (reduce(Moments.plus, [parts[i] for i in half]) for half in random_halves(PARTS, replicas, seed))
-    samples = [measure(half, sample.num_modes, center=center, digits=digits).sample for half in halves]
+    measured = (measure(half, sample.num_modes, center=center, digits=digits) for half in halves)
+    samples = [half.independent(units).sample for half in measured]
     return with_replicas(dataclasses.replace(estimated, spread=spread(x, values)), samples)
 
 
 def estimate_kernel(
     kernel: Array, labels: Array, *, center: bool = True, normalize: bool = True, num_modes: int | None = None,
-    replicas: int = 0, seed: int = 0,
+    replicas: int = 0, seed: int = 0, groups: Array | None = None,
 ) -> Estimate:  # fmt: skip
     """Return what `from_kernel` estimates, with its diagnostics and without rows.
 
@@ -229,6 +238,8 @@ def estimate_kernel(
         num_modes: Modes of the kernel, None for infinitely many.
         replicas: As many estimates from random halves of the inputs, for standard errors.
         seed: Of the halves.
+        groups: (n,) numbers or text, equal for rows of one origin, such as a patient; then n of the equations is the
+            number of groups, and halves are of groups. None: rows are independent.
 
     Returns:
         The estimate, with its replicas.
@@ -244,11 +255,13 @@ def estimate_kernel(
         19
     """
     digits, kernel = rounding(kernel), check_kernel(kernel)
-    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center, digits)
+    units = None if groups is None else numbered(groups, len(kernel))
+    pairs = Pairs(kernel, check_labels(labels, len(kernel), "kernel"), center, digits, units)
     check_variance(pairs.labels, center=center)
     whole = pairs.directions(kernel_spectrum(kernel, num_modes, center=center, digits=digits))
     modes = math.inf if num_modes is None else num_modes
-    return estimate_with_halves(whole, modes, pairs.halves(replicas, seed), normalize=normalize)
+    halves, part = pairs.halves(replicas, seed), independent_part(units)
+    return estimate_with_halves(whole, modes, halves, normalize=normalize, part=part)
 
 
 def rows_alone(features: Array, labels: Array) -> Problem:

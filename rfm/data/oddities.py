@@ -62,16 +62,16 @@ def of_columns(features: Array) -> list[str]:
 
 
 def of_rows(data: Array) -> list[str]:
-    """Say how many rows of features, or of a kernel, repeat others.
+    """Say how many rows of features, or of a kernel, repeat others, whatever their label.
 
     Example:
         >>> of_rows(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]))
-        ['1 of 3 rows repeats another: bands and forecasts take rows for independent']
+        ['1 of 3 rows repeats another with another label: they count as independent without --groups']
     """
     count = min(len(data), MOST_ROWS)
     repeated = count - len({np.ascontiguousarray(data[i]).tobytes() for i in range(count)})
     if not repeated:
         return []
     first = f"the first {count}" if count < len(data) else f"{count}"
-    verb = "repeats another" if repeated == 1 else "repeat others"
-    return [f"{repeated} of {first} rows {verb}: bands and forecasts take rows for independent"]
+    verb = "repeats another with another label" if repeated == 1 else "repeat others with another label"
+    return [f"{repeated} of {first} rows {verb}: they count as independent without --groups"]

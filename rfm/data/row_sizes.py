@@ -79,3 +79,15 @@ def _left_out(
 
 def _modes(num_rows: int, eigenvalues: np.ndarray) -> int:
     return max(1, min(SIZE_MODES, num_rows // 10, len(eigenvalues)))
+
+
+def powered(mixture: ScaleMixture, strength: float) -> ScaleMixture:
+    """Return sizes tau^strength of mean one, with the same shares of the label noise.
+
+    Example:
+        >>> mixture = ScaleMixture(np.array([0.5, 1.5]), np.array([1.0, 1.0]), np.array([0.5, 0.5]))
+        >>> powered(mixture, 0.0).sizes.tolist()
+        [1.0, 1.0]
+    """
+    sizes = np.asarray(mixture.sizes, float) ** strength
+    return ScaleMixture(sizes / (mixture.weights @ sizes), mixture.noise, mixture.weights)

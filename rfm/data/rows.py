@@ -82,16 +82,34 @@ def _numbers(part: Any, row: int, column: int) -> np.ndarray:
     return x
 
 
-def moments(features: Any, labels: np.ndarray, *, center: bool, parts: int = 1, seed: int = 0) -> list[Moments]:
+class Shares(NamedTuple):
+    """Number of parts that rows are shared out into at random, the seed, and groups (n,) that stay whole, if any."""
+
+    parts: int = 1
+    seed: int = 0
+    groups: np.ndarray | None = None
+
+    def part_of(self, rows: int) -> np.ndarray:
+        """Return the part of every row, (n,)."""
+        rng = np.random.default_rng(self.seed)
+        if self.groups is None:
+            return rng.permutation(rows) % self.parts
+        return (rng.permutation(int(self.groups.max()) + 1) % self.parts)[self.groups]
+
+
+WHOLE = Shares()  # all rows in one part
+
+
+def moments(features: Any, labels: np.ndarray, *, center: bool, shares: Shares = WHOLE) -> list[Moments]:
     """Sum over random parts of the rows, as equal in size as possible, in one pass.
 
     Where `center`, about a row and labels that all parts share, so that means do not swamp what varies. Raises
-    ValueError for values that are not finite, and where `parts` matrices (d, d) do not fit in memory.
+    ValueError for values that are not finite, and where as many matrices (d, d) as parts do not fit in memory.
     """
     rows, columns = check_features(features)
+    parts, part = shares.parts, shares.part_of(rows)
     outputs = labels.shape[1]
     refuse_too_large(8 * (parts + 3) * columns**2, f"{columns} columns", "take fewer of them")
-    part = np.random.default_rng(seed).permutation(rows) % parts
     middle = middle_row(features) if center else np.zeros(columns)
     labels = labels - labels.mean(0) if center else labels
     sums = [_moments_of(np.zeros((0, columns)), np.zeros((0, outputs)))] * parts

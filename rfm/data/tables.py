@@ -23,19 +23,21 @@ SEPARATORS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def csv_lines(argument: str, file: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
+def csv_lines(argument: str, file: str | os.PathLike, *, decimal_comma: bool = True) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of every line of a CSV file that is not blank; the first names the columns.
 
+    A comma in a cell is made a point where commas separate nothing, unless `decimal_comma` leaves it to the caller.
     Raises ValueError about `argument`, the argument that named the file, for a file that is not such text.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as text:
             separator = _separator(next((line for line in text if line.strip()), ""))
             text.seek(0)
+            pointed = decimal_comma and separator != ","
             reader = csv.reader(text, strict=True, delimiter=separator, skipinitialspace=separator == " ")
             for row in reader:
                 if any(map(str.strip, row)):
-                    yield reader.line_num, row if separator == "," else [_with_point(cell) for cell in row]
+                    yield reader.line_num, [_with_point(cell) for cell in row] if pointed else row
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         checks.fail(argument, f"a table of comma-separated text that can be read ({reason})", os.fspath(file))
@@ -52,11 +54,11 @@ def _with_point(cell: str) -> str:
     return cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell.strip()) else cell
 
 
-def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+def read_csv(file: str, columns: Sequence[str] | None, left_out: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of cells, see `csv_lines`.
 
-    columns: names of the labels; None is "y", or the last column. Raises ValueError for whatever is not such a table,
-    telling line and column, and for one that does not fit into memory.
+    columns: names of the labels; None is "y", or the last column. left_out: columns that are no features. Raises
+    ValueError for whatever is not such a table, telling line and column, and for one that does not fit into memory.
     """
     lines = csv_lines("file", file)
     _, first = next(lines, (0, []))
@@ -65,8 +67,8 @@ def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.n
         checks.fail("file", "a table whose first line names its columns, not an empty one", file)
     if all(_is_number(name) for name in header):
         checks.fail("file", "a table whose first line names its columns", header[:8])
-    chosen = _label_columns(header, columns)
-    others = [i for i in range(len(header)) if i not in chosen]
+    chosen = _label_columns(header, columns, left_out)
+    others = _feature_columns(header, chosen, left_out)
     size = _rows_of_block(len(header))
     features, labels = [], []
     while block := list(itertools.islice(lines, size)):
@@ -83,7 +85,9 @@ def read_csv(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.n
     return matrix, _label_array(labels, [header[i] for i in chosen])
 
 
-def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+def read_parquet(
+    file: str, columns: Sequence[str] | None, left_out: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """As `read_csv`, of a Parquet file. Raises ImportError where pyarrow is not installed."""
     try:
         import pyarrow as pa
@@ -93,8 +97,8 @@ def read_parquet(file: str, columns: Sequence[str] | None) -> tuple[np.ndarray, 
     try:
         with pq.ParquetFile(file) as table:
             schema, n = table.schema_arrow, table.metadata.num_rows
-            chosen = _label_columns(schema.names, columns)
-            names = [name for i, name in enumerate(schema.names) if i not in chosen]
+            chosen = _label_columns(schema.names, columns, left_out)
+            names = [schema.names[i] for i in _feature_columns(schema.names, chosen, left_out)]
             for name in names:
                 kind = schema.field(name).type
                 if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
@@ -143,7 +147,33 @@ def check_fits(file: str, needed: int) -> None:
         checks.fail("file", f"smaller (it takes {sizes}), or features in a .npy file, which stay on disk", file)
 
 
-def _label_columns(header: list[str], columns: Sequence[str] | None) -> list[int]:
+def read_column(file: str, argument: str, name: str) -> np.ndarray:
+    """Return one column of a table, CSV or Parquet, as text (n,); ValueError about `argument` for another name."""
+    if file.lower().endswith(".parquet"):
+        import pyarrow.parquet as pq
+
+        header = pq.read_schema(file).names
+        if name in header:
+            return np.array([str(cell) for cell in pq.read_table(file, columns=[name]).column(name).to_pylist()])
+    else:
+        lines = csv_lines("file", file)
+        header = [cell.strip() for cell in next(lines, (0, []))[1]]
+        if name in header:
+            place = header.index(name)
+            return np.array([row[place].strip() if place < len(row) else "" for _, row in lines])
+    known = ", ".join(map(repr, header[:8])) + (", ..." if len(header) > 8 else "")
+    checks.fail(argument, f"a column of the table ({known}), or FILE.npy", name)
+
+
+def _feature_columns(header: list[str], chosen: list[int], left_out: Sequence[str]) -> list[int]:
+    """Return which columns are features; ValueError where none is."""
+    features = [i for i, name in enumerate(header) if i not in chosen and name not in left_out]
+    if not features:
+        checks.fail("file", "a table with a column of features beside labels and groups", header)
+    return features
+
+
+def _label_columns(header: list[str], columns: Sequence[str] | None, left_out: Sequence[str] = ()) -> list[int]:
     """Which columns are the labels; the others are features."""
     unnamed = [name for name in header if not name or name.startswith("__index_level_")]
     if unnamed:
@@ -154,7 +184,7 @@ def _label_columns(header: list[str], columns: Sequence[str] | None) -> list[int
     if len(header) < 2:
         checks.fail("file", "a table of at least two columns (in .csv separated by commas)", header)
     if columns is None:
-        columns = ["y" if "y" in header else header[-1]]
+        columns = ["y" if "y" in header else [name for name in header if name not in left_out][-1]]
     for name in columns:
         if name not in header:
             known = ", ".join(map(repr, header[:8])) + (", ..." if len(header) > 8 else "")

@@ -16,7 +16,7 @@ from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.one_pass import expect_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.engine.trained_features import solve_trained
-from rfm.optimizers import SGD, Optimizer
+from rfm.optimizers import Batched, Optimizer
 from rfm.problem import Problem
 from rfm.protocols import Solvable
 
@@ -96,12 +96,12 @@ def exact(
 def plan_exact(request: Request) -> Plan:
     """Choose how a request is solved exactly; ValueError for wrong arguments, or where no solution is known."""
     optimizer = request.optimizer
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, Batched):
         if not (math.isinf(request.num_samples) and request.problem.population is None):
-            checks.fail("num_samples", "jnp.inf, with Gaussian data, for an exact solution of SGD", request.num_samples)
+            checks.fail("num_samples", "jnp.inf, with Gaussian data, to solve SGD and DANA", request.num_samples)
         members = request.ensemble, request.bags
         if members != (1, 1):
-            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD", members)
+            checks.fail("ensemble", "1, and bags 1, for an exact solution of SGD and DANA", members)
         if request.return_weights:
             checks.fail(
                 "return_weights", "False for SGD, of which only the expected risk is known (simulate: any)", True

@@ -9,10 +9,11 @@ distance from the best weights, one sample is N + 1 independent normals and a st
 the law of training on samples of all M modes. Risk is floor + sum z d^2. Gaussian data has one output.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from rfm import threefry
@@ -20,8 +21,9 @@ from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
 from rfm.engine.trained_features import richness_of, way_of
 from rfm.grid import place_problem
+from rfm.optimizers import Batched
 from rfm.problem import Problem
-from rfm.sgd import SGD, Memory, at_step, changes
+from rfm.sgd import Memory, at_step, changes
 from rfm.steps import LARGEST, take_steps
 
 
@@ -45,7 +47,9 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     def distance(v: Array, origin: Array | None) -> Array:
         return v if origin is None else way.effective(v) - origin
 
-    def step(optimizer: SGD, sample: Array, origin: Array | None, richness: Array, *state: Any) -> tuple[Array, Memory]:
+    def step(
+        optimizer: Batched, sample: Array, origin: Array | None, richness: Array, *state: Any
+    ) -> tuple[Array, Memory]:
         x, e = sample[:, :-1], sample[:, -1]
         away = lambda v: v if origin is None else v - origin  # noqa: E731
         if not changes(optimizer.batch_size):
@@ -80,61 +84,52 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     return Solution(weights, count, risk, average, None if growth is None else growth.T)
 
 
-class Moments(NamedTuple):
-    """Second moments (S, N) beside c = E d^2: m and p, and those of the average with d, with d before and itself."""
-
-    m: Array
-    p: Array
-    average: tuple[Array, Array, Array] | None
-
-
 def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
-    """Return the expected risk (S, T): second moments of d and of d before, along every direction, step by step.
+    """Return the expected risk (S, T): second moments of what a run remembers, along every direction, step by step.
 
-    With c = E d_t^2, m = E d_t d_{t-1}, p = E d_{t-1}^2, a = 1 + momentum - lr z and L = floor + noise_var + sum z c,
-    E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) gives
-    c <- a^2 c - 2 a momentum m + momentum^2 p + (lr^2/B) (z^2 c + z L),  m <- a c - momentum m,  p <- c.
-    The average f <- e f + (1 - e) d has moments with d, with d before and with itself, driven by these.
+    A step is linear in the weights' distance d from the best ones, in what is kept beside them, in an average, and in
+    the gradient: x <- A x + n xi with A and n read off the algorithm. With moments S = E x x^T, L = floor + noise_var +
+    sum z S_dd, and E[x x^T d d^T x x^T] = 2 H C H + H tr(H C) for the noise xi of a gradient,
+    S <- A S A^T + n n^T (z^2 S_dd + z L)/B.
     """
-    optimizer, z = task.optimizer, batch.eigensystems.values
-    assert isinstance(optimizer, SGD)  # the only algorithm that this method is chosen for
+    z = batch.eigensystems.values
     best, floor = _best_weights(task.problem, setting, batch)
-    names = ("lr", "momentum", "batch_size", "average")
-    numbers = {name: getattr(optimizer, name) for name in names} | batch.numbers
     label_floor = floor + batch.numbers["noise_var"]
 
-    def at(name: str, count: Array) -> Array:  # (S, 1), or (1, 1) where it is the same for all
-        return jnp.reshape(at_step(numbers[name], count) if changes_with_step[name] else numbers[name], (-1, 1))
+    def advance(run: tuple[Batched, Array, Array, Array], count: Array) -> Array:
+        optimizer, z, floor, moments = run
+        columns = [_moved(optimizer, unit, z, 0.0, count) for unit in jnp.eye(len(moments))]
+        a, n = jnp.stack(columns, axis=1), _moved(optimizer, jnp.zeros(len(moments)), z, 1.0, count)
+        label_risk = floor + jnp.sum(z * moments[0, 0])
+        noise = (z**2 * moments[0, 0] + z * label_risk) / at_step(optimizer.batch_size, count)
+        places = np.ndindex(moments.shape[:2])
+        pushed = sum(a[:, i][:, None] * a[:, j][None] * moments[i, j][None, None] for i, j in places)
+        return pushed + n[:, None] * n[None] * noise[None, None]
 
-    changes_with_step = {name: name not in batch.numbers and changes(numbers[name]) for name in names}
-
-    def update(c: Array, state: tuple[Array, Moments]) -> tuple[Array, tuple[Array, Moments]]:
-        count, (m, p, average) = state
-        lr, beta, size = (at(name, count) for name in names[:3])
-        a = 1.0 + beta - lr * z
-        label_risk = label_floor + jnp.sum(z * c, axis=1)
-        new = a**2 * c - 2.0 * a * beta * m + beta**2 * p + lr**2 / size * (z**2 * c + z * label_risk[:, None])
-        ahead = a * c - beta * m
-        if average is not None:
-            e, (now, before, itself) = at("average", count), average
-            moved = a * now - beta * before
-            average = (
-                e * moved + (1.0 - e) * new,
-                e * now + (1.0 - e) * ahead,
-                e**2 * itself + 2.0 * e * (1.0 - e) * moved + (1.0 - e) ** 2 * new,
-            )
-        return new, (count + 1, Moments(ahead, c, average))
+    def update(moments: Array, count: Array) -> tuple[Array, Array]:
+        moved = lambda *run: advance(run, count)  # noqa: E731
+        return each(task.optimizer, batch, moved, z, label_floor, moments), count + 1
 
     start = best**2
     if batch.start is not None:
         start = (jnp.einsum("sn,snm->sm", batch.start[:, 0], batch.eigensystems.vectors) - best) ** 2
-    average = None if numbers["average"] is None else (start, start, start)
-    state = jnp.zeros((), int), Moments(start, start, average)
-    record = lambda c, state: [c] + [x[2] for x in [state[1].average] if x is not None]  # noqa: E731
+    assert isinstance(task.optimizer, Batched)  # the only algorithms that this method is chosen for
+    kept = task.optimizer.init(jnp.ones(()))
+    unit = jnp.stack([jnp.ones(()), *(x for x in (kept.kept, kept.average) if x is not None)])
+    start = start[:, None, None] * (unit[:, None] * unit[None])[None, ..., None]  # (S, k, k, N)
+    record = lambda moments, _: [moments[:, 0, 0]] + [moments[:, 2, 2]] * (len(unit) > 2)  # noqa: E731
     # moments are squares of weights
-    moments, count = take_steps(update, start, state, task.times, largest=LARGEST**2, record=record)  # (T, S, N) each
+    moments, count = take_steps(update, start, jnp.zeros((), int), task.times, largest=LARGEST**2, record=record)
     risk, *averaged = (floor[:, None] + jnp.einsum("tsn,sn->st", x, z) for x in moments)
     return Solution(None, count, risk, (None, averaged[0]) if averaged else None)
+
+
+def _moved(optimizer: Batched, state: Array, z: Array, noise: float, count: Array) -> Array:
+    """Return where a step takes weights, what is kept and the average, (k, n) of a state (k,), all else being zero."""
+    v, kept, *average = (jnp.broadcast_to(x, z.shape) for x in state)
+    memory = Memory(kept, count, average[0] if average else None)
+    v, memory = optimizer.step(lambda v: z * v + noise, v, memory)
+    return jnp.stack([v, *(x for x in (memory.kept, memory.average) if x is not None)])
 
 
 def _best_weights(problem: Problem, setting: Setting, batch: Batch) -> tuple[Array, Array]:

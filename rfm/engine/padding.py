@@ -12,7 +12,7 @@ from rfm.devices import on_cpu
 from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import estimate
 from rfm.engine.features import Counts, Setting
-from rfm.optimizers import SGD, Optax
+from rfm.optimizers import Batched, Optax
 from rfm.protocols import Stepper
 
 COMPILATION = 2.0  # seconds of runs that are worth less than a compilation
@@ -53,7 +53,7 @@ def _can_be_longer(task: Task) -> bool:
     """Rows chosen out of many, and updates that look at several coordinates at a time, depend on how many there are."""
     problem = task.problem
     drawn = problem.population is None and problem.mixture is None
-    return drawn and not isinstance(task.optimizer, SGD | Optax)
+    return drawn and not isinstance(task.optimizer, Batched | Optax)
 
 
 def _longer(setting: Setting, ratio: int) -> Setting:

@@ -13,7 +13,7 @@ from rfm import checks
 from rfm.devices import RUNS, SHARE, available_memory, layout
 from rfm.engine.batches import Method, Plan
 from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, chunk_length, neural
-from rfm.optimizers import SGD, Optax, Optimizer, Ridge, check_times
+from rfm.optimizers import Batched, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
 from rfm.sgd import DRAWN_ANEW, changes
@@ -138,9 +138,9 @@ def _check(request: Request) -> Setting:
     if math.isinf(n) and setting.parametrization == "standard":
         checks.fail("num_features", "finite in the standard parametrization, whose clock is N t", n)
     check_times(optimizer, request.times)
-    if math.isinf(n) and isinstance(optimizer, SGD | Optax):  # its weights are those of samples: another algorithm
+    if math.isinf(n) and isinstance(optimizer, Batched | Optax):  # its weights are those of samples: another algorithm
         checks.fail("num_features", f"finite for {type(optimizer).__name__}", n)
-    if isinstance(optimizer, SGD | Optax) and optimizer.batch_size is not None:
+    if isinstance(optimizer, Batched | Optax) and optimizer.batch_size is not None:
         setting = setting._replace(batch_size=_check_batches(request, p, optimizer))
     if request.keys is not None:
         check_keys(request.keys)
@@ -200,7 +200,7 @@ def _check_weights(request: Request, members: tuple[int, int]) -> None:
         checks.fail("return_weights", cure, True)
 
 
-def _check_batches(request: Request, num_samples: float, optimizer: SGD | Optax) -> int:
+def _check_batches(request: Request, num_samples: float, optimizer: Batched | Optax) -> int:
     """Return the size of the largest batch as int; refuse batches that the problem cannot draw."""
     problem, size, order = request.problem, optimizer.batch_size, getattr(optimizer, "order", DRAWN_ANEW)
     population, fresh = problem.population, math.isinf(num_samples)
@@ -209,7 +209,8 @@ def _check_batches(request: Request, num_samples: float, optimizer: SGD | Optax)
     if changes(size):
         if order != DRAWN_ANEW:
             checks.fail("batch_size", f"a number for order={order!r}", size)
-        size = np.max(optimizer.tabulated(int(request.stops[-1])).batch_size) if isinstance(optimizer, SGD) else size
+        if isinstance(optimizer, Batched):
+            size = np.max(optimizer.tabulated(int(request.stops[-1])).batch_size)
     checks.size("batch_size", size, integer=True)
     if fresh and population is None and isinstance(optimizer, Optax):
         checks.fail("num_samples", "finite for minibatches of Optax (SGD makes one pass over fresh data)", num_samples)

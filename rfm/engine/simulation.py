@@ -22,7 +22,7 @@ from rfm.engine.minibatches import Rows, choose_rows, permuted_rows
 from rfm.engine.one_pass import train_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.engine.trained_features import richness_of, solve_trained, way_of
-from rfm.optimizers import SGD, Optimizer, Ridge
+from rfm.optimizers import Batched, Optimizer, Ridge
 from rfm.problem import Problem
 from rfm.protocols import Stepper
 from rfm.steps import take_steps
@@ -118,7 +118,7 @@ def plan_simulation(request: Request) -> Plan:
     kind = MONTE_CARLO if isinstance(optimizer, Stepper) else EXACT
     if request.trained is not None and isinstance(optimizer, Stepper) and np.isinf(request.num_features):
         checks.fail("num_features", "finite for steps where features are trained (rfm.exact takes jnp.inf)", math.inf)
-    if isinstance(optimizer, SGD) and math.isinf(request.num_samples) and request.problem.population is None:
+    if isinstance(optimizer, Batched) and math.isinf(request.num_samples) and request.problem.population is None:
         return make_plan(request, train_one_pass, kind)
     if isinstance(optimizer, Stepper | Ridge):
         return make_plan(request, train, kind, spectrum=False)
@@ -176,7 +176,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     memory = memory, jnp.zeros((), int), order
 
     def record(v: Array, memory: tuple[Any, Array, Array | None]) -> tuple[Array, Array | None, Array | None]:
-        average = memory[0].average if isinstance(optimizer, SGD) else None
+        average = memory[0].average if isinstance(optimizer, Batched) else None
         return way.effective(v), None if average is None else way.effective(average), way.growth(v, richness)
 
     (weights, average, growth), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, K, n)

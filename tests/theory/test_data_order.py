@@ -1,6 +1,7 @@
 """SGD in epochs, samples in a fixed order or shuffled: values made another way, full batches, one pass, training."""
 
 import json
+import time
 from pathlib import Path
 
 import jax
@@ -10,9 +11,10 @@ import pytest
 
 import rfm
 import theory
-from theory.data_order import Order, epochs_in_order, few_modes
+from theory.data_order import Order, epochs_in_order
 from theory.evaluation import problem_modes
 from theory.fixed_point import Model
+from theory.mode_rules import few_modes
 
 VALUES = json.loads((Path(__file__).parent / "schedule_values.json").read_text())["epochs_orders"]
 PROBLEM = rfm.power_law(1.7, 1.3, 200, 0.1)
@@ -65,6 +67,24 @@ def test_the_first_epoch_is_one_pass():
     np.testing.assert_allclose(gaps[0] / gaps[1], 4.0, rtol=0.3)
 
 
+@pytest.mark.parametrize("order", ["shuffle", "fixed"])
+def test_fourth_moment(order):
+    """With it the first epoch is one pass, without a term left out; and batches of one are closer to training."""
+    endless = rfm.power_law(1.7, 1.3, None, 0.1)
+    optimizer, times = rfm.SGD(0.2, 2, order=order), [1, 5, 30]
+    args = dict(num_features=np.inf, optimizer=optimizer, times=times)
+    first = theory.predict(endless, num_samples=60, correction=True, **args)
+    one = theory.predict(endless, num_samples=np.inf, **args | dict(optimizer=rfm.SGD(0.2, 2)))
+    np.testing.assert_allclose(first.risk, one.risk, rtol=1e-11)
+    args = dict(num_features=40, num_samples=20, optimizer=rfm.SGD(0.12, 1, order=order), times=[5, 20, 40])
+    drawn = rfm.simulate(PROBLEM, **args, keys=jax.random.split(jax.random.key(8), 1000))
+    for name in ("risk", "train_loss"):
+        both = [getattr(theory.predict(PROBLEM, **args, correction=c), name) for c in (False, True)]
+        without, gap = abs(np.array(both) / drawn.mean(name) - 1.0)
+        assert np.all(gap < 4.0 * drawn.stderr(name) / drawn.mean(name) + 1.0 / 40), name
+        assert np.mean(gap) < 0.6 * np.mean(without), name
+
+
 @pytest.mark.parametrize("optimizer", [
     rfm.SGD(0.2, 8, order="shuffle"),
     rfm.SGD(optax.cosine_decay_schedule(0.2, 60), 12, 0.5, average=0.9, order="shuffle"),
@@ -92,7 +112,7 @@ def test_the_training_loss_tells_orders_apart():
 
 
 def test_compressed_modes_are_all_modes():
-    """Chebyshev's points carry sums over 10^6 modes, and of endless ones."""
+    """Gauss's rules carry sums over 10^6 modes, and of endless ones."""
     problem = rfm.power_law(1.7, 1.3, 10**6, 0.1)
     model = Model(problem_modes(problem, 40.0), 1.0, 1.0, 0.1)
     measure, k = few_modes(model, 100.0), np.arange(1.0, 10**6 + 1)
@@ -100,7 +120,7 @@ def test_compressed_modes_are_all_modes():
     for rate in (1.0, 30.0, 100.0):
         f = lambda x, rate=rate: np.exp(-x * rate)  # noqa: E731
         np.testing.assert_allclose(measure.spectrum @ f(measure.eigenvalues), lam @ f(lam), rtol=1e-9)
-        np.testing.assert_allclose(measure.power @ f(measure.eigenvalues), power @ f(power ** (1.3 / 1.7)), rtol=1e-9)
+        np.testing.assert_allclose(measure.power @ f(measure.starts), power @ f(power ** (1.3 / 1.7)), rtol=1e-9)
 
 
 def test_refused():
@@ -112,3 +132,15 @@ def test_refused():
     with pytest.raises(ValueError, match="`order` must be 'replacement' in a sweep"):
         theory.sweep(PROBLEM, {"lr": [0.1]}, num_features=8, num_samples=30, optimizer=rfm.SGD(0.1, 2, order="fixed"),
                      times=[1])  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["shuffle", "fixed"])
+def test_a_thousand_steps_take_less_than_a_minute(order):
+    """Of two cores; the first hundred are those of a short call."""
+    problem, start = rfm.power_law(1.7, 1.3, 2000, 0.1), time.perf_counter()
+    curve = predict(rfm.SGD(0.2, 6, order=order), (120, 96), [100, 1000], problem)
+    assert time.perf_counter() - start < 60.0
+    assert curve.converged
+    short = predict(rfm.SGD(0.2, 6, order=order), (120, 96), [50, 100], problem)
+    np.testing.assert_allclose(curve.risk[0], short.risk[1], rtol=3e-12)

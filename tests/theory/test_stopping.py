@@ -133,7 +133,7 @@ def test_least_value_of_a_function(risk):
 
 def test_derivatives_by_differences():
     """Value, gradient and second derivatives against the formula."""
-    found = expand(lambda v: np.exp(v[0] * v[1]) + v[1] ** 3, np.array([0.3, 0.7]))
+    found = expand(lambda v: np.exp(v[:, 0] * v[:, 1]) + v[:, 1] ** 3, np.array([0.3, 0.7]))
     e = np.exp(0.21)
     np.testing.assert_allclose(found.value, e + 0.343, rtol=1e-15)
     np.testing.assert_allclose(found.gradient, [0.7 * e, 0.3 * e + 1.47], rtol=1e-11)

@@ -17,69 +17,66 @@ from experiments.fit import plots as fit_plots
 from experiments.forecast import job
 from experiments.forecast import plots as forecast_plots
 
-HELD = ["--fix", "a=1.7", "b=1.35", "--hold-out", "0"]  # one search less: the rest is the same
+HELD = ["--fix", "a=1.7", "b=1.35", "--hold-out", "0"]  # one search of the solvable model less: the rest is the same
 
 
 def fit(folder, name, *extra):
     assert main(["fit", case(name), *extra, "--out", str(folder)]) == 0
-    left = f"fit-{Path(name).stem}"
-    with open(folder / f"{left}.csv") as file:
+    with open(folder / "fit_parameters.csv") as file:
         rows = list(csv.DictReader(file))
-    record = json.loads((folder / f"{left}.json").read_text())["settings"]
-    power_laws = {
-        row["name"]: float(row["value"] or "nan")
-        for row in rows if row["kind"] == "parameter" and row["model"] == "chinchilla"
-    }  # fmt: skip
-    return record, power_laws
+    record = json.loads((folder / "fit.json").read_text())["settings"]
+    return record, {(row["model"], row["parameter"]): float(row["estimate"] or "nan") for row in rows}
 
 
-def check_isoflop(printed, record):
-    first, second, *_ = printed.splitlines()
-    assert first == "60 losses against N, t, 42 runs (N = params; t = tokens)"
-    assert second.startswith("power laws describe this table ")
-    assert "times better than the solvable model" in second
-    assert record["huber"]["alpha"][0] == pytest.approx(0.391, abs=5e-4)
-    assert record["huber"]["gamma"][0] == pytest.approx(0.615, abs=5e-4)
+def check_isoflop(printed, record, values):
+    assert printed.startswith("params → N, tokens → t; 60 losses against N, t, 60 runs\n")
+    assert values["chinchilla", "alpha"] == pytest.approx(0.391, abs=5e-4)
+    assert values["chinchilla", "beta"] == pytest.approx(0.615, abs=5e-4)
+    assert values["chinchilla, least squares", "beta"] == pytest.approx(0.628, abs=5e-4)
     assert record["outliers"] == [f"line {i}" for i in range(2, 7)]
     assert "5 rows off the power laws of all others: line 2 (+29.1%), line 3" in printed
-    assert "without: E 1.870, alpha 0.375, gamma 0.385" in printed
+    assert "without: E 1.870, alpha 0.375, beta 0.385" in printed
+
+
+def test_isoflop(tmp_path, capsys):
+    record, values = fit(tmp_path, "isoflop_with_outliers.csv")
+    printed = capsys.readouterr().out
+    check_isoflop(printed, record, values)
+    assert "the solvable model is left out: sizes of networks are not its N and t" in printed
+    assert "held out: largest N, t" in printed
+
+
+@pytest.mark.slow
+def test_isoflop_beside_the_theory(tmp_path, capsys):
+    record, values = fit(tmp_path, "isoflop_with_outliers.csv", "--solvable")
+    printed = capsys.readouterr().out
+    check_isoflop(printed, record, values)
+    assert "power laws describe this table 2." in printed
+    assert "times better than the solvable model" in printed
     # the rejected model has no intervals
     assert all(reading[1] is None for reading in record["parameters"]["solvable"].values())
     assert "a - 1" not in printed
 
 
-def test_isoflop(tmp_path, capsys):
-    record, _ = fit(tmp_path, "isoflop_with_outliers.csv", *HELD)
-    check_isoflop(capsys.readouterr().out, record)
-
-
-@pytest.mark.slow
-def test_isoflop_as_it_is(tmp_path, capsys):
-    record, _ = fit(tmp_path, "isoflop_with_outliers.csv")
-    printed = capsys.readouterr().out
-    check_isoflop(printed, record)
-    assert "2.4 times better" in printed
-
-
 def test_both_columns(tmp_path, capsys):
-    _, values = fit(tmp_path, "header_N_D_loss.csv", *HELD)
-    for name, value in {"E": 1.92, "alpha": 0.50, "gamma": 0.38}.items():
-        assert values[name] == pytest.approx(value, abs=0.005)
-    assert "11 losses against N, t, 9 runs (t = D)" in capsys.readouterr().out
+    _, values = fit(tmp_path, "header_N_D_loss.csv", "--least-squares")
+    for name, value in {"E": 1.92, "alpha": 0.50, "beta": 0.38}.items():
+        assert values["chinchilla", name] == pytest.approx(value, abs=0.005)
+    assert "D → t; 11 losses against N, t, 11 runs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("eight_evals_of_a_run.csv", ["96 losses against N, 12 runs\n", "0.3181 .. 0.4198"]),
-        ("column_t_as_samples.csv", ["8 losses against N, t, 7 runs (N = n; not used: flops)"]),
-        ("wandb_gaps.csv", ["6 losses against t, 1 run", "not used: train/loss", "5 rows without `val/loss` skipped"]),
+        ("eight_evals_of_a_run.csv", ["96 losses against N, 12 runs\n", "by least squares: E 1.764, A 617"]),
+        ("column_t_as_samples.csv", ["n → N; 8 losses against N, t, 7 runs; not used: flops"]),
+        ("wandb_gaps.csv", ["step → t, val/loss → loss; 6 losses against t, 1 run, 5 rows without `val/loss` left"]),
         ("wandb_wide.csv", ["11 losses against t, 2 runs", "4 columns of MIN and MAX left out"]),
-        ("sizes_as_70M.csv", ["8 losses against N, t, 8 runs", "not used: model"]),
+        ("sizes_as_70M.csv", ["params → N, tokens → t; 8 losses against N, t, 8 runs; not used: model"]),
     ],
 )  # fmt: skip
 def test_tables(tmp_path, capsys, name, words):
-    fit(tmp_path, name, *HELD)
+    fit(tmp_path, name, *(HELD if name.startswith("wandb") else []))
     printed = capsys.readouterr().out
     for text in words:
         assert text in printed
@@ -99,7 +96,7 @@ def test_no_empty_panels(tmp_path, monkeypatch):
     figures = []
     draw = fit_plots.draw
     monkeypatch.setattr(fit_plots, "draw", lambda fits: figures.append(draw(fits)) or figures[-1])
-    fit(tmp_path, "column_t_as_samples.csv", *HELD)
+    fit(tmp_path, "column_t_as_samples.csv")
     assert all(ax.lines for ax in figures[0].axes)
 
 
@@ -169,7 +166,7 @@ def rows_of(folder, kind):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("repeated", "60 of 80 rows repeat others"),
+        ("repeated", "80 rows, 20 of them distinct"),
         ("wild", "row 17 (from 0) holds 100% of the variance of the labels"),
         ("twenty", "(too few rows for an interval)"),
     ],
@@ -214,8 +211,9 @@ def test_a_figure_that_fails(tmp_path, capsys, monkeypatch, command):
     said = capsys.readouterr()
     assert "no such colour" in said.err
     assert said.out.count("\n") > 5
-    left = f"{command}-{Path(file).stem}{'-quick' if '--quick' in extra else ''}"
-    assert {path.name for path in tmp_path.iterdir()} >= {f"{left}.csv", f"{left}.json"}
+    left = "fit" if command == "fit" else f"predict-{Path(file).stem}-quick"
+    tables = ("_parameters.csv", "_points.csv", "_predictions.csv") if command == "fit" else (".csv",)
+    assert {path.name for path in tmp_path.iterdir()} >= {f"{left}{end}" for end in (*tables, ".json")}
 
 
 def test_stopped_in_the_check(tmp_path, capsys, monkeypatch):
@@ -247,7 +245,8 @@ def test_a_closed_pipe(tmp_path):
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "error" not in done.stderr.lower()
-    left = {f"fit-wandb_wide.{end}" for end in ("csv", "json", "pdf", "png")}
+    ends = ("_parameters.csv", "_points.csv", "_predictions.csv", ".json", ".pdf", ".png")
+    left = {f"fit{end}" for end in ends}
     assert {path.name for path in tmp_path.iterdir()} == left
 
 

@@ -1,8 +1,10 @@
 """`rfm fit`: what it prints and leaves behind, and how it refuses."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
-from left_behind import outputs
 
 import rfm
 import theory
@@ -32,22 +34,30 @@ def curves(features, samples, times, modes, scatter):
     return rows
 
 
-def check_rows(rows, record, kept):
+def read_table(folder, part):
+    with open(folder / f"fit_{part}.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def check_rows(folder, kept):
     """The truth is inside the intervals; the rows not held out have these sizes; the theory is nearer to the others."""
-    found = {row["name"]: row for row in rows if row["kind"] == "parameter" and row["model"] == "solvable"}
+    found = {row["parameter"]: row for row in read_table(folder, "parameters") if row["model"] == "solvable"}
     for name, value in TRUTH.items():
         assert float(found[name]["low"]) <= value <= float(found[name]["high"]), name
         assert not found[name]["note"]
-    points = [row for row in rows if row["kind"] == "point"]
-    held = [row for row in points if row["held_out"] == "True"]
-    assert {float(row["features"]) for row in points if row["held_out"] == "False"} == kept
+    points, predictions = read_table(folder, "points"), read_table(folder, "predictions")
+    assert {float(row["N"]) for row in points if row["held_out"] == "False"} == kept
     gaps = {
-        name: np.median([abs(float(row[f"{name}_held_out"]) / float(row["loss"]) - 1) for row in held])
-        for name in ("solvable", "chinchilla")
-    }
+        name: np.median([
+            abs(float(row["error"])) for row in predictions
+            if row["held_out"] == "True" and row["fitted_to"] == "rows not held out" and row["model"] == name
+        ])
+        for name in ("solvable", "chinchilla", "power law", "last value")
+    }  # fmt: skip
     assert gaps["solvable"] < 0.03 < gaps["chinchilla"]
-    assert record["settings"]["errors"]["held_out"][0][0] == pytest.approx(gaps["solvable"], rel=1e-6)
-    return points
+    record = json.loads((folder / "fit.json").read_text())["settings"]
+    assert record["errors"]["held_out"]["solvable"][0] == pytest.approx(gaps["solvable"], rel=1e-6)
+    return points, record
 
 
 def test_fit(tmp_path, capsys, monkeypatch):
@@ -56,12 +66,13 @@ def test_fit(tmp_path, capsys, monkeypatch):
     rows = curves((10.0, 20.0, 40.0, 80.0, 160.0), (15.0, 30.0, 60.0, 120.0, 240.0), None, 200, 0.003)
     path = write(tmp_path / "in.csv", "width,data,y", rows)
     named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "200"]
-    assert main(["fit", path, *named, "--out", str(tmp_path / "out")]) == 0
+    assert main(["fit", path, *named, "--hold-out", "0.2", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    for words in ("25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.", "5 points held out: largest N"):
+    for words in ("width → N, data → P, y → loss; 25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.",
+                  "points held out: largest N"):  # fmt: skip
         assert words in printed
     assert "N* ~ C^" not in printed
-    points = check_rows(*outputs(tmp_path / "out", "fit-in"), {10.0, 20.0, 40.0, 80.0})
+    points, _ = check_rows(tmp_path / "out", {10.0, 20.0, 40.0, 80.0})
     assert len(points) == len(rows)
 
 
@@ -75,9 +86,8 @@ def test_fit_of_training_curves(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for words in ("54 losses against N, P, t, 9 runs", "a - 1 < b: a - 1 - b = -0.", "points held out", "N* ~ C^"):
         assert words in printed
-    written, record = outputs(tmp_path / "out", "fit-in")
-    check_rows(written, record, {20.0, 50.0})
-    rule = record["settings"]["compute"]["solvable"]
+    _, record = check_rows(tmp_path / "out", {20.0, 50.0})
+    rule = record["compute_rule"]["solvable"]
     assert rule["N* ~ C^"][0] == pytest.approx(1 / 2.4, abs=0.05)
     assert rule["best"][0] > 1.0
 
@@ -93,18 +103,18 @@ TEXT = "N,loss\n10,1.0\n20,0.7\n40,much\n80,0.4\n"
         ("", [], "with a header and rows"),
         ("N,loss\n", [], "with a header and rows"),
         (TEXT, [], "Column `loss` must hold numbers, but has 'much' in line 4"),
-        ("N,loss\n10,nan\n", [], "Column `loss` must hold numbers > 0, but has 'nan' in line 2"),
+        ("N,loss\n10,nan\n", [], "Column `loss` holds no number in any row: name another by --loss."),
         ("N,loss\n10,0\n", [], "Column `loss` must hold numbers > 0, but has '0' in line 2"),
         ("N,loss\n-3,1\n", [], "Column `N` must hold numbers > 0, but has '-3' in line 2"),
-        ("t,loss\n0,1\n", [], "Column `t` must hold numbers > 0, but has '0' in line 2"),
+        ("t,loss\n0,1\n", [], "Column `t` is 0 in every row"),
         ("t,loss\ninf,1\n", [], "but has 'inf' in line 2"),
-        ("N,loss\n10,\n", [], "Column `loss` must hold numbers, but has '' in line 2"),
+        ("N,loss\n10,\n", [], "Column `loss` holds no number in any row"),
         ("N,loss\n10,1,2\n", [], "rows of 2 cells as its header, but is '3 cells in line 2'"),
         ("N,N,loss\n10,10,1\n", [], "one column of a name"),
-        ("N,y\n10,1\n", [], "--loss must be the name of a column, one of N, y"),
-        ("width,loss\n10,1\n", [], "at least one of width, loss"),
+        ("N,y\n10,1\n", [], "No column is the loss: name one of N, y by --loss"),
+        ("width,loss\n10,1\n", [], "name one of width, loss by --features, --samples or --times"),
         ("N,loss\n10,1\n", ["--samples", "P"], "--samples must be a column of the file, one of N, loss"),
-        ("N,loss\n10,1\n", ["--samples", "N"], "N twice"),
+        ("N,loss\n10,1\n", ["--samples", "N", "--features", "N"], "N twice"),
         ("N,loss\n10,1\n", [], "takes two values or more"),
         ("N,loss\n10,1\n20,0.5\n", [], "one with more rows than the 4 parameters a, b, scale, floor"),
         ("N,loss\n10,1\n20,0.5\n", ["--units", "t"], "--units must be of axes that the file has"),
@@ -125,7 +135,7 @@ def test_refuses(tmp_path, capsys, text, extra, words):
     path = tmp_path / "in.csv"
     if text is not None:
         path.write_text(text)
-    before = tmp_path / "out" / "fit-in.csv"
+    before = tmp_path / "out" / "fit_points.csv"
     before.parent.mkdir()
     before.write_text("of before")
     assert main(["fit", str(path), *extra, "--out", str(tmp_path / "out")]) == 2

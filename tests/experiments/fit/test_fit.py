@@ -118,7 +118,7 @@ def chinchilla_table(scatter=0.0, seed=0, repeats=1):
 def test_chinchilla_recovers_its_own():
     table = chinchilla_table()
     found = fit(Chinchilla(table.design, ("features", "times")), table)
-    for name, value in {"E": 0.3, "A": 2.0, "alpha": 0.5, "C": 1.5, "gamma": 0.3}.items():
+    for name, value in {"E": 0.3, "A": 2.0, "alpha": 0.5, "B": 1.5, "beta": 0.3}.items():
         assert found.value(name) == pytest.approx(value, rel=1e-5), name
 
 
@@ -232,7 +232,7 @@ def test_compute_rules():
 
     single = table.select(table.design.features == table.design.features[0])  # one size: nothing of alpha
     found = fit(Chinchilla(single.design, single.design.varied), single)
-    assert {rule.note for rule in compute_rule(found)} == {"not identified: alpha and gamma not identified"}
+    assert {rule.note for rule in compute_rule(found)} == {"not identified: alpha and beta not identified"}
     assert best_size(found, 1e4) is None
     assert few_runs(found)[0].startswith("One run: ")
     assert not any(reading.determined for reading in parameters(found))

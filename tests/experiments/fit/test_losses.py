@@ -26,6 +26,7 @@ def test_headers_without_regard_to_case():
     assert table.design.features[0] == 5173248
     assert table.design.times[0] == 4.027e8
     assert len(np.unique(table.run)) == 7
+    assert losses("isoflop_with_outliers.csv").words == "params → N, tokens → t; 60 losses against N, t, 60 runs"
 
 
 def test_labels_of_runs_without_times():
@@ -48,7 +49,7 @@ def test_gaps_and_the_start_of_training():
     assert found.columns == {"times": "step", "loss": "val/loss"}
     assert found.unused == ["train/loss"]
     assert found.table.design.times.tolist() == [100, 300, 500, 700, 900, 1000]
-    assert found.notes == ["5 rows without `val/loss` skipped"]
+    assert found.notes == ["5 rows without `val/loss` left out"]
     assert found.places[1] == "line 5"
     trained = read(case("wandb_gaps.csv"), {"loss": "train/loss"})
     assert trained.notes == ["1 row at `step` = 0, before training, left out"]

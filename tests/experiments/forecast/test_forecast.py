@@ -10,19 +10,21 @@ from scipy.stats import t as student
 import rfm
 import theory
 from experiments.compare.comparison import Comparison
-from experiments.forecast import bands, curves, held_out, job, laws, records, report
-from experiments.forecast.curves import Forecast
+from experiments.forecast import bands, curves, forecasts, held_out, job, laws, records, report
+from experiments.forecast.choices import forecast_of
+from experiments.forecast.forecasts import Forecast
 from experiments.forecast.source import Source
 from rfm.data.from_data import estimate_features
 from rfm.data.spectra import Estimate, Sample
 
-TIMES = rfm.log_times(0.1, 1e4, curves.NUM_TIMES)
+TIMES = rfm.log_times(0.1, 1e4, forecasts.NUM_TIMES)
 FLOW = rfm.GradientFlow()
 
 
 def estimated(problem, replicas=(), trusted=10, rows=200, a=1.8, b=1.5):
     """An `Estimate` that gives what it is told."""
-    sample = Sample(problem.eigenvalues, problem.eigenvalues * problem.target**2, 1.0, rows, problem.num_modes)
+    total = float(problem.power) + float(problem.noise_var)  # of the labels
+    sample = Sample(problem.eigenvalues, problem.eigenvalues * problem.target**2, total, rows, problem.num_modes)
     args = (sample, 1.0, trusted, (1, trusted), a, b)
     return Estimate(problem, *args, replicas=tuple(Estimate(replica, *args) for replica in replicas))
 
@@ -63,8 +65,11 @@ def test_grid_scales_with_the_labels():
         sizes = dict(num_features=[20, np.inf][i], num_samples=[30, 120][j])
         own = theory.predict(problem, **sizes, optimizer=FLOW, times=TIMES).risk + 0.3
         np.testing.assert_allclose(grid.loss.value[i, j], own)
-        assert grid.stopping[i, j].risk + 0.3 <= own.min() * (1 + 1e-12)
-        assert grid.ridge[i, j] == theory.best_ridge(problem, **sizes)
+        best = theory.best_stopping(problem, **sizes, optimizer=FLOW, longest=TIMES[-1]).risk + 0.3
+        assert grid.stopping[i, j].loss.value == pytest.approx(best, rel=1e-4)
+        ridge = theory.best_ridge(problem, **sizes)
+        assert grid.ridge[i, j].loss.value == pytest.approx(ridge.risk + 0.3)
+        assert grid.ridge[i, j].at == ridge.ridge
     np.testing.assert_array_equal(grid.extrapolated.any(-1), [[False, True], [False, True]])  # P = 120 of 200 rows
 
 
@@ -92,7 +97,7 @@ def test_peak_at_equal_sizes():
     assert peak.loss == line.end.value.max()
     assert peak.height > 2
     assert 0.0 < peak.ridge < peak.stopped < 0.5
-    np.testing.assert_allclose(np.ptp(np.log(line.end.high / line.end.value)), 0, atol=1e-6)  # the replicas' all over
+    np.testing.assert_allclose(np.ptp(np.log(line.end.value / line.end.low)), 0, atol=1e-6)  # the replicas' all over
     falling = bands.Band(*(np.minimum.accumulate(values) for values in line.end))
     assert curves.find_peak(dataclasses.replace(line, end=falling)) is None
 
@@ -181,12 +186,18 @@ def check_of(times, seed, seeds, model="project"):
     return held_out.Check(FLOW, np.array(times), jax.random.split(jax.random.key(seed), seeds), model)
 
 
+def forecast_from(half, how):
+    return forecast_of(half.known, half.estimate, how.optimizer, how.times, [])
+
+
 def test_two_ways_to_all_features():
     """All columns in any order are all features: the same rows are drawn, and the losses are the same."""
     half = held_out.halves(Source(FEATURES, LABELS), 0)[0]
     how = check_of([1.0, 100.0], 0, 2)
+    forecast = forecast_from(half, how)
     project, columns = (
-        held_out.trial(half, np.inf, 40, dataclasses.replace(how, model=model)).pair for model in held_out.MODELS
+        held_out.trial(half, forecast, np.inf, 40, dataclasses.replace(how, model=model)).pair
+        for model in held_out.MODELS
     )
     np.testing.assert_allclose(project.risks, columns.risks, rtol=1e-8)
 
@@ -194,7 +205,8 @@ def test_two_ways_to_all_features():
 def test_trial_against_plain_training():
     """Gradient flow on columns ends at least squares: as good, over rows held out, as numpy on its own draws."""
     half = held_out.halves(Source(FEATURES, LABELS), 0)[1]
-    found = held_out.trial(half, np.inf, 60, check_of([1e9], 1, 40, "columns")).pair
+    how = check_of([1e9], 1, 40, "columns")
+    found = held_out.trial(half, forecast_from(half, how), np.inf, 60, how).pair
     losses, rng = [], np.random.default_rng(0)
     for _ in range(400):
         order = rng.permutation(len(half.rows.labels))
@@ -211,9 +223,9 @@ def test_halves_share_no_row():
     both = np.concatenate([one.rows.labels, other.rows.labels])
     assert len(np.unique(both[:, 0])) == ROWS
     with pytest.raises(ValueError, match="`samples` must be at most 80%"):
-        held_out.trial(one, 10, 118, check_of([1.0], 0, 2))
+        held_out.trial(one, Forecast(one.estimate, FLOW, np.ones(1)), 10, 118, check_of([1.0], 0, 2))
     with pytest.raises(ValueError, match="`features` must be at most the 30 columns"):
-        held_out.trial(one, 31, 20, check_of([1.0], 0, 2, "columns"))
+        held_out.trial(one, Forecast(one.estimate, FLOW, np.ones(1)), 31, 20, check_of([1.0], 0, 2, "columns"))
 
 
 def test_a_tail_that_the_loss_rests_on():
