@@ -11,13 +11,14 @@ from rfm.optimizers import DANA, SGD, Optimizer, Ridge, check_stability, resolve
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
+from theory.annulus import LEAST_FLATNESS
 from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.by_steps import curves_by_steps, curves_in_order, is_ordered, smallest_scale, step_nodes, steps_of
 from theory.cases import Case, Members, arithmetic, check_case, float_arrays, refuse_members
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
-from theory.filters import FILTERS, LEAST_FLATNESS
+from theory.filters import FILTERS
 from theory.fixed_point import Model
 from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
