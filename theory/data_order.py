@@ -190,7 +190,7 @@ def _correlations(measure: Measure, model: Model, responses: _Responses, order: 
                 shares = pushed * left[:, None, :last]
                 along[rows, :last] = shares.sum(0)
                 both = both + noise + shares[:, :, first:] @ moved[:last, rows].T
-                left[:, rows] = starts[2][:, rows] + (both * here).sum(2)
+                left[:, rows] = starts[2][:, rows] + (both * here).sum(2)  # eq. 41
             sums = _times_modes(np.concatenate([both, lam * both], axis=1), modes)
             put(target, first, starts[0][rows, :last] + sums[: last - first])
             put(inner, first, starts[1][rows, :last] + sums[last - first :])

@@ -131,7 +131,7 @@ def rich_flow(drive: Drive, times: Array, richness: Array, horizon: Array) -> Gr
     highest = xp.max(xp.abs(every @ points[:, -1]) / every[:, -1]) * 2.0 ** (-1 - 2 * POINTS)
     error = xp.maximum(error, stop_gradient(highest))
     late = stop_gradient(times.max() > ends[-1] * (1.0 + 1e-12))
-    response = 1.0 - drive.z[None] * xp.sqrt(growth)[:, None] * psi
+    response = 1.0 - drive.z[None] * xp.sqrt(growth)[:, None] * psi  # eq. 42
     return Growth(growth, response, xp.where(late, xp.inf, error))
 
 

@@ -94,6 +94,6 @@ def rich_batches(cloud: Cloud, times: Array, rates: Batches, richness: Array) ->
 
     # one more, whose result is not looked at
     longer = Batches(*(xp.concatenate([x, x[-1:]]) for x in rates))
-    _, (risk, growth, crowding) = scan(step, start, longer)
+    _, (risk, growth, crowding) = scan(step, start, longer)  # eq. 44
     at = times.astype(int)
     return Losses(risk[at], growth[at], crowding.max())

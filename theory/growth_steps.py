@@ -61,7 +61,7 @@ def rich_steps(drive: Drive, times: Array, rates: Rates, richness: Array) -> Gro
         change = _gradient(at, drive.z, half)
         return (_moved(carried, at, change, (lr, lr * richness, rates.weight_decay)), now), observed(now)
 
-    (end, _), (growth, effective) = scan(step, (start, start), rates.lr)
+    (end, _), (growth, effective) = scan(step, (start, start), rates.lr)  # eq. 43
     last = observed(end)
     growth, effective = (xp.concatenate([x, y[None]]) for x, y in zip((growth, effective), last, strict=True))
     at = times.astype(int)

@@ -39,7 +39,7 @@ def few_modes(model: Model, reach: float, end: float = math.inf, *, shared: bool
 
     def rule(own: Array, wanted: Array) -> tuple[Array, Array]:
         place, made = _gauss(places, own, wanted, points)
-        there = np.exp(place) - 1.0 / reach
+        there = np.exp(place) - 1.0 / reach  # eq. 40
         return there / (1.0 + there / end), made
 
     if shared:

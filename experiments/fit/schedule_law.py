@@ -143,7 +143,7 @@ class ScheduleLaw:
         parts = [modes_of(schedule, p) for schedule in self.schedules]
         signal, signal_slope, noise, noise_slope = (np.concatenate(part) for part in zip(*parts, strict=True))
         heavy, light = WEIGHTS * MODES**-a, u**2 * WEIGHTS * MODES ** (-2.0 * b)
-        columns = np.stack([np.ones(len(signal)), signal @ heavy, noise @ light], 1)
+        columns = np.stack([np.ones(len(signal)), signal @ heavy, noise @ light], 1)  # eq. 55
         of_signal = [signal_slope @ heavy, -signal @ (heavy * LOG), -signal_slope @ (heavy * LOG)]
         of_noise = [
             (2.0 * noise + noise_slope) @ light,

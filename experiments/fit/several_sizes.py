@@ -71,7 +71,7 @@ class SeveralSizes:
     def theta_of(self, size: float, theta: np.ndarray) -> np.ndarray:
         """Return the parameters (6,) of `ScheduleLaw` at one size."""
         i = SHARED + 2 * self.sizes.index(size)
-        floor = np.exp(theta[0]) + np.exp(theta[1]) * self._ratio(size) ** (1.0 - theta[3])
+        floor = np.exp(theta[0]) + np.exp(theta[1]) * self._ratio(size) ** (1.0 - theta[3])  # eq. 56
         return np.array([np.log(floor), theta[2], theta[i], theta[i + 1], theta[3], theta[4]])
 
     def loss(self, theta: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Equation numbers on the lines of theory/ are those of docs/equations.md."""
+"""Equation numbers on the lines of the packages are those of docs/equations.md."""
 
 import inspect
 import pkgutil
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("theory", "rfm", "experiments")
 MARK = re.compile(r"#.*\beq\. (\d+)$", re.M)
 ROW = re.compile(r"^\| (\d+) \|(.*)$", re.M)
 
@@ -20,15 +21,16 @@ def file_of(name):
 
 
 def rows():
-    """Files of the theory's functions in a row of the page, by its number."""
+    """Files of the functions in a row of the page, by its number."""
     page = (ROOT / "docs" / "equations.md").read_text()
-    return {int(n): {file_of(name) for name in re.findall(r"`(theory\.[\w.]+)`", row)} for n, row in ROW.findall(page)}
+    names = re.compile(r"`((?:theory|rfm|experiments)\.[\w.]+)`")
+    return {int(n): {file_of(name) for name in names.findall(row)} for n, row in ROW.findall(page)}
 
 
 def marks():
     """Files in which a number stands, by the number."""
     numbers = {}
-    for path in sorted((ROOT / "theory").rglob("*.py")):
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         for number in MARK.findall(path.read_text()):
             numbers.setdefault(int(number), set()).add(path.relative_to(ROOT).as_posix())
     return numbers

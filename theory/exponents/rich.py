@@ -59,7 +59,7 @@ def rich_time_amplitude(a: float, b: float, richness: float) -> float:
         return time_amplitude(a, b) * (0.5 + sqrt(0.25 + richness * _zeta(a - b))) ** -e  # |w|^2 = sum k^-(a-b)
     found = integrals(e)
     c = sqrt(richness * found.growth / b)
-    return found.risk / b * (0.5 * c * (1.0 + e)) ** (-2.0 * e / (1.0 + e))
+    return found.risk / b * (0.5 * c * (1.0 + e)) ** (-2.0 * e / (1.0 + e))  # eq. 45
 
 
 def rich_frontier_exponents(a: float, b: float) -> tuple[float, float]:
