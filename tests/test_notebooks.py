@@ -20,7 +20,7 @@ import make_notebooks  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-LONG = ("02_double_descent", "05_your_data")  # whose compilation takes half a minute and more
+LONG = ("02_double_descent", "05_your_data", "07_training")  # whose compilation takes half a minute and more
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def test_there_are_notebooks():
         "04_sweeps",
         "05_your_data",
         "06_finite_size",
+        "07_training",
     ]
 
 
