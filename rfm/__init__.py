@@ -17,11 +17,14 @@ from rfm.curve import Curve, log_times
 from rfm.data import datasets as datasets
 from rfm.data import files as files
 from rfm.data import from_data as from_data
+from rfm.data.correlated import correlated_rows
 from rfm.data.from_data import from_features, from_inputs, from_kernel
+from rfm.data.left_out import estimated_stopping, estimated_test_loss
 from rfm.engine.exact_solution import exact
+from rfm.engine.learned_modes import coefficients
 from rfm.engine.simulation import simulate
 from rfm.networks import features as network_features  # noqa: F401
-from rfm.optimizers import DANA, SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Ridge
+from rfm.optimizers import DANA, SGD, GradientDescent, GradientFlow, HeavyBall, Nesterov, Optax, Preconditioned, Ridge
 from rfm.own_spectrum import from_spectrum
 from rfm.problem import Problem, power_law, white
 from rfm.sgd import TailAverage
@@ -39,11 +42,16 @@ __all__ = [
     "HeavyBall",
     "Nesterov",
     "Optax",
+    "Preconditioned",
     "Problem",
     "Ridge",
     "Sweep",
     "TailAverage",
     "cache_compilations",
+    "coefficients",
+    "correlated_rows",
+    "estimated_stopping",
+    "estimated_test_loss",
     "exact",
     "from_features",
     "from_inputs",

@@ -7,6 +7,7 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from rfm import checks, responses
+from rfm.precision import is_traced
 from rfm.protocols import Gradient
 from rfm.pytrees import pytree
 from rfm.steps import Schedule
@@ -155,6 +156,56 @@ class Nesterov:
     def largest_stable_lr(self, z_max: ArrayLike) -> Any:
         """2 (1 + momentum)/((1 + 2 momentum) z_max)."""
         return 2.0 * (1.0 + self.momentum) / ((1.0 + 2.0 * self.momentum) * z_max)
+
+
+@pytree
+class Preconditioned:
+    """v <- v - lr (H + damping)^-power g, g half the gradient and H = Phi^T Phi/P the curvature of the training loss.
+
+    power = 1 is a damped natural gradient (Newton's method), 1/2 the whitening that Shampoo and RMSProp aim at, 0 plain
+    descent. Without a learning rate it is the flow dv/dt = -(H + damping)^-power g, and time is lr x steps.
+
+    Args:
+        power: a number >= 0 and <= 1.
+        damping: a number > 0, in the unit of a curvature.
+        lr: a number > 0, below 2 (z_max + damping)^power/z_max; None for the flow.
+
+    Raises:
+        ValueError: for other values.
+
+    Example:
+        >>> Preconditioned(1.0, damping=0.5, lr=0.1).largest_stable_lr(1.0), Preconditioned(0.5, 0.1).discrete
+        (3.0, False)
+    """
+
+    power: Any
+    damping: Any
+    lr: Any = None
+    stability: ClassVar[str] = "2 (z_max + damping)^power/z_max"
+
+    def __post_init__(self) -> None:
+        checks.number("power", self.power, 0.0, "a number >= 0 and <= 1", inclusive=True)
+        if not is_traced(self.power) and self.power > 1:
+            checks.fail("power", "a number >= 0 and <= 1", self.power)
+        checks.number("damping", self.damping, 0.0, "a finite number > 0")
+        if self.lr is not None:
+            checks.number("lr", self.lr, 0.0, "a finite number > 0, or None for the flow")
+
+    @property
+    def discrete(self) -> bool:
+        """Tell whether steps are taken."""
+        return self.lr is not None
+
+    def response(self, z: Array, t: Array) -> Array:
+        """(1 - exp(-t z'))/z, or [1 - (1 - lr z')^t]/z, with z' = z/(z + damping)^power."""
+        scale = (jnp.maximum(z, 0.0) + self.damping) ** -self.power
+        if self.lr is None:
+            return scale[None] * responses.exponential(scale * z, t)
+        return scale[None] * responses.geometric(self.lr, scale * z, t)
+
+    def largest_stable_lr(self, z_max: ArrayLike) -> Any:
+        """2 (z_max + damping)^power/z_max."""
+        return 2.0 * (z_max + self.damping) ** self.power / z_max
 
 
 @pytree

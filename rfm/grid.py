@@ -140,7 +140,7 @@ def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
         return dict(optimizer.numbers)
     names = [f.name for f in dataclasses.fields(optimizer) if f.name not in ("batch_size", "average", "order")]
     numbers = {name: getattr(optimizer, name) for name in names}
-    return {name: x for name, x in numbers.items() if not (changes(x) or isinstance(x, Schedule))}
+    return {name: x for name, x in numbers.items() if not (x is None or changes(x) or isinstance(x, Schedule))}
 
 
 def exponents(problem: Problem) -> tuple[float, float] | None:

@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.dana import DANA, Batched
-from rfm.full_batch import GradientDescent, GradientFlow, HeavyBall, Nesterov, Ridge
+from rfm.full_batch import GradientDescent, GradientFlow, HeavyBall, Nesterov, Preconditioned, Ridge
 from rfm.optax_steps import Optax
 from rfm.precision import is_traced
 from rfm.protocols import Bounded
 from rfm.sgd import SGD
 from rfm.steps import Schedule, tabulate
 
-Optimizer = GradientFlow | GradientDescent | HeavyBall | Nesterov | SGD | DANA | Ridge | Optax
+Optimizer = GradientFlow | GradientDescent | HeavyBall | Nesterov | Preconditioned | SGD | DANA | Ridge | Optax
 
 
 def resolve(optimizer: Optimizer, times: ArrayLike | None) -> Optimizer:
@@ -75,7 +75,7 @@ def check_stability(
     mean_square: whether that of SGD on a finite set is a z*. If not, it is the largest curvature: the mean diverges
     beyond the bound of full batches, and the rest shows in the run.
     """
-    if not isinstance(optimizer, Bounded):
+    if not isinstance(optimizer, Bounded) or optimizer.lr is None:
         return
     formula, symbol = optimizer.stability, "z_max"
     if not isinstance(optimizer, SGD):

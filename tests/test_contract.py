@@ -46,6 +46,10 @@ ROWS = {
     "HeavyBall": Row(rfm.HeavyBall(0.2, 0.9), STEPS, TAKEN, rfm.HeavyBall(9.0, 0.9), rtol=POWERS),
     "HeavyBall without momentum": Row(rfm.HeavyBall(0.4, 0.0), STEPS, TAKEN, rfm.HeavyBall(9.0, 0.0)),
     "Nesterov": Row(rfm.Nesterov(0.2, 0.9), STEPS, TAKEN, rfm.Nesterov(9.0, 0.9), rtol=POWERS),
+    "Preconditioned": Row(rfm.Preconditioned(0.5, 0.03), np.array([0.0, 1.0, 30.0, 1e3]), SOLVED),
+    "Preconditioned, in steps": Row(
+        rfm.Preconditioned(1.0, 0.1, 0.5), STEPS, SOLVED, rfm.Preconditioned(1.0, 0.1, 9.0)
+    ),
     "Ridge": Row(rfm.Ridge(0.02), None, SOLVED),
     "SGD": Row(rfm.SGD(0.3, 4), STEPS, TAKEN, rfm.SGD(3.0, 4), np.inf, solved=False),
     "SGD with momentum": Row(rfm.SGD(0.05, 4, 0.8), STEPS, TAKEN, rfm.SGD(3.0, 4, 0.8), np.inf, solved=False),

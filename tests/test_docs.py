@@ -120,7 +120,7 @@ def test_commands_are_understood(page):
 def test_calls_of_the_guide_resolve():
     """Imports of every block run, and every dotted name on what they import is there, with the arguments it takes."""
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "your-data.md").read_text(), re.M | re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         tree, names = ast.parse(block), {}
         exec("\n".join(ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)), names)
@@ -138,10 +138,15 @@ def python_blocks(page):
 
 
 RECIPE, LONG = "add-an-algorithm", "your-data"  # applied to a copy above; run below where minutes are no matter
-WITH_BLOCKS = [page for page in PAGES if python_blocks(page) and page.stem not in (RECIPE, LONG)]
+HALF_A_MINUTE = ("faq", "own-spectrum")
+WITH_BLOCKS = [
+    pytest.param(page, marks=pytest.mark.slow if page.stem in HALF_A_MINUTE else (), id=page.stem)
+    for page in PAGES
+    if python_blocks(page) and page.stem not in (RECIPE, LONG)
+]
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WITH_BLOCKS)
 def test_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     """One after the other, in an empty folder; what a page says itself it asserts itself."""
     monkeypatch.chdir(tmp_path)

@@ -20,12 +20,12 @@ import make_notebooks  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-LONG = ("02_double_descent", "05_your_data", "07_training")  # whose compilation takes half a minute and more
+QUICK = ("01_first_look", "04_sweeps")  # the others are slow: what they call has tests of its own
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, marks=pytest.mark.slow if p.stem in LONG else (), id=p.stem) for p in NOTEBOOKS],
+    [pytest.param(p, marks=() if p.stem in QUICK else pytest.mark.slow, id=p.stem) for p in NOTEBOOKS],
 )
 # the kernel client leaves sockets to the garbage collector
 @pytest.mark.filterwarnings("ignore")

@@ -15,8 +15,10 @@
 | w | nodes | curvature mapped to the stable half plane | see `contour` |
 """
 
+from theory._chains import Generations, generations, student
 from theory._correction import correction
 from theory._learned import learned
+from theory._modes import ModeCurves, modes, shifted
 from theory._predict import Decomposition, decompose, largest_curvature, predict
 from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
 from theory._sweep import sweep
@@ -34,6 +36,8 @@ __all__ = [
     "EpochsWorth",
     "Family",
     "Frontier",
+    "Generations",
+    "ModeCurves",
     "Scatter",
     "Stopping",
     "best_epochs",
@@ -44,11 +48,15 @@ __all__ = [
     "decompose",
     "epochs_worth",
     "frontier",
+    "generations",
     "largest_curvature",
     "learned",
+    "modes",
     "predict",
     "scatter",
     "scatter_near",
     "seeds_needed",
+    "shifted",
+    "student",
     "sweep",
 ]

@@ -13,10 +13,8 @@ from theory._correction import largest
 from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_case
 from theory.contour import NODES
-from theory.dynamics import nodes_around
-from theory.evaluation import count_nodes, filter_of, in_reach, model_of, most_nodes
-from theory.filters import FILTERS
-from theory.fixed_point import kappa_real
+from theory.evaluation import count_nodes, in_reach, model_of, most_nodes, route_of
+from theory.moments import learned_share
 
 MOST_MODES = 100_000  # at once
 MOST_NODES = 65_536
@@ -66,15 +64,15 @@ def learned(
     """
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     check_case(case)
-    eigenvalues = _eigenvalues(problem, modes)
+    eigenvalues = eigenvalues_of(problem, modes)
     with arithmetic(case):
         arrays = case.arrays()
         if not is_traced(arrays):
             check_stability(arrays.optimizer, np.asarray(largest(arrays)), case.num_features, case.num_samples)
-        return settle(_share(arrays, eigenvalues * arrays.clock, nodes=_nodes(arrays)))
+        return settle(_share(arrays, eigenvalues * arrays.clock, nodes=nodes_of(arrays)))
 
 
-def _eigenvalues(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
+def eigenvalues_of(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
     """Return the eigenvalues (K,) of modes k = 1, 2, ...; ValueError for a mode that does not exist."""
     if is_traced(problem, modes):
         checks.fail("modes", "those of a problem that is known (sizes, times and numbers may be traced)", modes)
@@ -88,7 +86,16 @@ def _eigenvalues(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
     return inside if t is None else np.where(k <= kept, inside, t.eigenvalue_scale * k**-t.b)
 
 
-def _nodes(case: Case) -> int:
+def target_of(problem: Problem, numbers: np.ndarray) -> np.ndarray:
+    """Return the coefficients w_k (K,) of modes that exist."""
+    kept, t = len(problem.target), problem.tail
+    inside = problem.target[np.minimum(numbers, kept).astype(int) - 1]
+    if t is None:
+        return inside
+    return np.where(numbers <= kept, inside, np.sqrt(t.power_scale / t.eigenvalue_scale) * numbers ** ((t.b - t.a) / 2))
+
+
+def nodes_of(case: Case) -> int:
     """Count nodes of the contour: no pairs of them are needed, so that there may be many."""
     if isinstance(case.optimizer, Ridge):
         return 0
@@ -103,13 +110,4 @@ def _nodes(case: Case) -> int:
 @evaluated("nodes")
 def _share(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
     case = in_reach(case)
-    model = model_of(case)
-    if isinstance(case.optimizer, Ridge):
-        kappa = kappa_real(case.optimizer.ridge, model)[0]
-        return (eigenvalues / (kappa + eigenvalues))[None]
-    name, parameters = filter_of(case.optimizer)
-    flt = FILTERS[name](**parameters)
-    around = nodes_around(model, flt, flt.elapsed(case.times.max()), nodes)
-    kappa = around.kappa[:, None]
-    r = flt.response(around.z[None], case.times[:, None]) * around.weights[None]  # (T, n)
-    return -2.0 * (r @ (eigenvalues[None] / (kappa + eigenvalues[None]))).real
+    return learned_share(route_of(case, model_of(case), nodes), eigenvalues)

@@ -17,9 +17,10 @@ from theory.cases import Case, Members, arithmetic, check_case, float_arrays
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
-from theory.filters import LEAST_FLATNESS
+from theory.filters import FILTERS, LEAST_FLATNESS
 from theory.fixed_point import Model
 from theory.mixture import Mixture
+from theory.moments import Route, route_over_time, route_to_ridge
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
@@ -41,9 +42,9 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
         if members is not None and members.shared is not None:
             members = members._replace(shared=resolve(members.shared, case.times))
         arrays, members = case.arrays(), float_arrays(members)
-        nodes = _nodes(arrays)
+        nodes = pair_nodes(arrays)
         if members is not None and members.shared is not None:
-            nodes = max(nodes, _nodes(_mean_of(arrays, members.shared)))
+            nodes = max(nodes, pair_nodes(_mean_of(arrays, members.shared)))
         curves = averaged(arrays, members, nodes=nodes) if not split else evaluate(arrays, nodes=nodes, split=True)
         if not is_traced(curves):
             edge = np.asarray(curves.spectral_edge)
@@ -99,6 +100,12 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     if isinstance(optimizer, SGD):
         numbers = optimizer.lr, optimizer.batch_size, optimizer.momentum
         return one_pass_curve(model, case.times, *numbers, nodes=nodes)
+    return full_batch_curve(case, model, nodes=nodes, split=split)
+
+
+def full_batch_curve(case: Case, model: Model, *, nodes: int, split: bool = False) -> LearningCurve:
+    """Return curves of a full-batch algorithm for a model that may have another target than that of the case."""
+    optimizer = case.optimizer
     if not isinstance(optimizer, Ridge):
         return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split)
     end = static_risk(model, optimizer.ridge)
@@ -112,21 +119,35 @@ def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
     return type(mean).__name__, vars(mean)
 
 
-def model_of(case: Case, *, panel: int = PANEL) -> Model:
-    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise; panel: see `power_law_tail`."""
+def model_of(case: Case, depth: Array | None = None, *, panel: int = PANEL) -> Model:
+    """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise.
+
+    depth: of the modes, if another; panel: see `power_law_tail`.
+    """
+    modes = problem_modes(case.problem, depth_of(case) if depth is None else depth, case.clock, panel=panel)
+    return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, case.problem.noise_var)
+
+
+def depth_of(case: Case) -> Array:
+    """Return -log of the smallest kappa that a case asks for, with a margin: see `spectrum.power_law_tail`."""
     problem, optimizer = case.problem, case.optimizer
     xp = namespace(case.num_features, case.num_samples)
     if isinstance(optimizer, Ridge):
         # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
         smaller = xp.minimum(case.num_features, case.num_samples)
         b = 0.0 if problem.tail is None else problem.tail.b
-        depth = MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
-    elif case.steps:
-        depth = MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
-    else:
-        depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
-    modes = problem_modes(problem, depth, case.clock, panel=panel)
-    return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, problem.noise_var)
+        return MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
+    if case.steps:
+        return MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
+    return MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
+
+
+def route_of(case: Case, model: Model, nodes: int) -> Route:
+    """Return the points at which a full-batch case sums up ridges: one for Ridge, else a contour of so many nodes."""
+    if isinstance(case.optimizer, Ridge):
+        return route_to_ridge(model, case.optimizer.ridge)
+    name, parameters = filter_of(case.optimizer)
+    return route_over_time(model, FILTERS[name](**parameters), case.times, nodes)
 
 
 def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0, *, panel: int = PANEL) -> Modes:
@@ -144,7 +165,7 @@ def problem_modes(problem: Problem, depth: Array | float, clock: Array | float =
     return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=rows)
 
 
-def _nodes(case: Case) -> int:
+def pair_nodes(case: Case) -> int:
     """Count nodes of the contour: more where momentum leaves a narrow stable region, in steps: few shapes compile."""
     momentum = getattr(case.optimizer, "momentum", None)
     if is_ordered(case):
@@ -167,7 +188,8 @@ def _nodes(case: Case) -> int:
 def _fastest(case: Case) -> Array:
     """Return the rate at which the first mode is learned, per unit of time."""
     lr = getattr(case.optimizer, "lr", 1.0)
-    lr = lr.values.max() if isinstance(lr, Schedule) else lr
+    lr = 1.0 if lr is None else lr.values.max() if isinstance(lr, Schedule) else lr
+    lr = lr * getattr(case.optimizer, "damping", 1.0) ** -getattr(case.optimizer, "power", 0.0)
     return lr / (1.0 - getattr(case.optimizer, "momentum", 0.0)) * case.problem.eigenvalues[0] * case.clock
 
 

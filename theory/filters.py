@@ -56,13 +56,9 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
         starts = xp.concatenate([xp.zeros(1), ends[:-1]])
         return xp.clip(t - starts[None], 0.0, (ends - starts)[None])
 
-    def log_factor(x: Array) -> Array:
-        # one step of lr (z + d) = 1 leaves nothing: no zero times infinity before it is taken
-        return log1p(-xp.where(x == 1.0, 1.0 - 1e-16, x))
-
     def response(z: Array, t: Array) -> Array:
         # log1p keeps (1 - lr z)^t right at 10^6 steps, where a plain power loses ten digits
-        log_product = _piecewise(lambda value: log_factor(value * (z + d)), values, counts(t))
+        log_product = _piecewise(lambda value: log1p(-_off_one(value * (z + d))), values, counts(t))
         product = xp.exp(log_product)
         # without decay z + d is z itself; with it z = -d is no singularity, but 0/0 on the way
         near = xp.abs(z + d) < 0.5 * xp.abs(d)
@@ -76,6 +72,38 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
         response=response,
         elapsed=lambda t: xp.maximum(z_end * (counts(xp.reshape(t, (1, 1)))[0] @ values), SHORTEST),
     )
+
+
+def preconditioned(power: Array, damping: Array, lr: Array | None = None) -> Filter:
+    """r_t(z) = exp(-t z') or (1 - lr z')^t, z' = z/(z + d)^power, d the damping.
+
+    The cut of z' from z = -d on stays outside: the contour passes the origin nearer than that. For power <= 1, z' is in
+    the right half plane where z is, and in the disc |1 - lr z'| <= 1 where z is in that on (0, z_end), lr z_end' = 2.
+    """
+    # notation: p = power, d = damping
+    p, d = power, damping
+    xp = namespace(p, d) if lr is None else namespace(p, d, lr)
+
+    def moved(z: Array) -> Array:
+        return z * (z + d) ** -p
+
+    if lr is None:
+        return gradient_flow()._replace(
+            response=lambda z, t: namespace(z).exp(-moved(z) * t),  # eq. 52
+            elapsed=lambda t: xp.maximum(t * d**-p, 1.0 / d),
+        )
+    bracket = Bracket(xp.log(d) - 60.0, xp.log(d) + 60.0)
+    z_end = stop_gradient(xp.exp(bisect(lambda x: lr * moved(xp.exp(x)) < 2.0, bracket, BISECTIONS).low))
+    disc = gradient_descent(2.0 / z_end)
+    return disc._replace(
+        response=lambda z, t: namespace(z).exp(t * log1p(-_off_one(lr * moved(z)))),
+        elapsed=lambda t: xp.maximum(xp.maximum(lr * t * d**-p, 1.0 / d) * z_end, SHORTEST),
+    )
+
+
+def _off_one(x: Array) -> Array:
+    """Keep one step that leaves nothing, x = 1, from being zero times infinity before it is taken."""
+    return namespace(x).where(x == 1.0, 1.0 - 1e-16, x)
 
 
 def heavy_ball(lr: Array, momentum: Array) -> Filter:
@@ -275,4 +303,5 @@ FILTERS: dict[str, Callable[..., Filter]] = {
     "GradientDescent": gradient_descent,
     "HeavyBall": heavy_ball,
     "Nesterov": nesterov,
+    "Preconditioned": preconditioned,
 }

@@ -93,6 +93,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 def load(settings: Settings) -> Source:
     """Read features (n, d), or a kernel (n, n), and labels (n,) or (n, K), neither too few nor constant."""
     file, labels = settings.file, settings.labels
+    names = None if settings.groups is None else files.read_groups(file, settings.groups)
     if file in datasets.NAMES:
         if labels is not None or settings.kernel:
             checks.fail("labels", f"left out, and --kernel too, for the data set {file!r}", labels)
@@ -111,7 +112,7 @@ def load(settings: Settings) -> Source:
     remarks += [] if settings.kernel else oddities.of_columns(data)
     rows = data if settings.map is None else mapped(settings, data)
     source = Source(rows, y, settings.kernel, settings.num_modes, tuple(remarks))
-    return independence.with_units(source, settings)
+    return independence.with_units(source, settings, names)
 
 
 def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:

@@ -73,10 +73,15 @@ class Fits:
         return self.whole[0] if len(self.whole) > 1 else None
 
     @property
+    def by_squares(self) -> tuple[Fit, ...]:
+        """The fits by least squares, which alone are compared: Huber's loss makes the median error its own aim."""
+        return (*self.whole[:-1], self.other if self.chinchilla.robust else self.chinchilla)
+
+    @property
     def ratio(self) -> float:
         """Median error of the solvable model over that of power laws; 1 without the former."""
-        medians = [errors(fit, self.fitted).median + LEAST for fit in self.whole]
-        return medians[0] / medians[-1]
+        medians = [errors(fit, self.fitted).median + LEAST for fit in self.by_squares]
+        return medians[0] / medians[-1] if len(medians) > 1 else 1.0
 
     @property
     def rejected(self) -> Fit | None:
@@ -153,8 +158,9 @@ def fit_all(settings: Settings, models: Sequence[Model], losses: Losses, fitted:
     chinchilla = whole[-1]
     assert isinstance(models[-1], Chinchilla)
     rows = fitted.astype(float)
-    out = outliers(models[-1], table.select(fitted), huber(models[-1].at(table.select(fitted).design),
-                                                           table.select(fitted)))  # fmt: skip
+    seen = table.select(fitted)
+    law = models[-1].at(seen.design)
+    out = outliers(law, seen, huber(law, seen))
     out = np.isin(np.arange(len(table)), np.flatnonzero(fitted)[out])
     inner = huber(models[-1], table, np.where(out, 0.0, rows)) if out.any() else None
     other = _estimator(

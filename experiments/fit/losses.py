@@ -140,6 +140,8 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
     table = CurveTable(design, numbers["loss"], numbers.get("stderr"), run, numbers.get("weight"))
     notes += _remarks(table, columns)
     names = [labels[i] if labels else str(number) for number, i in enumerate(np.unique(run, return_index=True)[1])]
+    if len(names) == 1 and labels is None:
+        names = [tables[0][0]]
     used = set(columns.values())
     return Losses(
         table, {role: name for role, name in columns.items() if role != "flops" or "flops" in numbers},

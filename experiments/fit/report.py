@@ -54,7 +54,7 @@ def verdict(fits: Fits) -> str:
     if fits.solvable is None:
         return ""
     names = "the solvable model", "power laws"
-    solvable, chinchilla = (errors(fit, fits.fitted).median for fit in fits.whole)
+    solvable, chinchilla = (errors(fit, fits.fitted).median for fit in fits.by_squares)
     off = f"median error: solvable model {solvable:.2%}, power laws {chinchilla:.2%}"
     if fits.rejected is None:
         return f"the solvable model and power laws describe this table alike ({off})"

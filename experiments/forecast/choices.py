@@ -8,15 +8,16 @@ import numpy as np
 
 from experiments.forecast.bands import TINY
 from experiments.forecast.correction import Correction, measured_of
-from experiments.forecast.forecasts import Forecast
-from experiments.forecast.source import Source
-from experiments.forecast.trained import RIDGES, How, Losses, Rows, measure
+from experiments.forecast.forecasts import Accuracy, Forecast
+from experiments.forecast.source import Source, stratified
+from experiments.forecast.trained import RIDGES, How, Losses, Rows, draw_errors, measure
 from rfm.data.row_sizes import powered
 from rfm.data.spectra import Estimate, estimate
 from rfm.optimizers import Optimizer
 
 STRENGTHS = (1.0, 0.5, 0.0)  # of the sizes of rows
 MEASURED_TIMES = 24  # of a curve: between them the ratio to the theory is interpolated
+COPY_DRAWS = 4  # of rows with their copies
 POINTS = 4  # of a model size: an eighth, a quarter and a half of the rows, and all
 Progress = Callable[[], object]
 
@@ -53,17 +54,49 @@ def forecast_of(
     rows = source.known(whole.scale, seed)
     some = np.unique(np.linspace(0, len(times) - 1, min(len(times), MEASURED_TIMES)).astype(int))
     how = How(optimizer, np.asarray(times, float)[some], float(whole.problem.eigenvalues[0]))
-    rng = np.random.default_rng(seed)
-    infinite = measure(rows, math.inf, how, rng, on_point=on_point)
+    infinite = measure(rows, math.inf, how, seed, on_point=on_point)
     start = Forecast(
         whole, optimizer, np.asarray(times, float), counting=source.counting(), columns=source.columns
     )  # fmt: skip
     chosen = nearest(start, infinite, how, rows)
     measured = []
     for n in sorted({*(float(n) for n in features), math.inf}):
-        one = infinite if math.isinf(n) else measure(rows, n, how, rng, on_point=on_point)
+        one = infinite if math.isinf(n) else measure(rows, n, how, seed, on_point=on_point)
         measured.append(measured_of(n, one, lambda n, p: _theory(chosen, how, n, p), len(rows.y)))
-    return dataclasses.replace(chosen, correction=Correction(how.times, tuple(measured), len(rows.y)))
+    accuracy = _accuracy(source, infinite) if is_classes(source.labels) else ()
+    return dataclasses.replace(
+        chosen, correction=Correction(how.times, tuple(measured), len(rows.y)), accuracy=accuracy
+    )  # fmt: skip
+
+
+def is_classes(labels: np.ndarray) -> bool:
+    """Are labels (n,) or (n, K) classes: one-hot outputs, or one of two values?"""
+    return stratified(labels) is not None and (labels.ndim == 2 or len(np.unique(labels)) == 2)
+
+
+def _accuracy(source: Source, losses: Sequence[Losses]) -> tuple[Accuracy, ...]:
+    """Return the accuracy where the loss is least over times."""
+    found = []
+    for one in losses:
+        value = float(one.right[int(one.loss[: -len(RIDGES)].argmin())])
+        found.append(Accuracy(one.num_samples, value, math.sqrt(value * (1.0 - value) / source.num_units)))
+    return tuple(found)
+
+
+def loss_of_copies(source: Source, made: Forecast, num_samples: float, seed: int = 0) -> float:
+    """Return the best loss over times of P rows of the file, tested on its other rows, some of them copies of those."""
+    assert source.copies is not None
+    rows = source.known(made.estimate.scale, seed)
+    if len(rows.y) < len(source):
+        return math.nan
+    every = np.repeat(np.arange(len(source)), source.copies)
+    rows = rows._replace(x=rows.x[every], y=rows.y[every], groups=np.arange(len(every)))
+    times = made.times[:: max(1, len(made.times) // MEASURED_TIMES)]
+    how = How(made.optimizer, times, float(made.estimate.problem.eigenvalues[0]))
+    rng = np.random.default_rng(seed)
+    sizes = math.inf, max(2, min(int(num_samples), len(every) - 2))
+    losses = [draw_errors(rows, sizes, how, rng)[1].mean(0)[: len(times)] for _ in range(COPY_DRAWS)]
+    return float(np.mean(losses, axis=0).min())
 
 
 def _theory(forecast: Forecast, how: How, num_features: float, num_samples: float) -> np.ndarray:

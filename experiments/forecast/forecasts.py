@@ -63,6 +63,14 @@ class Best(NamedTuple):
     gains: bool = True
 
 
+class Accuracy(NamedTuple):
+    """The part of rows whose class is right where the loss is least over times, at N infinite, and its error."""
+
+    num_samples: float
+    value: float
+    stderr: float
+
+
 class Point(NamedTuple):
     """The forecast at one (N, P): losses (T,), their part on unresolved modes, extrapolation, the best of times."""
 
@@ -84,6 +92,7 @@ class Forecast:
         counting: What P rows are worth; None: every row is one of its own.
         grown: How many more independent rows there are than groups, from 1 to the rows of a group.
         columns: Of the features: what N infinite costs; infinite for a kernel.
+        accuracy: Measured on the known rows where labels are classes.
     """
 
     estimate: Estimate
@@ -93,6 +102,7 @@ class Forecast:
     counting: Counting | None = None
     grown: float = 1.0
     columns: float = math.inf
+    accuracy: tuple[Accuracy, ...] = ()
 
     def independent(self, num_samples: float) -> float:
         """Return the independent rows among P, which the equations are given."""

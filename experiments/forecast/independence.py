@@ -8,16 +8,13 @@ import numpy as np
 from experiments.forecast.settings import Settings
 from experiments.forecast.source import Source
 from rfm import checks
-from rfm.data import files, groups, oddities
+from rfm.data import groups, oddities
 from rfm.data.rows import PARTS
 
-WORTH_SAYING = 0.01  # part of the rows that are copies beyond which two losses are told
 
-
-def with_units(source: Source, settings: Settings) -> Source:
-    """Return the source with its copies counted, or its groups; ValueError where too few of them are left."""
-    if settings.groups is not None:
-        names = files.read_groups(settings.file, settings.groups)
+def with_units(source: Source, settings: Settings, names: np.ndarray | None) -> Source:
+    """Return the source with its copies counted, or groups of the names (n,); ValueError where too few are left."""
+    if names is not None:
         return _grouped(source, groups.numbered(names, len(source)), "groups", f"--groups {settings.groups}")
     if settings.time_series:
         blocks = groups.time_blocks(source.data, source.labels)

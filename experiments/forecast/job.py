@@ -22,13 +22,15 @@ LINE, LINE_QUICK, CHECKED = 25, 13, 20  # points of a line; times of a check
 PLAN_NODES = 64  # of the contour of a plan: 1e-5 of the loss
 MOST_STEPS = 2_000  # of a check
 FEWEST = PARTS  # rows: halves of them are halves of so many parts
+WORTH_SAYING = 0.01  # part of the rows that are copies beyond which two losses are told
 BUDGETS = np.array([0.01, 0.1, 1.0])  # of what the largest model costs that is planned
 
 
 class Foretold(NamedTuple):
     """The forecast for an estimated population; plan: None without a budget.
 
-    exponents: Empty, and no plan, where the labels have no signal.
+    exponents: Empty, and no plan, where the labels have no signal. of_copies: The best loss at the largest training set
+    where later rows repeat known ones as often as those repeat each other; None where hardly any does.
     """
 
     forecast: Forecast
@@ -38,6 +40,7 @@ class Foretold(NamedTuple):
     exponents: list[laws.ExponentBands]
     plan: laws.Plan | None
     decision: decisions.Decision
+    of_copies: float | None = None
 
     @property
     def num_samples(self) -> float:
@@ -53,6 +56,7 @@ class Job:
     forecast: Forecast
     features: list[float]
     samples: list[int]
+    of_copies: float | None = None
 
     def run(self) -> Foretold:
         """Foretell losses over sizes and times, exponents, and the best use of budgets."""
@@ -81,7 +85,7 @@ class Job:
             plan = None if best is None else laws.plan(forecast, best, max(samples))
             bar.update()
         peaks = [curves.find_peak(line) for line in lines]
-        return Foretold(forecast, grid, lines, peaks, exponents, plan, decision)
+        return Foretold(forecast, grid, lines, peaks, exponents, plan, decision, self.of_copies)
 
     def span(self, axis: str, points: int) -> np.ndarray:
         """Return log-spaced sizes along an axis of a line, see `span`."""
@@ -127,7 +131,9 @@ def prepare(settings: Settings, source: Source) -> Job:
         forecast = choices.forecast_of(
             source, estimate, optimizer, times, sorted(finite), seed=settings.seed, on_point=bar.update
         )
-    return Job(settings, forecast, features, samples)
+    repeats = source.copies is not None and 1.0 - len(source) / source.copies.sum() > WORTH_SAYING
+    of_copies = choices.loss_of_copies(source, forecast, max(samples), settings.seed) if repeats else None
+    return Job(settings, forecast, features, samples, of_copies)
 
 
 class Limits(NamedTuple):
@@ -151,7 +157,7 @@ def span(axis: str, features: Sequence[float], samples: Sequence[int], points: i
     ends = (around / 2, 2 * around) if around <= limits.rows else ()
     finite = [min(size, most) for size in (*along, *ends) if math.isfinite(size)]
     low, high = max(1.0, min(finite)), max(finite)
-    x = np.geomspace(low if low < high else high / 10.0, high, points)
+    x = np.geomspace(low if low < high else max(1.0, high / 10.0), high, points)
     if low < peak < high:  # on the peak itself
         x[np.abs(np.log(x / peak)).argmin()] = peak
     return x

@@ -82,7 +82,18 @@ def _plan(ax: Axes, plan: Plan, grid: Grid) -> None:
         (plan.times, plotting.COLORS[plotting.BEST_TIME], "s", "best $t$"),
     ):  # fmt: skip
         spread = np.abs(np.stack([band.value - band.low, band.high - band.value]))
-        ax.errorbar(plan.compute, band.value, spread, color=color, marker=marker, ms=4, lw=1.3, capsize=2, label=label)
+        shown = np.where(band.value > 0, band.value, np.nan)  # no training has no place on a logarithmic axis
+        ax.errorbar(
+            plan.compute,
+            shown,
+            np.minimum(spread, 0.99 * np.abs(shown)),
+            color=color,
+            marker=marker,
+            ms=4,
+            lw=1.3,
+            capsize=2,
+            label=label,
+        )
     for c, n, loss in zip(plan.compute, plan.features.value, plan.loss.value, strict=True):
         ax.annotate(f"loss {loss:.3g}", (c, n), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=6.5)
     ax.margins(x=0.2, y=0.2)

@@ -97,6 +97,8 @@ def record(foretold: Foretold, checked: Checked | None) -> dict[str, Any]:
         "plan": None if plan is None else plan._asdict(),
         "rows": _decision(foretold),
         "training": _training(foretold),
+        "loss_of_copies": foretold.of_copies,
+        "accuracy": [one._asdict() for one in foretold.forecast.accuracy],
     }  # fmt: skip
     said |= {} if checked is None else {"check": summary(checked.trials)}
     return {name: plain(part) for name, part in said.items()}

@@ -35,6 +35,8 @@ def lines(name: str, source: Source, foretold: Foretold) -> list[str]:
         *decision_lines(foretold.decision),
         *_data_lines(name, source, foretold.forecast.estimate),
         *warning_lines(foretold.forecast),
+        *_copies_lines(foretold),
+        *accuracy_lines(foretold.forecast),
         _size_table(foretold.grid),
         *(_peak_line(*pair) for pair in zip(foretold.lines, foretold.peaks, strict=True)),
         *([_exponent_table(foretold.exponents)] if foretold.exponents else []),
@@ -91,6 +93,30 @@ def warning_lines(forecast: Forecast) -> list[str]:
             "reach as far"
         )
     return text
+
+
+def accuracy_lines(forecast: Forecast) -> list[str]:
+    """Say the measured accuracy of classes, and what is not said."""
+    if not forecast.accuracy:
+        return []
+    told = [f"{one.value:.1%} ± {1.96 * one.stderr:.1%} at P = {one.num_samples:.0f}" for one in forecast.accuracy]
+    return [
+        f"accuracy on held-out known rows, N = inf, least loss over times: {', '.join(told)}; none is said beyond, "
+        "since squared error does not imply it (Gaussian scores of the same moments are 2 to 4 points too high on "
+        "digits and mnist), nor a cross-entropy: outputs trained by squared error are no probabilities"
+    ]
+
+
+def _copies_lines(foretold: Foretold) -> list[str]:
+    """Say both losses of rows that repeat: on new rows, and where later rows repeat the known ones too."""
+    if foretold.of_copies is None:
+        return []
+    new = foretold.grid.stopping[len(foretold.grid.features) - 1, len(foretold.grid.samples) - 1].loss
+    return [
+        f"two losses at P = {size(foretold.num_samples)}: {_plus_minus(new)} on rows that repeat none of those trained "
+        f"on, {foretold.of_copies:.4g} on the other rows of this file, which repeat them; the data cannot tell which "
+        "you need"
+    ]
 
 
 def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:

@@ -36,7 +36,7 @@ class Counting(NamedTuple):
         if num_samples >= self.total:
             return num_samples * len(self.copies) / self.total
         left = math.log1p(-num_samples / self.total) * self.copies
-        return max(1.0, float(-np.expm1(left).sum()))
+        return max(1.0, float(-np.expm1(left).sum()))  # eq. 58
 
     def drawn(self, distinct: float) -> float:
         """Return how many rows hold so many distinct ones, at most all."""

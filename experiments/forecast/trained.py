@@ -24,11 +24,15 @@ NEGLIGIBLE = 1e-13  # part of the largest eigenvalue: rounding
 
 
 class Rows(NamedTuple):
-    """Known rows (n, m) and labels (n, K), both less their means, and the number of the group of each row (n,)."""
+    """Known rows (n, m) and labels (n, K), both less their means, and the number of the group of each row (n,).
+
+    level: (K,) what is added to labels before the class is read off: their means, of one output less the middle of it.
+    """
 
     x: np.ndarray
     y: np.ndarray
     groups: np.ndarray
+    level: np.ndarray
 
     @property
     def grouped(self) -> bool:
@@ -76,10 +80,8 @@ class Losses(NamedTuple):
     right: np.ndarray
 
 
-def measure(
-    rows: Rows, num_features: float, how: How, rng: np.random.Generator, *, on_point: Callable[[], object]
-) -> list[Losses]:
-    """Train on an eighth, a quarter and a half of the rows, and leave out each of them in turn."""
+def measure(rows: Rows, num_features: float, how: How, seed: int, *, on_point: Callable[[], object]) -> list[Losses]:
+    """Train on an eighth, a quarter and a half of the rows, the same at every N, and leave out each of them in turn."""
     n, m = rows.x.shape
     often = MORE_DRAWS if n * m < SMALL else min(1.0, LARGE / (n * m))
     often *= 1.0 if np.isinf(num_features) else 0.5
@@ -87,11 +89,11 @@ def measure(
     for share, draws in zip(SHARES, DRAWS, strict=True):
         if share * n >= 2:
             count = max(FEWEST_DRAWS, round(draws * often))
-            measured.append(_trained(rows, (num_features, max(2, round(share * n))), how, rng, count))
+            measured.append(_trained(rows, (num_features, max(2, round(share * n))), how, seed, count))
         on_point()
     largest = int(np.bincount(rows.groups).max())
     if largest <= LARGEST_GROUP:
-        measured.append(_left_out(rows, num_features, how, rng, measured[-1]))
+        measured.append(_left_out(rows, num_features, how, np.random.default_rng(seed), measured[-1]))
     on_point()
     return measured
 
@@ -104,14 +106,15 @@ def projected(rows: np.ndarray, num_features: float, rng: np.random.Generator) -
     return rows @ (rng.standard_normal((rows.shape[1], count)) / np.sqrt(count))
 
 
-def _trained(rows: Rows, sizes: tuple[float, int], how: How, rng: np.random.Generator, draws: int) -> Losses:
+def _trained(rows: Rows, sizes: tuple[float, int], how: How, seed: int, draws: int) -> Losses:
     """Train on P rows, whole groups of them, and test on the others, some draws."""
     num_features, num_samples = sizes
     n = len(rows.y)
     every = len(how.times) + len(RIDGES)
     total, right = np.zeros((n, every)), np.zeros(every)
     times, each = np.zeros(n), []
-    for _ in range(draws):
+    for draw in range(draws):
+        rng = np.random.default_rng([seed, num_samples, draw])
         tested, error, hits = draw_errors(rows, (num_features, num_samples), how, rng)
         each.append(error.mean(0))
         total[tested] += error
@@ -148,7 +151,7 @@ def draw_errors(
     x = projected(rows.x, num_features, rng)
     predicted = _predict(x[chosen], rows.y[chosen], x[~chosen], how)
     error = ((predicted - rows.y[~chosen][:, :, None]) ** 2).sum(1)  # (n', A)
-    return ~chosen, error, _hits(predicted, rows.y[~chosen])
+    return ~chosen, error, _hits(predicted, rows.y[~chosen], rows.level)
 
 
 def _variance_of_mean(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -159,8 +162,9 @@ def _variance_of_mean(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return (sums**2).sum(0) / len(values) ** 2
 
 
-def _hits(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the part (A,) of predictions (n, K, A) whose largest output, or sign of a single one, is the label's."""
+def _hits(predicted: np.ndarray, labels: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Return the part (A,) of predictions (n, K, A) whose largest output, or side of a single one, is the label's."""
+    predicted, labels = predicted + level[:, None], labels + level
     if labels.shape[1] == 1:
         return ((predicted[:, 0] > 0) == (labels > 0)).mean(0)
     return (predicted.argmax(1) == labels.argmax(1)[:, None]).mean(0)
@@ -197,7 +201,7 @@ def _left_out(rows: Rows, num_features: float, how: How, rng: np.random.Generato
         losses.append(each.mean(0))
         chance.append(_variance_of_mean(each, rows.groups))
         doubt.append(_variance_of_mean(each - other, rows.groups))
-        right.append(_hits(rows.y[:, :, None] - errors, rows.y))
+        right.append(_hits(rows.y[:, :, None] - errors, rows.y, rows.level))
     loss, chance, doubt, right = (np.mean(values, axis=0) for values in (losses, chance, doubt, right))
     return Losses(len(rows.y), loss, chance / loss**2 + half.draws / 2, half.draws / 2, doubt / loss**2, right)
 
@@ -209,7 +213,7 @@ def left_out_errors(rows: Rows, how: How) -> tuple[np.ndarray, np.ndarray]:
     r_i(s), and without row i the error e_i(s) = r_i(s)/(1 - h_i(s) - 1/n), h_i = sum_r u_ir^2 l_r/(l_r + s). Training
     is an integral of it over complex s = -z: e_i(t) = (1/2 pi i) times that of r_t(z) e_i(-z) dz/z.
     """
-    x, y, groups = rows
+    x, y, groups, _ = rows
     n = len(y)
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     keep = singular**2 > NEGLIGIBLE * singular[0] ** 2
@@ -229,7 +233,7 @@ def left_out_errors(rows: Rows, how: How) -> tuple[np.ndarray, np.ndarray]:
     if rows.grouped:
         error = _without_groups(u, residual, learned, groups)
     else:
-        error = residual / (1.0 - (u**2) @ learned.T - 1.0 / n)[:, None]
+        error = residual / (1.0 - (u**2) @ learned.T - 1.0 / n)[:, None]  # eq. 57
 
     def trained(values: np.ndarray) -> np.ndarray:
         along = flt.response(z[None], times[:, None]) * weights  # (T, nodes)
@@ -254,4 +258,5 @@ def known_rows(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> Rows:
     """Return rows and labels less their means."""
     y = y.reshape(len(y), -1)
     numbers = np.arange(len(y)) if groups is None else groups
-    return Rows(x - x.mean(0), y - y.mean(0), numbers)
+    middle = 0.5 * (y.min(0) + y.max(0)) if y.shape[1] == 1 else 0.0
+    return Rows(x - x.mean(0), y - y.mean(0), numbers, y.mean(0) - middle)

@@ -27,7 +27,7 @@ EXAMPLES = {
     "frontier": "rfm frontier --compute 1e6",
     "scale-time": "rfm scale-time --quick",
     "predict": "rfm predict features.npz --check",
-    "fit": "rfm fit curves.csv --features N --samples P --times t",
+    "fit": "rfm fit runs.csv --compute 1e21",
     "figures": "rfm figures S1-2 --quick  (Figure 2 of Bordelon et al.; --list names all)",
     "report": "rfm report --all",
     "rerun": "rfm rerun results/compare.json",

@@ -34,6 +34,11 @@ ROW_MODULES = {
     "S5-gap": "next_order.gap",
     "S5-std": "next_order.std",
     "S5-seeds": "next_order.seeds",
+    "S6": "li2026.best_schedules",
+    "S7": "li2025.functional_laws",
+    "S8": "yan2025.repeats",
+    "S9": "ferbach2025.dana_exponents",
+    "S10": "smith2018.annealing",
 }
 
 

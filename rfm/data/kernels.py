@@ -1,5 +1,6 @@
 """Kernel matrices of random layers, checks of a given kernel, and its spectrum."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from rfm import checks
 from rfm.problem import Array
 
 LEAST_RANK = 0.9  # of a kernel, relative to its rows, to pass for one of infinitely many modes
+STEEP, FASTER = 3.0, 1.2  # exponent of the last octave, and times that of the one before: faster than a power
 NEGATIVE = 1e-6  # of the largest: a kernel has no eigenvalues further below zero
 
 
@@ -65,6 +67,20 @@ def resolved(
     if not keep.any():
         checks.fail("features", "of non-zero variance", "constant")
     return values[keep][::-1], basis[:, keep][:, ::-1]
+
+
+def falls_faster(eigenvalues: np.ndarray) -> bool:
+    """Do eigenvalues fall faster than a power: steeply, and more so over the last octave than over the one before?
+
+    Example:
+        >>> k = np.arange(1.0, 65.0)
+        >>> falls_faster(k**-3.5), falls_faster(np.exp(-k / 4))
+        (False, True)
+    """
+    last = len(eigenvalues)
+    quarter, half, end = np.log(eigenvalues[[max(last // 4, 1) - 1, max(last // 2, 1) - 1, last - 1]])
+    before, after = (quarter - half) / math.log(2.0), (half - end) / math.log(2.0)
+    return bool(after > STEEP and after > FASTER * before)
 
 
 def centered(kernel: np.ndarray, *, center: bool) -> np.ndarray:

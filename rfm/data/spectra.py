@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rfm.data.kernels import falls_faster
 from rfm.problem import PowerLawTail, Problem, ScaleMixture
 
 LEVELS = 160  # values of kappa at which the two sums are matched
@@ -30,14 +31,12 @@ NEAREST = 0.9  # of the rows: the largest df that is used; kappa has its least v
 KNOTS = 8  # of the correction of eigenvalues, piecewise linear in log-log
 FEWEST_ROWS = 16  # rows or modes below which a sample is taken as it is
 SINGLE, PER_FOLD = 8, 11  # powers: the first modes one by one, the others in so many groups of equal width in log k
-TAIL_NODES = 400
-RESPONSE_BISECTIONS = 60  # of the response of the rows
+TAIL_NODES, RESPONSE_BISECTIONS = 400, 60  # of the tail; of the response of the rows
 LAST = 1e6  # modes that stand for infinitely many while eigenvalues are fitted
 MATCH = 0.003  # relative error to which the sums are matched
 SURE, PER_ROW = 0.01, 2.0  # a correction of mode k of n rows is of size SURE + PER_ROW k/n before it is fitted
 WINDOW = (1 / 16, 1 / 2)  # of the resolved modes: where the exponents are read off; halves of the rows resolve these
-STEEPEST = 8.0  # exponents of a tail
-SHALLOWEST = 1.05  # of one with infinitely many modes, whose sum has to converge
+STEEPEST, SHALLOWEST = 8.0, 1.05  # exponents of a tail; one with infinitely many modes has a sum that converges
 
 
 class Sample(NamedTuple):
@@ -171,14 +170,15 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
         problem = _problem(sample, lam / scale, power, noise)
         return Estimate(problem, sample, scale, len(lam), (1, len(lam)), math.nan, math.nan)
     levels = sums(sample)
-    resolved = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))
-    tail = _tail_nodes(resolved, sample.num_modes)
+    trusted = len(lam) if sample.num_modes <= RESOLVED * n else min(len(lam), int(RESOLVED * n))
+    fast = trusted < len(lam) and falls_faster(lam[:trusted])  # then what was measured stands for itself
+    resolved = len(lam) if fast else trusted
+    tail = _tail_nodes(resolved, len(lam) if fast else sample.num_modes)
     spectrum = _eigenvalues(sample, levels, resolved, tail)
     head, steepness = spectrum.head, spectrum.exponent
-    window = window or (max(1, round(WINDOW[0] * resolved)), round(WINDOW[1] * resolved))
+    window = window or (max(1, round(WINDOW[0] * trusted)), round(WINDOW[1] * trusted))
     powers = _powers(sample, levels, spectrum, tail, window)
-    a, b = _slope(powers.head, window), _slope(head, window)
-    law = None
+    a, b, law = _slope(powers.head, window), _slope(head, window), None
     if len(tail.k):
         eigenvalue_scale = spectrum.outer[0] * tail.k[0] ** steepness / scale
         power_scale = powers.outer[0] * tail.k[0] ** powers.exponent
@@ -186,7 +186,7 @@ def estimate(sample: Sample, scale: float, window: tuple[int, int] | None = None
         exponents = np.float64(powers.exponent), np.float64(steepness)
         law = PowerLawTail(*exponents, eigenvalue_scale, power_scale, num_modes)
     problem = _problem(sample, head / scale, powers.head, powers.noise, law)
-    return Estimate(problem, sample, scale, resolved, window, a, b)
+    return Estimate(problem, sample, scale, trusted, window, a, b)
 
 
 def _problem(

@@ -33,13 +33,13 @@ def population_risk(problem: Problem, setting: Setting, keys: Keys, weights: Arr
 
     def add(i: Array, risk: Array) -> Array:
         lam, w = problem.modes(i * chunk_length(problem), chunk_length(problem))
-        total = _mode_weights(problem, setting, keys, weights, i)
+        total = mode_weights(problem, setting, keys, weights, i)
         return risk + (w[None] - total / len(weights)) ** 2 @ lam
 
     return sum_chunks(problem, setting, add, jnp.zeros(weights.shape[1]))
 
 
-def _mode_weights(problem: Problem, setting: Setting, keys: Keys, weights: Array, index: Array) -> Array:
+def mode_weights(problem: Problem, setting: Setting, keys: Keys, weights: Array, index: Array) -> Array:
     """Sum of u over models in the chunk of modes `index`, (T, c)."""
 
     def add(total: Array, model: tuple[Keys, Array]) -> tuple[Array, None]:
@@ -69,7 +69,7 @@ def _held_out_risk(problem: Problem, population: Population, setting: Setting, k
 
         def add(i: Array, total: Array) -> Array:
             chunk = row_chunk(problem, population, i)
-            return total + _mode_weights(problem, setting, keys, weights, i) @ chunk.T
+            return total + mode_weights(problem, setting, keys, weights, i) @ chunk.T
 
         total = sum_chunks(problem, setting, add, start)
     held_out = jnp.ones(len(population.rows))

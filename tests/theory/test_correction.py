@@ -142,8 +142,8 @@ def predicted(n, optimizer=FLOW):
     return theory.predict(problem, correction=True, **args).risk
 
 
-@pytest.mark.parametrize("optimizer", [FLOW, rfm.HeavyBall(0.1, momentum=0.5)])
-def test_numpy_and_xla_agree(optimizer):
+def test_numpy_and_xla_agree():  # for gradient flow too, in the next test
+    optimizer = rfm.HeavyBall(0.1, momentum=0.5)
     with jax.enable_x64(True):
         compiled = jax.jit(lambda n: predicted(n, optimizer))(30.0)
     np.testing.assert_allclose(compiled, predicted(30.0, optimizer), rtol=CONTOUR)
@@ -151,7 +151,7 @@ def test_numpy_and_xla_agree(optimizer):
 
 def test_transformations():
     with jax.enable_x64(True):
-        both, slopes = jax.vmap(lambda n: jax.jvp(predicted, (n,), (1.0,)))(jnp.array([30.0, 40.0]))
+        both, slopes = jax.jit(jax.vmap(lambda n: jax.jvp(predicted, (n,), (1.0,))))(jnp.array([30.0, 40.0]))
     np.testing.assert_allclose(both[0], predicted(30.0), rtol=CONTOUR)
     np.testing.assert_allclose(both[1], predicted(40.0), rtol=CONTOUR)
     np.testing.assert_allclose(slopes[0], (predicted(30.01) - predicted(29.99)) / 0.02, rtol=1e-5)

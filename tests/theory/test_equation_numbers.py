@@ -41,7 +41,7 @@ def mismatches(rows, marks):
 
 
 def test_numbers_of_page_and_code_agree():
-    assert list(rows()) == list(range(1, len(rows()) + 1))
+    assert list(rows()) == sorted(rows())  # with gaps, where numbers are reserved
     assert len(rows()) > 25
     assert not mismatches(rows(), marks())
 

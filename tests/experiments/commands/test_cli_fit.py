@@ -159,3 +159,33 @@ def test_a_schedule_is_not_offered(tmp_path, capsys):
         main(["fit", "--help"])
     assert "--schedule" not in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_schedules(tmp_path, capsys):
+    """Files of runs, some held out: the errors of both laws, tidy tables; questions about sizes are refused."""
+    steps, paths = np.arange(20, 1201, 20), []
+    for name, rates in (("cosine", 0.005 * (1.1 + 0.9 * np.cos(np.pi * steps / 1200))), ("constant", 0.01 + 0 * steps),
+                        ("drop", np.where(steps < 800, 0.01, 0.003))):  # fmt: skip
+        loss = 2.0 + 3.0 * np.cumsum(rates) ** -0.5 + 20.0 * rates
+        paths.append(write(tmp_path / f"{name}.csv", "step,lr,loss", zip(steps, rates, loss, strict=True)))
+    command = ["fit", *paths[:2], "--held-out", paths[2], "--out", str(tmp_path / "out")]
+    assert main([*command, "--compute", "1e20"]) == 2
+    assert "--compute must be left out for tables with a learning rate" in capsys.readouterr().err
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("step → t; 120 losses against t, 2 runs")
+    assert "mean of the runs held out" in printed
+    assert "held out: the " in printed
+    held = [row for row in read_table(tmp_path / "out", "predictions") if row["held_out"] == "True"]
+    assert {row["run"] for row in held} == {"drop.csv"}
+    assert {row["model"] for row in held} == {"schedule law", "multi-power law"}
+    assert {row["parameter"] for row in read_table(tmp_path / "out", "parameters")} >= {"L0", "u", "(a - 1)/b"}
+
+
+def test_quick_files_are_marked(tmp_path):
+    rows = [(10.0**i, 10.0 ** (i + 2 + i % 3), 2 + 2.0**-i) for i in range(6, 13)]
+    path = write(tmp_path / "in.csv", "params,tokens,loss", rows)
+    assert main(["fit", path, "--quick", "--quiet", "--out", str(tmp_path / "out")]) == 0
+    tables = [f"fit_{part}-quick.csv" for part in ("parameters", "points", "predictions")]
+    left = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert left == sorted([*tables, "fit-quick.json", "fit-quick.pdf", "fit-quick.png"])

@@ -233,3 +233,54 @@ def refused(folder, capsys, message, *arguments):
     assert error[-1].startswith("rfm predict: error: ")
     assert message in error[-1]
     assert not (folder / "out").exists()
+
+
+SHORT = ["--quick", "--times", 0.1, 100, 5, "--features", "inf", "--replicas", 2]
+
+
+def table_of_pairs(folder):
+    """Every row twice, with the name of its origin."""
+    x, y = FEATURES[:120, :6], LABELS[:120, 0]
+    with open(folder / "table.csv", "w") as text:
+        print("patient,a,b,c,d,e,f,y", file=text)
+        for i in range(240):
+            values = ",".join(f"{value:.9g}" for value in [*x[i // 2], y[i // 2]])
+            print(f"p{i // 2},{values}", file=text)
+
+
+def test_groups_and_the_rows_of_a_loss(tmp_path, capsys):
+    """A column of groups is no feature, and the first lines say what rows buy."""
+    table_of_pairs(tmp_path)
+    assert (
+        run(
+            tmp_path / "g", tmp_path / "table.csv", "--groups", "patient", *SHORT, "--samples", 60, "--target-loss", 0.5
+        )
+        == 0
+    )
+    grouped = capsys.readouterr().out.split("\n")
+    assert grouped[0].startswith("What do 2 x rows buy? All 240 rows: loss ")
+    assert any(line.startswith("How many rows for loss L? 0.5: ") for line in grouped)
+    said = " ".join(" ".join(grouped).split())
+    assert "6 features" in said
+    assert "--groups patient: 240 rows in 120 groups" in said
+    refused(tmp_path / "r", capsys, "--groups must be a column of the table ('patient', ", tmp_path / "table.csv",
+            "--groups", "hospital")  # fmt: skip
+    refused(tmp_path / "r", capsys, "--time-series must be left out with --groups", tmp_path / "table.csv",
+            "--groups", "patient", "--time-series")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_copies_and_an_eighth(tmp_path, capsys):
+    """Copies are counted, both losses are told, and an eighth of the rows is checked on training on more."""
+    table_of_pairs(tmp_path)
+    csv_of_copies = tmp_path / "copies.csv"
+    lines = (tmp_path / "table.csv").read_text().split()
+    csv_of_copies.write_text("\n".join(line.split(",", 1)[1] for line in lines))
+    check = ["--check", "extrapolate", "--seeds", 2, "--seed", 1]
+    assert run(tmp_path / "c", csv_of_copies, *SHORT, "--samples", 15, *check) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "240 rows, 120 of them distinct: n is 120" in said
+    assert "two losses at P = 15: " in said
+    record = json.loads((tmp_path / "c/predict-copies-quick.json").read_text())["settings"]
+    assert record["rows"]["known"] == 240
+    assert record["check"]["points"] == 2

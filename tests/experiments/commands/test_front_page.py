@@ -79,18 +79,19 @@ def test_the_list_of_figures_fits():
 
 def test_a_result_is_made_again(tmp_path, capsys):
     """From its JSON, to the same numbers; the record of the new one says the same command."""
-    arguments = ["exponents", "--a", "2", "--quick", "--out", str(tmp_path / "one")]
+    sizes = ["--features", "20", "--samples", "30", "--seeds", "2"]
+    arguments = ["decompose", *sizes, "--quick", "--out", str(tmp_path / "one")]
     assert main(arguments) == 0
-    record = json.loads((tmp_path / "one" / "exponents-quick.json").read_text())["run"]
+    record = json.loads((tmp_path / "one" / "decompose-quick.json").read_text())["run"]
     assert record["arguments"] == arguments
-    assert record["command"] == f"rfm exponents --a 2 --quick --out {tmp_path}/one"
+    assert record["command"] == f"rfm decompose --features 20 --samples 30 --seeds 2 --quick --out {tmp_path}/one"
     assert record["seconds"] > 0
     assert record["date"].startswith("20")
     assert record["device"].endswith("cpu")
-    assert main(["rerun", str(tmp_path / "one" / "exponents-quick.json"), "--out", str(tmp_path / "two")]) == 0
-    one, two = ((tmp_path / name / "exponents-quick.csv").read_text() for name in ("one", "two"))
+    assert main(["rerun", str(tmp_path / "one" / "decompose-quick.json"), "--out", str(tmp_path / "two")]) == 0
+    one, two = ((tmp_path / name / "decompose-quick.csv").read_text() for name in ("one", "two"))
     assert one == two
-    assert json.loads((tmp_path / "two" / "exponents-quick.json").read_text())["run"]["arguments"][:4] == arguments[:4]
+    assert json.loads((tmp_path / "two" / "decompose-quick.json").read_text())["run"]["arguments"][:4] == arguments[:4]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"run": {"arguments": ["rerun", "x"]}, "versions": {}}',

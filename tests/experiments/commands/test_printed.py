@@ -55,6 +55,7 @@ def calls(tmp_path, monkeypatch):
         "figures": ["--list"],
         "fit": [str(tmp_path / "a table with a long name.csv"), "--modes", "300", "--quick"],
         "frontier": ["--compute", "1e4", "--modes", "1000", "--seeds", "2", "--quick"],
+        "modes": [*SMALL, "--features", "16", "--samples", "20"],
         "phases": ["--quick"],
         "predict": [str(tmp_path / "rows.npz"), "--features", "4", "--samples", "12", *quick],
         "scale-time": ["--modes", "300", "--seeds", "2", "--quick"],
@@ -64,8 +65,8 @@ def calls(tmp_path, monkeypatch):
 
 FAST = ("compare", "figures", "sweep")
 NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in (
-    "compare", "decompose", "double-descent", "exponents", "figures", "fit", "frontier", "phases", "predict",
-    "scale-time", "sweep",
+    "compare", "decompose", "double-descent", "exponents", "figures", "fit", "frontier", "modes", "phases",
+    "predict", "scale-time", "sweep",
 )]  # fmt: skip
 
 

@@ -83,6 +83,23 @@ def test_one_call():
         outcome.value("gamma")
 
 
+def test_other_tables_held_out():
+    """They are predicted and not fitted: errors of the law within the scatter, and of the last value far beyond."""
+    first, second = (table(seed, rows) for seed, rows in ((5, 60), (6, 20)))
+    names = "params", "tokens", "loss"
+    known, new = (
+        dict(zip(names, (t.design.features, t.design.times, t.loss), strict=True)) for t, _ in (first, second)
+    )
+    outcome = fit_losses(known, held_out=new)
+    assert "all 60 points, fitted" in outcome.text
+    assert "20 points held out: files held out" in outcome.text
+    assert outcome.record["errors"]["held_out"]["chinchilla"][0] < 0.015
+    assert outcome.record["errors"]["held_out"]["last value"][0] > 0.05
+    assert outcome.value("alpha")[0] == fit_losses(known).value("alpha")[0]
+    with pytest.raises(ValueError, match="held-out"):
+        fit_losses(known, held_out={name: new[name] for name in ("params", "loss")})
+
+
 def test_a_table_that_cannot_tell():
     """Losses without a floor, over too short a range: the sentence says so."""
     rng = np.random.default_rng(3)

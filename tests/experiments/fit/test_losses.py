@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hard_cases import case
 
-from experiments.fit.losses import read
+from experiments.fit.losses import Reading, read
 
 
 def losses(name):
@@ -100,3 +100,75 @@ def test_a_run_that_rises_is_told(tmp_path):
     assert read(tmp_path / "in.csv", {}).notes == ["1 of 3 runs rise with t: did they diverge?"]
     (tmp_path / "in.csv").write_text("P,t,loss\n" + "".join(f"{50 + run},{t},{t}\n" for run, t, _ in rows))
     assert "`loss` rises with t in 12 of 12 steps: can that be a loss?" in read(tmp_path / "in.csv", {}).notes
+
+
+def test_json_lines_and_parquet(tmp_path):
+    """Nested names, a missing loss; the same rows in both formats, and as columns by name."""
+    (tmp_path / "in.jsonl").write_text(
+        '{"config": {"n_params": 7e7}, "tokens": 1e9, "eval": {"loss": 3.2}}\n'
+        '{"config": {"n_params": 1.4e8}, "tokens": 2e9, "eval": {"loss": 3.0}}\n'
+        '{"config": {"n_params": 2.8e8}, "tokens": 2e9, "eval": {"loss": null}}\n'
+    )
+    found = read(tmp_path / "in.jsonl")
+    assert found.words.startswith(
+        "config/n_params → N, tokens → t, eval/loss → loss; 2 losses against N, t, 2 runs, 1 row"
+    )
+    columns = {"N": [7e7, 1.4e8, 2.8e8], "D": [1e9, 2e9, 2e9], "loss": [3.2, 3.0, None]}
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    for other in (read(tmp_path / "in.parquet"), read(columns)):
+        np.testing.assert_array_equal(other.table.design.features, found.table.design.features)
+        np.testing.assert_array_equal(other.table.loss, found.table.loss)
+    (tmp_path / "in.jsonl").write_text('{"N": 1}\nloss\n')
+    with pytest.raises(ValueError, match="one JSON object a line, but line 2 is none"):
+        read(tmp_path / "in.jsonl")
+
+
+def text(folder, rows):
+    (folder / "in.csv").write_text(rows)
+    return folder / "in.csv"
+
+
+def test_units_in_headers(tmp_path):
+    design = read(text(tmp_path, "Params (M);Tokens in billions;val loss\n2,048;1,5;3,21\n70M;2;4,2\n")).table.design
+    assert design.features.tolist() == [2048e6, 70e6]
+    assert design.times.tolist() == [1.5e9, 2e9]
+
+
+@pytest.mark.parametrize(
+    ("rows", "times", "note"),
+    [
+        ("params,flops,loss\n70M,4.2e18,3.2\n140M,8.4e18,3.1\n", [1e10, 1e10], "t = flops/(6 params)"),
+        ("N,steps,batch,loss\n7,10,64,3.2\n14,10,128,3.1\n", [640, 1280], "t = steps x batch: samples seen"),
+        ("P,epoch,loss\n50,2,3.2\n100,3,3.1\n", [100, 300], "t = epoch x P: samples seen"),
+        ("C,loss\n1e18,3.2\n1e19,3.1\n", [1e18, 1e19], "t = C: the law of compute alone"),
+        ("run,D,step,loss\na,1e6,1,3.2\na,2e6,2,3.1\n", [1e6, 2e6], "`step` is proportional to `D`: one axis"),
+    ],
+)  # fmt: skip
+def test_axes_from_other_columns(tmp_path, rows, times, note):
+    found = read(text(tmp_path, rows))
+    np.testing.assert_allclose(found.table.design.times, times)
+    assert note in found.notes
+
+
+def test_two_times_are_asked_about(tmp_path):
+    """Tokens as the size of a data set, and steps: the sentence names both options, and either is taken."""
+    path = text(tmp_path, "params,tokens,step,loss\n70M,1e9,10,3.2\n70M,1e9,20,3.1\n")
+    with pytest.raises(
+        ValueError, match=r"`tokens` and `step` could both be the time t: name one by --times, .*--samples"
+    ):
+        read(path)
+    found = read(path, {"samples": "tokens", "times": "step"}).table.design
+    assert (found.samples.tolist(), found.times.tolist()) == ([1e9, 1e9], [10, 20])
+
+
+def test_rows_that_repeat(tmp_path):
+    found = read(text(tmp_path, "run,step,loss\na,1,3.2\na,2,3.1\na,2,3.1\n"))
+    assert len(found.table) == 2
+    assert "1 row that repeats another in every cell left out" in found.notes[0].replace("repeat ", "repeats ")
+
+
+def test_accuracies():
+    found = read(case("rising_accuracy.csv"), Reading(accuracy=True))
+    assert found.table.loss[0] == pytest.approx(1 - 0.03067)
+    assert "loss = 1 - acc" in found.notes

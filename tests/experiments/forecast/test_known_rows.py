@@ -176,3 +176,36 @@ def test_no_band_of_width_zero():
     exact = Forecast(whole, FLOW, np.array([1e9]))
     band = exact.band(np.zeros(1), np.zeros(1))
     assert band.high[0] == pytest.approx(made.unseen_noise)
+
+
+def test_accuracy_is_that_of_training():
+    """Left-out rows are as often right as fresh rows are, within three standard errors; one-hot labels or signs."""
+    rng = np.random.default_rng(7)
+    centres = 1.2 * rng.normal(size=(3, 10))
+
+    def classes(count):
+        kind = rng.integers(3, size=count)
+        return centres[kind] + rng.normal(size=(count, 10)), np.eye(3)[kind]
+
+    x, y = classes(300)
+    test, labels = classes(4000)
+    for known, fresh in ((y, labels), (2 * y[:, 0] - 1, 2 * labels[:, 0] - 1)):
+        source = Source(x, known)
+        made = choices.forecast_of(source, source.estimate(replicas=0, seed=0), FLOW, np.array([0.1, 1e6]), [])
+        design = np.column_stack([np.ones(300), x])
+        scores = np.column_stack([np.ones(4000), test]) @ np.linalg.lstsq(design, known, rcond=None)[0]
+        same = scores.argmax(1) == fresh.argmax(1) if known.ndim == 2 else (scores > 0) == (fresh > 0)
+        assert abs(made.accuracy[-1].value - same.mean()) < 3 * made.accuracy[-1].stderr
+    numbers = Source(x, x[:, 0])
+    assert not choices.is_classes(numbers.labels)
+
+
+def test_spectrum_that_falls_faster_than_a_power():
+    """It keeps what was measured, and has no tail; a power law has one."""
+    rng = np.random.default_rng(8)
+    k = np.arange(1.0, 161.0)
+    for eigenvalues, tail in ((np.exp(-k / 6), False), (k**-1.5, True)):
+        root = rng.normal(size=(120, 160)) * np.sqrt(eigenvalues)
+        source = Source(root @ root.T, root[:, 0], kernel=True, num_modes=160)
+        problem = source.estimate(replicas=0, seed=0).problem
+        assert (problem.tail is not None) == tail

@@ -142,7 +142,7 @@ def test_unknown_size():
         SCRIPT("tiny")
 
 
-@pytest.mark.parametrize("wrong", [["S9"], []])
+@pytest.mark.parametrize("wrong", [["S99"], []])
 def test_wrong_name(wrong, capsys):
     assert main(["figures", *wrong]) == 2
     error = capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Moments of the learned function, mode by mode: how much of each is learned on average, and how that scatters.
+
+With Delta_k what the student misses of w_k, kappa and kappa' at two points s and s', q_k = 1/((kappa + lambda_k)
+(kappa' + lambda_k)) and E the two-point function of `theory.equivalent`,
+
+    E Delta_k = w_k kappa/(kappa + lambda_k)
+    Cov(Delta_k, Delta'_k) = q_k {kk' (T2 + E t1/P)/(N - df2) + lambda_k E/P}
+
+and two modes do not covary. The covariance depends on a mode by its eigenvalue alone. The sum of lambda_k E Delta_k
+Delta'_k is E - sigma^2. Rows of unequal size see a risk and a label noise of their own in E/P (`theory.mixture`).
+
+Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), correlation functions of single modes, continued to
+any filter as the risk is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from theory.arrays import Array, by_xla, namespace
+from theory.dynamics import integrate, nodes_around
+from theory.equivalent import ModeSums, one_model, two_point
+from theory.filters import Filter
+from theory.fixed_point import Model, degrees_of_freedom, kappa_real
+from theory.mixture import RowSums, data_response, row_factors, row_sums
+
+LEAST = 1e-20  # of the largest coefficient: what does not count
+
+
+class Route(NamedTuple):
+    """Points kappa (n,) at which ridges are summed up to T filters with the coefficients (T, n).
+
+    Linear functions are -2 Re sum, quadratic ones as in `dynamics.integrate`; one real ridge has the coefficient -1/2.
+    q: row factors (n, J) of `theory.mixture`.
+    """
+
+    kappa: Array
+    coefficients: Array
+    q: Array
+    residual: Array
+    edge: Array
+
+    def at(self, index: int) -> "Route":
+        """Return the route to one of the filters, without points that do not count where that is known."""
+        row = self.coefficients[index]
+        if by_xla(row):
+            return self._replace(coefficients=row[None])
+        kept = np.abs(row) > LEAST * np.abs(row).max()
+        return self._replace(kappa=self.kappa[kept], coefficients=row[None, kept], q=self.q[kept])
+
+
+def route_over_time(model: Model, flt: Filter, times: Array, nodes: int) -> Route:
+    """Return the route to `times` (T,) of a filter."""
+    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes)
+    coefficients = flt.response(around.z[None], times[:, None]) * around.weights[None]
+    q = row_factors(around.df1 * model.inv_p, around.data, model.modes.mixture)
+    residual = namespace(q).where(around.stable, around.residual, float("inf"))
+    return Route(around.kappa, coefficients, q, residual, around.edge)
+
+
+def route_to_ridge(model: Model, ridge: Array) -> Route:
+    """Return the route to a ridge >= 0, which is one point."""
+    kappa, residual = kappa_real(ridge, model)
+    kappa = kappa[None]
+    x = degrees_of_freedom(kappa, model.modes)[0] * model.inv_p
+    q = row_factors(x, data_response(x, model.modes.mixture)[0], model.modes.mixture)
+    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual)
+
+
+class Forms(NamedTuple):
+    """Sources of scatter, at all pairs of points and at all pairs with a conjugate: features, and data per lambda."""
+
+    features: tuple[Array, Array]
+    data: tuple[Array, Array]
+
+
+def forms_of(route: Route, model: Model) -> Forms:
+    """Return what scatters the modes of a model, whose target may be another than that which the route was made for."""
+    rows = (row_sums(route.q, other, model.modes.mixture) for other in (route.q, route.q.conj()))
+    sums = two_point(route.kappa, model)
+    here, across = (_sources(x, model, seen) for x, seen in zip(sums, rows, strict=True))
+    return Forms((here[0], across[0]), (here[1], across[1]))
+
+
+def _sources(sums: ModeSums, model: Model, rows: RowSums) -> tuple[Array, Array]:
+    data = model.inv_p * (model.noise_var * rows.noise + one_model(sums, model, rows) * rows.signal)
+    features = sums.kk * (sums.big_t2 + sums.t1 * data) * model.inv_n / (1.0 - sums.df2 * model.inv_n)
+    return features, data
+
+
+def learned_share(route: Route, eigenvalues: Array) -> Array:
+    """Return the average share of a mode that is learned, 1 - E Delta_k/w_k, (T, K)."""
+    eigenvalues = eigenvalues[None]
+    return -2.0 * (route.coefficients @ (eigenvalues / (route.kappa[:, None] + eigenvalues))).real
+
+
+def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
+    """Return lambda_k Var Delta_k, (T, K), which is its part of the risk beside that of the average."""
+    xp = namespace(route.kappa, eigenvalues)
+    times, points = route.coefficients.shape
+    g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
+    rows = (route.coefficients[:, None] * g[None]).reshape(-1, points)  # (T K, n)
+    features, data = (integrate(rows, *form).reshape(times, -1) for form in forms)
+    return xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
+
+
+def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Array) -> Array:
+    """Return the sum of weights_k Var Delta_k, (T,), without that of each mode by itself."""
+    g = 1.0 / (route.kappa[:, None] + eigenvalues[None])  # (n, K)
+    pair, mirror = (
+        features * ((g * weights[None]) @ other.T) + data * ((g * (weights * eigenvalues)[None]) @ other.T)
+        for features, data, other in zip(*forms, (g, g.conj()), strict=True)
+    )
+    return namespace(pair).maximum(integrate(route.coefficients, pair, mirror), 0.0)
