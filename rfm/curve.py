@@ -30,6 +30,8 @@ class Curve:
         noise_var: variance of the label noise, () or None where it is not known.
         average_risk: of the average of the weights over steps that `SGD(average=...)` asks for, of the shape of risk.
         weights: (S, T, n) of every model, where `simulate` was asked for them; (S, K, T, n) of K outputs.
+        kernel_growth: m = 1 + richness |readout|^2, by which the kernel has grown, of the shape of risk; None where
+            features are not trained.
 
     Example:
         >>> curve = Curve([1.0, 2.0], np.array([[3.0, 1.0], [5.0, 1.0]]), np.zeros((2, 2)), True, 0.0, "Monte Carlo")
@@ -49,6 +51,7 @@ class Curve:
     noise_var: Any = None
     weights: Any = None
     average_risk: Any = None
+    kernel_growth: Any = None
 
     @property
     def num_seeds(self) -> int:

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 from rfm import checks
@@ -61,4 +63,4 @@ class Optax:
     def step(self, gradient: Gradient, v: Array, memory: Any) -> tuple[Array, Any]:
         """Take one step."""
         updates, memory = self._build().update(gradient(v), memory, v)
-        return v + updates, memory
+        return jax.tree.map(jnp.add, v, updates), memory

@@ -96,6 +96,7 @@ CASES = {
                 "times": TIMES,
                 "keys": KEY_ARRAYS,
                 "parametrization": NAMES,
+                "richness": AT_LEAST_ZERO,
                 "features": NAMES,
                 "ensemble": COUNT,
                 "bags": COUNT,
@@ -118,6 +119,7 @@ CASES = {
             "optimizer": OTHER_OPTIMIZERS,
             "times": TIMES,
             "parametrization": NAMES,
+            "richness": AT_LEAST_ZERO,
             "ensemble": SIZE,
             "bags": SIZE,
         },
@@ -134,7 +136,8 @@ CASES = {
                 "times": TIMES,
                 "parametrization": NAMES,
             }
-            | dict.fromkeys(more, POSITIVE),
+            | dict.fromkeys(more, POSITIVE)
+            | ({"richness": AT_LEAST_ZERO} if function is theory.decompose else {}),
         )
         for function, more in (
             (theory.decompose, {}),
@@ -226,6 +229,7 @@ CASES = {
             "optimizer": OTHER_OPTIMIZERS,
             "times": TIMES,
             "parametrization": NAMES,
+            "richness": AT_LEAST_ZERO,
             "grid": (None, "x", 3, {}, {"nope": [1.0]}, {"num_features": []}, {"num_features": ["a"]}, object()),
         },
     ),
@@ -239,6 +243,7 @@ CASES = {
             "times": TIMES,
             "keys": KEY_ARRAYS,
             "parametrization": NAMES,
+            "richness": AT_LEAST_ZERO,
             "grid": (None, "x", 3, {}, {"nope": [1.0]}, {"num_features": []}, {"num_features": ["a"]}, object()),
         },
     ),

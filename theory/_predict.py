@@ -3,20 +3,22 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
 from rfm.optimizers import Batched, GradientFlow, Optimizer
-from rfm.precision import settle
+from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from rfm.sgd import DRAWN_ANEW
 from theory._correction import corrected
 from theory.arrays import Array, evaluated
-from theory.cases import Case, arithmetic, check_size, curve_times, members_of
+from theory.cases import Case, arithmetic, check_size, curve_times, members_of, richness_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge
+from theory.rich_curves import CROWDED
 
 
 def predict(
@@ -27,6 +29,7 @@ def predict(
     optimizer: Optimizer,
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
     correction: bool = False,
@@ -52,6 +55,9 @@ def predict(
         optimizer: The training algorithm.
         times: (T,), lr x steps for gradient flow, numbers of steps for other algorithms; None for Ridge.
         parametrization: "ntk", features of variance 1/N, or "standard", of variance 1.
+        richness: How fast a layer between features and readout learns, over the rate of the readout, a number >= 0;
+            0 leaves the features as they are drawn. Full-batch algorithms, and one pass of SGD to first order in lr/B
+            (`converged` is False, and `message` says so, where that is not enough).
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
         correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
@@ -59,7 +65,8 @@ def predict(
 
     Returns:
         A `Curve` with risk and train_loss (T,). `residual` estimates the error of the worst value, relative to it or to
-        1e-12 of the loss at t = 0 where a value is smaller; `converged` says whether it is below 1e-8.
+        1e-12 of the loss at t = 0 where a value is smaller; `converged` says whether it is below 1e-8. With a richness
+        `kernel_growth` (T,) is m, by which the kernel has grown.
 
     Raises:
         ValueError: For wrong sizes or times, an algorithm without a theory (naming those that have one), or a learning
@@ -73,7 +80,8 @@ def predict(
         array([0.8733, 0.4628, 0.4809])
     """
     members = members_of(optimizer, ensemble, bags)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    rich = richness_of(richness)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
     if not isinstance(correction, bool):
         checks.fail("correction", "True or False", correction)
     if correction and isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW and members is None:
@@ -81,12 +89,21 @@ def predict(
     elif correction:
         if members is not None:
             checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
+        if rich is not None:
+            checks.fail("correction", "False for a richness, whose next order is not known", correction)
         return corrected(case)
     curves = solve(case, members)
     losses = curves.risk, curves.train_loss
     rest = curves.converged, curves.residual, THEORY
-    average = curves.average_risk
-    return Curve(curve_times(times), *losses, *rest, noise_var=problem.noise_var, average_risk=average)
+    average, growth, message = curves.average_risk, curves.kernel_growth, ""
+    if curves.crowding is not None and not is_traced(curves.crowding) and not curves.crowding < CROWDED:
+        reached = float(np.nan_to_num(curves.crowding, nan=np.inf))
+        message = (
+            f"batches too small for a theory of the first order in lr/B: lr m tr(H)/B reaches {reached:.3g}, "
+            f"{CROWDED} is allowed; larger batches, a smaller lr, or rfm.simulate"
+        )
+    more = problem.noise_var, None, average, growth
+    return Curve(curve_times(times), *losses, *rest, message, *more)
 
 
 @pytree
@@ -133,6 +150,7 @@ def decompose(
     optimizer: Optimizer,
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
 ) -> Decomposition:
     """Split the risk at every time into bias, variances and label noise, for a full-batch algorithm.
 
@@ -146,6 +164,7 @@ def decompose(
         optimizer: The training algorithm, not SGD.
         times: (T,); None for Ridge.
         parametrization: "ntk" or "standard".
+        richness: As in `predict`.
 
     Returns:
         A `Decomposition`.
@@ -163,7 +182,8 @@ def decompose(
     """
     if isinstance(optimizer, Batched):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    rich = richness_of(richness)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
     curves = solve(case, split=True)
     pieces = curves.pieces
     assert pieces is not None

@@ -21,7 +21,7 @@ from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
 from theory._predict import predict
-from theory.cases import Case, Members, check_case, curve_times, members_of
+from theory.cases import Case, Members, check_case, curve_times, members_of, refuse_members, richness_of
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
 POINTS_AT_ONCE = 64  # points on an accelerator
@@ -36,6 +36,7 @@ def sweep(
     num_features: ArrayLike | None = None,
     num_samples: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
 ) -> Sweep:
@@ -51,6 +52,7 @@ def sweep(
         num_features: Model size N, unless it is an axis.
         num_samples: Data P, unless it is an axis.
         parametrization: "ntk" or "standard".
+        richness: As in `predict`, unless it is an axis.
         ensemble: Feature draws that are averaged, unless it is an axis.
         bags: Data sets that are averaged, unless it is an axis.
 
@@ -75,7 +77,8 @@ def sweep(
     check_sizes(grid_axes, fixed)
     points = [point for _, point in grid_axes.points()]
     samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
-    case = Case(problem, num_features, samples, optimizer, times, parametrization)
+    richest = richness_of(grid_axes.values["richness"].max() if "richness" in grid_axes.values else richness)
+    case = Case(problem, num_features, samples, optimizer, times, parametrization, richness=richest)
     for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
@@ -88,6 +91,7 @@ def sweep(
     if any(np.any(grid_axes.values.get(name, fixed[name]) != 1) for name in ("ensemble", "bags")):
         # momentum may be an axis: the general rule in place of the one for none
         members = Members(2, 2, HeavyBall(optimizer.lr, optimizer.momentum) if isinstance(optimizer, SGD) else None)
+    refuse_members(case, members)
     momenta = grid_axes.values.get("momentum")
     nodes = _nodes(optimizer, members, momenta)
     with complex128():
@@ -184,6 +188,7 @@ def _points(
                 optimizer=place_optimizer(case.optimizer, numbers),
                 num_features=numbers["num_features"],
                 num_samples=numbers["num_samples"],
+                richness=None if case.richness is None else numbers.get("richness", case.richness),
             )
             average = None
             if members is not None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfm import checks
-from rfm.optimizers import DANA, SGD, Batched, Optax, Optimizer, check_times, is_constant, resolve
+from rfm.optimizers import DANA, SGD, Batched, Optax, Optimizer, Ridge, check_times, is_constant, resolve
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem, check_problem
 from rfm.pytrees import pytree, static
@@ -18,6 +18,7 @@ from rfm.steps import MOST_STEPS
 from theory.filters import FILTERS
 
 Tree = TypeVar("Tree")
+MOST_WALKED = 20_000  # steps of full batches where features are trained: each is as dear as a product of matrices
 
 
 def float_arrays(tree: Tree) -> Tree:
@@ -37,7 +38,8 @@ class Case:
 
     Sizes and times are None where a grid, or a search, gives them later. steps: how many are followed one by one, 0 for
     an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once; inertia: the
-    largest momentum of these steps, 1 where it is not known; fourth_moment: see `theory.data_order`.
+    largest momentum of these steps, 1 where it is not known; fourth_moment: see `theory.data_order`. richness: how fast
+    features learn, None where they do not; walked: how many steps are then taken one by one.
     """
 
     problem: Problem
@@ -50,6 +52,8 @@ class Case:
     reused: bool = static(default=False)
     inertia: float = static(default=0.0)
     fourth_moment: bool = static(default=False)
+    richness: Any = None
+    walked: int = static(default=0)
 
     @property
     def clock(self) -> Any:
@@ -67,6 +71,8 @@ class Case:
         momentum = 1.0 if isinstance(optimizer, DANA) else getattr(optimizer, "momentum", 0.0)
         inertia = 1.0 if is_traced(momentum) else float(np.max(momentum))
         followed = dict(steps=steps, reused=reused, inertia=inertia if steps else 0.0)
+        if self.richness is not None and optimizer.discrete:
+            followed["walked"] = count_steps(times, MOST_WALKED, "discrete algorithms whose features are trained")
         return float_arrays(dataclasses.replace(self, problem=problem, times=times, optimizer=optimizer, **followed))
 
 
@@ -75,14 +81,20 @@ def is_finite(size: Any) -> bool:
     return is_traced(size) or not np.isinf(float(size))
 
 
-def count_steps(times: Any) -> int:
+def count_steps(times: Any, most: int = MOST_STEPS, what: str = "SGD on a finite set, or with a schedule") -> int:
     """Return the last of some times; ValueError where steps are to be followed one by one and cannot."""
     if is_traced(times):
-        checks.fail("times", "known numbers, not traced ones, for SGD on a finite set", times)
+        checks.fail("times", f"known numbers, not traced ones, for {what}", times)
     steps = max(int(np.max(times)), 1)
-    if steps > MOST_STEPS:
-        checks.fail("times", f"at most {MOST_STEPS} steps of SGD on a finite set, or with a schedule", steps)
+    if steps > most:
+        checks.fail("times", f"at most {most} steps of {what}", steps)
     return steps
+
+
+def richness_of(value: Any) -> Any:
+    """Return how fast features learn, None where they do not; ValueError for a number below zero."""
+    checks.number("richness", value, 0.0, "a finite number >= 0 (0: features are not trained)", inclusive=True)
+    return value if is_traced(value) or float(value) > 0.0 else None
 
 
 class Members(NamedTuple):
@@ -113,8 +125,36 @@ def check_case(case: Case) -> None:
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'DANA', 'Ridge'])}", optimizer)
     if isinstance(optimizer, Batched):
         _check_batches(optimizer, num_samples)
+    if case.richness is not None:
+        _check_trained(case)
     if isinstance(optimizer, Batched) and case.problem.mixture is not None:
         checks.fail("optimizer", "a full-batch algorithm for rows of unequal size", optimizer)
+
+
+def _check_trained(case: Case) -> None:
+    """Refuse what has no theory where features are trained."""
+    if isinstance(case.optimizer, Ridge):
+        allowed = "0 for Ridge, which has no time (with features trained: GradientDescent, weight_decay)"
+        checks.fail("richness", allowed, case.richness)
+    if isinstance(case.optimizer, DANA):
+        checks.fail("optimizer", "SGD, or one of full batches, where features are trained", case.optimizer)
+    if isinstance(case.optimizer, SGD):
+        _check_trained_batches(case.optimizer, case)
+    if case.problem.num_outputs > 1:
+        checks.fail("richness", "0 for several outputs, which would share their features", case.richness)
+
+
+def _check_trained_batches(optimizer: SGD, case: Case) -> None:
+    """Refuse SGD whose theory is not known where features are trained."""
+    if is_finite(case.num_samples):
+        checks.fail(
+            "num_samples", "jnp.inf for SGD where features are trained (rfm.simulate takes any)", case.num_samples
+        )
+    momentum = optimizer.momentum
+    if changes(momentum) or is_traced(momentum) or float(momentum) != 0.0:
+        checks.fail("momentum", "0 for SGD where features are trained (rfm.simulate takes any)", momentum)
+    if optimizer.average is not None:
+        checks.fail("average", "None where features are trained (rfm.simulate takes any)", optimizer.average)
 
 
 def _check_batches(optimizer: Batched, num_samples: Any) -> None:
@@ -171,6 +211,12 @@ def members_of(optimizer: Optimizer, ensemble: Any, bags: Any) -> Members | None
             "average", "None for ensemble or bags: the average of their averaged weights is not known", optimizer
         )
     return Members(ensemble, bags, optimizer.full_batch() if isinstance(optimizer, SGD) else None)
+
+
+def refuse_members(case: Case, members: Members | None) -> None:
+    """Refuse an average of models whose batches train features: what two of them share is not known."""
+    if members is not None and members.shared is not None and case.richness is not None:
+        checks.fail("richness", "0 for ensemble or bags of SGD", case.richness)
 
 
 def curve_times(times: Any) -> Any:

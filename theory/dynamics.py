@@ -27,6 +27,7 @@ class LearningCurve(NamedTuple):
 
     pieces: the `TwoPoint` quantities against time, or only the risk where no other was asked for. spectral_edge:
     largest curvature, or the z* (Q,) that limits the learning rate of SGD. average_risk: that of averaged weights.
+    kernel_growth: m, where features are trained. crowding: the largest lr m tr(H)/B of SGD that trains features.
     """
 
     risk: Array
@@ -36,6 +37,8 @@ class LearningCurve(NamedTuple):
     converged: Array
     spectral_edge: Array
     average_risk: Array | None = None
+    kernel_growth: Array | None = None
+    crowding: Array | None = None
 
 
 def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
@@ -55,18 +58,29 @@ def nodes_needed(model: Model, times: Array, algorithm: str, parameters: dict[st
 
 @evaluated("algorithm", "nodes", "split")
 def learning_curve(
-    model: Model, times: Array, algorithm: str, parameters: dict[str, Any], *, nodes: int = NODES, split: bool = False
+    model: Model,
+    times: Array,
+    algorithm: str,
+    parameters: dict[str, Any],
+    *,
+    nodes: int = NODES,
+    split: bool = False,
+    trained: "Trained | None" = None,
 ) -> LearningCurve:
-    """Return all curves at `times` (T,) for a filter named in `filters.FILTERS`; split: the pieces as well."""
+    """Return all curves at `times` (T,) for a filter named in `filters.FILTERS`, or for one of trained features.
+
+    split: the pieces as well.
+    """
     flt = FILTERS[algorithm](**parameters)
     modes, _, inv_p, noise_var = model
     xp = namespace(times, modes.eigenvalues)
-    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes)
+    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes) if trained is None else trained.around
     z, kappa, untrained, residual, stable = around.z, around.kappa, around.weights, around.residual, around.stable
     q = row_factors(around.df1 * inv_p, around.data, modes.mixture)  # (n, J)
     row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
     sums = list(zip(two_point(kappa, model), row_pairs, strict=True))
-    r = flt.response(z[None], times[:, None]) * untrained[None]  # (T, n)
+    response = flt.response(z[None], times[:, None]) if trained is None else trained.response
+    r = response * untrained[None]  # (T, n)
     data = around.exact_data(model)
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
     rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
@@ -94,6 +108,9 @@ def learning_curve(
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
     missed = xp.abs(at_start - modes.power.sum()) / start
     residual = xp.max(xp.stack([residual, xp.max(risk_gap**2), xp.max(train_gap**2), missed]))
+    growth = None
+    if trained is not None:
+        residual, growth = xp.maximum(residual, trained.residual), trained.growth
     residual = stop_gradient(xp.where(stable, residual, xp.inf))
     # an exponentially small loss is lost in rounding, which may be negative
     risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
@@ -101,7 +118,7 @@ def learning_curve(
     if split:
         here, across = (pieces(x, model, seen) for x, seen in sums)
         parts = jax.tree.map(lambda x, y: xp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
-    return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, around.edge)
+    return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, around.edge, kernel_growth=growth)
 
 
 class Around(NamedTuple):
@@ -124,6 +141,15 @@ class Around(NamedTuple):
         """Return R1, which loses its digits as 1 - df1/P where P < N and s -> 0; there it is s/(kappa R3)."""
         other = -self.z / (self.kappa * (1.0 - self.df1 * model.inv_n))
         return namespace(other).where(model.inv_p > model.inv_n, other, self.data)
+
+
+class Trained(NamedTuple):
+    """Trained features in place of a filter: nodes, growth (T,) of the kernel, filter (T, n), and its error."""
+
+    around: Around
+    growth: Array
+    response: Array
+    residual: Array
 
 
 def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int) -> Around:

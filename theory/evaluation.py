@@ -11,17 +11,20 @@ from rfm.optimizers import DANA, SGD, Optimizer, Ridge, check_stability, resolve
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.steps import Schedule
+from theory.annulus import LEAST_FLATNESS
 from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.by_steps import curves_by_steps, curves_in_order, is_ordered, smallest_scale, step_nodes, steps_of
-from theory.cases import Case, Members, arithmetic, check_case, float_arrays
+from theory.cases import Case, Members, arithmetic, check_case, float_arrays, refuse_members
 from theory.contour import CONTOUR_STEP, NODES
 from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
 from theory.equivalent import TwoPoint
-from theory.filters import FILTERS, LEAST_FLATNESS
+from theory.filters import FILTERS
 from theory.fixed_point import Model
+from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
 from theory.moments import Route, route_over_time, route_to_ridge
 from theory.one_pass import one_pass_curve, one_pass_nodes
+from theory.rich_curves import trained_features, trained_in_batches
 from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, join, power_law_tail
 from theory.static import static_risk
 
@@ -38,6 +41,7 @@ TRACED_NODES = 1280  # where the momentum is not known in advance
 def solve(case: Case, members: Members | None = None, *, split: bool = False) -> LearningCurve:
     """Check a case and return its curves, settled; split: with the pieces of the risk of one model."""
     check_case(case)
+    refuse_members(case, members)
     with arithmetic(case, members):
         if members is not None and members.shared is not None:
             members = members._replace(shared=resolve(members.shared, case.times))
@@ -93,6 +97,8 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     # a contour of fewer nodes than usual is for searches, good to 1e-5
     panel = PANEL if nodes >= NODES or case.steps else COARSE_PANEL
     optimizer, model = case.optimizer, model_of(case, panel=panel)
+    if case.richness is not None and isinstance(optimizer, SGD):
+        return trained_in_batches(case, model)
     if is_ordered(case):
         return curves_in_order(case, model)
     if case.steps:
@@ -107,7 +113,8 @@ def full_batch_curve(case: Case, model: Model, *, nodes: int, split: bool = Fals
     """Return curves of a full-batch algorithm for a model that may have another target than that of the case."""
     optimizer = case.optimizer
     if not isinstance(optimizer, Ridge):
-        return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split)
+        trained = None if case.richness is None else trained_features(case, model)
+        return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split, trained=trained)
     end = static_risk(model, optimizer.ridge)
     pieces = TwoPoint(*(value[None] for value in end.pieces))
     return LearningCurve(pieces.risk, end.train_loss[None], pieces, end.residual, end.converged, 0.0 * end.kappa)
@@ -136,10 +143,14 @@ def depth_of(case: Case) -> Array:
         # kappa lies above the ridge, and above the scale min(N, P)^-b of a power law
         smaller = xp.minimum(case.num_features, case.num_samples)
         b = 0.0 if problem.tail is None else problem.tail.b
-        return MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
-    if case.steps:
-        return MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
-    return MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
+        depth = MARGIN + xp.minimum(b * xp.log(smaller), -xp.log(optimizer.ridge / case.clock))
+    elif case.steps:
+        depth = MARGIN - xp.log(smallest_scale(steps_of(case)) / case.clock)
+    else:
+        depth = MARGIN - xp.log(smallest_curvature(case.times, *filter_of(optimizer)) / case.clock)
+    if case.richness is not None:
+        depth = depth + math.log(MOST_GROWTH)  # a kernel that grows sees smaller curvatures
+    return depth
 
 
 def route_of(case: Case, model: Model, nodes: int) -> Route:

@@ -18,10 +18,11 @@ to integrate. L(t) is then one contour integral of eta^t, around 0 <= eta <= 1 a
 oscillates.
 """
 
+from theory.annulus import Annulus, slit_annulus
 from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.filters import SHORTEST, Annulus, slit_annulus
+from theory.filters import SHORTEST
 from theory.fixed_point import Model, Point, degrees_of_freedom, edge_of, kappa_path, resolvent
 
 BEYOND_DISC = 2.0  # the contour closes past the disc, at twice this times 1/k

@@ -14,14 +14,17 @@ from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.laws import Law, all_laws
+from experiments.compare.laws import Law, all_laws, rich_time
 from experiments.compare.scans import Scan, scan_size, scan_time
+from experiments.compare.statistics import log_derivative
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
+from theory import exponents
 
+EARLY_FIT = 10.0  # a time at which runs are often fitted
 SAME_EXPONENT = 0.01  # exponents that differ by less are the same
 SCANNED_SIZES = (24, 32, 48, 64, 96, 128)
 TIME_RANGE = (0.1, 1e6, 71)
@@ -31,7 +34,7 @@ CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 CURVE_SEEDS = 8
 SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
 PANELS = {
-    "training time": ("time",), "model size": ("model", "ensemble"), "data": ("data", "stopping"),
+    "training time": ("time", "time rich"), "model size": ("model", "ensemble"), "data": ("data", "stopping"),
     "compute": ("compute", "compute sgd"), "early corrections in size": ("early model in N", "early data in P"),
     "corrections and noise in time": ("early model in t", "early data in t", "noise", "batches"),
 }  # fmt: skip
@@ -43,6 +46,7 @@ class Settings:
 
     shared: Shared
     simulate: bool
+    richness: float
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -69,6 +73,10 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
     parser.add_argument("--simulate", action="store_true", help="train models too, for time, N and P (3 min more)")
+    parser.add_argument(
+        "--richness", type=float, default=0.0, metavar="GAMMA",
+        help="time with features that are trained too, at this ratio of learning rates, beside lazy time",
+    )  # fmt: skip
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
 
@@ -78,6 +86,9 @@ def run(args: argparse.Namespace) -> None:
     folder = files.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+    checks.number("richness", args.richness, 0.0, "a number >= 0", inclusive=True)
+    if args.richness > 0.0 and abs(args.a - 1.0 - args.b) < SAME_EXPONENT:
+        checks.fail("a", f"different from 1 + b = {1.0 + args.b:g}, where laws of trained features change", args.a)
     settings = settings_of(Settings, args)
     rows, figure, points = measure(settings)
     shared = settings.shared
@@ -86,13 +97,14 @@ def run(args: argparse.Namespace) -> None:
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
     text += "; exponents p of x^-p, negative where a quantity grows\n" + exponent_table(rows)
+    text += seeming_gain(settings)
     lines = [*map(table_row, rows), *points]
     files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
 
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
-    laws = all_laws(settings.shared.a, settings.shared.b)
+    laws = all_laws(settings.shared.a, settings.shared.b, settings.richness)
     runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
     with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
@@ -106,6 +118,20 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
             bar.update()
         bar.set_description("drawing")
         return rows, *draw(rows, settings)
+
+
+def seeming_gain(settings: Settings) -> str:
+    """Return what a fit at an early time would claim of trained features where their exponent is the lazy one."""
+    shared = settings.shared
+    exponent = exponents.time_exponent(shared.a, shared.b)
+    if settings.richness == 0.0 or exponent < 1.0:
+        return ""
+    slope = -log_derivative(rich_time(shared.a, shared.b, settings.richness).curve, EARLY_FIT)
+    return (
+        f"\nAn easy task, (a - 1)/b = {exponent:.3g} > 1: training of features multiplies time by a"
+        f"\nnumber, and leaves the exponent as it is. The slope at t = {EARLY_FIT:g} is {slope:.3g}: a fit there"
+        f"\nwould claim a gain that is not one."
+    )
 
 
 def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:

@@ -57,8 +57,11 @@ class Law:
         return -log_derivative(self.curve, self.at)
 
 
-def all_laws(a: float, b: float) -> list[Law]:
-    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1."""
+def all_laws(a: float, b: float, richness: float = 0.0) -> list[Law]:
+    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1.
+
+    richness: where it is not zero, time with features that are trained is one of them.
+    """
     claims = {name: {"claim": c.exponent(a, b), "source": c.source} for name, c in exponents.CLAIMS.items()}
     clean = rfm.power_law(a, b, None)
     t, n, p = "time $t$", "model size $N$", "data $P$"
@@ -102,6 +105,8 @@ def all_laws(a: float, b: float) -> list[Law]:
         Law("batches", "noise of SGD batches, against t", t, exponents.sgd_noise_exponent(a, b),
             partial(_batch_noise, b), 1e8, (10.0, 1e8)),
     ]  # fmt: skip
+    if richness > 0.0:
+        laws.insert(1, rich_time(a, b, richness))
     alpha, beta = exponents.to_alpha_beta(a, b)
     if beta > 0 and min(abs(beta - 0.5), abs(beta - alpha)) > 1e-9:
         phase = exponents.phase(alpha, beta)
@@ -122,6 +127,17 @@ def all_laws(a: float, b: float) -> list[Law]:
             kind="ratio",
         ))  # fmt: skip
     return [dataclasses.replace(law, label=f"{law.label} (grows)") if law.closed < 0 else law for law in laws]
+
+
+def rich_time(a: float, b: float, richness: float) -> Law:
+    """Return the law in time of features that are trained, at N = P = infinity."""
+    closed = exponents.rich_time_exponent(a, b)
+    late = min(LATE, LEAST_RISK ** (-1.0 / closed))
+    return Law(
+        "time rich", f"time t, richness {richness:g}", "time $t$", closed,
+        partial(risk_in_time, rfm.power_law(a, b, None), richness=richness), late, (1.0, late),
+        closed, "arXiv 2409.17858", exponents.rich_time_amplitude(a, b, richness),
+    )  # fmt: skip
 
 
 def _sgd(b: float) -> rfm.SGD:
@@ -152,11 +168,11 @@ def risk_in_time(
     num_features: float = INF,
     num_samples: float = INF,
     optimizer: Optimizer = FLOW,
+    richness: float = 0.0,
 ) -> np.ndarray:
     """Return the predicted risk (T,) against time."""
-    return theory.predict(
-        problem, num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times
-    ).risk
+    sizes = Sizes(num_features=num_features, num_samples=num_samples)
+    return theory.predict(problem, **sizes, optimizer=optimizer, times=times, richness=richness).risk
 
 
 def corrections(problem: rfm.Problem, times: np.ndarray, axis: str, sizes: np.ndarray) -> np.ndarray:

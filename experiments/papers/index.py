@@ -39,6 +39,8 @@ ROW_MODULES = {
     "S8": "yan2025.repeats",
     "S9": "ferbach2025.dana_exponents",
     "S10": "smith2018.annealing",
+    "FL-3": "feature_learning.collapse",
+    "FL-6": "feature_learning.other_clock",
 }
 
 

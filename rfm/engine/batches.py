@@ -28,13 +28,14 @@ from rfm.problem import Problem
 class Task(NamedTuple):
     """Traced values that all runs of a call share: a problem, and an algorithm at times (T,).
 
-    counts: sizes, where those of the plan are longer.
+    counts: sizes, where those of the plan are longer. richness: how fast features learn, None where they do not.
     """
 
     problem: Problem
     optimizer: Optimizer
     times: Array | np.ndarray
     counts: Counts | None = None
+    richness: Any = None
 
 
 class Batch(NamedTuple):
@@ -65,13 +66,15 @@ class Solution(NamedTuple):
 
     weights: (S, K, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps:
     (S,) how many were taken before a run was over or diverged, None for methods that cannot diverge. average: weights
-    and risk of an average over steps, as these; None where none was asked for.
+    and risk of an average over steps, as these; None where none was asked for. growth: (S, T) of the kernel, None where
+    features are not trained.
     """
 
     weights: Array | None
     steps: Array | None = None
     risk: Array | None = None
     average: "tuple[Array | None, Array | None] | None" = None
+    growth: Array | None = None
 
 
 Method = Callable[[Task, Setting, Batch], Solution]
@@ -111,7 +114,7 @@ class Drawing(NamedTuple):
 class Losses(NamedTuple):
     """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n); None for none.
 
-    average_risk: that of an average of the weights over steps.
+    average_risk: that of an average of the weights over steps. kernel_growth: (S, T), the average over models.
     """
 
     risk: Array
@@ -119,6 +122,7 @@ class Losses(NamedTuple):
     steps: Array | None
     weights: Array | None = None
     average_risk: Array | None = None
+    kernel_growth: Array | None = None
 
 
 @partial(jax.jit, static_argnums=0)
@@ -201,6 +205,7 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
     steps = None if solution.steps is None else grouped(solution.steps).min(1)
     risk = risk_of(weights, solution.risk)
     average_risk = None if solution.average is None else risk_of(*solution.average)
+    growth = None if solution.growth is None else grouped(solution.growth).mean(1)
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
         each_risk = solution.risk
@@ -209,7 +214,7 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
             each_risk = over_runs(alone, batch.numbers, batch.keys, weights)
         noise_var = grouped(batch.numbers["noise_var"])[:, :1]
         train_loss = grouped(risk if each_risk is None else each_risk).mean(1) + noise_var
-        return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk)
+        return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk, growth)
 
     assert weights is not None  # left out only where data are infinite
 
@@ -219,7 +224,7 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
         return jnp.sum((outputs - draw.labels[:, None]) ** 2, axis=(0, 2)) / samples
 
     train_loss = grouped(over_runs(loss, batch.draws, weights)).mean(1)
-    return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk)
+    return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk, growth)
 
 
 def each(optimizer: Optimizer, batch: Batch, function: Callable, *args: Any) -> Any:

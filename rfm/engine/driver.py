@@ -26,6 +26,8 @@ from rfm.problem import Problem
 from rfm.protocols import Bounded
 from rfm.steps import LARGEST
 
+FIELDS = ("risk", "train_loss", "average_risk", "kernel_growth")  # of a curve, where a run has them
+
 
 def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     """Draw, solve and evaluate every seed, in batches that fit in memory."""
@@ -33,12 +35,12 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     with arithmetic(request.dtype):
         optimizer = resolve(request.optimizer, times)
         plan = plan._replace(bounded=isinstance(optimizer, Bounded))
-        longer, task = pad(plan, Task(request.problem, optimizer, times), len(keys))
+        longer, task = pad(plan, Task(request.problem, optimizer, times, richness=request.trained), len(keys))
         usual = batch_length(longer, task, len(keys))
         start = _longer_start(request, longer)
         batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start), usual)
         losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
-    names = ("risk", "train_loss") if losses[0].average_risk is None else ("risk", "train_loss", "average_risk")
+    names = [name for name in FIELDS if getattr(losses[0], name) is not None]
     curves = {x: np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64) for x in names}
     weights = None
     if plan.weights:
@@ -60,7 +62,8 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     converged = finite and not message
     residual, noise_var = 0.0 if converged else math.inf, request.problem.noise_var
     state = converged, residual, plan.kind, message, noise_var, weights
-    return Curve(times, curves["risk"], curves["train_loss"], *state, curves.get("average_risk"))
+    more = curves.get("average_risk"), curves.get("kernel_growth")
+    return Curve(times, curves["risk"], curves["train_loss"], *state, *more)
 
 
 class Seeds(NamedTuple):

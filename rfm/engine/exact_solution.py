@@ -15,6 +15,7 @@ from rfm.engine.driver import run
 from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.one_pass import expect_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
+from rfm.engine.trained_features import solve_trained
 from rfm.optimizers import Batched, Optimizer
 from rfm.problem import Problem
 from rfm.protocols import Solvable
@@ -30,6 +31,7 @@ def exact(
     keys: Array | None = None,
     seeds: int | None = None,
     parametrization: str = "ntk",
+    richness: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
@@ -55,6 +57,7 @@ def exact(
         keys: (S,) typed keys, one a seed; or else
         seeds: S, as in `simulate`.
         parametrization: "ntk" or "standard".
+        richness: as in `simulate`; not for one-pass SGD.
         features: law of the features.
         ensemble: feature draws whose models are averaged.
         bags: data sets whose models are averaged.
@@ -84,7 +87,7 @@ def exact(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights, dtype,
+        initial_weights, return_weights, dtype, richness,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_exact(request), progress=progress)
@@ -103,6 +106,8 @@ def plan_exact(request: Request) -> Plan:
             checks.fail(
                 "return_weights", "False for SGD, of which only the expected risk is known (simulate: any)", True
             )
+        if request.trained is not None:
+            checks.fail("richness", "0 for an exact solution of SGD (simulate takes any)", request.richness)
         return make_plan(request, expect_one_pass, EXACT)
     if isinstance(optimizer, Optimizer) and not isinstance(optimizer, Solvable):
         checks.fail("optimizer", "linear in the weights to be solved exactly (`simulate` takes any)", optimizer)
@@ -110,7 +115,7 @@ def plan_exact(request: Request) -> Plan:
     if request.initial_weights is not None and decay != 0.0:
         allowed = "0 for an exact solution from initial_weights (simulate takes any)"
         checks.fail("weight_decay", allowed, decay)
-    return make_plan(request, solve, EXACT)
+    return make_plan(request, solve if request.trained is None else solve_trained, EXACT)
 
 
 def solve(task: Task, setting: Setting, batch: Batch) -> Solution:

@@ -9,6 +9,8 @@ distance from the best weights, one sample is N + 1 independent normals and a st
 the law of training on samples of all M modes. Risk is floor + sum z d^2. Gaussian data has one output.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ from jax import Array, lax
 from rfm import threefry
 from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
+from rfm.engine.trained_features import richness_of, way_of
 from rfm.grid import place_problem
 from rfm.optimizers import Batched
 from rfm.problem import Problem
@@ -37,32 +40,48 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         draw = lambda key: normal(threefry.fold_in(key, count // block), (block, size, width))  # noqa: E731
         return jax.vmap(draw)(batch.keys.steps) * scale[:, None, None]
 
-    def step(optimizer: Batched, sample: Array, d: Array, memory: Memory) -> tuple[Array, Memory]:
+    way, richness = way_of(task), richness_of(task, batch)
+    # weights are distances from the best ones, but where features are trained, which start from theirs
+    origin = None if task.richness is None else best
+
+    def distance(v: Array, origin: Array | None) -> Array:
+        return v if origin is None else way.effective(v) - origin
+
+    def step(
+        optimizer: Batched, sample: Array, origin: Array | None, richness: Array, *state: Any
+    ) -> tuple[Array, Memory]:
         x, e = sample[:, :-1], sample[:, -1]
+        away = lambda v: v if origin is None else v - origin  # noqa: E731
         if not changes(optimizer.batch_size):
-            return optimizer.step(lambda d: (x @ d - e) @ x / size, d, memory)
-        share = optimizer.shares(size, memory.done)
-        return optimizer.step(lambda d: ((x @ d - e) * share) @ x, d, memory)
+            return way.step(optimizer, lambda v: (x @ away(v) - e) @ x / size, richness, *state)
+        share = optimizer.shares(size, state[1].done)
+        return way.step(optimizer, lambda v: ((x @ away(v) - e) * share) @ x, richness, *state)
 
     def update(d: Array, memory: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
         inner, count, samples = memory
         samples = lax.cond(count % block == 0, refill, lambda _: samples, count)
         sample = lax.dynamic_index_in_dim(samples, count % block, 1, keepdims=False)
-        d, inner = each(task.optimizer, batch, step, sample, d, inner)
+        d, inner = each(task.optimizer, batch, step, sample, origin, richness, d, inner)
         return d, (inner, count + 1, samples)
 
     start = -best if batch.start is None else jnp.einsum("sn,snm->sm", batch.start[:, 0], basis) - best
+    start = way.start(start)
     empty = jnp.zeros((len(start), block, size, width))
-    memory = each(task.optimizer, batch, lambda optimizer, v: optimizer.init(v), start), jnp.zeros((), int), empty
-    record = lambda d, memory: (d, memory[0].average)  # noqa: E731
-    recorded, count = take_steps(update, start, memory, task.times, record=record)  # (T, S, N) each
+    memory = each(task.optimizer, batch, way.begin, start), jnp.zeros((), int), empty
+
+    def record(v: Array, memory: Any) -> tuple[tuple[Array, ...], Array | None]:
+        recorded = [v] if memory[0].average is None else [v, memory[0].average]
+        return tuple(distance(v, origin) for v in recorded), way.growth(v, richness)
+
+    (recorded, growth), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, N) each
 
     def solved(distance: Array) -> tuple[Array, Array]:
         risk = floor[:, None] + jnp.einsum("tsn,sn->st", distance**2, z)
         return jnp.einsum("tsm,snm->stn", distance + best[None], basis)[:, None], risk
 
-    (weights, risk), *averaged = (solved(distance) for distance in recorded if distance is not None)
-    return Solution(weights, count, risk, *averaged)
+    (weights, risk), *averaged = (solved(distance) for distance in recorded)
+    average = averaged[0] if averaged else None
+    return Solution(weights, count, risk, average, None if growth is None else growth.T)
 
 
 def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
@@ -102,7 +121,7 @@ def expect_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
     # moments are squares of weights
     moments, count = take_steps(update, start, jnp.zeros((), int), task.times, largest=LARGEST**2, record=record)
     risk, *averaged = (floor[:, None] + jnp.einsum("tsn,sn->st", x, z) for x in moments)
-    return Solution(None, count, risk, *((None, risk) for risk in averaged))
+    return Solution(None, count, risk, (None, averaged[0]) if averaged else None)
 
 
 def _moved(optimizer: Batched, state: Array, z: Array, noise: float, count: Array) -> Array:

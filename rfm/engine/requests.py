@@ -38,6 +38,15 @@ class Request(NamedTuple):
     initial_weights: ArrayLike | None = None
     return_weights: bool = False
     dtype: str = "float64"
+    richness: float = 0.0
+
+    @property
+    def trained(self) -> float | None:
+        """The richness, None where features are not trained; ValueError for a wrong one."""
+        refuse_tracers(self.richness)
+        allowed = "a finite number >= 0 (0: features are not trained)"
+        checks.number("richness", self.richness, 0.0, allowed, inclusive=True)
+        return float(self.richness) if float(self.richness) > 0.0 else None
 
     @property
     def stops(self) -> np.ndarray:
@@ -110,7 +119,7 @@ def _check(request: Request) -> Setting:
     """Refuse what cannot be run; return the setting with whole sizes as int."""
     problem, optimizer, n, p = request.problem, request.optimizer, request.num_features, request.num_samples
     check_problem(problem)
-    refuse_tracers(problem, optimizer, request.times, request.keys)
+    refuse_tracers(problem, optimizer, request.times, request.keys, request.richness)
     if math.isinf(problem.num_modes) and problem.population is None:
         checks.fail("num_modes", "finite in the simulator (theory.predict takes None)", None)
     checks.size("num_features", n, integer=True)
@@ -135,7 +144,22 @@ def _check(request: Request) -> Setting:
         setting = setting._replace(batch_size=_check_batches(request, p, optimizer))
     if request.keys is not None:
         check_keys(request.keys)
+    _check_richness(request)
     return setting
+
+
+def _check_richness(request: Request) -> None:
+    """Refuse to train features where that is no model, or is not served."""
+    richness, optimizer = request.richness, request.optimizer
+    if request.trained is None:
+        return
+    if isinstance(optimizer, Ridge):
+        allowed = "0 for Ridge, which has no time (with features trained: GradientDescent, weight_decay)"
+        checks.fail("richness", allowed, richness)
+    if request.problem.num_outputs > 1:
+        checks.fail("richness", "0 for several outputs, which would share their features", richness)
+    if request.initial_weights is not None:
+        checks.fail("initial_weights", "left out where features are trained (they start from theirs)", richness)
 
 
 def _check_features(features: str | FeatureLaw, shape: tuple[float, int]) -> None:

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from numpy.typing import ArrayLike
 
+from rfm import checks
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.devices import RUNS, over_runs, use_device
 from rfm.engine.batches import Batch, Plan, Solution, Task, each
@@ -18,6 +21,7 @@ from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.minibatches import Rows, choose_rows, permuted_rows
 from rfm.engine.one_pass import train_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
+from rfm.engine.trained_features import richness_of, solve_trained, way_of
 from rfm.optimizers import Batched, Optimizer, Ridge
 from rfm.problem import Problem
 from rfm.protocols import Stepper
@@ -34,6 +38,7 @@ def simulate(
     keys: Array | None = None,
     seeds: int | None = None,
     parametrization: str = "ntk",
+    richness: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
@@ -61,6 +66,9 @@ def simulate(
         keys: (S,) from `jax.random.split`, one a seed; a single key is one draw. Or else
         seeds: S, for keys = jax.random.split(jax.random.key(0), S).
         parametrization: "ntk", F_ik ~ N(0, 1/N), or "standard", F_ik ~ N(0, 1), whose clock is N t.
+        richness: how fast a layer W between features and readout learns, f = theta^T W phi from theta = 0 and W = 1:
+            the ratio of the two learning rates, >= 0. 0 leaves the features as they are drawn. The weights of a curve
+            are the effective ones, W^T theta; with an algorithm of optax the gradient of W counts richness times.
         features: law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on a
             problem made by `from_inputs` with that activation; or a function (key, shape) -> array of entries of mean
             0 and variance 1, called for up to 1,024 modes at a time and compiled anew for every new function.
@@ -78,7 +86,8 @@ def simulate(
         progress: show a bar over the batches of seeds.
 
     Returns:
-        `Curve` with risk and train_loss (S, T), of kind "Monte Carlo" where steps are taken, else as that of `exact`.
+        `Curve` with risk and train_loss (S, T), and with kernel_growth where features are trained, of kind
+        "Monte Carlo" where steps are taken, else as that of `exact`.
 
     Raises:
         ValueError: for sizes below 1, an infinite number of modes, times that do not increase, an unknown
@@ -97,7 +106,7 @@ def simulate(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights, dtype,
+        initial_weights, return_weights, dtype, richness,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_simulation(request), progress=progress)
@@ -107,11 +116,13 @@ def plan_simulation(request: Request) -> Plan:
     """Choose how a request is trained: by its steps, or solved where it has none; ValueError for wrong arguments."""
     optimizer = request.optimizer
     kind = MONTE_CARLO if isinstance(optimizer, Stepper) else EXACT
+    if request.trained is not None and isinstance(optimizer, Stepper) and np.isinf(request.num_features):
+        checks.fail("num_features", "finite for steps where features are trained (rfm.exact takes jnp.inf)", math.inf)
     if isinstance(optimizer, Batched) and math.isinf(request.num_samples) and request.problem.population is None:
         return make_plan(request, train_one_pass, kind)
     if isinstance(optimizer, Stepper | Ridge):
         return make_plan(request, train, kind, spectrum=False)
-    return make_plan(request, solve, kind)
+    return make_plan(request, solve if request.trained is None else solve_trained, kind)
 
 
 def train(task: Task, setting: Setting, batch: Batch) -> Solution:
@@ -138,15 +149,20 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
         if order is not None:
             order = lax.cond(count % epoch == 0, lambda order: shuffle(count // epoch), lambda order: order, order)
 
-        def step(optimizer: Stepper, draw: Draw, key: Array, order: Array | None, *state: Any) -> tuple[Array, Any]:
+        def step(
+            optimizer: Stepper, draw: Draw, key: Array, order: Array | None, richness: Array, *state: Any
+        ) -> tuple[Array, Any]:
             seen = choose_rows(optimizer, (rows, setting.batch_size), (key, order), count) if batches else None
             # each output by itself, on the same samples
-            output = lambda y, *state: optimizer.step(gradient(draw._replace(labels=y), seen), *state)  # noqa: E731
+            output = lambda y, *state: way.step(  # noqa: E731
+                optimizer, gradient(draw._replace(labels=y), seen), richness, *state
+            )
             return jax.vmap(output)(draw.labels, *state)
 
-        v, memory = each(optimizer, batch, step, draws, batch.keys.steps, order, v, memory)
+        v, memory = each(optimizer, batch, step, draws, batch.keys.steps, order, richness, v, memory)
         return v, (memory, count + 1, order)
 
+    way, richness = way_of(task), richness_of(task, batch)
     rows = draws.labels.shape[-1]
     batches = draws.design is not None and 0 < setting.batch_size < rows
     epoch = -(-rows // max(setting.batch_size, 1))  # steps, the last one on what is left
@@ -155,12 +171,18 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     start = batch.start
     if start is None:
         start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
-    memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(optimizer.init)(v), start)
+    start = way.start(start)
+    memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(partial(way.begin, optimizer))(v), start)
     memory = memory, jnp.zeros((), int), order
-    record = lambda v, memory: (v, memory[0].average if isinstance(optimizer, Batched) else None)  # noqa: E731
-    (weights, average), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, K, n)
+
+    def record(v: Array, memory: tuple[Any, Array, Array | None]) -> tuple[Array, Array | None, Array | None]:
+        average = memory[0].average if isinstance(optimizer, Batched) else None
+        return way.effective(v), None if average is None else way.effective(average), way.growth(v, richness)
+
+    (weights, average, growth), count = take_steps(update, start, memory, task.times, record=record)  # (T, S, K, n)
     averaged = None if average is None else (jnp.moveaxis(average, 0, 2), None)
-    return Solution(jnp.moveaxis(weights, 0, 2), count, average=averaged)
+    growth = None if growth is None else growth[..., 0].T
+    return Solution(jnp.moveaxis(weights, 0, 2), count, average=averaged, growth=growth)
 
 
 def _solve_ridge(setting: Setting, ridge: Array, draw: Draw) -> Array:

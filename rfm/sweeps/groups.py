@@ -58,7 +58,8 @@ class Group(NamedTuple):
 
     def numbers(self) -> dict[str, np.ndarray]:
         """Return the numbers (points,) that are traced, by name."""
-        fixed = {"noise_var": self.task.problem.noise_var, **numbers_of(self.task.optimizer)}
+        task = self.task
+        fixed = {"noise_var": task.problem.noise_var, "richness": task.richness, **numbers_of(task.optimizer)}
         if self.spectrum is not None:
             fixed |= dict(zip("ab", self.spectrum, strict=True))
         swept = {name for name in self.points[0].values if name not in SIZES} | {"noise_var"}
@@ -129,10 +130,12 @@ def _group(request: Request, points: list[Point], choose: Callable[[Request], Pl
     # the noise that is hardest to serve
     noisiest = max(point.value("noise_var", problem.noise_var) for point in points)
     problem = dataclasses.replace(problem, noise_var=noisiest)
-    plan = choose(request._replace(problem=problem, optimizer=optimizer, **sizes))
+    richest = max((x.values["richness"] for x in points if "richness" in x.values), default=request.richness)
+    request = request._replace(problem=problem, optimizer=optimizer, richness=richest, **sizes)
+    plan = choose(request)
     times = request.stops
     _refuse_endless(plan, problem, times)
-    itself = Task(problem, resolve(optimizer, request.times), times)
+    itself = Task(problem, resolve(optimizer, request.times), times, richness=request.trained)
     longer, task = pad(plan, itself, runs)
     if LEAST * estimate(longer, problem, task.times).bytes > ON_CPU:  # whatever memory there is: numbers stay
         longer, task = plan, itself

@@ -50,6 +50,7 @@ def sweep(
     num_features: float | None = None,
     num_samples: float | None = None,
     parametrization: str = "ntk",
+    richness: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
@@ -71,8 +72,8 @@ def sweep(
     Args:
         problem: Spectrum, target and noise, as in `simulate`.
         grid: Values (n,) by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a
-            shape; small ones share a compiled program), noise_var and the numbers of the optimizer, and a, b, num_modes
-            of a `power_law`.
+            shape; small ones share a compiled program), noise_var, richness and the numbers of the optimizer, and a,
+            b, num_modes of a `power_law`.
         keys: (S,) from `jax.random.split`, one a seed, or else
         seeds: S, as in `simulate`.
         optimizer: The training algorithm, as in `simulate`.
@@ -80,6 +81,7 @@ def sweep(
         num_features: N, where the grid has it not.
         num_samples: P, where the grid has it not.
         parametrization: "ntk" or "standard", as in `simulate`.
+        richness: As in `simulate`, where the grid has it not.
         features: The law of F, as in `simulate`.
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
@@ -125,7 +127,9 @@ def sweep(
     keys = choose_keys(keys, seeds)
     check_room(grid_axes.values, {"keys": len(keys), "times": 1 if times is None else len_of(times)})
     n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
-    request = Request(problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags)
+    request = Request(
+        problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags, richness=richness
+    )
     groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
     with use_device(device), float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
@@ -246,7 +250,7 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
             parts = value if isinstance(value, Schedule) else [np.asarray(value, np.float64)]
             numbers[name] = hashlib.sha256(np.concatenate(parts).tobytes()).hexdigest()
     numbers |= {name: getattr(request, name) for name in ("num_features", "num_samples", "ensemble", "bags")}
-    law = request.features
+    numbers["richness"], law = request.trained, request.features
     fixed = {name: x for name, x in numbers.items() if name not in swept and x is not None}
     return {
         "kind": kind,

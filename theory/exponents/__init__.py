@@ -35,6 +35,7 @@ from theory.exponents.laws import (
     time_exponent,
 )
 from theory.exponents.phases import Phase, phase
+from theory.exponents.rich import rich_frontier_exponents, rich_time_amplitude, rich_time_exponent
 
 __all__ = [
     "CLAIMS",
@@ -58,6 +59,9 @@ __all__ = [
     "noise_exponents",
     "noisy_data_exponents",
     "phase",
+    "rich_frontier_exponents",
+    "rich_time_amplitude",
+    "rich_time_exponent",
     "sgd_noise_exponent",
     "time_amplitude",
     "time_exponent",

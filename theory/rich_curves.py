@@ -1,0 +1,122 @@
+"""Cases whose features are trained: from the arguments of a call to the filter of its curve, or to the curve of SGD."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rfm.optimizers import GradientDescent, GradientFlow, Nesterov
+from rfm.precision import complex128
+from rfm.steps import Schedule
+from theory.arrays import Array, by_xla, evaluated, namespace, stop_gradient
+from theory.cases import Case
+from theory.contour import NODES
+from theory.dynamics import TOLERANCE, LearningCurve, Trained, nodes_around
+from theory.filters import FILTERS, Filter, gradient_flow
+from theory.fixed_point import Model, resolvent, spectral_edge
+from theory.growth import drive_of, horizon_of, nodes_for, rich_flow
+from theory.growth_batches import Batches, Cloud, rich_batches
+from theory.growth_steps import Rates, rich_steps
+from theory.one_pass import effective_edge
+
+LONG = 256  # steps from which on a compilation is worth its time
+WITHIN = 0.8  # of the largest stable learning rate, which contours stay within
+CROWDED = 0.5  # lr m tr(H)/B beyond which the first order in lr/B is no longer enough
+
+
+def trained_features(case: Case, model: Model) -> Trained:
+    """Return nodes, filter and growth of a case of arrays with a richness, for an algorithm of full batches."""
+    if isinstance(case.optimizer, GradientFlow):
+        horizon = horizon_of(model, case.times.max(), case.richness)
+        around = nodes_around(model, gradient_flow(), horizon, nodes_for(model, horizon))
+        growth = rich_flow(drive_of(around, model), case.times, case.richness, horizon)
+        return Trained(around, *growth)
+    rates = _rates(case)
+    flt, elapsed = _region(case, model, rates)
+    around = nodes_around(model, flt, elapsed, NODES)
+    return Trained(around, *_follow(rich_steps, drive_of(around, model), case.times, rates, case.richness))
+
+
+def trained_in_batches(case: Case, model: Model) -> LearningCurve:
+    """Return the curve of one pass of SGD that trains features, at the times of a case of arrays."""
+    sgd: Any = case.optimizer
+    model = model._replace(inv_p=0.0 * model.inv_n)
+    rates = _rates(case)
+    xp = namespace(rates.lr, model.inv_n, case.richness)
+    sizes = xp.broadcast_to(sgd.batch_size * 1.0, (case.walked,))
+    descent = dataclasses.replace(case, optimizer=GradientDescent(rates.lr.max()))
+    flt, elapsed = _region(descent, model, rates)
+    around = nodes_around(model, flt, elapsed, NODES)
+    bias = -2.0 * around.weights * around.kappa * (resolvent(around.kappa, model.modes) @ model.modes.power)
+    density = 2.0 * around.weights * around.z * around.df1
+    cloud = Cloud(around.z, drive_of(around, model).weights, density, bias, model.noise_var)
+    losses = _follow(rich_batches, cloud, case.times, Batches(rates.lr, sizes), case.richness)
+    start = model.modes.power.sum() + model.noise_var
+    # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
+    missed = xp.abs(bias.real.sum() - model.modes.power.sum()) / start
+    residual = xp.where(around.stable, xp.maximum(around.residual, missed), xp.inf)
+    residual = stop_gradient(xp.where(xp.isfinite(losses.risk).all() & (losses.crowding < CROWDED), residual, xp.inf))
+    edges = effective_edge(model, xp.reshape(sizes.min(), 1))
+    risk = xp.maximum(losses.risk, 0.0)
+    return LearningCurve(
+        risk, risk + model.noise_var, None, residual, residual < TOLERANCE, edges,
+        kernel_growth=losses.growth, crowding=losses.crowding,
+    )  # fmt: skip
+
+
+def _rates(case: Case) -> Rates:
+    """Return what every step is taken with."""
+    optimizer: Any = case.optimizer
+    lr = optimizer.lr
+    xp = namespace(*jax.tree.leaves(optimizer))
+    counts = np.arange(case.walked)
+    if isinstance(lr, Schedule):
+        lr = lr.values[xp.clip(xp.searchsorted(lr.ends, counts, side="right"), 0, len(lr.values) - 1)]
+    momentum, decay = (getattr(optimizer, name, 0.0) for name in ("momentum", "weight_decay"))
+    return Rates(xp.broadcast_to(lr, counts.shape), momentum, decay, float(isinstance(optimizer, Nesterov)))
+
+
+class Region(NamedTuple):
+    """Region of stable curvatures, and the time that a contour in it resolves."""
+
+    filter: Filter
+    elapsed: Array
+
+
+def _region(case: Case, model: Model, rates: Rates) -> Region:
+    """Return the region that remains where the kernel has grown, or all of it where training oscillates."""
+    frozen, rates = stop_gradient((model, rates))
+    xp = namespace(rates.lr, case.richness)
+    last = xp.reshape(rates.lr.sum() / (1.0 - rates.momentum), 1)
+    horizon = horizon_of(frozen, last[0], case.richness)
+    around = nodes_around(frozen, gradient_flow(), horizon, NODES)
+    flow = rich_flow(drive_of(around, frozen), last, stop_gradient(case.richness), horizon)
+    optimizer: Any = case.optimizer
+    fastest, allowed = rates.lr.max(), WITHIN * optimizer.largest_stable_lr(spectral_edge(frozen))
+    lr = stop_gradient(xp.where(fastest < allowed, xp.minimum(fastest * flow.growth[0], allowed), fastest))
+    numbers = {"lr": lr} | {name: x for name, x in vars(optimizer).items() if name != "lr"}
+    flt = FILTERS[type(optimizer).__name__](**stop_gradient(numbers))
+    return Region(flt, flt.elapsed(xp.asarray(float(case.walked))))
+
+
+def _follow(recursion: Callable[..., Any], nodes: Any, times: Array, rates: Any, richness: Array) -> Any:
+    """Take all steps: one by one by numpy where they are few and known, else compiled, for few different numbers."""
+    count = len(rates.lr)
+    if by_xla(nodes, rates, richness) or count <= LONG:
+        return recursion(nodes, times, rates, richness)
+    rest = 2 ** math.ceil(math.log2(count)) - count
+    longer = jax.tree.map(lambda x: np.pad(x, (0, rest), "edge") if np.ndim(x) else x, rates)
+    longer = longer._replace(lr=np.pad(rates.lr, (0, rest)))  # steps that change nothing
+    with complex128():
+        arrays = jax.tree.map(jnp.asarray, (nodes, times, longer, richness))
+        return jax.tree.map(np.asarray, COMPILED[recursion](*arrays))
+
+
+COMPILED: dict[Callable[..., Any], Callable[..., Any]] = {
+    rich_steps: evaluated()(rich_steps),
+    rich_batches: evaluated()(rich_batches),
+}
