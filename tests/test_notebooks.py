@@ -49,6 +49,8 @@ def test_there_are_notebooks():
         "04_sweeps",
         "05_your_data",
         "06_finite_size",
+        "07_two_points",
+        "08_training",
     ]
 
 
