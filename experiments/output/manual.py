@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from experiments.output.tables import WIDTH
 
 GROUPS = {
-    "Simulation beside theory": ("compare", "double-descent", "decompose", "sweep", "explore"),
+    "Simulation beside theory": ("compare", "double-descent", "decompose", "modes", "sweep", "explore"),
     "Training as people run it": ("schedule", "epochs"),
     "Exponents and compute": ("exponents", "phases", "frontier", "scale-time"),
     "Your data": ("predict", "fit"),
@@ -20,6 +20,7 @@ EXAMPLES = {
     "decompose": "rfm decompose --quick",
     "schedule": "rfm schedule --features 256 --steps 5000",
     "epochs": "rfm epochs --samples 32 128 512 --order shuffle",
+    "modes": "rfm modes --features 64 --samples 128",
     "sweep": "rfm sweep settings.toml",
     "explore": "rfm explore",
     "exponents": "rfm exponents --a 3 --b 1.25",

@@ -110,7 +110,7 @@ def _trained(problem: rfm.Problem, size: int, steps: int, keys: jax.Array) -> li
 
 main = Script(
     name="S6",
-    title="The best learning-rate schedule: power decay for easy tasks, WSD for hard ones",
+    title="The best learning-rate schedule: power decay where (a - 1)/b > 1, WSD below",
     source="Li et al. 2026 (arXiv 2602.06797), Bordelon and Mori 2026 (arXiv 2602.04774)",
     claim="the best rate falls as (1 - t/T)^(2b - 1) from a peak that falls with T (a > b), or decays late (a < b)",
     show=show,
