@@ -89,7 +89,8 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
     name, seed = ("run.seed", seed_there) if seed is None else ("seed", seed)
     if times is not None:
         times = _values("times", times, whole=whole)
-    optimizer = _optimizer(algorithm, 1.0 if times is None else float(np.max(times, initial=1.0)))
+    known = np.ones(1) if times is None else np.append(times[np.isfinite(times)], 1.0)  # others are refused later
+    optimizer = _optimizer(algorithm, float(np.max(known)))
     if quick:
         grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
         seeds = min(QUICK_SEEDS, seeds)
