@@ -119,10 +119,7 @@ class SGD:
             if isinstance(value, str | TailAverage):
                 value = (TailAverage(1) if isinstance(value, str) else value).decays(num_steps)
             table[name] = each_step(name, value, num_steps)
-            allowed, right = RULES[name]
-            if not is_traced(table[name]) and not np.all(right(table[name])):
-                step = np.flatnonzero(~right(table[name]))[0]
-                checks.fail(name, f"{allowed} at every step (at step {step} it is {table[name][step]})", value)
+            _check_steps(name, table[name], value)
         made = object.__new__(type(self))  # numbers that changed were checked here
         for field in dataclasses.fields(self):
             object.__setattr__(made, field.name, table.get(field.name, getattr(self, field.name)))
@@ -201,7 +198,7 @@ def check_numbers(optimizer: Any) -> None:
     for name in _numbers(optimizer):
         value = getattr(optimizer, name)
         if np.ndim(value) and not is_traced(value):
-            checks.numeric(name, value)
+            _check_steps(name, _array_of_steps(name, value), value)
         if changes(value) or name == "average":
             continue
         if name == "lr":
@@ -219,6 +216,22 @@ def check_numbers(optimizer: Any) -> None:
         checks.fail("average", f"None, a decay >= 0 and < 1, {POLYAK!r} or TailAverage(start)", average)
     if not (average is None or isinstance(average, str | TailAverage) or changes(average)):
         checks.fraction("average", average)
+
+
+def _array_of_steps(name: str, value: Any) -> np.ndarray:
+    """Return numbers of steps as an array (T,), refused where they are none."""
+    array = checks.numeric(name, value)
+    if not isinstance(value, list | tuple | np.ndarray | Array) or array.ndim != 1 or not array.size:
+        checks.fail(name, "a number, a function of the step, or an array (T,) of one value a step", value)
+    return array
+
+
+def _check_steps(name: str, values: Any, shown: Any) -> None:
+    """Refuse numbers of steps (T,) of which one is none, naming the step."""
+    allowed, right = RULES[name]
+    if not is_traced(values) and not np.all(right(values)):
+        step = np.flatnonzero(~right(values))[0]
+        checks.fail(name, f"{allowed} at every step (at step {step} it is {values[step]})", shown)
 
 
 def _numbers(optimizer: Any) -> list[str]:
