@@ -45,8 +45,9 @@ cli.main(["compare"])
 def test_children_do_not_outlive_their_parent(sent, tmp_path):
     # a runner started in the background may have told its children to ignore the signal
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + PARENT
-    with subprocess.Popen([sys.executable, "-P", "-c", script, str(tmp_path / "asleep")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=children.environment()) as parent:  # fmt: skip
+    command = [sys.executable, "-P", "-c", script, str(tmp_path / "asleep")]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, env=children.environment()) as parent:
         assert parent.stdout.readline() == b"started\n"
         deadline = time.monotonic() + 200
         while not (tmp_path / "asleep").exists() and time.monotonic() < deadline:
