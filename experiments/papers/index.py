@@ -39,6 +39,9 @@ ROW_MODULES = {
     "S8": "yan2025.repeats",
     "S9": "ferbach2025.dana_exponents",
     "S10": "smith2018.annealing",
+    "S12": "two_points.covariate_shift",
+    "S13": "two_points.weak_to_strong",
+    "S14": "two_points.generations",
     "FL-3": "feature_learning.collapse",
     "FL-6": "feature_learning.other_clock",
 }
