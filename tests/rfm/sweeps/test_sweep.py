@@ -217,7 +217,7 @@ def test_divergence_is_marked():
     ("changes", "text"),
     [
         (dict(grid={}), "`grid` must be a mapping"),
-        (dict(grid={"width": [1]}), "`grid` must be of axes out of num_features, num_samples, noise_var, richness, lr"),
+        (dict(grid={"width": [1]}), "`grid` must be of axes out of num_features, num_samples, noise_var, richness"),
         (dict(grid={**GRID, "momentum": [0.1]}), "`grid` must be of axes"),
         (dict(grid={**GRID, "lr": [0.1, 0.1]}), "`lr` must be different numbers"),
         (dict(grid={**GRID, "lr": []}), "`lr` must be different numbers"),
