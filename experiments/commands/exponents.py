@@ -14,9 +14,10 @@ from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.laws import Law, all_laws, rich_time
+from experiments.compare.laws import Law, all_laws
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
+from experiments.compare.trained_laws import COUNTS, rich_laws, rich_time
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
@@ -32,10 +33,12 @@ CURVE = Sizes(num_features=1024, num_samples=np.inf)  # of the learning curve
 CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 # one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
 CURVE_SEEDS = 8
-SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
+# laws that training runs measure, and along what
+SCANS = {"time": "time", "time rich": "time", "model": "features", "data": "samples"}
 PANELS = {
     "training time": ("time", "time rich"), "model size": ("model", "ensemble"), "data": ("data", "stopping"),
-    "compute": ("compute", "compute sgd"), "early corrections in size": ("early model in N", "early data in P"),
+    "compute": ("compute", "compute sgd", *(f"compute rich {cost}" for cost in COUNTS)),
+    "early corrections in size": ("early model in N", "early data in P"),
     "corrections and noise in time": ("early model in t", "early data in t", "noise", "batches"),
 }  # fmt: skip
 
@@ -75,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--simulate", action="store_true", help="train models too, for time, N and P (3 min more)")
     parser.add_argument(
         "--richness", type=float, default=0.0, metavar="GAMMA",
-        help="time with features that are trained too, at this ratio of learning rates, beside lazy time",
+        help="time and compute with features that are trained too, this many times as fast as the readout",
     )  # fmt: skip
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
@@ -96,25 +99,31 @@ def run(args: argparse.Namespace) -> None:
     record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
-    text += "; exponents p of x^-p, negative where a quantity grows\n" + exponent_table(rows)
-    text += seeming_gain(settings)
+    text += "; exponents p of x^-p, negative where a quantity grows\n"
+    text += exponent_table(rows) + amplitude_table(rows, settings) + seeming_gain(settings)
     lines = [*map(table_row, rows), *points]
     files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
 
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
-    laws = all_laws(settings.shared.a, settings.shared.b, settings.richness)
-    runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
+    a, b, richness = settings.shared.a, settings.shared.b, settings.richness
+    laws = [*all_laws(a, b), *(rich_laws(a, b, richness) if richness > 0.0 else [])]
+    runs = (1 if richness == 0.0 else 2) + 2 * len(settings.sizes) if settings.simulate else 0
     with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
         fits = {name: fit_exponent(scan) for name, scan in scans.items()}
-        judged = judge_scans(list(scans.values()), list(fits.values()))
+        # all along one axis but for the richness, whose runs are judged by themselves
+        drawn = [name for name in scans if name != "time rich"]
+        judged = judge_scans([scans[name] for name in drawn], [fits[name] for name in drawn])
+        agreed = {name: judged.get(SCANS[name]) for name in drawn}
+        if "time rich" in scans:
+            agreed["time rich"] = judge_scans([scans["time rich"]], [fits["time rich"]]).get("time")
         rows = []
         for law in laws:
             bar.set_description(law.name)
-            name, axis = law.name, SCANS.get(law.name, "")
-            rows.append(Row(law, law.measured(), scans.get(name), fits.get(name), judged.get(axis)))
+            name = law.name
+            rows.append(Row(law, law.measured(), scans.get(name), fits.get(name), agreed.get(name)))
             bar.update()
         bar.set_description("drawing")
         return rows, *draw(rows, settings)
@@ -122,11 +131,11 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
 
 def seeming_gain(settings: Settings) -> str:
     """Return what a fit at an early time would claim of trained features where their exponent is the lazy one."""
-    shared = settings.shared
-    exponent = exponents.time_exponent(shared.a, shared.b)
+    a, b = settings.shared.a, settings.shared.b
+    exponent = exponents.time_exponent(a, b)
     if settings.richness == 0.0 or exponent < 1.0:
         return ""
-    slope = -log_derivative(rich_time(shared.a, shared.b, settings.richness).curve, EARLY_FIT)
+    slope = -log_derivative(rich_time(a, b, settings.richness).curve, EARLY_FIT)
     return (
         f"\nAn easy task, (a - 1)/b = {exponent:.3g} > 1: training of features multiplies time by a"
         f"\nnumber, and leaves the exponent as it is. The slope at t = {EARLY_FIT:g} is {slope:.3g}: a fit there"
@@ -137,19 +146,24 @@ def seeming_gain(settings: Settings) -> str:
 def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
     """Train models along time, N and P, as `rfm compare` does: all else infinite, or large along time.
 
+    Where there is a richness, along time with trained features too, on the same draws.
+
     The limit that a scan should tend to is that of as many modes as the models have: the rest would shift it by more
     than the rule of `windows` allows, and where theory and training are compared, both have these.
     """
     shared = settings.shared
-    problem = shared.problem
-    flow, keys = rfm.GradientFlow(), settings.shared.keys
+    problem, keys, flow = shared.problem, shared.keys, rfm.GradientFlow()
     scans = {}
     for name, axis in SCANS.items():
+        richness = settings.richness if name == "time rich" else 0.0
+        if name == "time rich" and richness == 0.0:
+            continue
         bar.set_description(f"training, {name}")
         if axis == "time":
             fewer = rfm.power_law(shared.a, shared.b, min(shared.modes, CURVE_MODES), shared.noise)
             few = keys[: max(4, shared.seeds // CURVE_SEEDS)]
-            scans[name] = scan_time(fewer, rfm.log_times(*TIME_RANGE), optimizer=flow, keys=few, **CURVE)
+            times = rfm.log_times(*TIME_RANGE)
+            scans[name] = scan_time(fewer, times, optimizer=flow, keys=few, richness=richness, **CURVE)
             bar.update()
         else:
             scan = scan_size(problem, axis, settings.sizes, optimizer=flow, time=TIME_RANGE[1], keys=keys,
@@ -203,12 +217,24 @@ def exponent_table(rows: Sequence[Row]) -> str:
     return "\n\n".join(align(cells) for cells in (lines, trained) if len(cells) > 1)
 
 
+def amplitude_table(rows: Sequence[Row], settings: Settings) -> str:
+    """Return the amplitudes A of laws A t^-p in time, features as drawn and trained, where there is a richness."""
+    if settings.richness == 0.0:
+        return ""
+    lines = [("law A t^-p", "p", "A, closed form", "A, theory")]
+    for row in rows:
+        if row.law.name.startswith("time") and (known := row.law.amplitude) is not None:
+            lines.append((row.law.label, f"{row.law.closed:.3f}", f"{known:.4f}", f"{row.law.level():.4f}"))
+    return "\n\n" + align(lines)
+
+
 def table_row(row: Row) -> dict:
     """Return a row of the printed table with all digits, and what was simulated."""
     law, trained = row.law, row.identified
     line = {
         "quantity": law.label, "claimed": law.claim, "source": law.source, "closed_form": law.closed,
         "theory": row.theory, "at": law.at, "verdict": verdict(row),
+        "amplitude": law.amplitude, "amplitude_theory": None if law.amplitude is None else law.level(),
     }  # fmt: skip
     if trained is not None:
         low, high = trained.interval
@@ -258,7 +284,8 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
     else:
         risk = row.scan.risk
         inside = np.flatnonzero((risk.x >= law.span[0]) & (risk.x > 0))
-        ax.plot(risk.x[inside], risk.theory[inside], color=plotting.LIMIT, lw=0.9, label="theory at the sizes trained")
+        there = None if index else "theory at the sizes trained"
+        ax.plot(risk.x[inside], risk.theory[inside], color=plotting.LIMIT, lw=0.9, label=there)
         points = risk.at(inside[:: max(1, len(inside) // 16)])
         plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
     anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** -law.closed
