@@ -83,3 +83,11 @@ def frontier_law(
     except ValueError:
         return None
     return phase.size, phase.risk, f"phase {phase.name}, {in_words(phase.balance)}"
+
+
+def whole(problem: rfm.Problem) -> rfm.Problem:
+    """Return the problem with its power-law tail continued to infinity, where the trace allows it."""
+    tail = problem.tail
+    if tail is None or not float(tail.b) > 1.0:
+        return problem
+    return dataclasses.replace(problem, tail=dataclasses.replace(tail, num_modes=None))

@@ -283,8 +283,8 @@ def test_late_risk_is_the_closed_law(a, b, richness):
 
 
 def test_laws_of_trained_features_are_refused_where_they_are_not_known():
-    with pytest.raises(ValueError, match="`a` must be below 1"):
-        exponents.rich_frontier_exponents(3.0, 1.5)
+    with pytest.raises(ValueError, match="`a` must be different from 1"):
+        exponents.rich_frontier_exponents(2.5, 1.5)
     with pytest.raises(ValueError, match="`richness` must be a finite number > 0"):
         exponents.rich_time_amplitude(1.5, 1.25, 0.0)
     assert exponents.rich_time_exponent(3.0, 1.0) == exponents.time_exponent(3.0, 1.0)
