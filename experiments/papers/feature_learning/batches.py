@@ -45,7 +45,6 @@ def show(seed: int, *, size: int, batches: Counts, richness: Values, steps: int,
     _draw(axes[0, 1], runs, batches)
     text = f"$\\gamma$ = {drawn:g}, N = {size}, lr = {LR:g}, $\\sigma^2$ = {NOISE:g}; {seeds} seeds"
     plotting.finish(axes[0, 0], "steps $t$", "risk", text)
-    axes[0, 0].set_ylim(top=3.0 * float(problem.eigenvalues @ problem.target**2))
     return Shown(figure, table, tuple(findings))
 
 
@@ -80,7 +79,7 @@ def _draw(ax: Axes, runs: list[tuple[int, float, bool, Comparison]], batches: Co
     ax.axhline(0.0, color=plotting.LIMIT, lw=0.8)
     ax.axvline(CROWDED, color=plotting.CLOSED, lw=1, ls="--", label="flagged beyond")
     ax.set_xscale("log")
-    plotting.finish(ax, "lr $m$ tr(H)/B", "simulation over theory, less 1, where largest", "every curve", log=False)
+    plotting.finish(ax, "lr $m$ tr(H)/B", "largest gap to theory, relative", "every curve", log=False)
     ax.set_xscale("log")
 
 

@@ -53,7 +53,13 @@ def show(
                 held = {"P": p, "richness": gamma}
                 pair = Comparison("features", np.array(counts), trained[..., column], there[:, column], held, label,
                                   line, drawn[:, column])  # fmt: skip
-                plotting.draw(ax, pair, index, hollow=hollow, line_style={"lw": 1.3 + 0.9 * (len(richness) - index)})
+                plotting.draw(
+                    ax,
+                    pair,
+                    index,
+                    hollow=hollow,
+                    line_style={"lw": 1.1 if hollow else 1.3 + 1.1 * (len(richness) - 1 - index)},
+                )
                 table += pair.rows(t=np.full(len(counts), t), panel=np.full(len(counts), name))
                 ends += [] if hollow else [pair]
         predicted = np.array([end.theory for end in ends])

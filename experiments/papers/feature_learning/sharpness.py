@@ -37,7 +37,7 @@ def show(seed: int, *, sizes: Counts, richness: float, rates: Values, steps: int
     problem, (n, p) = rfm.power_law(A, B, modes, NOISE), sizes
     keys = jax.random.split(jax.random.key(seed), seeds)
     z, c = _draws(problem, sizes, keys)
-    looks = np.unique(np.round(np.geomspace(1, steps, 40)).astype(int)) - 1
+    looks = np.unique(np.round(np.geomspace(1, steps - 1, 40)).astype(int))
     flows = _flow_end(problem, sizes, richness, keys)
     findings, table, ends, runs = [], [], [], []
     for lr in progress.over(rates, "lr"):
@@ -57,7 +57,7 @@ def show(seed: int, *, sizes: Counts, richness: float, rates: Values, steps: int
             findings.append(agrees(f"lr = {lr:g}: growth over that of gradient flow", [pair]))
     findings += _edge(np.concatenate(ends, axis=1))
     title = f"N = {n}, P = {p}, $\\gamma$ = {richness:g}; {seeds} seeds"
-    return Shown(_draw(runs, looks + 1, ends, title), table, tuple(findings))
+    return Shown(_draw(runs, looks, ends, title), table, tuple(findings))
 
 
 def _draw(runs: list[tuple[Comparison, np.ndarray]], steps: np.ndarray, ends: list[np.ndarray], title: str) -> Figure:

@@ -52,17 +52,25 @@ def show(
             (pairs, norms)[column].append(pair)
             table += pair.rows(quantity=np.full(len(decays), symbol))
     edge = np.sqrt(moment(problem, sizes))
-    inside = [pair.at(np.flatnonzero(pair.x < edge * np.sqrt(pair.fixed["richness"]) / BARE)) for pair in pairs]
+    inside, norms_inside = (_inside(each, edge) for each in (pairs, norms))
     findings.append(agrees("risk in the end over that of the unsquared penalty", inside))
+    findings.append(agrees("norm of weights over that of the unsquared penalty", norms_inside))
     findings.append(_bare(norms, edge))
     findings.append(_squared(problem, inside))
     ridge = np.array([theory.predict(problem, **_sizes(sizes), optimizer=rfm.Ridge(x)).risk[0] for x in line])
     axes[0, 0].plot(line, ridge, color=plotting.CLAIMED, ls=":", lw=1.2, label="squared penalty, ridge regression")
     title = f"N = {n}, P = {p}, $\\sigma^2$ = {NOISE:g}; {seeds} seeds"
     plotting.finish(axes[0, 0], "weight decay $\\omega$", "risk in the end", title)
-    plotting.finish(axes[0, 1], "weight decay $\\omega$", "norm of effective weights", "none beyond a finite decay")
-    axes[0, 1].set_yscale("linear")
+    title = "none beyond a finite decay"
+    plotting.finish(axes[0, 1], "weight decay $\\omega$", "norm of effective weights", title, log=False)
+    axes[0, 1].set_xscale("log")
+    axes[0, 1].set_ylim(bottom=0.0)
     return Shown(figure, table, tuple(findings))
+
+
+def _inside(pairs: list[Comparison], edge: float) -> list[Comparison]:
+    """Return the points at which every draw learns."""
+    return [pair.at(np.flatnonzero(pair.x < edge * np.sqrt(pair.fixed["richness"]) / BARE)) for pair in pairs]
 
 
 def _sizes(sizes: Counts) -> Sizes:
