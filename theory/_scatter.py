@@ -19,8 +19,8 @@ from theory.evaluation import filter_of, in_reach, model_of
 from theory.filters import FILTERS
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, spectral_edge
 from theory.next_order_curves import resolved
+from theory.shared_nodes import STEP, windows
 from theory.two_replicas import Replica, covariance, replica, training_covariance
-from theory.windows import STEP, windows
 
 CIRCLE, RADIUS = 24, 0.5  # points on half a circle around a ridge, and its radius, in units of the ridge
 SMALLEST_RIDGE = 1e-10  # of the largest eigenvalue: what stands for none
