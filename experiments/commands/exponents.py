@@ -16,7 +16,7 @@ from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.law_verdicts import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
 from experiments.compare.laws import Law, all_laws
-from experiments.compare.preconditioned_laws import preconditioned_laws, undamped
+from experiments.compare.laws_conditioned import preconditioned_laws, undamped
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
 from experiments.compare.trained_laws import COUNTS, rich_laws, rich_time

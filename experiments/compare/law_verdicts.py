@@ -1,4 +1,4 @@
-"""What theory and training say of a law: its exponent beside the claim and the closed form, in words."""
+"""Verdicts on a law, in words: its exponent on theory and on trained models beside the claim and the closed form."""
 
 import dataclasses
 

@@ -87,7 +87,7 @@ def rich_frontier_exponents(a: float, b: float, *, cost: str = "N t") -> tuple[f
         return frontier_exponents(a, b)
     u = 0.5 * b * (1.0 + e) if e < 1.0 else b / (a - b)
     size = 1.0 / (COSTS[cost] + u)
-    return size, size * u * rich_time_exponent(a, b)  # eq. 70
+    return size, size * u * rich_time_exponent(a, b)  # eq. 46
 
 
 def integrals(e: float) -> Integrals:

@@ -5,7 +5,7 @@ import pytest
 
 import rfm
 from experiments.compare.laws import Law, all_laws
-from experiments.compare.preconditioned_laws import preconditioned_laws
+from experiments.compare.laws_conditioned import preconditioned_laws
 from experiments.compare.statistics import log_slope
 from experiments.papers.boopathy2024 import algorithms, noise
 from experiments.papers.boopathy2024 import scale_time as st
