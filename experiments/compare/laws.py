@@ -56,12 +56,13 @@ class Law:
             return float(self.curve(np.array([self.at]))[0])
         return -log_derivative(self.curve, self.at)
 
+    def level(self) -> float:
+        """Return y x^exponent at `at`, the amplitude as theory has it."""
+        return float(self.curve(np.array([self.at]))[0] * self.at**self.closed)
 
-def all_laws(a: float, b: float, richness: float = 0.0) -> list[Law]:
-    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1.
 
-    richness: where it is not zero, time with features that are trained is one of them.
-    """
+def all_laws(a: float, b: float) -> list[Law]:
+    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1."""
     claims = {name: {"claim": c.exponent(a, b), "source": c.source} for name, c in exponents.CLAIMS.items()}
     clean = rfm.power_law(a, b, None)
     t, n, p = "time $t$", "model size $N$", "data $P$"
@@ -105,8 +106,6 @@ def all_laws(a: float, b: float, richness: float = 0.0) -> list[Law]:
         Law("batches", "noise of SGD batches, against t", t, exponents.sgd_noise_exponent(a, b),
             partial(_batch_noise, b), 1e8, (10.0, 1e8)),
     ]  # fmt: skip
-    if richness > 0.0:
-        laws.insert(1, rich_time(a, b, richness))
     alpha, beta = exponents.to_alpha_beta(a, b)
     if beta > 0 and min(abs(beta - 0.5), abs(beta - alpha)) > 1e-9:
         phase = exponents.phase(alpha, beta)
@@ -127,17 +126,6 @@ def all_laws(a: float, b: float, richness: float = 0.0) -> list[Law]:
             kind="ratio",
         ))  # fmt: skip
     return [dataclasses.replace(law, label=f"{law.label} (grows)") if law.closed < 0 else law for law in laws]
-
-
-def rich_time(a: float, b: float, richness: float) -> Law:
-    """Return the law in time of features that are trained, at N = P = infinity."""
-    closed = exponents.rich_time_exponent(a, b)
-    late = min(LATE, LEAST_RISK ** (-1.0 / closed))
-    return Law(
-        "time rich", f"time t, richness {richness:g}", "time $t$", closed,
-        partial(risk_in_time, rfm.power_law(a, b, None), richness=richness), late, (1.0, late),
-        closed, "arXiv 2409.17858", exponents.rich_time_amplitude(a, b, richness),
-    )  # fmt: skip
 
 
 def _sgd(b: float) -> rfm.SGD:

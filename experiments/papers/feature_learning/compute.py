@@ -121,13 +121,15 @@ def show(
         inside = best.size > 1.05 * curves[count.richness].sizes[0]  # or a smaller one would be better
         axes[0, 0].plot(budgets[inside], best.risk[inside], color=plotting.COLORS[index], lw=1.3)
         axes[0, 1].plot(budgets[inside], best.size[inside], color=plotting.COLORS[index], lw=1.3, label=count.name)
-        plotting.draw_points(axes[0, 0], pair.x, pair.mean, pair.stderr, index, label=label)
+        plotting.draw(axes[0, 0], pair, index, label=label, line_style={"ls": "--", "lw": 0.9})
     findings += [agrees("simulation over theory", pairs), _gain(gains)]
     title = (
         f"a = {A:g}, b = {B:g}, P = {plotting.number(samples)}; trained N = {min(sizes)} to {max(sizes)}, {seeds} seeds"
     )
     plotting.finish(axes[0, 0], "compute $C$", "best risk", title)
-    plotting.finish(axes[0, 1], "compute $C$", "best model size $N$", "theory")
+    plotting.finish(
+        axes[0, 1], "compute $C$", "best model size $N$", f"theory, M = $\\infty$ (dashed lines: M = {modes})"
+    )
     return Shown(figure, table, tuple(findings))
 
 
