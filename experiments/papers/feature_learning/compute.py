@@ -100,7 +100,7 @@ def show(
     curves = {gamma: _grid(far, grid, gamma) for gamma in (0.0, RICHNESS)}
     figure, axes = plotting.new_figure(1, 2, width=4.4)
     findings, table, pairs, gains = [], [], [], []
-    budgets = np.geomspace(span[0], span[1], 25)
+    budgets = np.geomspace(span[0], span[1], 33)
     for index, count in enumerate(progress.over(COUNTS, "count")):
         name = count.name.replace("$", "").replace("\\tau", "tau")
         best = curves[count.richness].best(count, budgets)
@@ -118,15 +118,18 @@ def show(
             trained = pair.slope(quantity=f"{name}: risk in C, trained N = {min(sizes)} to {max(sizes)}")
             findings.append(trained.verdict())
             label = f"{label}: $-${trained.simulated:.3f} $\\pm$ {trained.stderr:.3f}"
-        axes[0, 0].plot(budgets, best.risk, color=plotting.COLORS[index], lw=1.3)
-        axes[0, 1].plot(budgets, best.size, color=plotting.COLORS[index], lw=1.3, label=count.name)
-        plotting.draw_points(axes[0, 0], pair.x, pair.mean, pair.stderr, index, label=label)
+        inside = best.size > 1.05 * curves[count.richness].sizes[0]  # or a smaller one would be better
+        axes[0, 0].plot(budgets[inside], best.risk[inside], color=plotting.COLORS[index], lw=1.3)
+        axes[0, 1].plot(budgets[inside], best.size[inside], color=plotting.COLORS[index], lw=1.3, label=count.name)
+        plotting.draw(axes[0, 0], pair, index, label=label, line_style={"ls": "--", "lw": 0.9})
     findings += [agrees("simulation over theory", pairs), _gain(gains)]
     title = (
         f"a = {A:g}, b = {B:g}, P = {plotting.number(samples)}; trained N = {min(sizes)} to {max(sizes)}, {seeds} seeds"
     )
     plotting.finish(axes[0, 0], "compute $C$", "best risk", title)
-    plotting.finish(axes[0, 1], "compute $C$", "best model size $N$", "theory")
+    plotting.finish(
+        axes[0, 1], "compute $C$", "best model size $N$", f"theory, M = $\\infty$ (dashed lines: M = {modes})"
+    )
     return Shown(figure, table, tuple(findings))
 
 
@@ -185,7 +188,7 @@ main = Script(
     claim="for hard tasks training of features raises the exponent of the best risk in compute",
     show=show,
     full=dict(
-        span=(1e3, 1e8), far=1e10, grid=(49, 97), sizes=(32, 64, 128, 256, 512), samples=np.inf, modes=4000, seeds=32
+        span=(3e1, 1e8), far=1e10, grid=(49, 97), sizes=(32, 64, 128, 256, 512), samples=np.inf, modes=4000, seeds=32
     ),
     smoke=dict(span=(1e2, 1e4), far=1e5, grid=(9, 25), sizes=(24,), samples=16, modes=60, seeds=16),
 )

@@ -1,6 +1,7 @@
 """What rows on features that are trained compute by themselves: budgets, unsquared penalty, sharpness, rates."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,7 +9,10 @@ import rfm
 import theory
 from experiments.papers.feature_learning import compute, sharpness, tuned_steps, weight_decay
 from experiments.papers.feature_learning.training import clock
+from rfm.arguments import Arguments
 from theory import exponents
+from theory.evaluation import problem_modes
+from theory.spectrum import COARSE_PANEL
 
 
 def test_budgets_balance_two_power_laws():
@@ -108,9 +112,14 @@ def test_sharpness_is_that_of_the_hessian_kernel():
 
 @pytest.mark.slow
 def test_best_rates_beat_their_neighbours():
+    """Far from the edge of stability the risk is that of `theory.predict`."""
     problem = rfm.power_law(1.5, 1.25, None)
-    steps = np.array([8, 24])
-    rates, risks = tuned_steps.best_rates(problem, steps, 1.0, 4)
-    for place, factor in ((0, 0.8), (1, 0.8), (1, 1.25)):
-        assert tuned_steps._risks(problem, factor * rates[place], steps[place : place + 1], 1.0)[0] > risks[place]
+    with jax.enable_x64(True):
+        modes = jax.tree.map(jnp.asarray, problem_modes(problem, tuned_steps.DEPTH, panel=COARSE_PANEL))
+        rates, risks = tuned_steps.best_rates(modes, (8, 24), 1.0, 5)
+        near = np.asarray(tuned_steps._risks(modes, rates[1] * jnp.array([0.8, 1.25, 0.5]), jnp.float64(1.0), 24))
+    assert np.all(near > risks[1])
     assert rates[1] < rates[0]  # the kernel grows on the way
+    descent = rfm.GradientDescent(0.5 * rates[1])
+    args = Arguments(num_features=np.inf, num_samples=np.inf, optimizer=descent, times=[24])
+    np.testing.assert_allclose(near[2], theory.predict(problem, **args, richness=1.0).risk[0], rtol=1e-6)
