@@ -119,6 +119,7 @@ class Plots:
         for source in sources:
             if any(len(source.data[name]) for name in source.column_names):
                 source.update(data={name: [] for name in source.column_names})
+        self._show_lines()
 
     def _frame(self, point: model.Point, runs: Curve | None = None) -> None:
         self.corners.update(data={"x": point.times[[0, -1]], "y": model.frame(point, runs)})

@@ -8,6 +8,7 @@ import socket
 import sys
 from functools import partial
 
+import psutil
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
@@ -105,9 +106,8 @@ def served_names(host: str) -> list[str]:
         return ["localhost", host] if host != "localhost" else ["localhost"]
     own = [host]
     if host in EVERYWHERE:
-        name = socket.gethostname()
-        own = [name, socket.getfqdn()]
-        own += [str(found[4][0]) for found in socket.getaddrinfo(name, None, socket.AF_INET)]
+        each = (address for found in psutil.net_if_addrs().values() for address in found)
+        own = [socket.gethostname(), socket.getfqdn(), *(x.address for x in each if x.family == socket.AF_INET)]
     return list(dict.fromkeys([*own, "localhost", HOST]))
 
 

@@ -78,7 +78,7 @@ def test_names_that_are_served(capsys):
     pytest.importorskip("bokeh")
     from experiments.explore import server
 
-    assert server.served_names("0.0.0.0")[-2:] == ["localhost", "127.0.0.1"]
+    assert {"localhost", "127.0.0.1"} < set(server.served_names("0.0.0.0"))
     assert server.is_local("127.0.0.1")
     assert not server.is_local("0.0.0.0")
     assert main(["explore", "--no-browser", "--port", "0", "--host", "no host"]) == 2
