@@ -162,7 +162,7 @@ class Settings:
     def corrected(self) -> bool:
         """Is the next order of the theory in 1/N and 1/P known?"""
         models = Members(ensemble=int(min(self.K, 2)), bags=1, richness=self.richness)
-        return not self.richness and order_of(self.problem, self.optimizer, "gaussian", models) > 1
+        return order_of(self.problem, self.optimizer, "gaussian", models) > 1
 
     @property
     def discrete(self) -> bool:
