@@ -85,8 +85,9 @@ def axes(grid: Mapping[str, Any], problem: Problem, optimizer: Optimizer, whole:
         spectra = (checked.get(name, [number]) for name, number in numbers.items())
         for a, b, num_modes in itertools.product(*spectra):
             power_law(a, b, finite_or_none(num_modes))
-    for value in checked.get("richness", ()):
-        checks.number("richness", value, 0.0, "finite numbers >= 0", inclusive=True)
+    for name in ("richness", "feature_noise"):
+        for value in checked.get(name, ()):
+            checks.number(name, value, 0.0, "finite numbers >= 0", inclusive=True)
     for value in checked.get("noise_var", ()):
         place_problem(problem, {"noise_var": float(value)})
     return Axes(checked)
@@ -119,7 +120,8 @@ def check_sizes(grid_axes: Axes, sizes: Mapping[str, Any]) -> None:
 
 def axis_names(problem: Problem, optimizer: Optimizer) -> tuple[str, ...]:
     """Names that an axis of a grid may have."""
-    names = ["num_features", "num_samples", "noise_var", "richness", *numbers_of(optimizer), "ensemble", "bags"]
+    names = ["num_features", "num_samples", "noise_var", "richness", "feature_noise", *numbers_of(optimizer)]
+    names += ["ensemble", "bags"]
     size = getattr(optimizer, "batch_size", None)
     if size is not None and not changes(size):
         names.append("batch_size")

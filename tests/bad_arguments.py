@@ -104,6 +104,7 @@ CASES = {
                 "keys": KEY_ARRAYS,
                 "parametrization": NAMES,
                 "richness": AT_LEAST_ZERO,
+                "feature_noise": AT_LEAST_ZERO,
                 "features": NAMES,
                 "ensemble": COUNT,
                 "bags": COUNT,
@@ -127,6 +128,7 @@ CASES = {
             "times": TIMES,
             "parametrization": NAMES,
             "richness": AT_LEAST_ZERO,
+            "feature_noise": AT_LEAST_ZERO,
             "ensemble": SIZE,
             "bags": SIZE,
         },
@@ -144,7 +146,7 @@ CASES = {
                 "parametrization": NAMES,
             }
             | dict.fromkeys(more, POSITIVE)
-            | ({"richness": AT_LEAST_ZERO} if function is theory.decompose else {}),
+            | (dict.fromkeys(("richness", "feature_noise"), AT_LEAST_ZERO) if function is theory.decompose else {}),
         )
         for function, more in (
             (theory.decompose, {}),
@@ -237,6 +239,7 @@ CASES = {
             "times": TIMES,
             "parametrization": NAMES,
             "richness": AT_LEAST_ZERO,
+            "feature_noise": AT_LEAST_ZERO,
             "grid": (None, "x", 3, {}, {"nope": [1.0]}, {"num_features": []}, {"num_features": ["a"]}, object()),
         },
     ),
@@ -251,6 +254,7 @@ CASES = {
             "keys": KEY_ARRAYS,
             "parametrization": NAMES,
             "richness": AT_LEAST_ZERO,
+            "feature_noise": AT_LEAST_ZERO,
             "grid": (None, "x", 3, {}, {"nope": [1.0]}, {"num_features": []}, {"num_features": ["a"]}, object()),
         },
     ),

@@ -75,13 +75,18 @@ KEYS = jax.random.split(jax.random.key(2), 200)
 FEW = KEYS[:3]
 
 
-def rows(condition=lambda row: True):
-    chosen = {name: row for name, row in ROWS.items() if condition(row)}
-    return pytest.mark.parametrize("row", chosen.values(), ids=chosen)
+def rows(condition=lambda row: True, quick=ROWS):
+    """Rows that meet a condition; those not named in `quick` are slow."""
+    chosen = [name for name, row in ROWS.items() if condition(row)]
+    marks = [() if name in quick else pytest.mark.slow for name in chosen]
+    rows = [pytest.param(ROWS[name], marks=mark, id=name) for name, mark in zip(chosen, marks, strict=True)]
+    return pytest.mark.parametrize("row", rows)
 
 
 each_row = rows()
 each_known = rows(lambda row: row.known)
+# one a kind: a flow, steps of momentum, one pass with all that a spec has, rows used again
+COMPILED = ("GradientFlow", "Nesterov", "SGD with warm-up, larger batches and an average", "SGD on a finite set")
 
 
 def run(call, row, keys=None):
@@ -159,7 +164,7 @@ def test_known_numbers_compile_nothing(row):
     assert not compiled
 
 
-@each_known
+@rows(lambda row: row.known, COMPILED)
 def test_compiled_theory_is_that_of_numpy(row):
     """One set of equations, on the same contour, evaluated by XLA."""
     from theory.cases import Case

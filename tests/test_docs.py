@@ -138,9 +138,9 @@ def python_blocks(page):
 
 
 RECIPE, LONG = "add-an-algorithm", "your-data"  # applied to a copy above; run below where minutes are no matter
-HALF_A_MINUTE = ("faq", "own-spectrum")
+SLOW_PAGES = ("faq", "own-spectrum", "schedules")
 WITH_BLOCKS = [
-    pytest.param(page, marks=pytest.mark.slow if page.stem in HALF_A_MINUTE else (), id=page.stem)
+    pytest.param(page, marks=pytest.mark.slow if page.stem in SLOW_PAGES else (), id=page.stem)
     for page in PAGES
     if python_blocks(page) and page.stem not in (RECIPE, LONG)
 ]

@@ -76,7 +76,7 @@ def design(names):
 
 
 @pytest.mark.parametrize(("ensemble", "bags"), [(2, 3)])
-@pytest.mark.parametrize("name", ["descent", "ridge"])
+@pytest.mark.parametrize("name", [pytest.param("descent", marks=pytest.mark.slow), "ridge"])
 def test_average_of_models_by_hand(name, ensemble, bags):
     """Each model trained in numpy; the risk of their average, and the average of their training losses."""
     row = ROWS[name]

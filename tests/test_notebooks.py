@@ -20,7 +20,7 @@ import make_notebooks  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-QUICK = ("01_first_look", "04_sweeps")  # the others are slow: what they call has tests of its own
+QUICK = ("01_first_look",)  # the others are slow: what they call has tests of its own
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rfm.pytrees import pytree
 from rfm.sgd import DRAWN_ANEW
 from theory._correction import corrected
 from theory.arrays import Array, evaluated
-from theory.cases import Case, arithmetic, check_size, curve_times, members_of, richness_of
+from theory.cases import Case, arithmetic, check_size, curve_times, feature_noise_of, members_of, richness_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge
 from theory.rich_curves import CROWDED
@@ -30,6 +30,7 @@ def predict(
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
     richness: ArrayLike = 0.0,
+    feature_noise: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
     correction: bool = False,
@@ -58,6 +59,8 @@ def predict(
         richness: How fast a layer between features and readout learns, over the rate of the readout, a number >= 0;
             0 leaves the features as they are drawn. Full-batch algorithms, and one pass of SGD to first order in lr/B
             (`converged` is False, and `message` says so, where that is not enough).
+        feature_noise: Variance >= 0 of white noise on every feature of every row, as quantised activations have, as in
+            `rfm.simulate`: df1 gains feature_noise N/kappa, and the risk counts feature_noise |v|^2.
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
         bags: Data sets B whose models are averaged, likewise.
         correction: Add the next order in 1/N and 1/P, for one model trained by full batches; see `theory.correction`.
@@ -80,15 +83,25 @@ def predict(
         array([0.8733, 0.4628, 0.4809])
     """
     members = members_of(optimizer, ensemble, bags)
-    rich = richness_of(richness)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
+    rich, noise = richness_of(richness), feature_noise_of(feature_noise)
+    case = Case(
+        problem, num_features, num_samples, optimizer, times, parametrization, richness=rich, feature_noise=noise
+    )
     if not isinstance(correction, bool):
         checks.fail("correction", "True or False", correction)
-    if correction and isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW and members is None:
+    if (
+        correction
+        and noise is None
+        and isinstance(optimizer, Batched)
+        and optimizer.order != DRAWN_ANEW
+        and members is None
+    ):
         case = dataclasses.replace(case, fourth_moment=True)
     elif correction:
         if members is not None:
             checks.fail("correction", "False for ensemble or bags: the next order is that of one model", correction)
+        if noise is not None:
+            checks.fail("correction", "False where features have noise (or feature_noise=0)", correction)
         if rich is not None:
             checks.fail("correction", "False for a richness, whose next order is not known", correction)
         return corrected(case)
@@ -151,6 +164,7 @@ def decompose(
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
     richness: ArrayLike = 0.0,
+    feature_noise: ArrayLike = 0.0,
 ) -> Decomposition:
     """Split the risk at every time into bias, variances and label noise, for a full-batch algorithm.
 
@@ -165,6 +179,7 @@ def decompose(
         times: (T,); None for Ridge.
         parametrization: "ntk" or "standard".
         richness: As in `predict`.
+        feature_noise: As in `predict`.
 
     Returns:
         A `Decomposition`.
@@ -182,8 +197,10 @@ def decompose(
     """
     if isinstance(optimizer, Batched):
         checks.fail("optimizer", "a full-batch algorithm: no theory splits the noise of SGD's batches", optimizer)
-    rich = richness_of(richness)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=rich)
+    rich, noise = richness_of(richness), feature_noise_of(feature_noise)
+    case = Case(
+        problem, num_features, num_samples, optimizer, times, parametrization, richness=rich, feature_noise=noise
+    )
     curves = solve(case, split=True)
     pieces = curves.pieces
     assert pieces is not None

@@ -21,7 +21,16 @@ from rfm.problem import Problem, power_law
 from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
 from theory._predict import predict
-from theory.cases import Case, Members, check_case, curve_times, members_of, refuse_members, richness_of
+from theory.cases import (
+    Case,
+    Members,
+    check_case,
+    curve_times,
+    feature_noise_of,
+    members_of,
+    refuse_members,
+    richness_of,
+)
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
 POINTS_AT_ONCE = 64  # points on an accelerator
@@ -37,6 +46,7 @@ def sweep(
     num_samples: ArrayLike | None = None,
     parametrization: str = "ntk",
     richness: ArrayLike = 0.0,
+    feature_noise: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
 ) -> Sweep:
@@ -53,6 +63,7 @@ def sweep(
         num_samples: Data P, unless it is an axis.
         parametrization: "ntk" or "standard".
         richness: As in `predict`, unless it is an axis.
+        feature_noise: As in `predict`, unless it is an axis.
         ensemble: Feature draws that are averaged, unless it is an axis.
         bags: Data sets that are averaged, unless it is an axis.
 
@@ -77,8 +88,12 @@ def sweep(
     check_sizes(grid_axes, fixed)
     points = [point for _, point in grid_axes.points()]
     samples = _samples(optimizer, grid_axes.values.get("num_samples", [num_samples]))
-    richest = richness_of(grid_axes.values["richness"].max() if "richness" in grid_axes.values else richness)
-    case = Case(problem, num_features, samples, optimizer, times, parametrization, richness=richest)
+    largest = {name: values.max() for name, values in grid_axes.values.items()}
+    richest = richness_of(largest.get("richness", richness))
+    noisy = feature_noise_of(largest.get("feature_noise", feature_noise))
+    case = Case(
+        problem, num_features, samples, optimizer, times, parametrization, richness=richest, feature_noise=noisy
+    )
     for n, p in {tuple(point.get(x, fixed[x]) for x in ("num_features", "num_samples")) for point in points}:
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
@@ -130,6 +145,7 @@ def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any
         sizes: dict[str, Any] = {name: point.get(name, size) for name, size in fixed.items()}
         optimizer = place_optimizer(case.optimizer, point)
         sizes |= {"optimizer": optimizer, "times": case.times, "parametrization": case.parametrization}
+        sizes["feature_noise"] = point.get("feature_noise", 0.0 if case.feature_noise is None else case.feature_noise)
         try:
             curve = predict(place_problem(problem, numbers), **sizes)
             good = np.where(curve.converged, 0.0, np.inf)
@@ -189,6 +205,7 @@ def _points(
                 num_features=numbers["num_features"],
                 num_samples=numbers["num_samples"],
                 richness=None if case.richness is None else numbers.get("richness", case.richness),
+                feature_noise=None if case.feature_noise is None else numbers.get("feature_noise", case.feature_noise),
             )
             average = None
             if members is not None:

@@ -39,7 +39,8 @@ class Case:
     Sizes and times are None where a grid, or a search, gives them later. steps: how many are followed one by one, 0 for
     an algorithm that has a formula for all times; reused: whether SGD sees its samples more than once; inertia: the
     largest momentum of these steps, 1 where it is not known; fourth_moment: see `theory.data_order`. richness: how fast
-    features learn, None where they do not; walked: how many steps are then taken one by one.
+    features learn, None where they do not; walked: how many steps are then taken one by one. feature_noise: variance of
+    the noise of a feature, None where there is none.
     """
 
     problem: Problem
@@ -54,6 +55,7 @@ class Case:
     fourth_moment: bool = static(default=False)
     richness: Any = None
     walked: int = static(default=0)
+    feature_noise: Any = None
 
     @property
     def clock(self) -> Any:
@@ -97,6 +99,13 @@ def richness_of(value: Any) -> Any:
     return value if is_traced(value) or float(value) > 0.0 else None
 
 
+def feature_noise_of(value: Any) -> Any:
+    """Return the variance of the noise of features, None where they have none; ValueError for a number below zero."""
+    allowed = "a finite variance >= 0 (0: features without noise)"
+    checks.number("feature_noise", value, 0.0, allowed, inclusive=True)
+    return value if is_traced(value) or float(value) > 0.0 else None
+
+
 class Members(NamedTuple):
     """An average of models: feature draws, data sets, and whose dynamics two members share where batches differ."""
 
@@ -127,8 +136,20 @@ def check_case(case: Case) -> None:
         _check_batches(optimizer, num_samples)
     if case.richness is not None:
         _check_trained(case)
+    if case.feature_noise is not None:
+        _check_noisy(case)
     if isinstance(optimizer, Batched) and case.problem.mixture is not None:
         checks.fail("optimizer", "a full-batch algorithm for rows of unequal size", optimizer)
+
+
+def _check_noisy(case: Case) -> None:
+    """Refuse noise of the features where it is no model."""
+    if not is_finite(case.num_features):
+        allowed = "finite where features have noise (feature_noise=0 for the kernel)"
+        checks.fail("num_features", allowed, case.num_features)
+    if case.problem.mixture is not None:
+        allowed = "one with rows of equal size where features have noise (or feature_noise=0)"
+        checks.fail("problem", allowed, case.problem)
 
 
 def _check_trained(case: Case) -> None:

@@ -25,7 +25,7 @@ from theory.mixture import Mixture
 from theory.moments import Route, route_over_time, route_to_ridge
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.rich_curves import trained_features, trained_in_batches
-from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, join, power_law_tail
+from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, flat_tail, join, power_law_tail
 from theory.static import static_risk
 
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
@@ -132,6 +132,8 @@ def model_of(case: Case, depth: Array | None = None, *, panel: int = PANEL) -> M
     depth: of the modes, if another; panel: see `power_law_tail`.
     """
     modes = problem_modes(case.problem, depth_of(case) if depth is None else depth, case.clock, panel=panel)
+    if case.feature_noise is not None:
+        modes = flat_tail(modes, case.feature_noise * case.num_features)
     return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, case.problem.noise_var)
 
 

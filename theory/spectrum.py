@@ -22,6 +22,7 @@ SINGLE_MODES = 128  # modes kept one by one; below it the Euler-Maclaurin correc
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
 COARSE_PANEL = 64  # of a tail in sums that are good to 1e-6
+FLATTEST = 1e-40  # of the largest eigenvalue: one of a flat tail
 DEEPEST = 300.0  # no tail is resolved below lambda = exp(-300) of its scale: its square is still a float64
 
 
@@ -94,6 +95,16 @@ def join(head: Modes, tail: Modes) -> Modes:
     """Concatenate two sets of nodes."""
     xp = namespace(head.eigenvalues, tail.eigenvalues)
     return jax.tree.map(lambda x, y: xp.concatenate([x, y]), head._replace(mixture=None), tail)
+
+
+def flat_tail(modes: Modes, total: Array) -> Modes:
+    """Add infinitely many modes without a target whose eigenvalues, all equal, sum up to `total`.
+
+    They are one node: its eigenvalue is so far below every kappa that df1 gains total/kappa and df2 nothing.
+    """
+    xp = namespace(modes.eigenvalues, total)
+    eigenvalue = FLATTEST * xp.max(modes.eigenvalues) * xp.ones(1)
+    return join(modes, Modes(eigenvalue, total / eigenvalue, xp.zeros(1)))  # eq. 63
 
 
 def _lumps(law: TailLaw, log_start: Array, log_end: Array | None) -> Modes:

@@ -14,7 +14,7 @@ from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.laws import Law, all_laws, rich_time
+from experiments.compare.laws import Law, all_laws, rich_time, undamped
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
 from experiments.compare.windows import fit_exponent, judge_scans
@@ -22,6 +22,7 @@ from experiments.output import files, plotting, progress
 from experiments.output.tables import align
 from rfm import checks
 from rfm.arguments import Sizes
+from rfm.optimizers import Optimizer
 from theory import exponents
 
 EARLY_FIT = 10.0  # a time at which runs are often fitted
@@ -32,10 +33,13 @@ CURVE = Sizes(num_features=1024, num_samples=np.inf)  # of the learning curve
 CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 # one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
 CURVE_SEEDS = 8
+PRECONDITIONED = "time preconditioned"
 SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
 PANELS = {
-    "training time": ("time", "time rich"), "model size": ("model", "ensemble"), "data": ("data", "stopping"),
-    "compute": ("compute", "compute sgd"), "early corrections in size": ("early model in N", "early data in P"),
+    "training time": ("time", "time rich", PRECONDITIONED, "time damped"),
+    "model size": ("model", "ensemble"), "data": ("data", "stopping"),
+    "compute": ("compute", "compute sgd", "compute preconditioned"),
+    "early corrections in size": ("early model in N", "early data in P"),
     "corrections and noise in time": ("early model in t", "early data in t", "noise", "batches"),
 }  # fmt: skip
 
@@ -47,6 +51,13 @@ class Settings:
     shared: Shared
     simulate: bool
     richness: float
+    power: float
+    damping: float
+
+    @property
+    def preconditioned(self) -> rfm.Preconditioned | None:
+        """The preconditioned flow that is asked for, if any."""
+        return rfm.Preconditioned(self.power, self.damping) if self.power > 0.0 else None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -77,6 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--richness", type=float, default=0.0, metavar="GAMMA",
         help="time with features that are trained too, at this ratio of learning rates, beside lazy time",
     )  # fmt: skip
+    parser.add_argument(
+        "--power", type=float, default=0.0, metavar="P",
+        help="laws of preconditioned training too, (H + damping)^-P before the gradient: 0.5 as Shampoo, below 1",
+    )  # fmt: skip
+    parser.add_argument("--damping", type=float, default=0.01, metavar="RHO", help="of --power (default: %(default)s)")
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
 
@@ -87,6 +103,10 @@ def run(args: argparse.Namespace) -> None:
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
     checks.number("richness", args.richness, 0.0, "a number >= 0", inclusive=True)
+    checks.number("power", args.power, 0.0, "a number >= 0 and < 1", inclusive=True)
+    if args.power >= 1.0:
+        checks.fail("power", "a number >= 0 and < 1 (at 1 all modes are learned at once: no power law)", args.power)
+    checks.number("damping", args.damping, 0.0, "a finite number > 0")
     if args.richness > 0.0 and abs(args.a - 1.0 - args.b) < SAME_EXPONENT:
         checks.fail("a", f"different from 1 + b = {1.0 + args.b:g}, where laws of trained features change", args.a)
     settings = settings_of(Settings, args)
@@ -104,16 +124,19 @@ def run(args: argparse.Namespace) -> None:
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
-    laws = all_laws(settings.shared.a, settings.shared.b, settings.richness)
-    runs = 1 + 2 * len(settings.sizes) if settings.simulate else 0
+    laws = all_laws(settings.shared.a, settings.shared.b, settings.richness, settings.preconditioned)
+    runs = 1 + (settings.power > 0.0) + 2 * len(settings.sizes) if settings.simulate else 0
     with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
         fits = {name: fit_exponent(scan) for name, scan in scans.items()}
-        judged = judge_scans(list(scans.values()), list(fits.values()))
+        alone = {name: judge_scans([scans[name]], [fits[name]]) for name in scans if name == PRECONDITIONED}
+        usual = [name for name in scans if name not in alone]
+        judged = judge_scans([scans[name] for name in usual], [fits[name] for name in usual])
+        judged |= {name: verdicts["time"] for name, verdicts in alone.items() if "time" in verdicts}
         rows = []
         for law in laws:
             bar.set_description(law.name)
-            name, axis = law.name, SCANS.get(law.name, "")
+            name, axis = law.name, SCANS.get(law.name, law.name)
             rows.append(Row(law, law.measured(), scans.get(name), fits.get(name), judged.get(axis)))
             bar.update()
         bar.set_description("drawing")
@@ -149,8 +172,12 @@ def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
         if axis == "time":
             fewer = rfm.power_law(shared.a, shared.b, min(shared.modes, CURVE_MODES), shared.noise)
             few = keys[: max(4, shared.seeds // CURVE_SEEDS)]
-            scans[name] = scan_time(fewer, rfm.log_times(*TIME_RANGE), optimizer=flow, keys=few, **CURVE)
-            bar.update()
+            trained: dict[str, Optimizer] = {name: flow}
+            if settings.preconditioned is not None:
+                trained[PRECONDITIONED] = undamped(settings.preconditioned)
+            for law, optimizer in trained.items():
+                scans[law] = scan_time(fewer, rfm.log_times(*TIME_RANGE), optimizer=optimizer, keys=few, **CURVE)
+                bar.update()
         else:
             scan = scan_size(problem, axis, settings.sizes, optimizer=flow, time=TIME_RANGE[1], keys=keys,
                              on_point=bar.update, **INFINITE)  # fmt: skip

@@ -160,19 +160,20 @@ class Drawn(NamedTuple):
 
 
 def theory_of(
-    optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float, times: ArrayLike | None
-) -> Drawn:
+    optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float, times: ArrayLike | None,
+    most: int = MOST_IN_ORDER,
+) -> Drawn:  # fmt: skip
     """Return the algorithm whose theory is drawn beside a run: the same one if it has a theory.
 
-    Samples in order, where it is not known or takes too long: batches drawn anew. Optax: gradient descent at
-    lr = 1/z_max.
+    Samples in order, where it is not known, or beyond `most` steps takes too long: batches drawn anew. Optax: gradient
+    descent at lr = 1/z_max.
     """
     if isinstance(optimizer, rfm.Optax):
         z_max = theory.largest_curvature(problem, num_features=num_features, num_samples=num_samples)
         return Drawn(rfm.GradientDescent(1.0 / float(z_max)), DESCENT)
     if isinstance(optimizer, rfm.SGD) and optimizer.order != DRAWN_ANEW:
         size, steps = optimizer.batch_size, 0.0 if times is None else float(np.max(times))
-        if changes(size) or num_samples % size or steps > MOST_IN_ORDER:
+        if changes(size) or num_samples % size or steps > most:
             return Drawn(anew(optimizer), ANEW)
     return Drawn(optimizer, OWN)
 

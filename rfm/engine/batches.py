@@ -19,6 +19,7 @@ from jax import Array
 from rfm.devices import Layout, over_runs, spread
 from rfm.engine.curvature import Eigensystems, curvature_bounds, eigensystems, eigenvalues
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
+from rfm.engine.noisy_features import noise_risk, with_noise
 from rfm.engine.risk import population_risk
 from rfm.grid import fold_point, place_optimizer, place_problem
 from rfm.optimizers import Optimizer
@@ -29,6 +30,7 @@ class Task(NamedTuple):
     """Traced values that all runs of a call share: a problem, and an algorithm at times (T,).
 
     counts: sizes, where those of the plan are longer. richness: how fast features learn, None where they do not.
+    feature_noise: variance of the noise of features, None where they have none.
     """
 
     problem: Problem
@@ -36,12 +38,14 @@ class Task(NamedTuple):
     times: Array | np.ndarray
     counts: Counts | None = None
     richness: Any = None
+    feature_noise: Any = None
 
 
 class Batch(NamedTuple):
     """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
 
-    numbers: of problem and optimizer, (S,) each, always with "noise_var". spectra: eigensystems of the curvature of the
+    numbers: of problem and optimizer, (S,) each, always with "noise_var", and with "feature_noise" where features have
+    noise. spectra: eigensystems of the curvature of the
     training loss, where the plan says that they are needed. bounds: numbers (S,) that no curvature is above, where it
     asks for them. start: weights (S, K, n) at t = 0, None for zero.
     """
@@ -175,7 +179,8 @@ def _draw(
 
         # what an output does not change is drawn once
         (design, gram), labels = jax.vmap(draw_output, out_axes=(None, 0))(jnp.arange(problem.num_outputs))
-        return Draw(design, gram, labels)
+        drawn = Draw(design, gram, labels)
+        return with_noise(drawn, setting, keys, numbers["feature_noise"]) if "feature_noise" in numbers else drawn
 
     draws = over_runs(draw_model, members, numbers)
     spectra = eigensystems(setting, draws) if plan.spectrum else None
@@ -195,7 +200,11 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
     def risk_of_average(numbers: dict[str, Array], keys: Keys, weights: Array) -> Array:  # of some models of one run
         placed = place_problem(task.problem, {name: x[0] for name, x in numbers.items()})
         output = lambda index, v: population_risk(placed.output(index), setting, keys, v)  # noqa: E731
-        return jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), weights).sum(0)
+        risk = jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), weights).sum(0)
+        if "feature_noise" in numbers:
+            noise = lambda weights: noise_risk(weights, plan.bags, numbers["feature_noise"][0])  # noqa: E731
+            risk = risk + jax.vmap(noise, 1)(weights).sum(0)
+        return risk
 
     def risk_of(weights: Array | None, risk: Array | None) -> Array:
         if risk is not None and models == 1:

@@ -35,7 +35,8 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
     with arithmetic(request.dtype):
         optimizer = resolve(request.optimizer, times)
         plan = plan._replace(bounded=isinstance(optimizer, Bounded))
-        longer, task = pad(plan, Task(request.problem, optimizer, times, richness=request.trained), len(keys))
+        asked = Task(request.problem, optimizer, times, None, request.trained, request.noisy)
+        longer, task = pad(plan, asked, len(keys))
         usual = batch_length(longer, task, len(keys))
         start = _longer_start(request, longer)
         batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start), usual)
@@ -99,6 +100,8 @@ def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
     """Losses of the first `seeds` of some runs; ValueError for a learning rate beyond the stability of a draw."""
     keys = runs.keys
     numbers = {"noise_var": np.full(len(keys), task.problem.noise_var)}
+    if task.feature_noise is not None:
+        numbers["feature_noise"] = np.full(len(keys), task.feature_noise)
     ahead = _compile_ahead(plan, task, runs, numbers)
     batch = runs.begin(draw_batch(plan, task.problem, task.counts, keys, numbers))
     refuse_tracers(batch)  # arguments closed over by a transformation

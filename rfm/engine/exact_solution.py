@@ -32,6 +32,7 @@ def exact(
     seeds: int | None = None,
     parametrization: str = "ntk",
     richness: float = 0.0,
+    feature_noise: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
@@ -58,6 +59,7 @@ def exact(
         seeds: S, as in `simulate`.
         parametrization: "ntk" or "standard".
         richness: as in `simulate`; not for one-pass SGD.
+        feature_noise: as in `simulate`.
         features: law of the features.
         ensemble: feature draws whose models are averaged.
         bags: data sets whose models are averaged.
@@ -87,7 +89,7 @@ def exact(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights, dtype, richness,
+        initial_weights, return_weights, dtype, richness, feature_noise,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_exact(request), progress=progress)

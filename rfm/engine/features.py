@@ -149,7 +149,7 @@ def _draw_moments(problem: Problem, setting: Setting, keys: Keys) -> Draw:
 def _draw_data(problem: Problem, setting: Setting, keys: Keys) -> Draw:
     """Finite P; Psi Psi^T / P in place of the design where N is infinite."""
     p, kernel = int(setting.num_samples), math.isinf(setting.num_features)
-    labels = _kept(_label_noise(problem, p, keys.data), setting.counts and setting.counts.samples)
+    labels = kept(_label_noise(problem, p, keys.data), setting.counts and setting.counts.samples)
     if problem.population is not None:
         labels = labels + jnp.asarray(problem.population.labels)[sampled_rows(problem.population, p, keys.data)]
 
@@ -202,11 +202,11 @@ def feature_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLi
     # number ij of a named law depends on its own place alone: more rows leave those before as they are
     law = LAWS[setting.features] if isinstance(setting.features, str) else setting.features
     f = jnp.asarray(law(key, (n, length)), float)
-    f = _kept(f, setting.counts and setting.counts.features)
+    f = kept(f, setting.counts and setting.counts.features)
     return (f if setting.parametrization == "standard" else f / jnp.sqrt(setting.true.features)), lam, w
 
 
-def _kept(rows: Array, count: Array | float | None) -> Array:
+def kept(rows: Array, count: Array | float | None) -> Array:
     """Rows (n, ...) with zeros past the first `count`, where it is given."""
     if count is None:
         return rows
@@ -236,7 +236,7 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike)
     root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
     key = threefry.fold_in(threefry.fold_in(key, _DATA), index)
     psi = normal(key, (p, length)) * jnp.sqrt(lam)[None] * root
-    return _kept(psi, setting.counts and setting.counts.samples), w
+    return kept(psi, setting.counts and setting.counts.samples), w
 
 
 def row_chunk(problem: Problem, population: Population, index: ArrayLike) -> Array:

@@ -13,6 +13,7 @@ from rfm import checks
 from rfm.devices import RUNS, SHARE, available_memory, layout
 from rfm.engine.batches import Method, Plan
 from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, chunk_length, neural
+from rfm.engine.noisy_features import check_noisy, noise_of
 from rfm.optimizers import Batched, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
@@ -39,6 +40,7 @@ class Request(NamedTuple):
     return_weights: bool = False
     dtype: str = "float64"
     richness: float = 0.0
+    feature_noise: float = 0.0
 
     @property
     def trained(self) -> float | None:
@@ -47,6 +49,11 @@ class Request(NamedTuple):
         allowed = "a finite number >= 0 (0: features are not trained)"
         checks.number("richness", self.richness, 0.0, allowed, inclusive=True)
         return float(self.richness) if float(self.richness) > 0.0 else None
+
+    @property
+    def noisy(self) -> float | None:
+        """Variance of the noise of features, None where they have none; ValueError for a wrong one."""
+        return noise_of(self.feature_noise)
 
     @property
     def stops(self) -> np.ndarray:
@@ -145,6 +152,8 @@ def _check(request: Request) -> Setting:
     if request.keys is not None:
         check_keys(request.keys)
     _check_richness(request)
+    if request.noisy is not None:
+        check_noisy(problem, setting, optimizer)
     return setting
 
 

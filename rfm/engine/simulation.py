@@ -39,6 +39,7 @@ def simulate(
     seeds: int | None = None,
     parametrization: str = "ntk",
     richness: float = 0.0,
+    feature_noise: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
@@ -69,6 +70,9 @@ def simulate(
         richness: how fast a layer W between features and readout learns, f = theta^T W phi from theta = 0 and W = 1:
             the ratio of the two learning rates, >= 0. 0 leaves the features as they are drawn. The weights of a curve
             are the effective ones, W^T theta; with an algorithm of optax the gradient of W counts richness times.
+        feature_noise: variance >= 0 of white noise on every feature of every row, as quantised activations have, in the
+            unit of features as they are trained on (of variance trace/N for "ntk"). A row keeps its noise in training;
+            test rows have noise of their own, and the risk counts feature_noise |v|^2. Fresh data have fresh noise.
         features: law of F, "gaussian" or "rademacher" (signs), or a layer of real neurons, "relu" or "erf", on a
             problem made by `from_inputs` with that activation; or a function (key, shape) -> array of entries of mean
             0 and variance 1, called for up to 1,024 modes at a time and compiled anew for every new function.
@@ -106,7 +110,7 @@ def simulate(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights, dtype, richness,
+        initial_weights, return_weights, dtype, richness, feature_noise,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_simulation(request), progress=progress)

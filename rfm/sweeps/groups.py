@@ -60,9 +60,11 @@ class Group(NamedTuple):
         """Return the numbers (points,) that are traced, by name."""
         task = self.task
         fixed = {"noise_var": task.problem.noise_var, "richness": task.richness, **numbers_of(task.optimizer)}
+        fixed["feature_noise"] = task.feature_noise
         if self.spectrum is not None:
             fixed |= dict(zip("ab", self.spectrum, strict=True))
         swept = {name for name in self.points[0].values if name not in SIZES} | {"noise_var"}
+        swept |= set() if task.feature_noise is None else {"feature_noise"}
         if swept & {"a", "b"}:
             swept |= {"a", "b"}
         return {name: np.array([point.value(name, fixed[name]) for point in self.points]) for name in sorted(swept)}
@@ -130,12 +132,14 @@ def _group(request: Request, points: list[Point], choose: Callable[[Request], Pl
     # the noise that is hardest to serve
     noisiest = max(point.value("noise_var", problem.noise_var) for point in points)
     problem = dataclasses.replace(problem, noise_var=noisiest)
-    richest = max((x.values["richness"] for x in points if "richness" in x.values), default=request.richness)
-    request = request._replace(problem=problem, optimizer=optimizer, richness=richest, **sizes)
+    for name in ("richness", "feature_noise"):
+        largest = max((point.values[name] for point in points if name in point.values), default=getattr(request, name))
+        request = request._replace(**{name: largest})
+    request = request._replace(problem=problem, optimizer=optimizer, **sizes)
     plan = choose(request)
     times = request.stops
     _refuse_endless(plan, problem, times)
-    itself = Task(problem, resolve(optimizer, request.times), times, richness=request.trained)
+    itself = Task(problem, resolve(optimizer, request.times), times, None, request.trained, request.noisy)
     longer, task = pad(plan, itself, runs)
     if LEAST * estimate(longer, problem, task.times).bytes > ON_CPU:  # whatever memory there is: numbers stay
         longer, task = plan, itself

@@ -51,6 +51,7 @@ def sweep(
     num_samples: float | None = None,
     parametrization: str = "ntk",
     richness: float = 0.0,
+    feature_noise: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
     bags: float = 1,
@@ -72,8 +73,8 @@ def sweep(
     Args:
         problem: Spectrum, target and noise, as in `simulate`.
         grid: Values (n,) by name, out of num_features, num_samples, batch_size, ensemble, bags (each combination is a
-            shape; small ones share a compiled program), noise_var, richness and the numbers of the optimizer, and a,
-            b, num_modes of a `power_law`.
+            shape; small ones share a compiled program), noise_var, richness, feature_noise and the numbers of the
+            optimizer, and a, b, num_modes of a `power_law`.
         keys: (S,) from `jax.random.split`, one a seed, or else
         seeds: S, as in `simulate`.
         optimizer: The training algorithm, as in `simulate`.
@@ -82,6 +83,7 @@ def sweep(
         num_samples: P, where the grid has it not.
         parametrization: "ntk" or "standard", as in `simulate`.
         richness: As in `simulate`, where the grid has it not.
+        feature_noise: As in `simulate`, likewise.
         features: The law of F, as in `simulate`.
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
@@ -128,8 +130,9 @@ def sweep(
     check_room(grid_axes.values, {"keys": len(keys), "times": 1 if times is None else len_of(times)})
     n, p = (math.nan if size is None else size for size in (num_features, num_samples))  # nan: an axis of the grid
     request = Request(
-        problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags, richness=richness
-    )
+        problem, n, p, optimizer, times, keys, parametrization, features, ensemble, bags, richness=richness,
+        feature_noise=feature_noise,
+    )  # fmt: skip
     groups_for = partial(groups_of, request, grid_axes, plan_exact if exact else plan_simulation)
     with use_device(device), float64(), contextlib.ExitStack() as stack:
         groups = groups_for(runs := runs_of_a_shape(grid_axes, len(keys)))
@@ -250,7 +253,8 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
             parts = value if isinstance(value, Schedule) else [np.asarray(value, np.float64)]
             numbers[name] = hashlib.sha256(np.concatenate(parts).tobytes()).hexdigest()
     numbers |= {name: getattr(request, name) for name in ("num_features", "num_samples", "ensemble", "bags")}
-    numbers["richness"], law = request.trained, request.features
+    numbers |= {"richness": request.trained, "feature_noise": request.noisy}
+    law = request.features
     fixed = {name: x for name, x in numbers.items() if name not in swept and x is not None}
     return {
         "kind": kind,

@@ -142,6 +142,7 @@ def predicted(n, optimizer=FLOW):
     return theory.predict(problem, correction=True, **args).risk
 
 
+@pytest.mark.slow
 def test_numpy_and_xla_agree():  # for gradient flow too, in the next test
     optimizer = rfm.HeavyBall(0.1, momentum=0.5)
     with jax.enable_x64(True):
@@ -157,6 +158,7 @@ def test_transformations():
     np.testing.assert_allclose(slopes[0], (predicted(30.01) - predicted(29.99)) / 0.02, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_ridge_in_a_transformation():
     problem = rfm.power_law(1.5, 1.25, 300, noise_var=0.1)
 
@@ -214,7 +216,7 @@ def corrected_scores(problem, optimizer, times, seeds, **sizes):
     return np.array(scores)
 
 
-@pytest.mark.parametrize(("n", "p", "noise"), [(20, 40, 0.1), (40, 20, 0.1)])
+@pytest.mark.parametrize(("n", "p", "noise"), [(20, 40, 0.1), pytest.param(40, 20, 0.1, marks=pytest.mark.slow)])
 def test_against_simulation(n, p, noise):
     """4,000 draws at small sizes: the sum is right within 4 standard errors, the leading theory is not."""
     problem = rfm.power_law(1.5, 1.25, 200, noise_var=noise)

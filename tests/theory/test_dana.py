@@ -105,6 +105,7 @@ def test_training_is_as_predicted(optimizer, samples):
     assert np.any(abs(drawn.mean() - wrong.risk) > 4.0 * drawn.stderr() + 3.0 / 48 * wrong.risk)
 
 
+@pytest.mark.slow
 def test_traced():
     """Under jit, vmap and grad, in every number."""
 

@@ -90,8 +90,9 @@ def test_filter_step_by_step(name, momentum):
     np.testing.assert_allclose(left, expected[:, 40:].real, rtol=0, atol=1e-9)  # powers of a matrix: double roots
 
 
+@pytest.mark.slow
 @both
-@pytest.mark.parametrize("momentum", [pytest.param(0.5, marks=pytest.mark.slow), 0.99])
+@pytest.mark.parametrize("momentum", [0.5, 0.99])
 def test_theory_without_anything_random(name, momentum):
     """N = P = infinity: sum lam w^2 r_t(lam)^2."""
     lam, w = PROBLEM.eigenvalues, PROBLEM.target

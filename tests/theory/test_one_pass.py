@@ -231,6 +231,7 @@ def at_thirty(lr, batch, n, noise_var, momentum):
 POINT = (0.05, 3.0, 40.0, 0.1, 0.6)
 
 
+@pytest.mark.slow
 def test_gradients():
     """Each of lr, batch_size, num_features, noise_var and momentum by differences of fourth order."""
     gradient = jax.jit(jax.grad(at_thirty, (0, 1, 2, 3, 4)))(*POINT)

@@ -171,7 +171,9 @@ def gaps(richness, seeds, assumed=None):
 ALLOWANCE = 0.03  # a finite-size effect of the lazy theory itself at N = 60
 
 
-@pytest.mark.parametrize("richness", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize(
+    "richness", [pytest.param(0.1, marks=pytest.mark.slow), 1.0, pytest.param(10.0, marks=pytest.mark.slow)]
+)
 def test_training_agrees(richness):
     """Growth and risk within three standard errors and the allowance; a richness that is 20 % off is refused."""
     for gap, stderr in gaps(richness, 64):
@@ -180,6 +182,7 @@ def test_training_agrees(richness):
     assert np.any(np.abs(gap) > 3.0 * stderr + ALLOWANCE)
 
 
+@pytest.mark.slow
 def test_rows_of_unequal_size():
     """Large rows weigh more in the moment that drives the growth, and carry noise of their own."""
     mixture = ScaleMixture([0.2, 4.2], [0.05, 4.8], [0.8, 0.2])

@@ -99,7 +99,7 @@ def test_covariance_of_two_times_is_that_of_their_sum():
     )
 
 
-@pytest.mark.parametrize(("n", "p"), [(40, 90), (90, 40)])
+@pytest.mark.parametrize(("n", "p"), [(40, 90), pytest.param(90, 40, marks=pytest.mark.slow)])
 def test_training_loss_at_a_ridge(n, p):
     """Against draws, and without a ridge against the end of training."""
     args = dict(num_features=n, num_samples=p)

@@ -50,7 +50,7 @@ ALGORITHMS = {
 }
 each_algorithm = pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in ("heavy ball", "nesterov") else ()) for name in ALGORITHMS],
+    [pytest.param(name, marks=() if name in ("descent", "sgd", "ridge") else pytest.mark.slow) for name in ALGORITHMS],
 )
 
 
@@ -92,9 +92,8 @@ def test_derivatives_against_differences(name):
                 np.testing.assert_allclose(forward[..., i], numeric, rtol=1e-7, atol=1e-8 * scale, err_msg=argument)
 
 
-@pytest.mark.parametrize(
-    ("name", "argument"), [pytest.param("flow", "num_features", marks=pytest.mark.slow), ("ridge", "b")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "argument"), [("flow", "num_features"), ("ridge", "b")])
 def test_second_derivative_against_differences(name, argument):
     """grad of grad against differences of grad."""
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(curve(name, **{argument: x}))))
@@ -128,6 +127,7 @@ def test_vmap_of_grad_under_jit():
     np.testing.assert_allclose(together, [f(*pair) for pair in zip(n, p, strict=True)], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_derivative_at_infinitely_many_modes():
     def f(b):
         problem = rfm.power_law(1.8, b, None, 0.1)

@@ -13,7 +13,7 @@ S4 Paquette et al. 2024 (arXiv 2405.15074).
 
 from math import gamma, pi, sin
 
-from theory.exponents.checks import away_from, check_exponents
+from theory.exponents.checks import away_from, check_exponents, fail
 
 
 def time_exponent(a: float, b: float) -> float:
@@ -222,6 +222,52 @@ def frontier_balance(a: float, b: float) -> str:
     """
     check_exponents(a, b)
     return "time = model" if a - 1.0 < b else "time = early correction"
+
+
+def preconditioned_time_exponent(a: float, b: float, power: float) -> float:
+    """Return (a - 1)/(b (1 - power)), in time, where H^-power stands before the gradient, N = P = infinity.
+
+    A mode is learned at the rate lambda^(1 - power), as that of an exponent b (1 - power) without it. A damping stops
+    this where lambda is below it: there the exponent is `time_exponent`, at a time damping^power as long.
+
+    Example:
+        >>> preconditioned_time_exponent(a=2.0, b=2.0, power=0.5)
+        1.0
+    """
+    return time_exponent(a, _preconditioned(b, power))  # eq. 64
+
+
+def preconditioned_time_amplitude(a: float, b: float, power: float) -> float:
+    """Return the factor of t^-exponent of `preconditioned_time_exponent`, that of an exponent b (1 - power).
+
+    Example:
+        >>> round(preconditioned_time_amplitude(a=1.8, b=3.0, power=0.5), 4)
+        0.7668
+    """
+    return time_amplitude(a, _preconditioned(b, power))
+
+
+def preconditioned_frontier_exponents(a: float, b: float, power: float) -> tuple[float, float]:
+    """Return (exponent of N*, exponent of risk*) in compute, as `frontier_exponents` does, with H^-power.
+
+    The same two terms balance, at a time t^(1/(1 - power)) in place of t: N = t^(1/(b (1 - power))) for a - 1 < b, and
+    N = t^((a-b)/(b (1 - power))) beyond.
+
+    Example:
+        >>> preconditioned_frontier_exponents(a=2.0, b=2.0, power=0.5)
+        (0.5, 0.5)
+    """
+    slower = _preconditioned(b, power)
+    check_exponents(a, slower)
+    if a - 1.0 < b:
+        return 1.0 / (1.0 + slower), (a - 1.0) / (1.0 + slower)
+    return (a - b) / (a - b + slower), (a - 1.0) / (a - b + slower)  # eq. 65
+
+
+def _preconditioned(b: float, power: float) -> float:
+    if not 0.0 <= power < 1.0:
+        fail("power", "a number >= 0 and < 1 (at 1 all modes are learned at once: no power law)", power)
+    return b * (1.0 - power)
 
 
 def _c(b: float) -> float:

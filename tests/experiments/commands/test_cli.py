@@ -139,6 +139,7 @@ def test_decompose(tmp_path, capsys, monkeypatch):
     assert all(abs(float(row["z"])) < 6 for row in rows if row["z"])
 
 
+@pytest.mark.slow
 def test_same_seed_same_numbers(tmp_path):
     for run in ("one", "two"):
         assert main([*COMPARE, "--out", str(tmp_path / run)]) == 0

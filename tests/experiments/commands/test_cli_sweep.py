@@ -173,6 +173,7 @@ def test_interrupted_while_it_computes(file, tmp_path):
     assert b"stopping" in error
 
 
+@pytest.mark.slow
 def test_a_damaged_store_is_one_line(file, tmp_path):
     """The file is named, and the table is that of before."""
     file.write_text(FILE.replace(", 40.0]", ", 0.3]"))

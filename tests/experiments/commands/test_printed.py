@@ -63,7 +63,7 @@ def calls(tmp_path, monkeypatch):
     }
 
 
-FAST = ("compare", "figures", "sweep")
+FAST = ("compare", "figures")
 NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in (
     "compare", "decompose", "double-descent", "exponents", "figures", "fit", "frontier", "modes", "phases",
     "predict", "scale-time", "sweep",

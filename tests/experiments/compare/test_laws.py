@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rfm
+from experiments.compare import laws
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.statistics import log_slope
 from experiments.papers.boopathy2024 import algorithms, noise
@@ -24,6 +25,29 @@ def test_theory_reaches_the_closed_form(task, name):
 @pytest.mark.parametrize(("task", "name"), [row for row in ROWS if row[1] in FRONTIERS], ids=str)
 def test_frontiers_reach_the_closed_form(task, name):
     test_theory_reaches_the_closed_form(task, name)
+
+
+@pytest.mark.parametrize("task", TASKS[:2], ids=str)
+def test_preconditioned_laws(task):
+    """Power 1/2, above and below the damping, with amplitudes; laws of a quarter are refused."""
+    known = {law.name: law for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.5, 0.01))}
+    other = {law.name: law for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.25, 0.01))}
+    for name in ("time preconditioned", "time damped"):
+        law = known[name]
+        assert abs(law.measured() - law.closed) < 0.01
+        assert law.curve(np.array([law.at]))[0] == pytest.approx(law.amplitude * law.at**-law.closed, rel=1e-3)
+    assert abs(other["time preconditioned"].measured() - known["time preconditioned"].closed) > 0.1
+    none = {law.name: law.closed for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.0, 0.01))}
+    usual = {law.name: law.closed for law in all_laws(*task)}
+    assert all(none[f"{name} preconditioned"] == usual[name] for name in ("time", "compute", "compute size"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS[:2], ids=str)
+def test_preconditioned_frontiers(task):
+    known = {law.name: law for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.5, 0.01))}
+    for name in ("compute preconditioned", "compute size preconditioned"):
+        assert abs(known[name].measured() - known[name].closed) < 0.01
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)

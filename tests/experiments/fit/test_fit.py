@@ -171,7 +171,7 @@ def test_a_direction_that_one_run_tells():
     assert sandwich(design[:, :2], rng.standard_normal(24), np.zeros(24, int))[3].all()
 
 
-@pytest.mark.parametrize("repeats", [1, 4])
+@pytest.mark.parametrize("repeats", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_intervals_of_correlated_runs_cover(repeats):
     """100 tables whose runs are off as wholes, as many runs as parameters or four times: 95 % intervals hold the
     exponent in 90 of them or more; independent points would hold it in far fewer (control)."""

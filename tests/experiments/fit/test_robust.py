@@ -48,7 +48,7 @@ def test_evaluations_of_one_run_are_not_independent():
     assert low < 0.318 < 0.420 < high < 0.5
 
 
-@pytest.mark.parametrize("repeats", [1, 4])
+@pytest.mark.parametrize("repeats", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_intervals_of_correlated_runs_cover(repeats):
     """As of least squares: 60 tables whose runs are off as wholes."""
     inside = 0

@@ -19,15 +19,20 @@ from experiments.commands import compare
 from experiments.output import children
 
 def run(args):
-    work = threading.Thread(target=children.run, args=("-c", CHILD))
+    work = threading.Thread(target=children.run, args=("-c", CHILD, sys.argv[1]))
     work.start()
     work.join()
 
 CHILD = '''
-import sys, time
+import pathlib, sys, time
 from experiments import cli
 from experiments.commands import compare
-compare.run = lambda args: time.sleep(60)
+
+def run(args):
+    pathlib.Path(sys.argv[1]).touch()
+    time.sleep(60)
+
+compare.run = run
 cli.main(["compare"])
 '''
 compare.run = run
@@ -37,16 +42,17 @@ cli.main(["compare"])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_children_do_not_outlive_their_parent(sent):
+def test_children_do_not_outlive_their_parent(sent, tmp_path):
     # a runner started in the background may have told its children to ignore the signal
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + PARENT
-    with subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=children.environment()) as parent:  # fmt: skip
+    command = [sys.executable, "-P", "-c", script, str(tmp_path / "asleep")]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, env=children.environment()) as parent:
         assert parent.stdout.readline() == b"started\n"
-        deadline = time.monotonic() + 60
-        while not (born := psutil.Process(parent.pid).children()) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 200
+        while not (tmp_path / "asleep").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(5.0)  # until it sleeps
+        born = psutil.Process(parent.pid).children()
         parent.send_signal(sent)
         parent.wait(2.0)
         _gone, alive = psutil.wait_procs(born, timeout=2.0)

@@ -20,13 +20,9 @@ from experiments.papers import row as rows
 from experiments.papers.index import ROW_MODULES, load
 from experiments.papers.row import Script, Shown
 
-# those that compile for less than 20 s; .ci/run runs all of them, by the command
-QUICK = ("S3-noise",)
 
-
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROW_MODULES]
-)
+@pytest.mark.slow  # .ci/run runs all of them, by the command
+@pytest.mark.parametrize("name", ROW_MODULES)
 def test_row(name, tmp_path):
     script = load(name)
     assert script.name == name

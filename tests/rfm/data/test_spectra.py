@@ -125,6 +125,7 @@ def test_outputs_share_their_draws(optimizer, sizes, law):
     np.testing.assert_allclose(trained.train_loss, sum(c.train_loss for c in of_each), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_outputs_in_a_sweep():
     """Every point is what `simulate` sums over outputs with its keys; noise_var is that of all of them."""
     x, y, *_ = sample(90, 30, outputs=3)

@@ -120,6 +120,7 @@ def test_a_nameless_law_is_not_stored(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_minibatches_of_optax():
     """With a plain step they are those of SGD; another size is another run; a sweep over sizes knows them."""
     sgd = rfm.simulate(PROBLEM, **RUN | {"optimizer": rfm.SGD(0.3, 4)}, keys=KEYS)

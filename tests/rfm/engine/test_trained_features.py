@@ -123,6 +123,7 @@ def test_algorithms_that_are_only_simulated():
     assert np.any(np.abs(clipped.risk / descent.risk - 1.0) > 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_samples", [np.inf, 40])
 def test_small_steps_of_sgd_are_gradient_flow(num_samples):
     """One pass, with samples in the eigenbasis, and rows drawn anew: batches average out as lr/B goes to zero."""
@@ -151,6 +152,7 @@ def test_one_direction_has_a_closed_form():
     np.testing.assert_allclose(growth, (1.0 + root) / 2.0, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_kernel_limit_is_solved_exactly():
     """Infinitely many features: small steps in the eigenbasis of the data, whose layer has no finite array."""
     args = dict(num_features=np.inf, num_samples=9, richness=RICHNESS, keys=KEYS)

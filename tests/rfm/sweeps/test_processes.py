@@ -41,7 +41,8 @@ def test_killed_at_twenty_moments(whole, tmp_path):
         _kill_and_resume(whole, tmp_path / f"{store}.zarr", moments)
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 3])
 def test_devices_do_not_matter(whole, tmp_path, devices):
     """Forced host devices, a number of them that divides no batch among them; and modes shared by the devices."""
     running = start(tmp_path / "sweep.zarr", "--devices", str(devices), "--modes")

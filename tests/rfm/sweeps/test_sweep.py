@@ -27,12 +27,20 @@ KEYS = jax.random.split(jax.random.key(3), SEEDS)
 @pytest.mark.parametrize(
     ("optimizer", "grid", "sizes"),
     [
-        (rfm.GradientFlow(), {"num_features": [9, 12], "a": [1.5, 2.0]}, {"num_samples": 16}),
+        pytest.param(
+            rfm.GradientFlow(), {"num_features": [9, 12], "a": [1.5, 2.0]}, {"num_samples": 16},
+            marks=pytest.mark.slow,
+        ),
         (rfm.GradientFlow(), {"num_samples": [16, np.inf], "b": [1.2, 1.5]}, {"num_features": 9}),
         (rfm.HeavyBall(0.2, 0.5), {"momentum": [0.1, 0.9], "num_modes": [700, 900]}, SIZES),
         (rfm.SGD(0.1, 2), {"batch_size": [1, 3], "lr": [0.1, 0.2], "noise_var": [0.0, 1.0]}, ONE_PASS),
-        (rfm.SGD(0.1, 2), {"batch_size": [3], "momentum": [0.0, 0.3]}, SIZES),
-        (rfm.Optax(optax.adam, {"learning_rate": 0.1}), {"learning_rate": [0.01, 0.1]}, SIZES),
+        pytest.param(
+            rfm.SGD(0.1, 2), {"batch_size": [3], "momentum": [0.0, 0.3]}, SIZES, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            rfm.Optax(optax.adam, {"learning_rate": 0.1}), {"learning_rate": [0.01, 0.1]}, SIZES,
+            marks=pytest.mark.slow,
+        ),
         (rfm.Ridge(0.1), {"ridge": [0.0, 1e-3]}, SIZES),
         pytest.param(
             rfm.GradientDescent(0.3), {"ensemble": [1, 2], "noise_var": [0.0, 0.2]}, {**SIZES, "bags": 2},
@@ -209,7 +217,7 @@ def test_divergence_is_marked():
     ("changes", "text"),
     [
         (dict(grid={}), "`grid` must be a mapping"),
-        (dict(grid={"width": [1]}), "`grid` must be of axes out of num_features, num_samples, noise_var, richness, lr"),
+        (dict(grid={"width": [1]}), "`grid` must be of axes out of num_features, num_samples, noise_var, richness"),
         (dict(grid={**GRID, "momentum": [0.1]}), "`grid` must be of axes"),
         (dict(grid={**GRID, "lr": [0.1, 0.1]}), "`lr` must be different numbers"),
         (dict(grid={**GRID, "lr": []}), "`lr` must be different numbers"),
