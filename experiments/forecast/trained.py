@@ -10,6 +10,7 @@ import numpy as np
 
 import theory.contour
 import theory.filters
+from experiments.forecast.bands import TINY
 from rfm.optimizers import Optimizer
 from theory.evaluation import filter_of
 
@@ -139,13 +140,16 @@ def _of_hard_rows(each: np.ndarray, used: np.ndarray, of_rows: np.ndarray) -> np
 
     A U-statistic has the variance Var(test_i + P train_i)/n, test_i the error of row i and train_i what its presence
     among those trained on adds to the loss. Losses each (D, A) of draws that trained on rows used (D, n), less what
-    the rows tested on have on average, follow the mean of of_rows (n, A) over used.
+    the rows tested on have on average, follow the mean of of_rows (n, A) over used; as far as beyond chance.
     """
     part = used.mean()
     trained, tested = (chosen @ of_rows / chosen.sum(1, keepdims=True) for chosen in (used, ~used))
     excess = each - tested
-    product = ((excess - excess.mean(0)) * (trained - trained.mean(0))).sum(0) / (len(each) - 1)
-    return 2.0 * part * np.maximum(product, 0.0) / (1.0 - part)
+    excess, trained = excess - excess.mean(0), trained - trained.mean(0)
+    product = (excess * trained).mean(0)
+    chance = (excess**2).mean(0) * (trained**2).mean(0) / len(each)  # of a product of unrelated draws
+    kept = np.maximum(0.0, 1.0 - chance / np.maximum(product**2, TINY))
+    return 2.0 * part * np.maximum(product, 0.0) * kept / (1.0 - part)
 
 
 def draw_errors(
