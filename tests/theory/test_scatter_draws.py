@@ -80,10 +80,10 @@ def draw(problem, n, p, rng, count):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_ten_settings_off_the_tables(capsys):
-    """Where draws scatter by less than SMALL of the mean: means within 3 s.e. + 3/min(N, P)^2 of the risk, leading theory
-    refused in eight, std within 6 % from 64 on.
+    """Means within 3 s.e. + 3/min(N, P)^2 of the risk, leading theory refused in eight, std within 6 % from 64 on.
 
-    Beyond it the worst is "easy", most of whose target is one mode: 0.9 % in the mean and 6.5 % in the std.
+    Points where draws scatter by more than SMALL of the mean are left out. The worst of them are of "easy", most of
+    whose target is one mode: 0.9 % in the mean and 6.5 % in the std.
     """
     refused, points, wrong, began = 0, 0, [], time.process_time()
     for name, (problem, n, p) in SETTINGS.items():
@@ -99,8 +99,8 @@ def test_ten_settings_off_the_tables(capsys):
         ratio = (risks.std(0, ddof=1) / std)[small]
         refused, points = refused + (off_leading > 1.0), points + small.sum()
         with capsys.disabled():
-            print(f"\n{name}: {small.sum()} points; corrected {off:.2f}, leading {off_leading:.2f} of the bar; std ratio "
-                  f"{ratio.min():.3f} .. {ratio.max():.3f}; {time.process_time() - began:.0f} s")  # fmt: skip
+            print(f"\n{name}: {small.sum()} points; corrected {off:.2f}, leading {off_leading:.2f} of the bar; std "
+                  f"ratio {ratio.min():.3f} .. {ratio.max():.3f}; {time.process_time() - began:.0f} s")  # fmt: skip
         if off > 1.0 or (min(n, p) >= 64 and np.abs(ratio - 1.0).max() > 0.06):
             wrong.append(name)
     assert not wrong
