@@ -25,5 +25,6 @@ class Arguments(TypedDict, total=False):
     optimizer: Optimizer
     times: ArrayLike | None
     parametrization: str
+    richness: float
     ensemble: float
     bags: float

@@ -51,6 +51,7 @@ def test_there_are_notebooks():
         "06_finite_size",
         "07_two_points",
         "08_training",
+        "09_lazy_and_rich",
     ]
 
 

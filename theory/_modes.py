@@ -17,7 +17,7 @@ from theory.arrays import Array, evaluated, namespace
 from theory.cases import Case, arithmetic, check_case, curve_times
 from theory.dynamics import TOLERANCE
 from theory.evaluation import evaluate, in_reach, model_of, pair_nodes, route_of
-from theory.moments import forms_of, learned_share, variances, weighed_variance
+from theory.moments import forms_of, learned_share, own_forms, own_variances, variances, weighed_variance
 
 
 @pytree
@@ -29,7 +29,8 @@ class ModeCurves:
         modes: (K,) their numbers, 1 for the largest eigenvalue.
         learned: (T, K) share of the mode that is learned: the student's coefficient over that of the target.
         scatter: (T, K) its standard deviation over draws of features, data and noise; infinite without a target.
-        risk: (T, K) the mode's part of the risk, lambda_k E (w_k - coefficient)^2; over all modes they sum to the risk.
+        risk: (T, K) the mode's part of the risk, lambda_k E (w_k - coefficient)^2 to leading order: over all modes they
+            sum to the risk of `predict`.
         converged: Whether residual is below 1e-8.
         residual: Estimated relative error.
 
@@ -66,8 +67,9 @@ def modes(
         E Delta_k = w_k kappa/(kappa + lambda_k),   Delta = w - F^T v
         Var Delta_k = [kappa^2 (T2 + E t1/P)/(N - df2) + lambda_k E/P]/(kappa + lambda_k)^2
 
-    at a ridge, and at time t the contour integrals of both with the filter of the algorithm. `theory.learned` is the
-    average alone, also for SGD.
+    at a ridge, and at time t the contour integrals of both with the filter of the algorithm. The scatter has beside
+    it what a mode does to itself (`moments.own_variances`), which is of the next order in the risk. `theory.learned` is
+    the average alone, also for SGD.
 
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), correlation functions of single modes.
 
@@ -93,8 +95,8 @@ def modes(
         >>> few = theory.modes(problem, **args, modes=[1, 10])
         >>> few.learned.round(3), few.scatter.round(3)
         (array([[0.585, 0.028],
-               [0.959, 0.403]]), array([[0.152, 0.248],
-               [0.122, 0.773]]))
+               [0.959, 0.403]]), array([[0.185, 0.248],
+               [0.122, 0.777]]))
     """
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     check_full_batch(case)
@@ -102,22 +104,24 @@ def modes(
     power = eigenvalues * target_of(problem, numbers) ** 2
     with arithmetic(case):
         arrays = stable(case)
-        share, variance, residual = settle(
+        share, variance, own, residual = settle(
             _moments(arrays, eigenvalues * arrays.clock, nodes=pair_nodes(arrays)),
         )
     xp = namespace(share, variance)
-    scatter = xp.sqrt(variance / xp.where(power > 0, power, 1.0)[None])
+    scatter = xp.sqrt(variance / xp.where(power > 0, power, 1.0)[None] + own)
     scatter = xp.where((power > 0)[None], scatter, xp.inf)
     risk = power[None] * (1.0 - share) ** 2 + variance
     return ModeCurves(curve_times(times), numbers, share, scatter, risk, residual < TOLERANCE, residual)
 
 
 @evaluated("nodes")
-def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array, Array]:
+def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array, Array, Array]:
     case = in_reach(case)
     model = model_of(case)
     route = route_of(case, model, nodes)
-    return learned_share(route, eigenvalues), variances(route, forms_of(route, model), eigenvalues), route.residual
+    variance = variances(route, forms_of(route, model), eigenvalues)
+    own = own_variances(route, own_forms(route, model), eigenvalues)
+    return learned_share(route, eigenvalues), variance, own, route.residual
 
 
 def shifted(

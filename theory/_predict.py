@@ -18,7 +18,7 @@ from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, feature_noise_of, members_of, richness_of
 from theory.evaluation import MARGIN, problem_modes, solve
 from theory.fixed_point import Model, spectral_edge
-from theory.rich_curves import CROWDED
+from theory.rich_curves import BEYOND_THE_EDGE, CROWDED
 
 
 def predict(
@@ -115,6 +115,8 @@ def predict(
             f"batches too small for a theory of the first order in lr/B: lr m tr(H)/B reaches {reached:.3g}, "
             f"{CROWDED} is allowed; larger batches, a smaller lr, or rfm.simulate"
         )
+    elif growth is not None and not is_traced(growth) and np.isnan(growth).any():
+        message = f"{BEYOND_THE_EDGE} (rfm.exact goes on): NaN from time {np.asarray(times)[np.isnan(growth)][0]:g} on"
     more = problem.noise_var, None, average, growth
     return Curve(curve_times(times), *losses, *rest, message, *more)
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
-from rfm.curve import Curve
 from rfm.optimizers import Optimizer, Ridge
 from rfm.precision import is_traced
 from rfm.problem import Problem
@@ -15,19 +14,18 @@ from rfm.pytrees import pytree
 from theory._correction import check_next_order, corrected
 from theory.cases import Case, curve_times
 from theory.contour import length
-from theory.dynamics import Around, nodes_around
+from theory.dynamics import nodes_around
 from theory.evaluation import filter_of, in_reach, model_of
-from theory.filters import FILTERS, Filter
+from theory.filters import FILTERS
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, spectral_edge
 from theory.next_order_curves import resolved
+from theory.shared_nodes import STEP, windows
 from theory.two_replicas import Replica, covariance, replica, training_covariance
 
-STEP = 0.27  # of the contour of one time: an error of exp(-4.2/step), 2e-7
-NEARER = 6.0  # its vertex lies at NEARER/t, where r_t = exp(NEARER) and fewer nodes reach around the spectrum
-SMALL = 1e-7  # nodes with a smaller share of the largest weight are left out
 CIRCLE, RADIUS = 24, 0.5  # points on half a circle around a ridge, and its radius, in units of the ridge
 SMALLEST_RIDGE = 1e-10  # of the largest eigenvalue: what stands for none
-MOST_PAIRS = 16  # times up to which all covariances are worked out unasked
+MOST_PAIRS = 100  # times up to which all covariances are worked out unasked
+Side = tuple[np.ndarray, Replica]  # indexes of times, and the nodes for them
 
 
 @pytree
@@ -43,6 +41,7 @@ class Scatter:
         covariance: Of the risk between times, (T, T); None where it was not asked for.
         train_mean: Mean training loss with its next order, (T,).
         train_std: Standard deviation of the training loss, (T,).
+        train_covariance: Of the training loss between times, (T, T); None where covariance is.
 
     Example:
         >>> import rfm, theory
@@ -60,6 +59,7 @@ class Scatter:
     covariance: Any
     train_mean: Any
     train_std: Any
+    train_covariance: Any
 
 
 def scatter(
@@ -89,7 +89,7 @@ def scatter(
         optimizer: A full-batch algorithm.
         times: (T,); None for Ridge.
         parametrization: "ntk" or "standard".
-        pairs: Work out covariances between all times, T^2/2 of them, each as long as one time; None: up to 16 times.
+        pairs: Work out covariances between all times; None: of up to 100 times.
 
     Returns:
         A `Scatter` of numpy arrays.
@@ -110,30 +110,42 @@ def scatter(
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: scatter does not go through transformations", times)
     curve = corrected(case)
+    every = len(curve.risk) <= MOST_PAIRS if pairs is None else pairs
     with np.errstate(all="ignore"):
         arrays = in_reach(case.arrays())
         model = model_of(arrays)
-        sides = replicas(arrays, model)
-        total, rows = _variances(sides, model, curve)
-        count = len(sides)
-        matrix = None
-        if pairs or (pairs is None and count <= MOST_PAIRS):
-            matrix = np.diag(total)
-            for i, j in zip(*np.triu_indices(count, 1), strict=True):
-                matrix[i, j] = matrix[j, i] = covariance(sides[i], sides[j], model).total
-        train = np.maximum(training_variances(arrays, model), 0.0)
-    features = np.maximum(total - rows, 0.0)
+        sides = _replicas(arrays, model)
+        total, of_rows = _covariance(sides, model, pairs=bool(every)), _variance(sides, model, by_rows=True)
+        peak = np.isinf(curve.risk)
+        total[peak] = total[:, peak] = np.inf
+        variance = np.maximum(np.diag(total), 0.0)
+        train = _training_covariance(arrays, model)
+    features = np.maximum(variance - of_rows, 0.0)
+    std, std_rows, std_features, train_std = (
+        np.sqrt(x) for x in (variance, of_rows, features, np.maximum(np.diag(train), 0.0))
+    )
     return Scatter(
-        curve_times(times), curve.risk, np.sqrt(total), np.sqrt(rows), np.sqrt(features), matrix, curve.train_loss,
-        np.sqrt(train),
+        curve_times(times), curve.risk, std, std_rows, std_features, total if every else None,
+        curve.train_loss, train_std, train if every else None,
     )  # fmt: skip
 
 
-def _variances(sides: list[Replica], model: Model, curve: Curve) -> np.ndarray:
-    """Return variances of the risk, and their part over rows, (2, T)."""
-    own = [covariance(side, side, model) for side in sides]
-    total, rows = (np.maximum([getattr(x, part) for x in own], 0.0) for part in ("total", "rows"))
-    return np.stack([np.where(np.isinf(curve.risk), np.inf, total), rows])  # infinite at the interpolation peak
+def _covariance(sides: list[Side], model: Model, *, pairs: bool) -> np.ndarray:
+    """Return covariances of the risk (T, T): all, or those of near times alone."""
+    count = sum(len(index) for index, _ in sides)
+    matrix = np.zeros((count, count))
+    for i, (here, first) in enumerate(sides):
+        for there, second in sides[i:] if pairs else [(here, first)]:
+            block = covariance(first, second, model)
+            matrix[here[:, None], there] = block
+            matrix[there[:, None], here] = block.T
+    return matrix
+
+
+def _variance(sides: list[Side], model: Model, *, by_rows: bool = False) -> np.ndarray:
+    """Return variances of the risk (T,), or their part over rows."""
+    each = np.concatenate([np.diag(covariance(side, side, model, by_rows=by_rows)) for _, side in sides])
+    return np.maximum(each[np.argsort(np.concatenate([index for index, _ in sides]))], 0.0)
 
 
 def seeds_needed(
@@ -176,12 +188,12 @@ def seeds_needed(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: seeds are counted outside of transformations", times)
-    curve = corrected(case)
+    risk = corrected(case).risk
     with np.errstate(all="ignore"):
         arrays = in_reach(case.arrays())
         model = model_of(arrays)
-        total, _ = _variances(replicas(arrays, model), model, curve)
-    return max(1, math.ceil(float(np.max(total / (relative_error * curve.risk) ** 2))))
+        variance = np.where(np.isinf(risk), np.inf, _variance(_replicas(arrays, model), model))
+    return max(1, math.ceil(float(np.max(variance / (relative_error * risk) ** 2))))
 
 
 def scatter_near(
@@ -232,46 +244,37 @@ def scatter_near(
             1.0 / np.array([float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times])
         )
     kappa, _ = kappa_real(ridges, model)
-    sides = [replica(np.ones(1), np.reshape(x, 1), model) for x in kappa]
-    return np.sqrt([covariance(side, side, model).total for side in sides])
+    sides = [_at_ridge(x, model) for x in kappa]
+    return np.sqrt([covariance(side, side, model)[0, 0] for side in sides])
 
 
-def replicas(case: Case, model: Model) -> list[Replica]:
-    """Return one replica a time, or one for a ridge."""
+def _replicas(case: Case, model: Model) -> list[Side]:
+    """Return indexes of times and the replica of their nodes, window by window, or one for a ridge."""
     if isinstance(case.optimizer, Ridge):
         kappa, _ = kappa_real(case.optimizer.ridge, model)
-        kappa = resolved(kappa, model)
-        return [replica(np.ones(1), np.reshape(kappa, 1), model)]
-    algorithm, parameters = filter_of(case.optimizer)
-    return [replica(*nodes(model, t, algorithm, parameters), model) for t in case.times]
+        return [(np.arange(1), _at_ridge(resolved(kappa, model), model))]
+    found = windows(model, case.times, *filter_of(case.optimizer))
+    return [(window.which, replica(window.weights, window.kappa, model)) for window in found]
 
 
-def nodes(model: Model, time: np.ndarray, algorithm: str, parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and kappa (n,) of a contour for one time, in conjugate halves."""
-    flt = FILTERS[algorithm](**parameters)
-    around = _nodes_around(model, flt, np.reshape(flt.elapsed(np.reshape(time, 1)), ()) / NEARER)
-    weights = (flt.response(around.z[None], np.reshape(time, (1, 1))) * around.weights[None])[0]
-    kept = np.abs(weights) > SMALL * np.abs(weights).max()
-    return tuple(np.concatenate([x[kept], x[kept].conj()]) for x in (weights, around.kappa))  # type: ignore[return-value]
+def _at_ridge(kappa: np.ndarray, model: Model) -> Replica:
+    return replica(np.ones((1, 1)), np.reshape(kappa, 1), model)
 
 
-def _nodes_around(model: Model, flt: Filter, horizon: np.ndarray) -> Around:
-    """Return so many nodes of a contour that its step is STEP."""
-    return nodes_around(model, flt, horizon, math.ceil(length(horizon, flt.stability(spectral_edge(model))) / STEP))
-
-
-def training_variances(case: Case, model: Model) -> np.ndarray:
-    """Return the variance of the training loss at every time, (T,)."""
+def _training_covariance(case: Case, model: Model) -> np.ndarray:
+    """Return the covariance of the training loss between times, (T, T)."""
     if isinstance(case.optimizer, Ridge):
         weights, kappa = _around_ridge(case.optimizer.ridge, model)
     else:
         algorithm, parameters = filter_of(case.optimizer)
         flt = FILTERS[algorithm](**parameters)
-        around = _nodes_around(model, flt, flt.elapsed(case.times.max()))
+        horizon = flt.elapsed(case.times.max())
+        nodes = math.ceil(length(horizon, flt.stability(spectral_edge(model))) / STEP)
+        around = nodes_around(model, flt, horizon, nodes)
         r = flt.response(around.z[None], case.times[:, None])
         weights, kappa = r**2 * (around.weights * around.exact_data(model))[None], around.kappa
     weights, kappa = (np.concatenate([x, x.conj()], axis=-1) for x in (weights, kappa))
-    return np.einsum("ta,ai,ti->t", weights, training_covariance(kappa, model), weights, optimize=True).real
+    return (weights @ training_covariance(kappa, model) @ weights.T).real
 
 
 def _around_ridge(ridge: np.ndarray, model: Model) -> tuple[np.ndarray, np.ndarray]:

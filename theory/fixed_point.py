@@ -221,3 +221,24 @@ def edge_of(model: Model, spread: Array, beyond: Callable[[Array, Point], Array]
 
     high = bisect(below, bracket, BISECTIONS).high
     return -one_point(-top * (1.0 + xp.exp(high)), model).s
+
+
+def lower_edge(model: Model) -> Array:
+    """Return the smallest z > 0 in the limiting spectrum of A, or zero where no gap separates it from z = 0.
+
+    The gap ends as `spectral_edge`: seen from kappa at z = 0, where df1 = min(N, P), at the kappa below it where
+    ds/dkappa = 0; there is none where N = P. Where fewer modes than that leave kappa = 0, it is not looked for.
+    """
+    xp = namespace(model.modes.eigenvalues)
+    least, most = xp.minimum(model.inv_n, model.inv_p), xp.maximum(model.inv_n, model.inv_p)
+    if least == most:
+        return xp.zeros(())
+    kappa, _ = kappa_real(xp.zeros(()), model)
+
+    def below(x: Array) -> Array:
+        df1, _ = degrees_of_freedom(xp.exp(x), model.modes)
+        return ~((one_point(xp.exp(x), model).slope > 0) & (df1 * least < 1.0))
+
+    high = xp.log(xp.where(kappa > 0, kappa, 1.0))
+    found = xp.exp(bisect(below, Bracket(high - 60.0, high), BISECTIONS).high)
+    return xp.where(kappa > 0, -one_point(found, model).s, 0.0)

@@ -7,7 +7,8 @@ With Delta_k what the student misses of w_k, kappa and kappa' at two points s an
     Cov(Delta_k, Delta'_k) = q_k {kk' (T2 + E t1/P)/(N - df2) + lambda_k E/P}
 
 and two modes do not covary. The covariance depends on a mode by its eigenvalue alone. The sum of lambda_k E Delta_k
-Delta'_k is E - sigma^2. Rows of unequal size see a risk and a label noise of their own in E/P (`theory.mixture`).
+Delta'_k is E - sigma^2. What a mode does to itself comes twice, see `own_variances`. Rows of unequal size see a risk
+and a label noise of their own in E/P (`theory.mixture`).
 
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), correlation functions of single modes, continued to
 any filter as the risk is.
@@ -86,6 +87,43 @@ def _sources(sums: ModeSums, model: Model, rows: RowSums) -> tuple[Array, Array]
     data = model.inv_p * (model.noise_var * rows.noise + one_model(sums, model, rows) * rows.signal)
     features = sums.kk * (sums.big_t2 + sums.t1 * data) * model.inv_n / (1.0 - sums.df2 * model.inv_n)
     return features, data
+
+
+def own_forms(route: Route, model: Model) -> tuple[Array, Array]:
+    """Return J of `own_variances` at all pairs of points, and at all pairs with a conjugate."""
+    df1, _ = degrees_of_freedom(route.kappa, model.modes)
+    pairs = zip(two_point(route.kappa, model), (df1, df1.conj()), (route.q, route.q.conj()), strict=True)
+    here, across = (
+        _loop(df1[:, None], other[None], sums.df2, (model.inv_n, model.inv_p * rows.signal))
+        for sums, other, q in pairs
+        for rows in (row_sums(route.q, q, model.modes.mixture),)
+    )
+    return here, across
+
+
+def _loop(df1: Array, other: Array, df2: Array, inverse: tuple[Array, Array]) -> Array:
+    n, p = inverse  # notation: n = 1/N, p = E tau^2 q q'/P
+    j = (n + p - n * p * (df1 + other)) / (1.0 - n * p * df1 * other)
+    return j / (1.0 - j * df2)
+
+
+def own_variances(route: Route, forms: tuple[Array, Array], eigenvalues: Array) -> Array:
+    """Return the part of the variance of the share that a mode's own target adds to `variances`, (T, K).
+
+    Delta = A w, and two modes do not covary; but A is random in its diagonal as well, and there E A_kk A'_kk has beside
+    what E A_kl A'_kl becomes at l = k what E A_kl A'_lk becomes,
+
+        E A_kl A'_lk = k k' lambda_k lambda_l q_k q_l J,   J = j/(1 - j df2),
+        j = [1/N + 1/P - (df1 + df1')/(N P)]/[1 - df1 df1'/(N P)]
+
+    by the response to a source that moves s in one mode. Rows of unequal size weigh 1/P as in `theory.mixture`. For one
+    mode it is of the order of 1/N; for the risk of the next order, which is without it.
+    """
+    points = route.coefficients.shape[1]
+    g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
+    rows = (route.coefficients * route.kappa[None])[:, None] * (eigenvalues[:, None] * g**2)[None]
+    own = integrate(rows.reshape(-1, points), *forms).reshape(len(route.coefficients), -1)
+    return namespace(own).maximum(own, 0.0)  # eq. 53
 
 
 def learned_share(route: Route, eigenvalues: Array) -> Array:

@@ -26,6 +26,7 @@ from theory.one_pass import effective_edge
 LONG = 256  # steps from which on a compilation is worth its time
 WITHIN = 0.8  # of the largest stable learning rate, which contours stay within
 CROWDED = 0.5  # lr m tr(H)/B beyond which the first order in lr/B is no longer enough
+BEYOND_THE_EDGE = "theory ends where the grown kernel passes the edge of stability, lr m z_max = 2: lower the lr"
 
 
 def trained_features(case: Case, model: Model) -> Trained:

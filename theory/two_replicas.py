@@ -16,6 +16,10 @@ J turns a into b. It does so on the way from one end to the other: at an end (M)
 forces D = M_J - H_J psi from either end meet in the middle; what is left turns both replicas at once. One node is
 ridge regression. Without y, rows alone are shared: the variance over rows of the average over features.
 
+The sums over modes that two or more nodes of one replica share are divided differences, e.g. with e = lambda/(kappa +
+lambda), e_a e_b = (kappa_b e_b - kappa_a e_a)/(kappa_b - kappa_a). So all that modes are summed for are products of
+e and e^2 at one node of either replica; the rest are products of matrices between nodes, for all times at once.
+
 Everything is in units of R1 at each node, so that rho = 1/kappa. Derived in docs/second-order.md.
 """
 
@@ -27,30 +31,52 @@ from theory.fixed_point import Model, resolvent
 from theory.next_order import kept_at, turned_by_loss
 
 
-class Replica(NamedTuple):
-    """Nodes (n,) of one replica: weights c and kappa; g = kappa/(kappa + lambda) (n, K); and what J turns (n, n).
+class Form(NamedTuple):
+    """A function of modes at pairs of nodes: first e_a + second e_b (T, n, n), and linear e + square e^2 at a = b."""
 
+    first: np.ndarray
+    second: np.ndarray
+    linear: np.ndarray
+    square: np.ndarray
+
+    def half(self, share: np.ndarray) -> "Form":
+        """Return the part at a, and at b in place of a for the second, of the upper half plane, (T, half, n)."""
+        end, column = len(share), share[:, None]
+        second = np.swapaxes(self.second, 1, 2)[:, :end]
+        return Form(self.first[:, :end] * column, second * column, self.linear[:, :end] * share,
+                    self.square[:, :end] * share)  # fmt: skip
+
+
+class Replica(NamedTuple):
+    """Nodes (n,) of one replica: weights (T, n), kappa, and e and e^2 (2, n, K); and what J turns (n, n).
+
+    Real nodes come first, then those of the upper half plane, then their conjugates. share: 1 and 2 of real nodes and
+    upper ones: the real part of a sum over them with these shares is the sum over all.
     data, features: R_ab + J and rho_ab by J; own_data, own_features: P and N times R_ab and kappa kappa' rho_ab by J.
-    omega, pi, turn: off-diagonal elements (K, n, n) of Om, Pi and G at every mode, times the weights of their nodes.
+    gap: 1/(kappa_b - kappa_a), zero where a = b. omega, pi: lambda times off-diagonal elements of Om and Pi, turn those
+    of G over lambda h h and turn_e over e e, times the weights of their nodes.
     """
 
     weights: np.ndarray
     kappa: np.ndarray
-    g: np.ndarray
+    share: np.ndarray
+    powers: np.ndarray
     data: np.ndarray
     features: np.ndarray
     own_data: np.ndarray
     own_features: np.ndarray
-    omega: np.ndarray
-    pi: np.ndarray
-    turn: np.ndarray
+    gap: np.ndarray
+    omega: Form
+    pi: Form
+    turn: Form
+    turn_e: Form
 
 
-class Covariance(NamedTuple):
-    """Covariance of the risk over draws, and its part over rows alone."""
+class Sums(NamedTuple):
+    """Sums over modes of e^p at a times e^q at i, (2, 2, n, n'), that count modes and that weigh them by w^2."""
 
-    total: float
-    rows: float
+    counts: np.ndarray
+    targets: np.ndarray
 
 
 class Ends(NamedTuple):
@@ -64,7 +90,7 @@ class Ends(NamedTuple):
 
 
 def replica(weights: np.ndarray, kappa: np.ndarray, model: Model) -> Replica:
-    """Return what one replica contributes at its nodes (n,)."""
+    """Return what one replica contributes at its nodes (n,), which all differ, with weights (T, n); see `Replica`."""
     modes, inv_n, inv_p, _ = model
     lam, count = modes.eigenvalues, modes.multiplicity
     g = kappa[:, None] * resolvent(kappa, modes)
@@ -72,24 +98,38 @@ def replica(weights: np.ndarray, kappa: np.ndarray, model: Model) -> Replica:
     df2, mix = (e * count) @ e.T, (g * (count * lam)) @ g.T
     own_data, own_features = turned_by_loss(df2, mix, kk, model)
     data, features = 1.0 + inv_p * own_data, inv_n * own_features / kk
-    both = np.einsum("ak,bk->kab", weights[:, None] * g, weights[:, None] * g)
-    eigenvalue = lam[:, None, None]
-    omega = both * (features - eigenvalue * (data / kk))
-    pi = both * (data - eigenvalue * features)
-    turn = -eigenvalue * both * (data / kappa[:, None] + features)
-    return Replica(weights, kappa, g, data, features, own_data, own_features, omega, pi, turn)
+    apart = kappa - kappa[:, None]
+    np.fill_diagonal(apart, np.inf)
+    gap, pairs = 1.0 / apart, weights[:, :, None] * weights[:, None]
+
+    def form(low: Any, high: Any) -> Form:
+        """low lambda h_a h_b + high e_a e_b, with h = 1/(kappa + lambda)."""
+        at_one = np.diagonal(low) / kappa
+        squares = weights**2
+        return Form(
+            pairs * ((low - kappa[:, None] * high) * gap), pairs * ((kappa * high - low) * gap),
+            squares * at_one, squares * (np.diagonal(high) - at_one),
+        )  # fmt: skip
+
+    turned, nothing = -kappa * (data + kappa[:, None] * features), np.zeros_like(kk)
+    real = np.count_nonzero(np.imag(kappa) == 0)
+    share = np.repeat([1.0, 2.0], [real, (len(kappa) - real) // 2])
+    forms = (form(low, high) for low, high in (
+        (kk * features, -data), (kk * data, -kk * features), (turned, nothing), (nothing, turned),
+    ))  # fmt: skip
+    powers = np.stack([e, e * e])
+    return Replica(weights, kappa, share, powers, data, features, own_data, own_features, gap, *forms)
 
 
-def covariance(first: Replica, second: Replica, model: Model) -> Covariance:
-    """Return the covariance of the risks of two replicas whose nodes come in conjugate halves, or are real."""
-    inv_n, inv_p = model.inv_n, model.inv_p
-    m_x, _, kept_p, shared = _ends(first.kappa, second.kappa, model)
-    total = _closed(first, second, model, shared)
-    if inv_p == 0 or inv_n == 0:
-        return Covariance(total, total if inv_n == 0 else 0.0)
-    nothing = np.zeros_like(m_x)
-    rows = Ends(inv_p / kept_p, nothing, nothing, inv_p / kept_p * m_x, nothing)
-    return Covariance(total, _closed(first, second, model, rows))
+def covariance(first: Replica, second: Replica, model: Model, *, by_rows: bool = False) -> np.ndarray:
+    """Return the covariance (T, T') of the risks of two replicas; by_rows: over rows, of the averages over features."""
+    m_x, _, kept_p, ends = _ends(first.kappa, second.kappa, model)
+    if by_rows and model.inv_n != 0:
+        nothing = np.zeros_like(m_x)
+        ends = Ends(model.inv_p / kept_p, nothing, nothing, model.inv_p / kept_p * m_x, nothing)
+    columns = model.modes.multiplicity, model.modes.power / model.modes.eigenvalues
+    sums = Sums(*((first.powers[:, None] * w) @ np.swapaxes(second.powers, 1, 2) for w in columns))
+    return _closed(first, second, sums, ends, model)
 
 
 def training_covariance(kappa: np.ndarray, model: Model) -> np.ndarray:
@@ -112,62 +152,98 @@ def _ends(kappa: np.ndarray, other: np.ndarray, model: Model) -> tuple[Any, Any,
     return m_x, m_y, kept_p, Ends(xx, xy, yy, xx * m_x + xy * m_y, xy * m_x + yy * m_y)
 
 
-def _closed(first: Replica, second: Replica, model: Model, ends: Ends) -> float:
-    """Sum over all nodes of c_a c_b c_i c_j d_J d_J' 2 <m_ai m_bj>."""
-    here_x, here_y = _forces(first, second, model, ends.along_x, ends.along_y)
-    if second is first:
-        there_x, there_y = here_x.T, here_y.T
+def _closed(first: Replica, second: Replica, sums: Sums, ends: Ends, model: Model) -> np.ndarray:
+    """Sum over all nodes of c_a c_b c_i c_j d_J d_J' 2 <m_ai m_bj>, (T, T')."""
+    half = slice(len(first.share))
+    here_x, here_y = _forces(first, second, sums, ends, (half, slice(None)))
+    swapped = Sums(*(np.transpose(x, (1, 0, 3, 2)) for x in sums))
+    there = _forces(second, first, swapped, Ends(*(x.T for x in ends)), (slice(None), half))
+    there_x, there_y = (np.swapaxes(x, 1, 2) for x in there)
+    left, right = (first.share * first.weights[:, half])[:, :, None], second.weights[:, None]
+    xx, xy, yy = (x[half] for x in ends[:3])
+    once = _dot(left * here_x, right * (xx * there_x + xy * there_y))
+    once = once + _dot(left * here_y, right * (xy * there_x + yy * there_y))
+    return 2.0 * (2.0 * once + _turning_both(first, second, sums, ends, model)).real  # eq. 34
+
+
+def _dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Contract all but the first axis, (T, ...) and (T', ...) -> (T, T')."""
+    return left.reshape(len(left), -1) @ right.reshape(len(right), -1).T
+
+
+def _forces(
+    first: Replica, second: Replica, sums: Sums, ends: Ends, cut: tuple[slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over a of c_a (M_J - H_J psi), at the pairs (b, i) of a cut, (T, n, n')."""
+    rows, columns = cut
+    kappa, data, features = first.kappa[:, None], first.data, first.features
+    kk = kappa * first.kappa
+    low = kk * first.gap
+    high = -kappa * low
+    psi_x, psi_y, ones = ends.along_x[:, columns], ends.along_y[:, columns], np.ones((len(kappa), 1))
+
+    def summed(matrix: np.ndarray, psi: np.ndarray) -> np.ndarray:
+        return (first.weights[:, None] * matrix.T[rows]) @ psi
+
+    def force(two: np.ndarray, three: Any, psi: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """Sum over a of c_a psi_ai (two lambda^2 + three lambda^3) g_a g_b g_i/kappa_i, summed over modes."""
+        s, squares = sums[:, 0, :, columns]
+        at_a, at_b = two * low + three * high, two * low.T + three * high.T
+        both = np.diagonal(two)[:, None] * kappa * (s - squares) + np.diagonal(three * kk)[:, None] * squares
+        own = first.weights[:, rows, None] * (both * psi)[rows]
+        return summed(at_a, s * psi) + s[rows] * summed(at_b, psi) + own
+
+    from_a, from_b, nothing = data / kappa + features, data / first.kappa + features, 0.0 * kk
+    turned, at = -data / kk, second.kappa[columns]
+    along_x = summed(first.own_data, psi_x) + force(features, turned, psi_x, sums.counts)
+    along_x = along_x - at * force(from_b, nothing, ones, sums.targets)
+    if not psi_y.any():
+        return along_x, np.zeros_like(along_x)
+    along_x = along_x + at * force(from_b, nothing, psi_y, sums.counts)
+    along_y = summed(first.own_features, psi_y) + force(data, -features, psi_y, sums.counts)
+    along_y = along_y + force(from_a, nothing, psi_x, sums.counts) - force(data, -features, ones, sums.targets)
+    return along_x, at * along_y
+
+
+def _turning_both(first: Replica, second: Replica, sums: Sums, ends: Ends, model: Model) -> np.ndarray:
+    """Sum of what turns both replicas at once, (T, T'): 2 M_JJ' psi - psi H_JJ' psi."""
+    x, y, ones = ends.along_x, ends.along_y, np.ones_like(ends.along_x)
+    omega, pi, turn = (form.half(first.share) for form in (first.omega, first.pi, first.turn_e))
+    half, weights, other = slice(len(first.share)), first.weights, second.weights
+
+    def free(ours: np.ndarray, theirs: np.ndarray, psi: np.ndarray) -> np.ndarray:
+        left = (first.share * weights[:, half])[:, :, None] * ours[half] * weights[:, None]
+        return _dot(psi[half].T @ left @ psi, other[:, :, None] * theirs * other[:, None])
+
+    both = _ring(sums.counts, omega, second.omega, x, x) + 2.0 * _ring(sums.targets, turn, second.turn, x, ones)
+    both = both - model.inv_p * free(first.own_data, second.own_data, x)
+    if y.any():
+        both = both + _ring(sums.counts, pi, second.pi, y, y) - 2.0 * _ring(sums.targets, pi, second.pi, ones, y)
+        both = both - 2.0 * _ring(sums.counts, turn, second.turn, x, y)
+        both = both - model.inv_n * free(first.own_features, second.own_features, y)
+    return both
+
+
+def _ring(sums: np.ndarray, left: Form, right: Form, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sum over modes and nodes of left_ab right_ij x_ai y_bj, (T, T'); left: the half of a form; x is y: symmetric."""
+    half = left.linear.shape[1]
+    (s, s_square), (square_s, squares) = sums[:, :, :half]
+    from_y = left.first @ y  # at (a, j)
+    from_x = from_y if x is y else left.second @ x  # at (b, i)
+    x, y = x[:half], y[:half]
+    to_x = x @ right.second  # at (a, j)
+    to_y = to_x if from_x is from_y else y @ np.swapaxes(right.first, 1, 2)  # at (b, i)
+    own = left.linear[:, :, None] * s + left.square[:, :, None] * square_s
+    own_square = left.linear[:, :, None] * s_square + left.square[:, :, None] * squares
+    crossed = x * from_y + y * from_x
+    parts = [
+        ((s * x).T @ from_y, right.first),
+        (s * from_y + own * y, to_x),
+        ((s * crossed + own * x * y).sum(1), right.linear),
+        ((s_square * crossed + own_square * x * y).sum(1), right.square),
+    ]
+    if from_x is from_y:
+        parts += parts[:2]
     else:
-        there_x, there_y = (x.T for x in _forces(second, first, model, ends.along_x.T, ends.along_y.T))
-    meeting = here_x * (ends.xx * there_x + ends.xy * there_y) + here_y * (ends.xy * there_x + ends.yy * there_y)
-    once = (first.weights @ meeting @ second.weights).real
-    return 2.0 * float(2.0 * once + _turning_both(first, second, model, ends.along_x, ends.along_y))  # eq. 34
-
-
-def _forces(first: Replica, second: Replica, model: Model, along_x: Any, along_y: Any) -> tuple[Any, Any]:
-    """Sum over a of c_a (M_J - H_J psi), at all (b, i)."""
-    lam, count = model.modes.eigenvalues, model.modes.multiplicity
-    target = model.modes.power / lam
-    n, weights, rho = len(first.weights), first.weights[:, None, None], 1.0 / first.kappa
-    pairs = (first.g[:, None] * first.g[None]).reshape(n * n, -1)
-    columns = np.concatenate([second.g * w for w in (count * lam**2, count * lam**3, target * lam**2, target * lam**3)])
-    two, three, two_w, three_w = np.moveaxis((pairs @ columns.T).reshape(n, n, 4, -1), 2, 0)
-    data, features, qq = first.data[:, :, None], first.features[:, :, None], (rho[:, None] * rho)[:, :, None]
-    psi_x, psi_y = along_x[:, None], along_y[:, None]
-    h_xx = -first.own_data[:, :, None] - (features * two - qq * data * three) / second.kappa
-    h_yy = -first.own_features[:, :, None] * second.kappa - (data * two - features * three)
-    from_a, from_b = rho[:, None, None] * data + features, rho[None, :, None] * data + features
-    force_x = -from_b * two_w - h_xx * psi_x + from_b * two * psi_y
-    force_y = -(data * two_w - features * three_w) - h_yy * psi_y + from_a * two * psi_x
-    return (weights * force_x).sum(0), (weights * force_y).sum(0)
-
-
-def _turning_both(first: Replica, second: Replica, model: Model, x: Any, y: Any) -> float:
-    """Sum of what turns both replicas at once: 2 M_JJ' psi - psi H_JJ' psi."""
-    (modes, inv_n, inv_p, _), lam, count = model, model.modes.eigenvalues, model.modes.multiplicity
-    half = (len(second.weights) + 1) // 2  # the other half is the conjugate
-    share = 1.0 if len(second.weights) == 1 else 2.0
-
-    def ring(weight: np.ndarray, turn: Any, left: Any, other: Any, right: Any) -> float:
-        """sum_k weight sum turn[k, a, b] right[b, j] other[k, i, j] left[a, i]."""
-        modes_n, modes_m = turn.shape[0] * turn.shape[1], other.shape[0] * half
-        one = (turn.reshape(modes_n, -1) @ right[:, :half]).reshape(len(turn), -1, half)  # (K, a, j)
-        across = np.ascontiguousarray(np.swapaxes(other[:, :, :half], 1, 2)).reshape(modes_m, -1)
-        two = (across @ left.T).reshape(len(turn), half, -1)  # (K, j, a)
-        return share * np.einsum("k,kaj,kja->", weight, one, two).real
-
-    both = -ring(count * lam**2, first.omega, x, second.omega, x)
-    turned = np.einsum("k,kb,kj,bj->", lam * (modes.power / lam), first.turn.sum(2), second.turn.sum(2), x)
-    free = inv_p * np.einsum("ab,bj,ij,ai->", _weighted(first, first.own_data), x,
-                             _weighted(second, second.own_data), x, optimize=True)  # fmt: skip
-    if np.any(y):
-        both = both - ring(count * lam**2, first.pi, y, second.pi, y)
-        both = both + 2.0 * ring(count * lam, first.turn, x, second.turn, y)
-        turned = turned - np.einsum("k,kb,kj,bj->", lam * modes.power, first.pi.sum(1), second.pi.sum(1), y)
-        free = free + inv_n * np.einsum("ab,bj,ij,ai->", _weighted(first, first.own_features), y,
-                                        _weighted(second, second.own_features), y, optimize=True)  # fmt: skip
-    return float(2.0 * turned.real - both - free.real)
-
-
-def _weighted(side: Replica, pairs: np.ndarray) -> np.ndarray:
-    return side.weights[:, None] * side.weights * pairs
+        parts += [(np.swapaxes(from_x, 1, 2) @ (s * y), right.second), (s * from_x + own * x, to_y)]
+    return np.sum([_dot(*part) for part in parts], axis=0)

@@ -10,17 +10,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
+from experiments.commands.compare_words import QUANTITIES, exponent_table, final_growth, final_risks, verdict_lines
+from experiments.commands.parsing import RICHNESS
 from experiments.commands.settings import Shared, record_of, settings_of, times_of
 from experiments.compare import algorithms
-from experiments.compare.comparison import INFINITE, SYMBOLS, with_size
+from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Draws, Members, Scan, check, scan_size, scan_time
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows
-from experiments.compare.windows import AVERAGE, fit_exponent, judge_scans
+from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.drawing import draw_scan
-from experiments.output.tables import align, records
+from experiments.output.tables import records
 from rfm import checks, datasets
 from rfm.arguments import Sizes
 from rfm.engine.features import ACTIVATIONS, FEATURES
@@ -33,10 +35,6 @@ MODEL_SIZES = {8: 12, 16: 24, 32: 24, 64: 4, 128: 2, 256: 1, 512: 2}  # and how 
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
 TITLE = 48  # characters of a line
-QUANTITIES = {
-    "time": "time t (N, P large)", "features": "model size N (t, P large)", "samples": "data P (t, N large)",
-    AVERAGE: "averaged weights, time t",
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +47,7 @@ class Settings:
     options: dict[str, Any]
     ensemble: int
     bags: int
+    richness: float
     map: str
     data: str | None
     times: tuple[float, ...]
@@ -90,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     algorithms.add_arguments(parser, tuple(algorithms.ALGORITHMS))
     parser.add_argument("--ensemble", type=int, default=1, metavar="K", help="feature draws whose models are averaged")
     parser.add_argument("--bags", type=int, default=1, metavar="B", help="data sets whose models are averaged")
+    parser.add_argument("--richness", **RICHNESS)
     parser.add_argument(
         "--map", choices=FEATURES, default="gaussian",
         help=f"law of the random features; relu and erf act on inputs: those of --data, or {POOL} of the power law",
@@ -100,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the tables, write compare.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
+    checks.number("richness", args.richness, 0.0, "a finite number >= 0", inclusive=True)
     real = args.data is not None or args.map in ACTIVATIONS
     steps = args.optimizer != "flow"
     usual = (1, algorithms.usual_steps(args, 2000), 34) if steps else (0.1, 1e6, 71)
@@ -125,9 +126,10 @@ def run(args: argparse.Namespace) -> None:
     law = f"power law a = {task.a:.4g}, b = {task.b:.4g} ({source})"
     shared = settings.shared
     judged = judge_scans(scans, fits)
-    text = [f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}"]
+    trained = f"; features trained, richness {settings.richness:g}" if settings.richness > 0.0 else ""
+    text = [f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}{trained}"]
     text += [exponent_table(scans, fits, closed_form(settings, task)), *verdict_lines(scans, judged)]
-    text += [*final_risks(scans), *messages]
+    text += [*final_growth(scans), *final_risks(scans), *messages]
     record = record_of(settings) | {"a": task.a, "b": task.b}
     record["fits"] = {scan.axis: dataclasses.asdict(fit) for scan, fit in zip(scans, fits, strict=True)}
     record["agreement"] = {axis: judgement.record() for axis, judgement in judged.items()}
@@ -150,9 +152,9 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
     runs = [(curve, 1)]
     for axis, sizes, draws, held in plan:
         runs += [(with_size(axis, size, held), count) for size, count in zip(sizes, draws, strict=True)]
-    members = Members(ensemble=settings.ensemble, bags=settings.bags)
+    members = Members(ensemble=settings.ensemble, bags=settings.bags, richness=settings.richness)
     check(problem, optimizer, times, keys, runs, feature_law=settings.map, **members)
-    how = Draws(keys=keys, features=settings.map, ensemble=settings.ensemble, bags=settings.bags)
+    how = Draws(**members, keys=keys, features=settings.map)
     scans = []
     with progress.bar(1 + sum(len(here.sizes) for here in plan), "run") as bar:
         for axis, sizes, draws, held in plan:
@@ -179,10 +181,11 @@ def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
     in_order = getattr(optimizer, "order", DRAWN_ANEW) != DRAWN_ANEW  # of one training set, which has a size
     held = with_size("samples", settings.num_samples) if in_order else INFINITE
     plan = [SizePlan("features", sizes, draws, held)]
-    if not isinstance(optimizer, rfm.SGD | rfm.Optax):
+    stepped = isinstance(optimizer, Stepper) and settings.richness > 0.0
+    if not stepped and not isinstance(optimizer, rfm.SGD | rfm.Optax):
         plan.append(SizePlan("samples", sizes, draws, INFINITE))
     elif settings.samples != ONE_PASS:
-        # batches, and steps coordinate by coordinate, need the features of a finite student, which cost most
+        # batches, steps coordinate by coordinate and steps of features need those of a finite student, which cost most
         largest = int(np.max(getattr(optimizer, "batch_size", None) or 1))
         if in_order:
             sizes = tuple(n for n in (largest * 2**i for i in range(len(sizes))) if n <= settings.num_samples)
@@ -210,62 +213,13 @@ def closed_form(settings: Settings, task: Task) -> dict[str, float]:
     if settings.options["optimizer"] not in algorithms.FULL_BATCH or not algorithms.is_plain(settings.options):
         return {}
     a, b = task.a, task.b
+    if settings.richness > 0.0 and settings.options["optimizer"] != "flow":
+        return {}  # steps advance less where the kernel has grown
     known = {"time": exponents.time_exponent(a, b), "features": exponents.model_exponent(a, b)}
+    if settings.richness > 0.0:
+        known["time"] = exponents.rich_time_exponent(a, b)
     noisy = float(task.problem.noise_var) > 1e-12
     return known if noisy else known | {"samples": exponents.data_exponent(a, b)}
-
-
-def exponent_table(scans: Sequence[Scan], fits: Sequence[Exponent], closed: dict[str, float]) -> str:
-    """Return one row a quantity, to be read at a glance."""
-    rows = [("exponent of", "closed form", "theory", "simulation", "window")]
-    for scan, fit in zip(scans, fits, strict=True):
-        head = QUANTITIES[scan.axis], f"{closed[scan.axis]:.3f}" if scan.axis in closed else "-"
-        if not scan.comparable:
-            rows.append((*head, "no theory", "-", "-"))
-            continue
-        if fit.window is None:
-            rows.append((*head, "-", "-", fit.status))
-            continue
-        low, high = fit.window
-        window = f"{low:.3g} .. {high:.3g}" + ("" if fit.status == "steady" else f"; {fit.status}")
-        rows.append((*head, f"{fit.theory:.3f}", f"{fit.simulated:.3f} ± {fit.stderr:.3f}", window))
-    return align(rows)
-
-
-def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[str]:
-    """Return the table of verdicts, and what they rest on."""
-    rows = [("simulation against theory", "slope", "level", "verdict")]
-    labels = {scan.axis: scan.theory_label for scan in scans} | ({AVERAGE: ""} if AVERAGE in judged else {})
-    for axis, label in labels.items():
-        judgement = judged.get(axis)
-        if judgement is None:
-            rows.append((QUANTITIES[axis], "-", "-", f"not judged: {label}"))
-            continue
-        slope = "flat" if judgement.slope is None else str(judgement.slope)
-        rows.append((QUANTITIES[axis], slope, str(judgement.level), judgement.words))
-    lines = ["", align(rows)]
-    if judged:
-        every = [difference for judgement in judged.values() for difference in judgement.differences.values()]
-        least, most = (100 * pick(d.visible for d in every) for pick in (min, max))
-        lines.append(
-            "Differences are over all points of a row, with 95 % intervals. Of those above this run would see\n"
-            f"{least:.1f} % in the one it knows best and {most:.1f} % in the one it knows least."
-        )
-    fitted = {axis: judgement.finite_size for axis, judgement in judged.items() if judgement.finite_size}
-    if fitted:
-        power = {1: "", 2: "^2"}
-        parts = ", ".join(f"({size})/{SYMBOLS[axis]}{power[size.order]}" for axis, size in fitted.items())
-        lines.append(f"The finite-size part that theory leaves out, fitted and not counted above: {parts}.")
-    return lines
-
-
-def final_risks(scans: Sequence[Scan]) -> list[str]:
-    """Return where runs without a theory of their own ended, beside what is drawn for orientation."""
-    return [
-        f"last point, {QUANTITIES[scan.axis]}: risk {scan.risk.mean[-1]:.4g} ± {scan.risk.stderr[-1]:.1g}; "
-        f"{scan.theory_label} {scan.risk.theory[-1]:.4g}"
-        for scan in scans if not scan.own_theory
-    ]  # fmt: skip
 
 
 def table(scan: Scan) -> list[dict]:
@@ -280,6 +234,8 @@ def table(scan: Scan) -> list[dict]:
         del columns["z"], columns["relative_gap"]
     if (average := scan.average) is not None:
         columns |= {"average_risk": average.mean, "average_stderr": average.stderr, "average_theory": average.theory}
+    if (growth := scan.growth) is not None:
+        columns |= {"kernel_growth": growth.mean, "growth_stderr": growth.stderr, "growth_theory": growth.theory}
     other = {} if scan.own_theory else {"theory_of": scan.theory_label}
     return records({"axis": scan.axis, "kind": scan.kind, **risk.fixed} | columns | other)
 

@@ -24,7 +24,7 @@ from theory.reuse import MOST_FRESH, first_below
 from theory.schedules import MOST_STEPS
 
 # training sets, epochs and seeds that are not given: batches drawn anew, samples in order, a quick look
-USUAL = {DRAWN_ANEW: ((32, 128, 512), 32, 64), "in order": ((16, 32, 64), 16, 64), "quick": ((16, 32), 8, 16)}
+USUAL = {DRAWN_ANEW: ((32, 128, 512), 32, 64), "in order": ((16, 32, 64, 128), 16, 64), "quick": ((32,), 8, 16)}
 POINTS = 4  # at which training is recorded, as epochs double
 FIRST = 0.05  # epochs at which a figure begins
 FRESH_POINTS = 200  # steps at which one pass is recorded

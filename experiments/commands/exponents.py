@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,9 +14,12 @@ from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.laws import Law, all_laws, rich_time, undamped
+from experiments.compare.law_verdicts import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
+from experiments.compare.laws import Law, all_laws
+from experiments.compare.laws_conditioned import preconditioned_laws, undamped
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
+from experiments.compare.trained_laws import COUNTS, rich_laws, rich_time
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
@@ -26,19 +29,19 @@ from rfm.optimizers import Optimizer
 from theory import exponents
 
 EARLY_FIT = 10.0  # a time at which runs are often fitted
-SAME_EXPONENT = 0.01  # exponents that differ by less are the same
 SCANNED_SIZES = (24, 32, 48, 64, 96, 128)
 TIME_RANGE = (0.1, 1e6, 71)
 CURVE = Sizes(num_features=1024, num_samples=np.inf)  # of the learning curve
 CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
 # one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
 CURVE_SEEDS = 8
-PRECONDITIONED = "time preconditioned"
-SCANS = {"time": "time", "model": "features", "data": "samples"}  # laws that training runs measure, and along what
+RICH, PRECONDITIONED = "time rich", "time preconditioned"
+# laws that training runs measure, and along what
+SCANS = {"time": "time", RICH: "time", PRECONDITIONED: "time", "model": "features", "data": "samples"}
 PANELS = {
-    "training time": ("time", "time rich", PRECONDITIONED, "time damped"),
+    "training time": ("time", RICH, PRECONDITIONED, "time damped"),
     "model size": ("model", "ensemble"), "data": ("data", "stopping"),
-    "compute": ("compute", "compute sgd", "compute preconditioned"),
+    "compute": ("compute", "compute sgd", *(f"compute rich {cost}" for cost in COUNTS), "compute preconditioned"),
     "early corrections in size": ("early model in N", "early data in P"),
     "corrections and noise in time": ("early model in t", "early data in t", "noise", "batches"),
 }  # fmt: skip
@@ -65,28 +68,12 @@ class Settings:
         return SCANNED_SIZES[:3] if self.shared.quick else SCANNED_SIZES
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A law, its exponent on the theory, and the scan, exponent and verdict of trained models where there are any."""
-
-    law: Law
-    theory: float
-    scan: Scan | None = None
-    trained: Exponent | None = None
-    agreement: Agreement | None = None
-
-    @property
-    def identified(self) -> Exponent | None:
-        """The exponent of trained models, None where they have none."""
-        return None if self.trained is None or self.trained.window is None else self.trained
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
     parser.add_argument("--simulate", action="store_true", help="train models too, for time, N and P (3 min more)")
     parser.add_argument(
         "--richness", type=float, default=0.0, metavar="GAMMA",
-        help="time with features that are trained too, at this ratio of learning rates, beside lazy time",
+        help="time and compute with features that are trained too, this many times as fast as the readout",
     )  # fmt: skip
     parser.add_argument(
         "--power", type=float, default=0.0, metavar="P",
@@ -116,40 +103,64 @@ def run(args: argparse.Namespace) -> None:
     record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
-    text += "; exponents p of x^-p, negative where a quantity grows\n" + exponent_table(rows)
-    text += seeming_gain(settings)
+    text += "; exponents p of x^-p, negative where a quantity grows\n"
+    text += exponent_table(rows) + amplitude_table(rows, settings) + seeming_gain(settings)
     lines = [*map(table_row, rows), *points]
     files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
 
 
 def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
     """Measure every law, and draw it: the rows of the table, the figure, and the points that it shows."""
-    laws = all_laws(settings.shared.a, settings.shared.b, settings.richness, settings.preconditioned)
-    runs = 1 + (settings.power > 0.0) + 2 * len(settings.sizes) if settings.simulate else 0
+    laws, algorithms = _laws(settings), _algorithms(settings)
+    runs = len(algorithms) + 2 * len(settings.sizes) if settings.simulate else 0
     with progress.bar(len(laws) + runs, "law") as bar:
         scans = simulate(settings, bar) if settings.simulate else {}
         fits = {name: fit_exponent(scan) for name, scan in scans.items()}
-        alone = {name: judge_scans([scans[name]], [fits[name]]) for name in scans if name == PRECONDITIONED}
-        usual = [name for name in scans if name not in alone]
-        judged = judge_scans([scans[name] for name in usual], [fits[name] for name in usual])
-        judged |= {name: verdicts["time"] for name, verdicts in alone.items() if "time" in verdicts}
-        rows = []
+        agreed, rows = _judge(scans, fits), []
         for law in laws:
             bar.set_description(law.name)
-            name, axis = law.name, SCANS.get(law.name, law.name)
-            rows.append(Row(law, law.measured(), scans.get(name), fits.get(name), judged.get(axis)))
+            name = law.name
+            rows.append(Row(law, law.measured(), scans.get(name), fits.get(name), agreed.get(name)))
             bar.update()
         bar.set_description("drawing")
         return rows, *draw(rows, settings)
 
 
+def _laws(settings: Settings) -> list[Law]:
+    """Return the laws of flow, and those of trained features and of preconditioned flow where they are asked for."""
+    a, b = settings.shared.a, settings.shared.b
+    rich = rich_laws(a, b, settings.richness) if settings.richness > 0.0 else []
+    conditioned = [] if settings.preconditioned is None else preconditioned_laws(a, b, settings.preconditioned)
+    return [*all_laws(a, b), *rich, *conditioned]
+
+
+def _algorithms(settings: Settings) -> dict[str, tuple[Optimizer, float]]:
+    """Return what is trained along time for which law: the algorithm, and its richness."""
+    trained: dict[str, tuple[Optimizer, float]] = {"time": (rfm.GradientFlow(), 0.0)}
+    if settings.richness > 0.0:
+        trained[RICH] = rfm.GradientFlow(), settings.richness
+    if settings.preconditioned is not None:
+        trained[PRECONDITIONED] = undamped(settings.preconditioned), 0.0
+    return trained
+
+
+def _judge(scans: Mapping[str, Scan], fits: Mapping[str, Exponent]) -> dict[str, Agreement | None]:
+    """Return whether training agrees with theory, scan by scan: those of flow together, any other by itself."""
+    alone = [[name] for name in (RICH, PRECONDITIONED) if name in scans]
+    agreed = {}
+    for group in ([name for name in scans if [name] not in alone], *alone):
+        judged = judge_scans([scans[name] for name in group], [fits[name] for name in group]) if group else {}
+        agreed |= {name: judged.get(SCANS[name]) for name in group}
+    return agreed
+
+
 def seeming_gain(settings: Settings) -> str:
     """Return what a fit at an early time would claim of trained features where their exponent is the lazy one."""
-    shared = settings.shared
-    exponent = exponents.time_exponent(shared.a, shared.b)
+    a, b = settings.shared.a, settings.shared.b
+    exponent = exponents.time_exponent(a, b)
     if settings.richness == 0.0 or exponent < 1.0:
         return ""
-    slope = -log_derivative(rich_time(shared.a, shared.b, settings.richness).curve, EARLY_FIT)
+    slope = -log_derivative(rich_time(a, b, settings.richness).curve, EARLY_FIT)
     return (
         f"\nAn easy task, (a - 1)/b = {exponent:.3g} > 1: training of features multiplies time by a"
         f"\nnumber, and leaves the exponent as it is. The slope at t = {EARLY_FIT:g} is {slope:.3g}: a fit there"
@@ -160,58 +171,31 @@ def seeming_gain(settings: Settings) -> str:
 def simulate(settings: Settings, bar: progress.Bar) -> dict[str, Scan]:
     """Train models along time, N and P, as `rfm compare` does: all else infinite, or large along time.
 
+    Along time with trained features and preconditioned too, where they are asked for, on the same draws.
+
     The limit that a scan should tend to is that of as many modes as the models have: the rest would shift it by more
     than the rule of `windows` allows, and where theory and training are compared, both have these.
     """
     shared = settings.shared
-    problem = shared.problem
-    flow, keys = rfm.GradientFlow(), settings.shared.keys
+    problem, keys, algorithms = shared.problem, shared.keys, _algorithms(settings)
+    fewer = rfm.power_law(shared.a, shared.b, min(shared.modes, CURVE_MODES), shared.noise)
+    few, times = keys[: max(4, shared.seeds // CURVE_SEEDS)], rfm.log_times(*TIME_RANGE)
     scans = {}
     for name, axis in SCANS.items():
+        if axis == "time" and name not in algorithms:
+            continue
         bar.set_description(f"training, {name}")
         if axis == "time":
-            fewer = rfm.power_law(shared.a, shared.b, min(shared.modes, CURVE_MODES), shared.noise)
-            few = keys[: max(4, shared.seeds // CURVE_SEEDS)]
-            trained: dict[str, Optimizer] = {name: flow}
-            if settings.preconditioned is not None:
-                trained[PRECONDITIONED] = undamped(settings.preconditioned)
-            for law, optimizer in trained.items():
-                scans[law] = scan_time(fewer, rfm.log_times(*TIME_RANGE), optimizer=optimizer, keys=few, **CURVE)
-                bar.update()
+            optimizer, richness = algorithms[name]
+            scans[name] = scan_time(fewer, times, optimizer=optimizer, keys=few, richness=richness, **CURVE)
+            bar.update()
         else:
-            scan = scan_size(problem, axis, settings.sizes, optimizer=flow, time=TIME_RANGE[1], keys=keys,
+            scan = scan_size(problem, axis, settings.sizes, optimizer=rfm.GradientFlow(), time=TIME_RANGE[1], keys=keys,
                              on_point=bar.update, **INFINITE)  # fmt: skip
             sizes = [with_size(axis, n) for n in scan.x]
             ends = [theory.predict(problem, optimizer=rfm.Ridge(0.0), **at).risk[0] for at in sizes]
             scans[name] = dataclasses.replace(scan, limit=np.array(ends))
     return scans
-
-
-def verdict(row: Row) -> str:
-    """Return what theory and training say of the claim and of the closed form."""
-    return "; ".join([theory_verdict(row), *([] if row.trained is None else [f"training {trained_verdict(row)}"])])
-
-
-def theory_verdict(row: Row) -> str:
-    """Return whether theory has the exponents of the claim and of the closed form."""
-    law, says = row.law, []
-    if law.claim is not None:
-        holds = abs(row.theory - law.claim) < SAME_EXPONENT
-        says.append("claim holds" if holds else "claim does not hold")
-    says.append("closed form holds" if abs(row.theory - law.closed) < SAME_EXPONENT else "closed form not reached yet")
-    return "; ".join(says)
-
-
-def trained_verdict(row: Row) -> str:
-    """Return whether trained models agree with theory, and whether they exclude a claim that is not the closed form."""
-    law, trained, says = row.law, row.trained, [] if row.agreement is None else [row.agreement.words]
-    if trained is not None and trained.window is None:
-        says.append(trained.status)
-    elif trained is not None:
-        low, high = trained.interval
-        if law.claim is not None and abs(law.claim - law.closed) > SAME_EXPONENT and not low <= law.claim <= high:
-            says.append("excludes the claim")
-    return "; ".join(says)
 
 
 def exponent_table(rows: Sequence[Row]) -> str:
@@ -230,12 +214,24 @@ def exponent_table(rows: Sequence[Row]) -> str:
     return "\n\n".join(align(cells) for cells in (lines, trained) if len(cells) > 1)
 
 
+def amplitude_table(rows: Sequence[Row], settings: Settings) -> str:
+    """Return the amplitudes A of laws A t^-p in time, features as drawn and trained, where there is a richness."""
+    if settings.richness == 0.0:
+        return ""
+    lines = [("law A t^-p", "p", "A, closed form", "A, theory")]
+    for row in rows:
+        if row.law.name.startswith("time") and (known := row.law.amplitude) is not None:
+            lines.append((row.law.label, f"{row.law.closed:.3f}", f"{known:.4f}", f"{row.law.level():.4f}"))
+    return "\n\n" + align(lines)
+
+
 def table_row(row: Row) -> dict:
     """Return a row of the printed table with all digits, and what was simulated."""
     law, trained = row.law, row.identified
     line = {
         "quantity": law.label, "claimed": law.claim, "source": law.source, "closed_form": law.closed,
         "theory": row.theory, "at": law.at, "verdict": verdict(row),
+        "amplitude": law.amplitude, "amplitude_theory": None if law.amplitude is None else law.level(),
     }  # fmt: skip
     if trained is not None:
         low, high = trained.interval
@@ -285,7 +281,8 @@ def draw_law(ax: Axes, row: Row, index: int, count: int) -> list[dict]:
     else:
         risk = row.scan.risk
         inside = np.flatnonzero((risk.x >= law.span[0]) & (risk.x > 0))
-        ax.plot(risk.x[inside], risk.theory[inside], color=plotting.LIMIT, lw=0.9, label="theory at the sizes trained")
+        there = None if index else "theory at the sizes trained"
+        ax.plot(risk.x[inside], risk.theory[inside], color=plotting.LIMIT, lw=0.9, label=there)
         points = risk.at(inside[:: max(1, len(inside) // 16)])
         plotting.draw(ax, dataclasses.replace(points, line_x=x, line=y), index, label=label)
     anchor = y[-1] if law.amplitude is None else law.amplitude * x[-1] ** -law.closed

@@ -40,6 +40,9 @@ SHARED = {
     "quick": dict(action="store_true", help="a first look in a third of the time: fewer points, files named *-quick"),
 }
 NO_DRAWS = SHARED["seed"] | dict(help="taken as by every command, but nothing here is random")
+RICHNESS: dict[str, Any] = dict(
+    type=float, default=0.0, metavar="GAMMA", help="train features too, this many times as fast as the readout"
+)
 # every command takes these
 PRINTED: dict[str, dict[str, Any]] = {
     "json": dict(action="store_true", help="print the result as one JSON document, and nothing else"),

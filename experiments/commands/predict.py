@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.commands.settings import settings_of
 from experiments.compare import algorithms
-from experiments.forecast import held_out, independence, job, plots, records, report
+from experiments.forecast import check_report, held_out, independence, job, plots, records, report
 from experiments.forecast.settings import Settings, check_points
 from experiments.forecast.source import Source
 from experiments.output import files as output
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         checked = job.check(settings, source, task.forecast.optimizer, points)
         output.save_and_tell(folder, output.Result(
             f"{name}-check", records.trial_rows(checked.trials), record | records.record(foretold, checked),
-            lambda: plots.check(checked.trials), "\n".join(report.check_lines(checked)),
+            lambda: plots.check(checked.trials), "\n".join(check_report.check_lines(checked)),
         ))  # fmt: skip
         output.save_settings(forecast.path(folder, ".json"), record | records.record(foretold, checked))
 

@@ -3,11 +3,12 @@
 import argparse
 import dataclasses
 
+from experiments.commands.parsing import RICHNESS
 from experiments.commands.settings import Shared, settings_of
 from experiments.output import files as reports
 from experiments.output import plotting, progress
 from experiments.output.tables import align
-from experiments.papers.boopathy2024 import algorithms, clock, collapse, floor, noise, prediction
+from experiments.papers.boopathy2024 import algorithms, clock, collapse, floor, noise, prediction, trained
 from experiments.papers.boopathy2024 import scale_time as st
 from rfm import checks
 
@@ -19,7 +20,8 @@ PANELS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Set the defaults of this command."""
+    """Add the arguments and defaults of this command alone."""
+    parser.add_argument("--richness", **RICHNESS)
     parser.set_defaults(a=1.5, b=1.25, noise=st.Setting(0).noise)
 
 
@@ -28,15 +30,17 @@ def run(args: argparse.Namespace) -> None:
     folder = reports.check_folder(args.out)
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+    checks.number("richness", args.richness, 0.0, "a finite number >= 0", inclusive=True)
     settings_of(Shared, args)  # refuses anything but a power law
     setting = settings_of(
         st.Setting, args, sizes=st.RUN_SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.T6_SIZES,
         steps=st.T6_STEPS, samples=st.T5_SAMPLES[: 1 if args.quick else None], algorithms=st.T6_ALGORITHMS,
     )  # fmt: skip
-    figure, axes = plotting.new_figure(2, 4)
+    panels = PANELS | ({"trained features": trained.panel} if args.richness > 0.0 else {})
+    figure, axes = plotting.new_figure(*((3, 3) if args.richness > 0.0 else (2, 4)))
     verdicts, table = [], []
-    with progress.bar(len(PANELS), "panel") as bar:
-        for ax, (name, panel) in zip(axes.flat, PANELS.items(), strict=True):
+    with progress.bar(len(panels), "panel") as bar:
+        for ax, (name, panel) in zip(axes.flat, panels.items(), strict=True):
             bar.set_description(name)
             part = panel(ax, setting)
             verdicts += part.verdicts

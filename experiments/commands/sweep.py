@@ -29,6 +29,7 @@ MOST_LINES, MOST_PANELS = 5, 4
 AXIS_LABELS = {
     "num_features": "model size $N$", "num_samples": "data $P$", "lr": "learning rate", "noise_var": "label noise",
     "num_modes": "modes $M$", "batch_size": "batch size $B$", "a": "task exponent $a$", "b": "spectral exponent $b$",
+    "richness": r"richness $\gamma$",
 }  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def predict(spec: SweepFile, swept: rfm.Sweep) -> Predicted:
         for n, p in sizes
     ]  # fmt: skip
     drawn, label = next((each for each in known if each.label != OWN), known[0])
-    keep = ("num_features", "num_samples", "parametrization", "ensemble", "bags")
+    keep = ("num_features", "num_samples", "parametrization", "ensemble", "bags", "richness")
     arguments = {key: value for key, value in spec.run.items() if key in keep}
     try:
         curves = theory.sweep(spec.problem, swept.axes, optimizer=drawn, times=spec.times, **arguments)

@@ -40,7 +40,7 @@ TABLES = ("problem", "optimizer", "run", "grid")
 PROBLEM = {"a": 1.8, "b": 1.5, "num_modes": 10_000, "noise_var": 0.0}
 RUN = {
     "seeds": 16, "seed": 0, "times": None, "num_features": None, "num_samples": None, "parametrization": "ntk",
-    "features": "gaussian", "ensemble": 1, "bags": 1, "exact": False,
+    "features": "gaussian", "ensemble": 1, "bags": 1, "richness": 0.0, "exact": False,
 }  # fmt: skip
 QUICK_SEEDS = 4
 

@@ -12,6 +12,7 @@ import rfm
 import theory
 from experiments.compare import schedules
 from rfm import checks
+from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 from rfm.sgd import DRAWN_ANEW, ORDERS, changes
 from rfm.steps import Schedule
@@ -160,19 +161,25 @@ class Drawn(NamedTuple):
 
 
 def theory_of(
-    optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float, times: ArrayLike | None
-) -> Drawn:
+    optimizer: Optimizer, problem: rfm.Problem, *, num_features: float, num_samples: float, times: ArrayLike | None,
+    richness: float = 0.0, most: int = MOST_IN_ORDER,
+) -> Drawn:  # fmt: skip
     """Return the algorithm whose theory is drawn beside a run: the same one if it has a theory.
 
-    Samples in order, where it is not known or takes too long: batches drawn anew. Optax: gradient descent at
-    lr = 1/z_max.
+    Samples in order, where it is not known, or beyond `most` steps takes too long: batches drawn anew. Optax: gradient
+    descent at lr = 1/z_max, over the growth of the kernel where features are trained.
     """
     if isinstance(optimizer, rfm.Optax):
-        z_max = theory.largest_curvature(problem, num_features=num_features, num_samples=num_samples)
-        return Drawn(rfm.GradientDescent(1.0 / float(z_max)), DESCENT)
+        sizes = Sizes(num_features=num_features, num_samples=num_samples)
+        lr = 1.0 / float(theory.largest_curvature(problem, **sizes))
+        if richness > 0.0:
+            last = [lr * float(np.max(times if times is not None else 1.0))]
+            flow = theory.predict(problem, **sizes, optimizer=rfm.GradientFlow(), times=last, richness=richness)
+            lr = lr / float(flow.kernel_growth[0])
+        return Drawn(rfm.GradientDescent(lr), DESCENT)
     if isinstance(optimizer, rfm.SGD) and optimizer.order != DRAWN_ANEW:
         size, steps = optimizer.batch_size, 0.0 if times is None else float(np.max(times))
-        if changes(size) or num_samples % size or steps > MOST_IN_ORDER:
+        if changes(size) or num_samples % size or steps > most:
             return Drawn(anew(optimizer), ANEW)
     return Drawn(optimizer, OWN)
 

@@ -26,8 +26,6 @@ COMPUTE = 1e10
 SGD_LR = 0.3
 FLOW, END = rfm.GradientFlow(), rfm.Ridge(0.0)
 INF = np.inf
-FAR_BELOW, NO_DAMPING = 1e-4, 1e-18  # an eigenvalue over the damping; a damping that is not seen
-SEARCHED, SECTIONS, GOLDEN = 3.0, 30, 0.5 * (5.0**0.5 - 1.0)  # of log N around the closed form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +56,13 @@ class Law:
             return float(self.curve(np.array([self.at]))[0])
         return -log_derivative(self.curve, self.at)
 
+    def level(self) -> float:
+        """Return y x^exponent at `at`, the amplitude as theory has it."""
+        return float(self.curve(np.array([self.at]))[0] * self.at**self.closed)
 
-def all_laws(a: float, b: float, richness: float = 0.0, preconditioned: rfm.Preconditioned | None = None) -> list[Law]:
-    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1.
 
-    richness: where it is not zero, time with features that are trained is one of them. preconditioned: one whose laws
-    in time and compute are among them.
-    """
+def all_laws(a: float, b: float) -> list[Law]:
+    """All laws of the power-law problem that hold at (a, b); ValueError outside a > 1, b > 1."""
     claims = {name: {"claim": c.exponent(a, b), "source": c.source} for name, c in exponents.CLAIMS.items()}
     clean = rfm.power_law(a, b, None)
     t, n, p = "time $t$", "model size $N$", "data $P$"
@@ -108,10 +106,6 @@ def all_laws(a: float, b: float, richness: float = 0.0, preconditioned: rfm.Prec
         Law("batches", "noise of SGD batches, against t", t, exponents.sgd_noise_exponent(a, b),
             partial(_batch_noise, b), 1e8, (10.0, 1e8)),
     ]  # fmt: skip
-    if richness > 0.0:
-        laws.insert(1, rich_time(a, b, richness))
-    if preconditioned is not None:
-        laws[1:1] = preconditioned_laws(a, b, preconditioned)
     alpha, beta = exponents.to_alpha_beta(a, b)
     if beta > 0 and min(abs(beta - 0.5), abs(beta - alpha)) > 1e-9:
         phase = exponents.phase(alpha, beta)
@@ -132,71 +126,6 @@ def all_laws(a: float, b: float, richness: float = 0.0, preconditioned: rfm.Prec
             kind="ratio",
         ))  # fmt: skip
     return [dataclasses.replace(law, label=f"{law.label} (grows)") if law.closed < 0 else law for law in laws]
-
-
-def rich_time(a: float, b: float, richness: float) -> Law:
-    """Return the law in time of features that are trained, at N = P = infinity."""
-    closed = exponents.rich_time_exponent(a, b)
-    late = min(LATE, LEAST_RISK ** (-1.0 / closed))
-    return Law(
-        "time rich", f"time t, richness {richness:g}", "time $t$", closed,
-        partial(risk_in_time, rfm.power_law(a, b, None), richness=richness), late, (1.0, late),
-        closed, "arXiv 2409.17858", exponents.rich_time_amplitude(a, b, richness),
-    )  # fmt: skip
-
-
-def preconditioned_laws(a: float, b: float, optimizer: rfm.Preconditioned) -> list[Law]:
-    """Return the laws of preconditioned flow: in time and compute above the damping, and in time below it."""
-    power, damping, lazy = float(optimizer.power), float(optimizer.damping), exponents.time_exponent(a, b)
-    problem, t = rfm.power_law(a, b, None), "time $t$"
-    closed = exponents.preconditioned_time_exponent(a, b, power)
-    smallest = max(1.0 / LATE, LEAST_RISK ** (1.0 / lazy))  # eigenvalue that is learned where laws are measured
-    late = smallest ** (power - 1.0)
-    past = damping**power / max(smallest, FAR_BELOW * damping)
-    bare = undamped(optimizer)
-    size, risk = exponents.preconditioned_frontier_exponents(a, b, power)
-    best = partial(_best_preconditioned, a, b, bare)
-    name = f"power {power:g}"
-    return [
-        Law("time preconditioned", f"time t, {name}, above the damping", t, closed,
-            partial(risk_in_time, problem, optimizer=bare), late, (1.0, late),
-            amplitude=exponents.preconditioned_time_amplitude(a, b, power)),
-        Law("time damped", f"time t, {name}, below the damping {damping:g}", t, lazy,
-            partial(risk_in_time, problem, optimizer=optimizer), past, (1.0, past),
-            amplitude=exponents.time_amplitude(a, b) * damping ** (power * lazy)),
-        Law("compute preconditioned", f"compute C = N t, {name}", "compute $C$", risk,
-            lambda x: best(x)[:, 1], COMPUTE, (1e2, COMPUTE), points=9),
-        Law("compute size preconditioned", f"best N in compute, {name}", "compute $C$", -size,
-            lambda x: best(x)[:, 0], COMPUTE, (1e2, COMPUTE), points=9),
-    ]  # fmt: skip
-
-
-def undamped(optimizer: rfm.Preconditioned) -> rfm.Preconditioned:
-    """Return the flow with a damping that no time of a law reaches."""
-    return rfm.Preconditioned(optimizer.power, NO_DAMPING)
-
-
-def _best_preconditioned(a: float, b: float, optimizer: rfm.Preconditioned, compute: np.ndarray) -> np.ndarray:
-    """Return the best N and its risk for every compute, (X, 2)."""
-    power = float(optimizer.power)
-    return np.array([_best_of(a, b, power, float(c)) for c in compute])
-
-
-@lru_cache
-def _best_of(a: float, b: float, power: float, compute: float) -> tuple[float, float]:
-    """Return the best N of one compute and its risk, by golden sections around the closed form."""
-    optimizer, problem = rfm.Preconditioned(power, NO_DAMPING), rfm.power_law(a, b, None)
-    middle = exponents.preconditioned_frontier_exponents(a, b, power)[0] * np.log(compute)
-
-    def risk(log_size: float) -> float:
-        n = float(np.exp(log_size))
-        return float(risk_in_time(problem, np.array([compute / n]), num_features=n, optimizer=optimizer)[0])
-
-    low, high = max(0.0, middle - SEARCHED), min(np.log(compute), middle + SEARCHED)
-    for _ in range(SECTIONS):
-        inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        low, high = (low, outer) if risk(inner) < risk(outer) else (inner, high)
-    return float(np.exp(0.5 * (low + high))), risk(0.5 * (low + high))
 
 
 def _sgd(b: float) -> rfm.SGD:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 
@@ -26,22 +27,26 @@ def limiting_terms(
     optimizer: Optimizer,
     times: np.ndarray,
     ensemble: float = 1,
+    richness: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Return the terms that limit the risk at `times` (T,), each (T,), for an algorithm that has a theory.
 
     time: N = P = infinity, full batches; model, data: t = infinity and the other size infinite, clean labels; noise:
     what label noise adds; batches: what those of SGD add, label noise included. Sizes that are infinite do not limit
     and are left out. The terms are what dominates in its limit: they need not add up to the risk.
+
+    Raises:
+        ValueError: For SGD whose mean over batches is not known, and where theory refuses the arguments.
     """
     end, held = rfm.Ridge(0.0), Sizes(num_features=num_features, num_samples=num_samples)
     full = optimizer.full_batch() if isinstance(optimizer, rfm.SGD) else optimizer
-    clean = dataclasses.replace(problem, noise_var=0.0)
+    clean, predict = dataclasses.replace(problem, noise_var=0.0), partial(theory.predict, ensemble=ensemble)
 
     def in_time(problem: rfm.Problem, algorithm: Optimizer, sizes: Sizes = held) -> np.ndarray:
-        return theory.predict(problem, optimizer=algorithm, times=times, ensemble=ensemble, **sizes).risk
+        return predict(problem, optimizer=algorithm, times=times, richness=richness, **sizes).risk
 
     def at_end(sizes: Sizes) -> np.ndarray:
-        return np.full(len(times), theory.predict(clean, optimizer=end, ensemble=ensemble, **sizes).risk[0])
+        return np.full(len(times), predict(clean, optimizer=end, **sizes).risk[0])
 
     terms = {"time": in_time(clean, full, INFINITE)}
     if math.isfinite(num_features):
@@ -78,3 +83,11 @@ def frontier_law(
     except ValueError:
         return None
     return phase.size, phase.risk, f"phase {phase.name}, {in_words(phase.balance)}"
+
+
+def whole(problem: rfm.Problem) -> rfm.Problem:
+    """Return the problem with its power-law tail continued to infinity, where the trace allows it."""
+    tail = problem.tail
+    if tail is None or not float(tail.b) > 1.0:
+        return problem
+    return dataclasses.replace(problem, tail=dataclasses.replace(tail, num_modes=None))

@@ -14,6 +14,7 @@ import theory
 from experiments.compare.algorithms import DESCENT, OWN, anew, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys, split_keys
+from experiments.compare.limits import whole
 from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
@@ -22,10 +23,11 @@ from rfm.sgd import DRAWN_ANEW
 
 
 class Members(TypedDict):
-    """Numbers of models that are averaged."""
+    """Numbers of models that are averaged, and how fast their features learn."""
 
     ensemble: int
     bags: int
+    richness: float
 
 
 class Draws(Members):
@@ -48,6 +50,7 @@ class Scan:
         messages: Runs that ended early; what they did not reach is left out.
         noise_var: Label noise, which training losses have in them and risks have not.
         average: Risk of the average of the weights over steps, where there is one, along time.
+        growth: The growth of the kernel, where features are trained.
     """
 
     risk: Comparison
@@ -58,6 +61,7 @@ class Scan:
     messages: tuple[str, ...] = ()
     noise_var: float = 0.0
     average: Comparison | None = None
+    growth: Comparison | None = None
 
     @property
     def axis(self) -> str:
@@ -90,6 +94,7 @@ def check(
     feature_law: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
+    richness: float = 0.0,
 ) -> None:
     """Refuse wrong sizes, times or learning rates, and runs that take too much, before any work.
 
@@ -104,12 +109,12 @@ def check(
         feature_law: As in `rfm.simulate`.
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
+        richness: As in `rfm.simulate`.
     """
+    models = Members(ensemble=ensemble, bags=bags, richness=richness)
 
     def arguments(sizes: Sizes) -> RunArguments:
-        return RunArguments(
-            **sizes, optimizer=optimizer, times=times, keys=keys, features=feature_law, ensemble=ensemble, bags=bags
-        )  # fmt: skip
+        return RunArguments(**sizes, **models, optimizer=optimizer, times=times, keys=keys, features=feature_law)
 
     costs = [(cost(problem, **arguments(sizes)), len(keys) * draws) for sizes, draws in runs]
     n, p = runs[0][0]["num_features"], runs[0][0]["num_samples"]
@@ -118,12 +123,12 @@ def check(
     check_cost(costs, lower | {"num_modes": problem.num_modes})
     for sizes, _ in runs:
         check_run(problem, **arguments(sizes))
-        algorithm = theory_of(optimizer, problem, times=times, **sizes).optimizer
+        algorithm = theory_of(optimizer, problem, times=times, richness=richness, **sizes).optimizer
         if isinstance(algorithm, rfm.SGD) and algorithm.order != DRAWN_ANEW:  # theory takes long, and knows no more
             edge = theory.largest_curvature(problem, **sizes)
             check_stability(resolve(algorithm, times), edge, **sizes, mean_square=False)
         else:
-            theory.predict(problem, optimizer=algorithm, times=times, **sizes)
+            theory.predict(problem, optimizer=algorithm, times=times, richness=richness, **sizes)
 
 
 def scan_time(
@@ -137,6 +142,7 @@ def scan_time(
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
+    richness: float = 0.0,
 ) -> Scan:
     """Scan risk and training loss along times, from one call of each side; up to where the first seed diverged, if any.
 
@@ -150,31 +156,39 @@ def scan_time(
         features: Law of the features, as in `rfm.simulate`.
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
+        richness: As in `rfm.simulate`.
     """
     sizes = Sizes(num_features=num_features, num_samples=num_samples)
-    models = Members(ensemble=ensemble, bags=bags)
+    models = Members(ensemble=ensemble, bags=bags, richness=richness)
     simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
-    algorithm, label = theory_of(optimizer, problem, times=times, **sizes)
+    algorithm, label = theory_of(optimizer, problem, times=times, richness=richness, **sizes)
     order = order_of(problem, algorithm, features, models)
     how = partial(theory.predict, times=times, correction=order > 1, **models)
     predicted = how(problem, optimizer=algorithm, **sizes)
     unlimited = how(whole(problem), optimizer=anew(algorithm), **INFINITE)
-    reached = slice(len(simulated.times))
-    fixed = {"N": num_features, "P": num_samples} | _members(ensemble, bags)
+    known = _known(predicted)
+    reached = slice(min(len(simulated.times), known))
+    fixed = {"N": num_features, "P": num_samples} | _members(models)
     scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
-    make = partial(Comparison, "time", simulated.times, fixed=fixed, scatter=scatter, order=order)
+    make = partial(Comparison, "time", simulated.times[reached], fixed=fixed, scatter=scatter, order=order)
     average = None
     if simulated.average_risk is not None:
-        average = make(simulated.average_risk, predicted.average_risk[reached], label="averaged weights")
+        average = make(simulated.average_risk[:, reached], predicted.average_risk[reached], label="averaged weights")
+    growth = None
+    if simulated.kernel_growth is not None:
+        growth = make(
+            simulated.kernel_growth[:, reached], predicted.kernel_growth[reached], label="growth of the kernel"
+        )
     return Scan(
-        make(simulated.risk, predicted.risk[reached]),
-        make(simulated.train_loss, predicted.train_loss[reached], label="training loss"),
+        make(simulated.risk[:, reached], predicted.risk[reached]),
+        make(simulated.train_loss[:, reached], predicted.train_loss[reached], label="training loss"),
         unlimited.risk[reached],
         simulated.kind,
         label,
-        (simulated.message,) if simulated.message else (),
+        tuple(filter(None, (simulated.message, predicted.message))),
         float(problem.noise_var),
         average,
+        growth,
     )
 
 
@@ -191,6 +205,7 @@ def scan_size(
     features: str = "gaussian",
     ensemble: int = 1,
     bags: int = 1,
+    richness: float = 0.0,
     draws: Sequence[int] | None = None,
     on_point: Callable[[], object] = lambda: None,
 ) -> Scan:
@@ -208,12 +223,17 @@ def scan_size(
         features: Law of the features, as in `rfm.simulate`.
         ensemble: Feature draws whose models are averaged.
         bags: Data sets whose models are averaged.
+        richness: As in `rfm.simulate`.
         draws: Draws of each size that a seed stands for, (X,): their mean is what the scan keeps. One where not given.
         on_point: Called after each size.
     """
-    models = Members(ensemble=ensemble, bags=bags)
+    models = Members(ensemble=ensemble, bags=bags, richness=richness)
     times = None if time is None else np.array([float(time)])
-    end = rfm.Ridge(getattr(optimizer, "weight_decay", 0.0))
+    decay = getattr(optimizer, "weight_decay", 0.0)
+    # training of features ends where the features as drawn do, but for a weight decay, which is then no ridge
+    end: dict[str, Any] = dict(models, optimizer=rfm.Ridge(decay), richness=0.0)
+    if richness > 0.0 and decay > 0.0:
+        end = dict(models, optimizer=optimizer, times=times)
     held = Sizes(num_features=num_features, num_samples=num_samples)
     points, messages, kind, label, order = [], [], "", OWN, 1
     for size, count in zip(map(int, sizes), [1] * len(sizes) if draws is None else draws, strict=True):
@@ -222,16 +242,16 @@ def scan_size(
         simulated = _simulate(
             problem, optimizer=optimizer, times=times, keys=seeds, features=features, **here, **models
         )
-        algorithm, label = theory_of(optimizer, problem, times=times, **here)
+        algorithm, label = theory_of(optimizer, problem, times=times, richness=richness, **here)
         kind = simulated.kind
         on_point()
-        if simulated.message:
-            messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {simulated.message}")
-            continue
         order = order_of(problem, algorithm, features, models)
         how = partial(theory.predict, correction=order > 1, **models)
         predicted = how(problem, optimizer=algorithm, times=times, **here)
-        limit = how(whole(problem), optimizer=end, **with_size(axis, size))
+        if message := simulated.message or ("" if _known(predicted) else predicted.message):
+            messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {message}")
+            continue
+        limit = theory.predict(whole(problem), correction=order > 1, **end, **with_size(axis, size))
         risks, train_losses = (y[:, 0].reshape(-1, count).mean(1) for y in (simulated.risk, simulated.train_loss))
         scatter = 1.0
         if order > 1:
@@ -241,7 +261,7 @@ def scan_size(
     columns = zip(*points, strict=True) if points else ((),) * 8
     x, counts, risks, risk, limit, train_losses, train_loss, scatters = map(np.array, columns)
     fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
-    fixed |= ({} if time is None else {"t": float(time)}) | _members(ensemble, bags)
+    fixed |= ({} if time is None else {"t": float(time)}) | _members(models)
     known = scatters if order > 1 else None
     make = partial(Comparison, axis, x, fixed=fixed, draws=counts, scatter=known, order=order)
     training = make(train_losses.T, train_loss, label="training loss")
@@ -251,19 +271,17 @@ def scan_size(
 def order_of(problem: rfm.Problem, algorithm: Optimizer, features: str, models: Members) -> int:
     """Return the power of 1/N and 1/P at which the gap of theory begins: 2 where the next order is known.
 
-    It is known for one model of Gaussian features and rows, trained by full batches.
+    It is known for one model of Gaussian features and rows, trained by full batches, features as drawn.
     """
     gaussian = features == "gaussian" and problem.population is None and problem.mixture is None
-    one_model = all(count == 1 for count in models.values())
+    one_model = models["ensemble"] == models["bags"] == 1 and models["richness"] == 0.0
     return 2 if gaussian and one_model and not isinstance(algorithm, rfm.SGD) else 1
 
 
-def whole(problem: rfm.Problem) -> rfm.Problem:
-    """Return the problem with its power-law tail continued to infinity, where the trace allows it."""
-    tail = problem.tail
-    if tail is None or not float(tail.b) > 1.0:
-        return problem
-    return dataclasses.replace(problem, tail=dataclasses.replace(tail, num_modes=None))
+def _known(predicted: rfm.Curve) -> int:
+    """Count the times up to which theory has a risk: it has none beyond the edge of stability."""
+    finite = np.isfinite(predicted.risk)
+    return len(finite) if finite.all() else int(np.argmin(finite))
 
 
 def _simulate(problem: rfm.Problem, **arguments: Any) -> rfm.Curve:
@@ -273,6 +291,8 @@ def _simulate(problem: rfm.Problem, **arguments: Any) -> rfm.Curve:
         return rfm.simulate(problem, **arguments)
 
 
-def _members(ensemble: int, bags: int) -> dict[str, int]:
-    """Numbers of averaged models, for the label of a scan."""
-    return {name: count for name, count in (("K", ensemble), ("B", bags)) if count > 1}
+def _members(models: Members) -> dict[str, float]:
+    """Return what is averaged, and the richness, for the label of a scan."""
+    named = {"K": models["ensemble"], "B": models["bags"]}
+    rich = {"richness": models["richness"]} if models["richness"] > 0.0 else {}
+    return {name: count for name, count in named.items() if count > 1} | rich

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from bokeh.document import Document
 
-from experiments.explore.settings import Settings
+from experiments.explore.settings import Settings, named
+from rfm.checks import ArgumentError
 from rfm.curve import Curve
 
 
@@ -19,18 +20,15 @@ class Workers:
     """Threads, one job at a time each but for exports, and what they have done.
 
     Attributes:
-        theory, details, frontier, training, warming: The threads.
+        theory, details, frontier, training: The threads.
         exports: Those that make files, of two pages at a time.
         kept: Training runs that can be exported, by settings and number of seeds.
-        warm: Algorithms whose programs have been compiled.
     """
 
     def __init__(self) -> None:
-        pools = (ThreadPoolExecutor(1) for _ in range(5))
-        self.theory, self.details, self.frontier, self.training, self.warming = pools
+        self.theory, self.details, self.frontier, self.training = (ThreadPoolExecutor(1) for _ in range(4))
         self.exports = ThreadPoolExecutor(2)
         self.kept: dict[tuple[Settings, int], Curve] = {}
-        self.warm: set[str] = set()
 
 
 class Jobs:
@@ -79,6 +77,8 @@ class Ticket(NamedTuple):
             return
         try:
             job(self, *args)
+        except ArgumentError as error:
+            self.later(self.jobs.refuse, str(named(error)))
         except ValueError as error:
             self.later(self.jobs.refuse, str(error))
         except Exception as error:

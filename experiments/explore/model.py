@@ -1,55 +1,79 @@
 """Settings in, everything that the page shows out: nothing here knows of a page.
 
-`curves` is what a slider waits for; `details` and `frontier` are what comes after it; all raise ValueError for settings
-that the theory refuses. Whatever the settings, arrays have the same shapes, so that no move compiles anything anew.
+`curves` is what a slider waits for; `corrected`, `details` and the frontier of `laws` are what comes after it; all
+raise ValueError for settings that the theory refuses. Theory of known numbers is numpy's: no move compiles anything,
+but where steps are followed one by one.
 """
 
+import contextlib
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 
-import rfm
 import theory
-from experiments.compare.algorithms import FULL_BATCH
+from experiments.compare import spread
+from experiments.compare.algorithms import FULL_BATCH, OWN
 from experiments.compare.comparison import Comparison
 from experiments.compare.equivalence import agreements
 from experiments.compare.exponent import Exponent
-from experiments.compare.limits import FRONTIER_NODES, RISK_PARTS, frontier_law, in_words, limiting_terms
-from experiments.compare.statistics import local_slopes
-from experiments.explore.settings import CURVE_POINTS, Settings
+from experiments.compare.limits import RISK_PARTS, in_words, limiting_terms
+from experiments.compare.spread import Spread
+from experiments.explore.laws import known_exponents, slope
+from experiments.explore.settings import Settings
 from rfm.arguments import Sizes
 from rfm.curve import Curve
 from theory import exponents
 
-LOSSES = {"risk": "risk", "train_loss": "training loss"}  # of a curve, and in words
-SLOPE_FLOOR = 1e-14  # of the risk at t = 0: below it rounding makes the slope
-SIZE_STEP = 0.05  # in log of a size, of central differences
-NUM_BUDGETS = 12  # points of the frontier
-Times = TypeVar("Times", float, np.ndarray)
+LOSSES = {"risk": "risk", "train_loss": "training loss", "average_risk": "risk, averaged weights"}  # of a curve
+VISIBLE = 0.004  # of a loss: what two lines differ by that the eye tells apart
+SCATTERED = 7  # times at which the scatter of one model is worked out, others lie between
 
 
 class Point(NamedTuple):
-    """Settings, and the curves that theory has there."""
+    """Settings, and what theory has there.
+
+    Attributes:
+        settings: All numbers and choices.
+        leading: Curves of the leading order.
+        losses: Those of LOSSES that there are: the leading order and the mean, the same where no more is known.
+        label: Whose theory it is, see `algorithms.theory_of`.
+    """
 
     settings: Settings
-    curves: Curve
+    leading: Curve
+    losses: dict[str, Spread]
+    label: str = OWN
+
+    @property
+    def times(self) -> np.ndarray:
+        """Times of all curves, (T,)."""
+        return self.leading.times
+
+    @property
+    def risk(self) -> np.ndarray:
+        """The best that is known of the risk, (T,): the leading order where the next one is not small."""
+        return best(self.losses["risk"])
+
+    @property
+    def slope(self) -> np.ndarray:
+        """Local exponent of the risk, (T,); where lines meet, that of the leading order."""
+        mean, leading = (slope(self.times, y) for y in (self.losses["risk"].line, self.leading.risk))
+        return np.where(np.isfinite(mean), mean, leading)
 
 
 class Details(NamedTuple):
     """Everything that the risk of a point is made of.
 
     Attributes:
-        limits: What limits it, as `experiments.compare.limits` says, (T,) each.
+        limits: What limits it, as `experiments.compare.limits` says, (T,) each; none where they are not known.
         parts: Bias, variances and noise of one model, (T,) each; none for SGD.
         exponents: Closed forms, and what the theory has at this point.
         spans: Which limit is largest, and the last time at which it is, in order of time.
         shares: Each limit at the last time, in parts of the risk.
         task: The regime in words.
+        growth: By which the kernel has grown in the end, 1 where features are not trained.
     """
 
     limits: dict[str, np.ndarray]
@@ -58,65 +82,119 @@ class Details(NamedTuple):
     spans: list[tuple[str, float]]
     shares: dict[str, float]
     task: str
+    growth: float
 
 
-def curves(settings: Settings) -> Curve:
-    """Return risk and training loss of the theory, (T,) each."""
-    times = settings.times
-    curve = theory.predict(settings.problem, **settings.arguments | {"times": _padded(times)})
-    risk, train_loss = (np.asarray(getattr(curve, loss))[: len(times)] for loss in LOSSES)
-    return dataclasses.replace(curve, times=times, risk=risk, train_loss=train_loss)
+def curves(settings: Settings) -> Point:
+    """Return the leading order of theory, (T,) each."""
+    drawn = settings.drawn
+    curve = theory.predict(settings.problem, **settings.arguments | {"optimizer": drawn.optimizer})
+    losses = {loss: known(curve.times, getattr(curve, loss)) for loss in LOSSES if getattr(curve, loss) is not None}
+    return Point(settings, curve, losses, drawn.label)
 
 
-def _padded(times: np.ndarray) -> np.ndarray:
-    """Return CURVE_POINTS times: after the last come more steps, which are not shown."""
-    return np.concatenate([times, times[-1] + 1.0 + np.arange(CURVE_POINTS - len(times))])
+def corrected(point: Point) -> Point:
+    """Return the point with the next order in 1/N and 1/P where that is known."""
+    if not point.settings.corrected:
+        return point
+    arguments = call(point.settings)
+    try:
+        added = theory.correction(point.settings.problem, **arguments)
+    except ValueError:  # its contour takes more memory than that of the leading order
+        return point
+    losses = dict(point.losses)
+    for loss in ("risk", "train_loss"):
+        leading = losses[loss].leading
+        losses[loss] = known(point.times, leading, np.maximum(leading + getattr(added, loss), 0.0))
+    return point._replace(losses=losses)
 
 
-def slope(times: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """Return the local exponent -d log risk/d log t, (T,), NaN where only rounding is left."""
-    known = risk > SLOPE_FLOOR * np.max(risk, initial=0.0)
-    return -local_slopes(times, np.where(known, risk, np.nan))
+def call(settings: Settings) -> spread.Call:
+    """Return the arguments of one model."""
+    return spread.Call(
+        num_features=settings.N, num_samples=settings.P, optimizer=settings.optimizer, times=settings.times
+    )
 
 
-def details(settings: Settings, shown: Curve) -> Details:
+def known(times: np.ndarray, leading: np.ndarray, mean: np.ndarray | None = None) -> Spread:
+    """Return a loss whose scatter is not known."""
+    return Spread(times, leading, leading if mean is None else mean, np.full(len(times), np.nan))
+
+
+def best(loss: Spread) -> np.ndarray:
+    """Return the mean where its expansion holds, else the leading order."""
+    return np.where(loss.small, loss.mean, loss.leading)
+
+
+def dotted(loss: Spread) -> np.ndarray:
+    """Return the leading order where it differs visibly from the line, or there is none; NaN elsewhere."""
+    same = loss.small & (np.abs(loss.mean - loss.leading) < VISIBLE * loss.leading)
+    return np.full(len(same), np.nan) if same.all() else loss.leading
+
+
+def scatter(point: Point) -> Spread | None:
+    """Return the risk with the standard deviation of one model; None where that is not known, or takes minutes."""
+    settings, risk = point.settings, point.losses["risk"]
+    if not settings.corrected or settings.momentum is not None or settings.N == settings.P == math.inf:
+        return None
+    some = np.unique(np.linspace(0, len(risk.x) - 1, SCATTERED).round().astype(int))
+    arguments = call(settings)
+    arguments["times"] = risk.x[some]
+    there = spread.spread_of(settings.problem, risk.leading[some], **arguments)
+    return dataclasses.replace(spread.between(risk.x, risk.leading, there), mean=risk.mean)
+
+
+def details(point: Point) -> Details:
     """Return what limits the risk and what it is made of; exponents; the regime in words."""
-    count, times = len(shown.times), _padded(shown.times)
-    problem, optimizer = settings.problem, settings.optimizer
+    settings, times = point.settings, point.times
+    problem, optimizer = settings.problem, settings.drawn.optimizer
     sizes = Sizes(num_features=settings.N, num_samples=settings.P)
-    terms = limiting_terms(problem, optimizer=optimizer, times=times, ensemble=settings.K, **sizes)
-    limits = {name: y[:count] for name, y in terms.items()}
-    parts = {}
+    rich, limits, parts = settings.richness, dict[str, np.ndarray](), dict[str, np.ndarray]()
+    with contextlib.suppress(ValueError):  # the mean over batches may have no closed form where the risk has one
+        limits = limiting_terms(problem, optimizer=optimizer, times=times, ensemble=settings.K, richness=rich, **sizes)
     if settings.algorithm in FULL_BATCH:
-        split = theory.decompose(problem, optimizer=optimizer, times=times, **sizes)
-        parts = {name: np.asarray(getattr(split, name))[:count] for name in RISK_PARTS}
-    last = max(float(shown.risk[-1]), np.finfo(float).tiny)
+        split = theory.decompose(problem, optimizer=optimizer, times=times, richness=rich, **sizes)
+        parts = {name: np.asarray(getattr(split, name)) for name in RISK_PARTS}
+    return describe(point, limits, parts)._replace(exponents=known_exponents(settings, times, point.risk, limits))
+
+
+def describe(point: Point, limits: dict[str, np.ndarray], parts: dict[str, np.ndarray] | None = None) -> Details:
+    """Return what limits and parts of the risk, (T,) each, say in words and numbers, without exponents."""
+    last = max(float(point.risk[-1]), np.finfo(float).tiny)
     shares = {name: float(y[-1]) / last for name, y in limits.items()}
-    known = _exponents(settings, shown, limits)
-    return Details(limits, parts, known, spans(shown.times, limits), shares, task(settings))
+    growth = 1.0 if point.leading.kernel_growth is None else float(point.leading.kernel_growth[-1])
+    return Details(limits, parts or {}, [], spans(point.times, limits), shares, task(point.settings), growth)
 
 
-def beside(shown: Curve, runs: Curve, loss: str = "risk") -> Comparison:
-    """Return training runs beside the theory, for one of LOSSES."""
-    risks, line = getattr(runs, loss), getattr(shown, loss)
-    there, label = line[: len(runs.times)], LOSSES[loss]
-    return Comparison("time", runs.times, risks, there, label=label, line_x=shown.times, line=line)
+def beside(point: Point, runs: Curve, loss: str = "risk", band: Spread | None = None) -> Comparison:
+    """Return training runs beside the theory, for one of LOSSES; band: the risk with its scatter, if known."""
+    risks, line = getattr(runs, loss), point.losses[loss]
+    fixed = {"N": point.settings.N, "P": point.settings.P}
+    pair = Comparison("time", runs.times, risks, line.leading[: len(runs.times)], fixed, LOSSES[loss])
+    pair = spread.beside(pair, line if band is None else band)
+    return pair if point.settings.corrected else dataclasses.replace(pair, order=1)
 
 
-def verdict(point: Point, runs: Curve) -> str:
+def verdict(point: Point, runs: Curve, band: Spread | None = None) -> str:
     """Return in a few words how far simulation is from the theory."""
+    if point.label != OWN:
+        return f"not judged, as the line is the {point.label}"
     if runs.num_seeds < 2:
         return "one seed has no error bar"
-    fixed = {"N": point.settings.N, "P": point.settings.P}
-    (judged,) = agreements([dataclasses.replace(beside(point.curves, runs), fixed=fixed)], [None])
+    small = (point.losses["risk"] if band is None else band).at(runs.times).small
+    if not small.any():
+        return "not judged, as the next order of theory is large at every time"
+    (judged,) = agreements([beside(point, runs, "risk", band).at(small)], [None])
     return f"level {judged.level}" + ("" if judged.slope is None else f", slope {judged.slope}") + f": {judged.words}"
 
 
-def frame(shown: Curve, runs: Curve | None = None) -> tuple[float, float]:
+def frame(point: Point, runs: Curve | None = None) -> tuple[float, float]:
     """Return the lowest and highest value to draw: all of the risk, and of losses what does not vanish beside it."""
-    values = np.concatenate([curve.mean(loss) for curve in (shown, runs) if curve is not None for loss in LOSSES])
+    drawn = [best(loss) for loss in point.losses.values()]
+    drawn += [] if runs is None else [runs.mean(loss) for loss in point.losses]
+    values, risk = np.concatenate(drawn), point.risk
     top = 2.0 * float(np.max(values))
-    risk = shown.risk[shown.risk > 1e-12 * top]
+    risk = risk[risk > 1e-12 * top]
     least = float(risk.min()) if len(risk) else 1e-12 * top
     lowest = float(np.min(values[values > 0], initial=top))
     return max(0.5 * lowest, 1e-2 * least), top
@@ -124,6 +202,8 @@ def frame(shown: Curve, runs: Curve | None = None) -> tuple[float, float]:
 
 def spans(times: np.ndarray, terms: dict[str, np.ndarray]) -> list[tuple[str, float]]:
     """Return which of `terms`, (T,) each, is the largest, in order of time, and the last time at which it is."""
+    if not terms:
+        return []
     names = list(terms)
     largest = np.argmax(np.stack(list(terms.values())), axis=0)
     ends = np.flatnonzero(np.append(np.diff(largest) != 0, True))
@@ -136,7 +216,7 @@ def task(settings: Settings) -> str:
     gap = a - 1.0 - b
     kind = "boundary of hard and easy tasks" if abs(gap) < 1e-9 else f"{'hard' if gap < 0 else 'easy'} task"
     text = f"{kind}, a \u2212 1 = {a - 1.0:.3g} {'<' if gap < -1e-9 else '>' if gap > 1e-9 else '='} b = {b:.3g}"
-    if settings.algorithm != "sgd":
+    if settings.algorithm != "sgd" or math.isfinite(settings.P):
         return text
     alpha, beta = (round(x, 9) for x in exponents.to_alpha_beta(a, b))  # sliders stand on boundaries
     where = f"\u03b1 = {alpha:.3g}, \u03b2 = {beta:.3g}"
@@ -147,127 +227,3 @@ def task(settings: Settings) -> str:
     except ValueError:
         return f"{text}; on a boundary between phases of compute-optimal SGD ({where})"
     return f"{text}; phase {phase.name} of compute-optimal SGD, {in_words(phase.balance)} ({where})"
-
-
-def _exponents(settings: Settings, shown: Curve, terms: dict[str, np.ndarray]) -> list[Exponent]:
-    a, b = settings.a, settings.b
-    at = f"t = {shown.times[-1]:.3g}"
-
-    def late(name: str) -> float:
-        """Return the slope of a limit at the last time."""
-        return float(slope(shown.times, terms[name])[-1])
-
-    rows = [_law(f"risk of this model at {at}", None, float(slope(shown.times, shown.risk)[-1]))]
-    rows.append(_law(f"time t, N = P = \u221e, at {at}", exponents.time_exponent(a, b), late("time")))
-    if math.isfinite(settings.N):
-        law = {1: exponents.model_exponent, math.inf: exponents.ensemble_exponent}.get(settings.K)
-        here = _static_slope(settings, "num_features", settings.N)
-        label = f"model size N, t = P = \u221e, at N = {settings.N}"
-        rows.append(_law(label, law and law(a, b), here))
-    if math.isfinite(settings.P):
-        here = _static_slope(settings, "num_samples", settings.P)
-        label = f"data P, t = N = \u221e, no noise, at P = {settings.P}"
-        rows.append(_law(label, exponents.data_exponent(a, b), here))
-    if "noise" in terms:
-        _, growth = exponents.noise_exponents(a, b)
-        rows.append(_law(f"label noise, growth in t, at {at}", growth, -late("noise")))
-    if "batches" in terms:
-        # where the risk of full batches falls slower, so does the noise that it makes
-        closed = exponents.sgd_noise_exponent(a, b) if b > 1.0 and a > 2.0 * b and not settings.noise else None
-        rows.append(_law(f"noise of batches, at {at}", closed, late("batches")))
-    return rows
-
-
-def _static_slope(settings: Settings, name: str, size: float) -> float:
-    """Return -d log risk/d log size at t = infinity, the other size infinite, clean labels."""
-    clean = rfm.power_law(settings.a, settings.b, int(settings.M))
-    sizes = np.array([max(1.0, size * math.exp(-SIZE_STEP)), size * math.exp(SIZE_STEP)])
-
-    def risk(x: float) -> float:
-        n, p = (x, np.inf) if name == "num_features" else (np.inf, x)
-        curve = theory.predict(clean, num_features=n, num_samples=p, optimizer=rfm.Ridge(0.0), ensemble=settings.K)
-        return float(np.asarray(curve.risk)[0])
-
-    return float(slope(sizes, np.array([risk(x) for x in sizes]))[0])
-
-
-def _law(quantity: str, closed: float | None, here: float) -> Exponent:
-    """Return the closed form of a law, and what the theory has at this point as a logarithmic derivative."""
-    return Exponent(quantity, closed=closed, theory=here if math.isfinite(here) else math.nan)
-
-
-def frontier(settings: Settings) -> Iterator[theory.Frontier]:
-    """Yield the compute-optimal line of one model, from a hundred units of compute to that of this point.
-
-    Raises:
-        ValueError: There is none: an algorithm without it, or N = infinity.
-    """
-    optimizer = settings.optimizer
-    if not isinstance(optimizer, rfm.GradientFlow | rfm.GradientDescent | rfm.SGD):
-        raise ValueError("The frontier is known for gradient flow, gradient descent and SGD.")
-    if math.isinf(settings.N):
-        raise ValueError("A model of infinite size has no compute N t.")
-    per_step = compute(settings, 1.0) / settings.N
-    last = max(compute(settings, settings.stop), 200.0 * per_step)
-    nodes = None if settings.momentum else FRONTIER_NODES
-    for budget in np.geomspace(100.0 * per_step, last, NUM_BUDGETS):
-        yield theory.frontier(
-            settings.problem, np.array([budget]), num_samples=settings.P, optimizer=optimizer, nodes=nodes
-        )
-
-
-def joined(optima: Sequence[theory.Frontier]) -> tuple[np.ndarray, np.ndarray]:
-    """Return compute and risk of a line through budgets, (X,) each: a cubic in log-log that has their exponents too.
-
-    Straight lines between them lie above the frontier, and models would beat it.
-    """
-    compute, risk, exponent = (
-        np.concatenate([getattr(optimum, name) for optimum in optima])
-        for name in ("compute", "risk", "risk_exponent")
-    )  # fmt: skip
-    if len(compute) < 2:
-        return compute, risk
-    line = CubicHermiteSpline(np.log(compute), np.log(risk), -exponent)
-    x = np.geomspace(compute[0], compute[-1], 12 * len(compute))
-    return x, np.exp(line(np.log(x)))
-
-
-def compute(settings: Settings, times: Times) -> Times:
-    """Return the compute N t, for SGD N t B."""
-    return settings.N * times * (settings.batch or 1)
-
-
-def frontier_exponents(settings: Settings, end: theory.Frontier) -> list[Exponent]:
-    """Return the exponents of the best risk and the best size at one budget."""
-    s = settings
-    size, risk, _ = frontier_law(s.a, s.b, s.noise, s.P, s.optimizer) or (None, None, "")
-    at = f"C = {end.compute[0]:.3g}"
-    return [
-        _law(f"best risk, falls in compute, at {at}", risk, float(end.risk_exponent[0])),
-        _law(f"best N, grows in compute, at {at}", size, float(end.size_exponent[0])),
-    ]
-
-
-def warm_up(settings: Settings) -> list[Settings]:
-    """Return settings that need between them all that moves at this algorithm may need compiled, this one first."""
-    models = [settings, dataclasses.replace(settings, K=2 if settings.K == 1 else 1)]
-    if settings.momentum is None:
-        return models
-    # the nodes of a contour grow with momentum, learning rate and time
-    shapes = list(models)
-    for momentum, part, model in itertools.product((0.0, 0.5, 0.8, 0.9), (0.05, 0.5, 0.95), models):
-        moved = dataclasses.replace(model, momentum=momentum, stop=1e6)
-        bound = largest_stable_lr(moved)
-        lr = float(np.clip(part * bound, 1e-4, 10.0))
-        if lr < bound:
-            shapes.append(dataclasses.replace(moved, lr=lr))
-    return shapes
-
-
-def largest_stable_lr(settings: Settings) -> float:
-    """Return the largest learning rate at which the full-batch rule is stable."""
-    optimizer = settings.optimizer
-    if isinstance(optimizer, rfm.GradientFlow | rfm.Ridge | rfm.Optax):  # none that has momentum
-        return math.inf
-    z_max = theory.largest_curvature(settings.problem, num_features=settings.N, num_samples=settings.P)
-    return float(optimizer.largest_stable_lr(z_max))

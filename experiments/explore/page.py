@@ -11,12 +11,15 @@ from typing import Any
 from bokeh.document import Document
 
 import theory
+from experiments.compare.algorithms import OWN
 from experiments.compare.exponent import Exponent
-from experiments.explore import model, training, words
-from experiments.explore.controls import LABELS, Controls
+from experiments.compare.spread import Spread
+from experiments.explore import laws, model, training, words
+from experiments.explore.controls import Controls
 from experiments.explore.jobs import Jobs, Ticket, Workers
+from experiments.explore.parameters import ALGORITHM_LABELS
 from experiments.explore.plots import Plots
-from experiments.explore.settings import Query, Settings, from_address
+from experiments.explore.settings import IN_ORDER, Query, Settings, from_address
 from experiments.explore.widgets import Widgets
 from rfm.curve import Curve
 
@@ -32,12 +35,13 @@ class Page:
     def __init__(self, doc: Document, workers: Workers, query: Query, origin: str) -> None:
         self._doc, self._workers, self._origin = doc, workers, origin
         self._jobs = Jobs(doc, self._refuse)
-        self._waiting = self._detailed = False  # for the next look at the sliders; were there ever details?
+        self._waiting = False  # for the next look at the sliders
         self._moved = self._asked = time.perf_counter()
         self._shown: model.Point | None = None
+        self._band: Spread | None = None
         self._runs: Curve | None = None
         settings, refused = from_address(query)
-        self.controls, self.plots, self.widgets = Controls(settings, self.changed), Plots(), Widgets()
+        self.controls, self.plots, self.widgets = Controls(settings, self.changed, self._refuse_box), Plots(), Widgets()
         self.widgets.refused.update(text=words.notice("Refused in the address", refused), visible=bool(refused))
         self.widgets.shows.on_change("active", self._choose_lines)
         self.widgets.run.on_click(self.simulate)
@@ -71,40 +75,51 @@ class Page:
         self._doc.add_timeout_callback(partial(self._still_waiting, ticket), PATIENCE)
 
     def _find_curves(self, ticket: Ticket, settings: Settings, moved: float) -> None:  # in a thread
-        point = model.Point(settings, model.curves(settings))
+        point = model.curves(settings)
         ticket.later(self._show_curves, point, moved)
+        if not ticket.valid:
+            return
+        if settings.corrected:
+            point = model.corrected(point)
+            ticket.later(self._show_curves, point, moved)
         ticket.start(self._workers.details, self._find_details, point)
 
     def _find_details(self, ticket: Ticket, point: model.Point) -> None:  # in a thread
-        ticket.later(self._show_details, point, model.details(*point))
+        ticket.later(self._show_details, point, model.details(point))
+        if ticket.valid and (band := model.scatter(point)) is not None:
+            ticket.later(self._show_band, point, band)
 
     def _show_curves(self, point: model.Point, moved: float) -> None:
-        self._shown = point
+        self._shown, self._band, leading = point, None, point.leading
         self.widgets.problem.visible = False
-        if not point.curves.converged:
-            residual = point.curves.residual
-            self.widgets.complain("Not converged", f"the theory estimates its relative error at {residual:.1e}")
+        if leading.message:
+            self.widgets.complain("Not to be trusted here", leading.message)
+        elif not leading.converged:
+            self.widgets.complain("Not converged", f"the theory estimates its relative error at {leading.residual:.1e}")
+        elif point.label != OWN:
+            self.widgets.complain(
+                f"The lines are the {point.label}", f"samples in order are drawn for at most {IN_ORDER} steps, and "
+                "where B divides P; training runs here see them in order",
+            )  # fmt: skip
         self.plots.show_curves(point)
         self.plots.clear(self.plots.frontier)
-        took = 1e3 * (time.perf_counter() - moved)
-        compiling = "the curve is there; what limits it is being compiled, once \u2026"
-        self.widgets.status.text = f"theory in {took:.0f} ms" if self._detailed else compiling
+        self.widgets.status.text = f"theory in {1e3 * (time.perf_counter() - moved):.0f} ms"
+
+    def _show_band(self, point: model.Point, band: Spread) -> None:
+        self._band = band
+        self.plots.show_curves(point, band)
 
     def _show_details(self, point: model.Point, details: model.Details) -> None:
-        if not self._detailed:
-            self.widgets.status.text = "ready"
-        self._detailed = True
-        self.plots.show_details(point.curves, details)
+        self.plots.show_details(point, details)
         self.widgets.regime.text = words.regime(point, details)
         self.widgets.exponents.text = words.exponent_table(details.exponents)
         ask = partial(self._ask_frontier, self._jobs.ticket, point.settings, details.exponents)
         self._doc.add_timeout_callback(ask, REST)
-        self._warm_up(point.settings)
 
     def _still_waiting(self, ticket: Ticket) -> None:
         if ticket.valid and not self._up_to_date and not self.widgets.problem.visible:
-            name = LABELS[self.controls.chosen]
-            self.widgets.status.text = f"compiling the theory of {name}, once: some seconds \u2026"
+            name = ALGORITHM_LABELS[self.controls.chosen]
+            self.widgets.status.text = f"theory of {name} under way; the first of its kind is compiled \u2026"
 
     @property
     def _up_to_date(self) -> bool:
@@ -113,6 +128,10 @@ class Page:
             return self._shown is not None and self._shown.settings == self.controls.settings()
         except ValueError:
             return False
+
+    def _refuse_box(self, text: str) -> None:
+        """Show a sentence above curves that stay."""
+        self.widgets.complain("Refused", text)
 
     def _refuse(self, text: str) -> None:
         """Show a sentence in place of curves."""
@@ -132,16 +151,16 @@ class Page:
 
     def _find_frontier(self, ticket: Ticket, settings: Settings, exponents: list[Exponent]) -> None:  # in a thread
         try:
-            for optimum in model.frontier(settings):
+            for optimum in laws.frontier(settings):
                 if not ticket.valid:
                     return
-                ticket.later(self._show_budget, optimum, exponents + model.frontier_exponents(settings, optimum))
+                ticket.later(self._show_budget, optimum, exponents + laws.frontier_exponents(settings, optimum))
         except ValueError as error:
             ticket.later(self._no_frontier, str(error))
 
     def _show_budget(self, optimum: theory.Frontier, exponents: list[Exponent]) -> None:
         self.plots.add_budget(optimum)
-        self.widgets.note.text = words.budget(optimum, len(self.plots.budgets), model.NUM_BUDGETS)
+        self.widgets.note.text = words.budget(optimum, len(self.plots.budgets), laws.NUM_BUDGETS)
         self.widgets.exponents.text = words.exponent_table(exponents)
 
     def _no_frontier(self, reason: str) -> None:
@@ -180,13 +199,13 @@ class Page:
 
     def _show_runs(self, point: model.Point, runs: Curve, seeds: int, took: float) -> None:
         self._runs = runs
-        self.plots.show_runs(point.curves, runs)
+        self.plots.show_runs(point, runs)
         if runs.num_seeds < seeds:
             self.widgets.progress.text = f"training {runs.num_seeds} of {seeds} seeds, {took:.0f} s \u2026"
             return
         self.widgets.idle(
             f"{seeds} seeds, {runs.kind}, {took:.1f} s; bars: two standard errors. Simulation against "
-            f"theory: {model.verdict(point, runs)}."
+            f"theory: {model.verdict(point, runs, self._band)}."
         )
         kept = self._workers.kept
         kept[point.settings, seeds] = runs
@@ -199,27 +218,6 @@ class Page:
             self._runs = None
             self.plots.clear(self.plots.runs)
             self.widgets.idle(text)
-
-    # what takes no ticket: it is wanted whatever the settings
-
-    def _warm_up(self, settings: Settings) -> None:
-        if settings.algorithm not in self._workers.warm:
-            self._workers.warm.add(settings.algorithm)
-            self._workers.warming.submit(self._warm, settings)
-
-    def _warm(self, settings: Settings) -> None:  # in a thread
-        shapes = model.warm_up(settings)
-        for index, shape in enumerate(shapes):
-            text = f"warming up {index + 1} of {len(shapes)}: until then a move may take seconds"
-            self._doc.add_next_tick_callback(partial(self._say, text))
-            try:
-                model.details(shape, model.curves(shape))
-            except ValueError:  # a corner that the theory refuses compiles nothing either
-                continue
-        self._doc.add_next_tick_callback(partial(self._say, "ready"))
-
-    def _say(self, text: str) -> None:
-        self.widgets.status.text = text
 
     def _close(self, session_context: Any) -> None:
         self._jobs.renew()  # nothing is wanted any more

@@ -1,10 +1,14 @@
-"""The server of `rfm explore`: this machine only, nothing loaded from elsewhere."""
+"""The server of `rfm explore`: for this machine unless a host is named; nothing is loaded from elsewhere."""
 
 import asyncio
+import errno
 import re
 import signal
+import socket
+import sys
 from functools import partial
 
+import psutil
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
@@ -26,23 +30,34 @@ from experiments.output import console
 from rfm import checks
 
 HOST = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")
+WARNING = (
+    "Anyone who reaches {address} can use the processors of this machine, and see nothing but this page; there is no "
+    "password. Serve only in a network that you trust."
+)
 
 
-def serve(port: int, *, browser: bool) -> None:
+def serve(port: int, host: str = HOST, *, browser: bool) -> None:
     """Serve until interrupted.
 
     Args:
         port: On this machine; 0 for any that is free.
+        host: Name or address that is served; other machines reach the page unless it is one of this machine alone.
         browser: Is the page opened in a browser?
 
     Raises:
-        ValueError: The port cannot be had.
+        ValueError: The host or the port cannot be had.
     """
     try:
-        sockets, port = bind_sockets(HOST, port)
+        names = served_names(host)
+        sockets, port = bind_sockets(host, port)
+    except socket.gaierror as error:
+        checks.fail("host", f"a name or address of this machine ({error.strerror})", host)
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            checks.fail("host", f"a name or address of this machine ({error.strerror})", host)
         checks.fail("port", f"a free port, or 0 for any ({error.strerror})", port)
-    hosts = [f"{name}:{port}" for name in ("localhost", HOST)]
+    hosts = [f"{name}:{port}" for name in names]
     origin = f"http://{hosts[0]}"
     # settings of other projects in the environment must neither open the server nor send the page elsewhere
     bokeh_settings.allowed_ws_origin.set_value(hosts)
@@ -54,13 +69,15 @@ def serve(port: int, *, browser: bool) -> None:
         {"/": application}, extra_websocket_origins=hosts, extra_patterns=[(route, Export, {"workers": workers})]
     )
     # other names of this machine could be those that a page of someone else has made point here
-    http = HTTPServer(RuleRouter([Rule(HostMatches(rf"^(localhost|{re.escape(HOST)})$"), app)]))
+    http = HTTPServer(RuleRouter([Rule(HostMatches(f"^({'|'.join(map(re.escape, names))})$"), app)]))
     http.add_sockets(sockets)
     loop = IOLoop.current()
     server = BaseServer(loop, app, http)
     server.start()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: loop.add_callback_from_signal(loop.stop))
+    if not is_local(host):
+        print(f"rfm explore: {WARNING.format(address=origin)}", file=sys.stderr, flush=True)
     console.tell(f"rfm explore: {origin}/  (Ctrl-C ends it)", {"address": f"{origin}/"})
     if browser:
         import webbrowser
@@ -69,6 +86,29 @@ def serve(port: int, *, browser: bool) -> None:
     loop.start()
     server.stop(wait=False)
     console.tell("rfm explore: stopped")
+
+
+def is_local(host: str) -> bool:
+    """Does a host name this machine alone?"""
+    return host == "localhost" or host.startswith("127.") or host == "::1"
+
+
+def served_names(host: str) -> list[str]:
+    """Return the names by which the page may be asked for, the one to give to others first.
+
+    No other is answered: it could be one that a page of someone else has made point here.
+
+    Example:
+        >>> served_names("127.0.0.1")
+        ['localhost', '127.0.0.1']
+    """
+    if is_local(host):
+        return ["localhost", host] if host != "localhost" else ["localhost"]
+    own = [host]
+    if host in EVERYWHERE:
+        each = (address for found in psutil.net_if_addrs().values() for address in found)
+        own = [socket.gethostname(), socket.getfqdn(), *(x.address for x in each if x.family == socket.AF_INET)]
+    return list(dict.fromkeys([*own, "localhost", HOST]))
 
 
 def _open(workers: Workers, origin: str, doc: Document) -> None:

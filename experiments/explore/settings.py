@@ -1,108 +1,34 @@
-"""Settings on the page of `rfm explore`: names, ranges, addresses, and the Python call that says the same."""
+"""Settings on the page of `rfm explore`: one point, checked as a whole, and its address."""
 
 import dataclasses
 import math
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 import rfm
-from experiments.compare.algorithms import ALGORITHMS, FULL_BATCH
+from experiments.compare import schedules
+from experiments.compare.algorithms import ALGORITHMS, Drawn, theory_of
+from experiments.compare.scans import Members, order_of
+from experiments.explore.parameters import NO_AVERAGE, OPTION_OF, PARAMETERS, TEXTS, USUAL, WITH_THEORY
 from rfm import checks
 from rfm.arguments import Arguments
 from rfm.optimizers import Optimizer
+from rfm.sgd import DRAWN_ANEW
+from theory.cases import Case, check_case, members_of, refuse_members
+from theory.schedules import FAMILIES
 
-WITH_THEORY = (*FULL_BATCH, "sgd")  # algorithms that have a theory
 CURVE_POINTS = 60  # of a curve
 Query = Mapping[str, Sequence[bytes | str]]  # values of an address, by name
 UNSET = math.nan  # no number was given
-OPTION_OF = {"lr": "lr", "momentum": "momentum", "batch": "batch_size"}  # names here and in `ALGORITHMS`
-
-
-class Parameter(NamedTuple):
-    """A number that can be set: its range, and whether its slider is logarithmic, and reaches on to 0 or infinity."""
-
-    label: str
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-    zero: bool = False
-    infinite: bool = False
-    step: float = 0.01  # of the slider, in log10 where that is logarithmic
-
-    @property
-    def allowed(self) -> str:
-        """The range in words."""
-        kind = "a whole number" if self.whole else "a number"
-        more = (", or 0" if self.zero else "") + (", or inf" if self.infinite else "")
-        return f"{kind} from {self.low:g} to {self.high:g}{more}"
-
-    def check(self, name: str, value: object) -> float:
-        """Return the value, a number or its text, as a number.
-
-        Raises:
-            ValueError: It is outside the range; names it, and what is allowed.
-        """
-        try:
-            x = float(value) if isinstance(value, int | float | str) else math.nan
-        except ValueError:
-            x = math.nan
-        special = (self.zero and x == 0) or (self.infinite and x == math.inf)
-        if not special and not (self.low <= x <= self.high and (not self.whole or x == round(x))):
-            checks.fail(name, self.allowed, value)
-        return int(x) if self.whole and math.isfinite(x) else x
-
-    def position(self, value: float) -> float:
-        """Return where the slider stands: log10 where it is logarithmic, one step past an end for 0 and infinity."""
-        if not self.log:
-            return value
-        if value in (0.0, math.inf):
-            first, last = self.ends
-            return first if value == 0 else last
-        return math.log10(value)
-
-    def value(self, position: float) -> float:
-        """Return the number at a position, as the slider shows it: three digits, or a whole number."""
-        if self.infinite and position > math.log10(self.high) + 0.5 * self.step:
-            return math.inf
-        if self.zero and position < math.log10(self.low) - 0.5 * self.step:
-            return 0.0
-        x = min(max(10.0**position if self.log else position, self.low), self.high)
-        return round(x) if self.whole else float(f"{x:.3g}")
-
-    @property
-    def middle(self) -> float:
-        """The number in the middle of the slider."""
-        return self.value(0.5 * sum(self.ends))
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """First and last position of the slider."""
-        if not self.log:
-            return self.low, self.high
-        low, high = math.log10(self.low), math.log10(self.high)
-        return low - self.step * self.zero, high + self.step * self.infinite
-
-
-# momentum beyond 0.9 needs contours of so many nodes that a curve takes longer than a page should;
-# a power law of 512 modes or fewer is an array, whose length would compile anew
-PARAMETERS = {
-    "a": Parameter("a, task: \u03bb\u2096w\u2096\u00b2 = k^\u2212a", 1.01, 6.0),
-    "b": Parameter("b, spectrum: \u03bb\u2096 = k^\u2212b", 0.1, 4.0),
-    "N": Parameter("N, model size", 1, 65_536, log=True, whole=True, infinite=True),
-    "P": Parameter("P, data", 1, 65_536, log=True, whole=True, infinite=True),
-    "K": Parameter("K, models averaged", 1, 64, log=True, whole=True, infinite=True, step=0.05),
-    "noise": Parameter("\u03c3\u00b2, variance of label noise", 1e-6, 10.0, log=True, zero=True, step=0.05),
-    "M": Parameter("M, modes", 1000, 10**9, log=True, whole=True, step=0.1),
-    "lr": Parameter("learning rate", 1e-4, 10.0, log=True),
-    "momentum": Parameter("momentum", 0.0, 0.9),
-    "batch": Parameter("B, samples a step", 1, 4096, log=True, whole=True, step=0.05),
-    "start": Parameter("first time", 1e-3, 1e7, log=True, step=0.1),
-    "stop": Parameter("last time", 1e-2, 1e8, log=True, step=0.1),
-}
+IN_ORDER = 160  # steps whose samples come in order, that theory follows within a third of a second
+# of arguments of the theory, and of their values
+NAMES = {
+    "ensemble or bags": "K > 1", "num_features": "N", "num_samples": "P", "batch_size": "batch", "ensemble": "K",
+    "jnp.inf": "inf", "None": "none",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +37,11 @@ class Settings:
 
     Attributes:
         a, b, noise, M: The power law.
-        N, P, K: Model size, data (infinite with "sgd"), number of models averaged.
+        N, P, K: Model size, data (infinite for one pass of "sgd"), number of models averaged.
+        richness: How fast features are trained too.
         algorithm: One of WITH_THEORY.
         lr, momentum, batch: Numbers of the algorithm; None for its default, or where it has no such number.
+        schedule, average, order: As `rfm compare` takes them; likewise.
         start, stop: First and last time.
 
     Raises:
@@ -126,42 +54,115 @@ class Settings:
     P: float = UNSET
     K: float = 1
     noise: float = 0.01
+    richness: float = 0.0
     M: float = 10_000
     algorithm: str = "flow"
     lr: float | None = None
     momentum: float | None = None
     batch: float | None = None
+    schedule: str | None = None
+    average: str | None = None
+    order: str | None = None
     start: float = 0.1
-    stop: float = 1e4
+    stop: float = UNSET
 
     def __post_init__(self) -> None:
         checks.one_of("algorithm", self.algorithm, WITH_THEORY)
+        for name in TEXTS:
+            object.__setattr__(self, name, self._own(name, USUAL[name]))
         if math.isnan(self.P):
-            object.__setattr__(self, "P", math.inf if self.algorithm == "sgd" else 512)
+            once = self.algorithm == "sgd" and self.order == DRAWN_ANEW
+            object.__setattr__(self, "P", math.inf if once else 512)
         for name in PARAMETERS:
-            object.__setattr__(self, name, self._checked(name))
-        if self.algorithm == "sgd" and math.isfinite(self.P):
-            checks.fail("P", "inf with algorithm 'sgd', whose theory is one pass over fresh data", self.P)
+            if name != "stop":
+                object.__setattr__(self, name, self._checked(name))
+        if math.isnan(self.stop):
+            object.__setattr__(self, "stop", 1e4 if self.order in (None, DRAWN_ANEW) else float(IN_ORDER))
+            object.__setattr__(self, "stop", min(self.stop, self.most_steps))
+        object.__setattr__(self, "stop", self._checked("stop"))
         if not self.stop > self.start:
             checks.fail("stop", f"larger than start = {self.start:g}", self.stop)
         if self.discrete and self.stop < 2:
             checks.fail("stop", f"at least 2 for the steps of algorithm {self.algorithm!r}", self.stop)
+        self._check_together()
+
+    def _own(self, name: str, usual: float | str | None) -> float | str | None:
+        """Return a number or text of the algorithm, None where it has none."""
+        value, options = getattr(self, name), ALGORITHMS[self.algorithm][1]
+        option = OPTION_OF.get(name, name)
+        if option in options:
+            return usual if value is None else value
+        if value is not None:
+            users = ", ".join(n for n in WITH_THEORY if option in ALGORITHMS[n][1])
+            checks.fail(name, f"left out with algorithm {self.algorithm!r} (it belongs to {users})", value)
+        return None
 
     def _checked(self, name: str) -> float | None:
-        value, defaults = getattr(self, name), defaults_of(self.algorithm)
-        if name in OPTION_OF and name not in defaults:
-            if value is not None:
-                users = ", ".join(n for n in WITH_THEORY if name in defaults_of(n))
-                checks.fail(name, f"left out with algorithm {self.algorithm!r} (it belongs to {users})", value)
-            return None
-        return PARAMETERS[name].check(name, defaults.get(name) if value is None else value)
+        value = getattr(self, name)
+        if name in OPTION_OF:
+            usual = defaults_of(self.algorithm).get(name)
+            value = self._own(name, min(usual, self.P) if name == "batch" and usual else usual)
+        return None if value is None else PARAMETERS[name].check(name, value)
+
+    def _check_together(self) -> None:
+        """Refuse what the theory does not serve, or not within the time that a page has, before it is computed."""
+        if self.schedule is not None:
+            known = self.schedule.partition(":")[0] in FAMILIES and not schedules.is_file(self.schedule)
+            if not known:
+                names = ", ".join(FAMILIES)
+                checks.fail("schedule", f"one of {names} (rfm compare --schedule takes files too)", self.schedule)
+        if self.order not in (None, DRAWN_ANEW) and math.isinf(self.P):
+            checks.fail("order", f"{DRAWN_ANEW!r} where P is inf, as no sample comes twice, or P finite", self.order)
+        optimizer = self.optimizer
+        if self.discrete and self.stop > self.most_steps:
+            checks.fail(
+                "stop", f"at most {self.most_steps:g} here, where theory follows every step, or rfm compare", self.stop
+            )
+        try:
+            members = members_of(optimizer, self.K, 1)
+            case = Case(self.problem, self.N, self.P, self.drawn.optimizer, self.times, richness=self.richness or None)
+            check_case(case)
+            refuse_members(case, members)
+        except checks.ArgumentError as error:
+            raise named(error, getattr(self, NAMES.get(error.name, error.name), error.value)) from None
+
+    @property
+    def most_steps(self) -> float:
+        """Steps that theory follows in a third of a second, one by one; infinite where it has a formula for all."""
+        changing = self.schedule not in (None, USUAL["schedule"])
+        if not self.discrete:
+            return math.inf
+        if self.richness:
+            return 200.0
+        if self.algorithm != "sgd":
+            return 20_000.0 if changing else math.inf
+        averaged = self.average != NO_AVERAGE
+        if math.isfinite(self.P):
+            return 500.0 if averaged or self.momentum else 5000.0
+        return 10_000.0 if averaged else 100_000.0 if changing else math.inf
 
     @property
     def optimizer(self) -> Optimizer:
         """The spec of the algorithm with its numbers."""
         make, defaults = ALGORITHMS[self.algorithm]
         numbers = {OPTION_OF[name]: getattr(self, name) for name in defaults_of(self.algorithm)}
-        return make(self.stop, **(defaults | numbers))
+        texts = {name: getattr(self, name) for name in TEXTS if name in defaults}
+        if self.average == NO_AVERAGE:
+            texts["average"] = None
+        return make(self.stop, **(defaults | numbers | texts))
+
+    @property
+    def drawn(self) -> Drawn:
+        """The algorithm whose theory is drawn: batches drawn anew, by that name, where samples in order take long."""
+        return theory_of(
+            self.optimizer, self.problem, num_features=self.N, num_samples=self.P, times=self.times, most=IN_ORDER
+        )
+
+    @property
+    def corrected(self) -> bool:
+        """Is the next order of the theory in 1/N and 1/P known?"""
+        models = Members(ensemble=int(min(self.K, 2)), bags=1, richness=self.richness)
+        return order_of(self.problem, self.optimizer, "gaussian", models) > 1
 
     @property
     def discrete(self) -> bool:
@@ -187,8 +188,9 @@ class Settings:
     def arguments(self) -> Arguments:
         """Arguments of `theory.predict` and `rfm.simulate`, but for the problem and the keys."""
         return Arguments(
-            num_features=self.N, num_samples=self.P, optimizer=self.optimizer, times=self.times, ensemble=self.K
-        )
+            num_features=self.N, num_samples=self.P, optimizer=self.optimizer, times=self.times, ensemble=self.K,
+            richness=self.richness,
+        )  # fmt: skip
 
     def address(self) -> str:
         """Return a=1.8&b=1.5&..., from which `from_address` makes these settings."""
@@ -208,7 +210,7 @@ def from_address(query: Query) -> tuple[Settings, list[str]]:
     Args:
         query: Values by name. Names that the server keeps for itself are skipped.
     """
-    algorithm, numbers, refused = "flow", dict[str, float](), list[str]()
+    given, refused = dict[str, Any](), list[str]()
     names = [field.name for field in dataclasses.fields(Settings)]
     for name, values in query.items():
         if name.startswith("bokeh-"):
@@ -218,52 +220,30 @@ def from_address(query: Query) -> tuple[Settings, list[str]]:
         try:
             if name not in names:
                 checks.fail(name[:40], "left out; an address knows " + ", ".join(names), value)
-            if name == "algorithm":
+            if name in PARAMETERS:
+                given[name] = PARAMETERS[name].check(name, value)
+            elif not isinstance(value, str):
+                checks.fail(name, "given once", value)
+            elif name == "algorithm":
                 checks.one_of(name, value, WITH_THEORY)
-                algorithm = str(value)
-            else:
-                numbers[name] = PARAMETERS[name].check(name, value)
+            given.setdefault(name, value)
         except ValueError as error:
             refused.append(str(error)[:400])
-    while True:  # each is in its range; now the pairs that exclude each other
+    while True:  # each is in its range; now those that exclude each other
         try:
-            return Settings(algorithm=algorithm, **numbers), refused
+            return Settings(**given), refused
         except ValueError as error:
             refused.append(str(error))
             _, name, *_ = str(error).split("`")
-            del numbers[name if name in numbers else "start"]
+            del given[name if name in given else "start" if "start" in given else next(iter(given))]
 
 
-def python_call(settings: Settings, seeds: int = 0, seed: int = 0) -> str:
-    """Return a program that gives the curve as `predicted`, and with seeds the training runs as `simulated`."""
-    s, optimizer = settings, settings.optimizer
-    numbers = {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer)}
-    numbers = ", ".join(f"{k}={v!r}" for k, v in numbers.items() if k not in ("weight_decay",))
-    integer = ", integer=True" if s.discrete else ""
-    text = "import math\n\n" if math.inf in (s.N, s.P, s.K) else ""
-    text += "import jax\n\n" if seeds else ""
-    text += f"""import rfm
-import theory
-
-problem = rfm.power_law(a={s.a!r}, b={s.b!r}, num_modes={s.M!r}, noise_var={s.noise!r})
-args = dict(
-    num_features={_size(s.N)},
-    num_samples={_size(s.P)},
-    optimizer=rfm.{type(optimizer).__name__}({numbers}),
-    times=rfm.log_times({s.first!r}, {s.stop!r}, {CURVE_POINTS}{integer}),
-    ensemble={_size(s.K)},
-)
-predicted = theory.predict(problem, **args)  # predicted.times, .risk, .train_loss
-"""
-    if seeds:
-        text += f"""keys = jax.random.split(jax.random.key({seed}), {seeds})
-simulated = rfm.simulate(problem, **args, keys=keys)  # simulated.mean(), .stderr()
-"""
-    return text
-
-
-def _size(value: float) -> str:
-    return "math.inf" if math.isinf(value) else repr(value)
+def named(error: checks.ArgumentError, value: object = None) -> checks.ArgumentError:
+    """Return the same refusal in the names of this page, and with the value that it has there if that is given."""
+    allowed = error.allowed
+    for argument, name in NAMES.items():
+        allowed = allowed.replace(argument, name)
+    return checks.ArgumentError(NAMES.get(error.name, error.name), allowed, error.value if value is None else value)
 
 
 def _short(value: float) -> str:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import rfm
+from experiments.explore.model import LOSSES
 from experiments.explore.settings import Settings
 from rfm.curve import Curve
 from rfm.engine.costs import too_much
@@ -29,11 +30,10 @@ def train(settings: Settings, seeds: int, seed: int = 0) -> Iterator[Curve]:
     for start in range(0, seeds, SEEDS_AT_ONCE):
         curves.append(rfm.simulate(settings.problem, **settings.arguments, keys=keys[start : start + SEEDS_AT_ONCE]))
         shortest = min(curves, key=lambda curve: len(curve.times))  # where a run diverged
-        risk, train_loss = (
-            np.concatenate([getattr(curve, loss)[:, : len(shortest.times)] for curve in curves])
-            for loss in ("risk", "train_loss")
-        )
-        yield dataclasses.replace(shortest, risk=risk, train_loss=train_loss)
+        yield dataclasses.replace(shortest, **{
+            name: np.concatenate([getattr(curve, name)[:, : len(shortest.times)] for curve in curves])
+            for name in (*LOSSES, "kernel_growth") if getattr(shortest, name) is not None
+        })  # fmt: skip
 
 
 def check_cost(settings: Settings, seeds: int) -> None:

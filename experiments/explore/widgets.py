@@ -2,11 +2,14 @@
 
 from bokeh.document import Document
 from bokeh.models import Button, CheckboxGroup, CustomJS, Div, PreText, Select, TextInput, UIElement
+from bokeh.plotting import figure
 
 from experiments.explore import training, words
-from experiments.explore.controls import Controls
+from experiments.explore.call import python_call
+from experiments.explore.controls import STYLE, Controls
+from experiments.explore.parameters import CHOICES, PARAMETERS
 from experiments.explore.plots import Plots
-from experiments.explore.settings import Settings, python_call
+from experiments.explore.settings import Settings
 from experiments.output import pages
 
 SHOWS = ("what limits the risk", "bias, variances and noise (one model)")
@@ -22,7 +25,7 @@ class Widgets:
 
     def __init__(self) -> None:
         self.refused, self.problem = _text("refused", visible=False), _text("problem", visible=False)
-        self.status = _text("status", "starting: compiling the theory, once \u2026")
+        self.status = _text("status", "starting \u2026")
         self.regime, self.exponents = _text("regime"), _text("exponents")
         self.note, self.progress, self.downloads = _text("frontier_note"), _text("progress"), _text("downloads")
         self.call = PreText(name="call", sizing_mode="stretch_width")
@@ -40,13 +43,14 @@ class Widgets:
         figures = {"risk": plots.risk, "slope": plots.slope, "best": plots.best}
         for name, plot in figures.items():
             plot.name = name
-        sliders = controls.algorithm, *controls.sliders.values(), controls.time
-        widgets: list[UIElement] = [*sliders, *figures.values(), *vars(self).values()]
+        widgets: list[UIElement] = [*controls.widgets, *figures.values(), *vars(self).values()]
         for widget in widgets:
+            if STYLE not in widget.stylesheets and not isinstance(widget, figure):
+                widget.stylesheets = [*widget.stylesheets, STYLE]
             doc.add_root(widget)
         doc.title = "random-feature theory"
         doc.template = pages.ENVIRONMENT.get_template("explore/page.html")
-        doc.template_variables["sliders"] = list(controls.sliders)
+        doc.template_variables.update(parameters=PARAMETERS, choices=CHOICES)
 
     @property
     def busy(self) -> bool:

@@ -21,7 +21,7 @@ def plain(text: str) -> str:
 
 def regime(point: model.Point, details: model.Details) -> str:
     """Return the task, what limits the risk until when, and by how much at the end."""
-    clock, risk = "step" if point.settings.discrete else "t =", float(point.curves.risk[-1])
+    clock, risk = "step" if point.settings.discrete else "t =", float(point.risk[-1])
     return pages.render("explore/regime.html", details=details, risk=risk, clock=clock)
 
 

@@ -18,6 +18,7 @@ from experiments.compare.keys import fold_keys
 from experiments.forecast.choices import forecast_of
 from experiments.forecast.correction import QUANTILE
 from experiments.forecast.forecasts import Forecast
+from experiments.forecast.runs import OwnRows, own_rows
 from experiments.forecast.source import Source, split_evenly
 from experiments.forecast.trained import How, draw_errors
 from rfm import checks
@@ -78,12 +79,14 @@ class Trial:
             sample of the same scatter, but for their number.
         half: Which rows were trained on, 0 or 1.
         extrapolated: (T,) see `Forecast.extrapolates`.
+        own: Loss of a few runs estimated from their own rows, of the first half; None where it is not told.
     """
 
     pair: Comparison
     spread: np.ndarray
     half: int
     extrapolated: np.ndarray
+    own: OwnRows | None = None
 
     @property
     def sizes(self) -> tuple[float, float]:
@@ -157,22 +160,28 @@ def trial(half: Half, forecast: Forecast, num_features: float, num_samples: int,
     # each point has draws of its own
     keys = fold_keys(fold_keys(check.keys, half.index), num_samples)
     keys = fold_keys(keys, 0 if np.isinf(num_features) else int(num_features))
+    seeds = np.asarray(jax.random.key_data(keys)).reshape(len(keys), -1)
     arguments = Arguments(num_samples=num_samples, optimizer=check.optimizer, times=check.times)
     if check.model == "columns":
         risks = np.concatenate([_columns(half, num_features, key, arguments) for key in keys])
     elif half.rows.groups is not None:
-        risks = grouped_losses(half.rows, (num_features, num_samples), keys, check)
+        risks = grouped_losses(half.rows, (num_features, num_samples), seeds, check)
     else:
         curve = rfm.exact(half.problem, keys=keys, **(arguments | Arguments(num_features=num_features)))
         risks = curve.risk + half.problem.noise_var
     point = forecast.point(num_features, num_samples)
     predicted = forecast.losses(num_features, num_samples)
     width = forecast.half_width(num_features, num_samples, forecast.times)[:-1] / QUANTILE
+    own = None
+    if half.index == 0:
+        how, columns = (check.optimizer, np.asarray(check.times, float)), check.model == "columns"
+        own = own_rows(half.rows, (num_features, num_samples), how, seeds, columns=columns)
     return Trial(
         Comparison("time", forecast.times, risks, predicted, {"N": num_features, "P": num_samples}),
         spread=predicted * width * np.sqrt(1.0 + len(half.known) / len(half.rows)),
         half=half.index,
         extrapolated=point.extrapolated,
+        own=own,
     )
 
 
@@ -189,10 +198,9 @@ def _columns(half: Half, num_features: float, key: jax.Array, arguments: Argumen
     return rfm.exact(problem, keys=key[None], **(arguments | Arguments(num_features=np.inf))).risk
 
 
-def grouped_losses(rows: Source, sizes: tuple[float, int], keys: jax.Array, check: Check) -> np.ndarray:
+def grouped_losses(rows: Source, sizes: tuple[float, int], seeds: np.ndarray, check: Check) -> np.ndarray:
     """Return losses (S, T) by training on whole groups of about P rows in all, tested on the other groups."""
     how, known = How(check.optimizer, np.asarray(check.times, float), 1.0), rows.known(1.0, 0)
-    seeds = np.asarray(jax.random.key_data(keys)).reshape(len(keys), -1)
     errors = (draw_errors(known, sizes, how, np.random.default_rng(seed))[1] for seed in seeds)
     return np.stack([each.mean(0)[: len(how.times)] for each in errors])
 

@@ -12,6 +12,7 @@ from experiments.forecast.curves import Grid, Line
 from experiments.forecast.held_out import Trial
 from experiments.forecast.job import Foretold
 from experiments.forecast.laws import Plan
+from experiments.forecast.runs import OwnRows
 from experiments.output import plotting
 from rfm.data.spectra import Estimate
 from rfm.problem import PowerLawTail
@@ -173,6 +174,11 @@ def check(trials: Sequence[Trial]) -> Figure:
     samples = sorted({p for _, p in (trial.sizes for trial in shown)})
     caption = "lines: forecast from one half of the rows; points: training on the other half\n"
     caption += "bands and bars: two standard errors; dashed: extrapolation"
+    if any(trial.own is not None for trial in trials):
+        caption += (
+            "\ndotted: told by the rows trained on alone, of two runs, which says to stop at the triangle; their best"
+        )
+        caption += " time: star"
     figure, axes = plotting.new_figure(1, len(samples), width=max(3.7, 5.5 / len(samples)), caption=caption)
     for ax, p in zip(axes[0], samples, strict=True):
         for index, trial in enumerate(trial for trial in shown if trial.pair.fixed["P"] == p):
@@ -181,5 +187,16 @@ def check(trials: Sequence[Trial]) -> Figure:
             _banded(ax, pair.x, Band.around(pair.theory, 2.0 * trial.spread), trial.extrapolated, color=color)
             name = f"$N$ = {plotting.number(pair.fixed['N'])}"
             plotting.draw(ax, pair, index, label=name, line_style={"lw": 0})
+            if trial.own is not None:
+                _told(ax, trial.own, color)
         plotting.finish(ax, "time $t$", "held-out loss", f"$P$ = {p}; {shown[0].pair.seeds} seeds")
     return figure
+
+
+def _told(ax: Axes, own: OwnRows, color: str) -> None:
+    """Draw the loss estimated from their own rows, the time to stop by it, and the best time."""
+    loss, told = own.losses.mean(0), own.estimates.mean(0)
+    ax.plot(own.times, told, color=color, lw=1.3, ls=":")
+    for index, marker in ((told.argmin(), "v"), (loss.argmin(), "*")):
+        if own.times[index] > 0:  # no training has no place on a logarithmic axis
+            ax.plot(own.times[index], loss[index], marker, ms=8, mfc="white", color=color, zorder=5)

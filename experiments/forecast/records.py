@@ -26,7 +26,20 @@ def summary(trials: Sequence[Trial]) -> dict[str, Any]:
     return sizes_of(error) | {
         "points": len(trials), "features": n, "samples": p, "time": float(times[place]),
         "median_z": float(np.median(np.abs(z))), "extrapolated": int(far.sum()),
-        "resolved": None if far.all() else sizes_of(error[~far]),
+        "resolved": None if far.all() else sizes_of(error[~far]), "own_rows": own_summary(trials),
+    }  # fmt: skip
+
+
+def own_summary(trials: Sequence[Trial]) -> dict[str, Any] | None:
+    """Return how near the losses are estimated from their own rows, and what stopping by them costs."""
+    told = [trial.own for trial in trials if trial.own is not None]
+    if not told:
+        return None
+    error, excess = (np.concatenate([getattr(own, name) for own in told]) for name in ("error", "excess"))
+    worst = float(error[np.abs(error).argmax()])
+    return {
+        "values": len(error), "median": float(np.median(np.abs(error))), "worst": worst, "runs": len(excess),
+        "excess": float(np.median(excess)), "worst_excess": float(excess.max()),
     }  # fmt: skip
 
 
@@ -78,6 +91,8 @@ def trial_rows(trials: Sequence[Trial]) -> list[dict]:
             "num_features": n, "num_samples": p, "trained_half": trial.half, "time": trial.times,
             "loss": trial.pair.mean, "stderr": trial.pair.stderr, "predicted": trial.pair.theory,
             "predicted_stderr": trial.spread, "error": trial.error, "z": trial.z, "extrapolated": trial.extrapolated,
+            "loss_of_runs": "" if trial.own is None else trial.own.losses.mean(0),
+            "told_by_own_rows": "" if trial.own is None else trial.own.estimates.mean(0),
         })  # fmt: skip
     return written
 

@@ -3,15 +3,11 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from experiments.forecast import records
 from experiments.forecast.bands import Band, interval
 from experiments.forecast.curves import Grid, Line, Peak
 from experiments.forecast.decisions import Decision
 from experiments.forecast.forecasts import Forecast
-from experiments.forecast.held_out import Trial
-from experiments.forecast.job import MOST_STEPS, Checked, Foretold
+from experiments.forecast.job import Foretold
 from experiments.forecast.laws import ExponentBands, Plan, has_signal
 from experiments.forecast.source import Source
 from experiments.output.tables import align
@@ -248,39 +244,3 @@ def _plan_line(plan: Plan, i: int, num_samples: float) -> str:
         f"N* ~ C^{plan.size_exponent[i]:.2f}, loss* ~ C^-{plan.loss_exponent[i]:.3f}"
         + ("" if plan.converged[i] else "; NOT CONVERGED")
     )
-
-
-def check_lines(checked: Checked) -> list[str]:
-    """Return the printed report of a check."""
-    n, p = checked.sizes
-    return [
-        check_table(checked.trials),
-        f"gradient descent, all {MOST_STEPS} steps taken at N = {n}, P = {p}: its loss is that of the exact solution "
-        f"to {checked.taken:.1e}",
-    ]
-
-
-def check_table(trials: Sequence[Trial]) -> str:
-    """Return how near the forecast was, by size and over all, and where it was worst."""
-    cells = [("N", "P", "median error", "worst error (at t)", "median |z|", "worst z")]
-    for n, p in dict.fromkeys(trial.sizes for trial in trials):
-        error, z, times, far = records.joined([trial for trial in trials if trial.sizes == (n, p)])
-        worst = np.abs(error).argmax()
-        cells.append((
-            size(n), size(p) + MARK * bool(far.any()), f"{np.median(np.abs(error)):.2%}",
-            f"{error[worst]:+.2%} ({times[worst]:.3g})", f"{np.median(np.abs(z)):.2f}",
-            f"{z[np.abs(z).argmax()]:+.1f}",
-        ))  # fmt: skip
-    total = records.summary(trials)
-    last = (
-        f"trained {total['points']} times (N, P) on real rows, {total['values']} values: error of the forecast median "
-        f"{total['median']:.2%}, worst {total['worst']:+.2%} at N = {size(total['features'])}, P = {total['samples']}, "
-        f"t = {total['time']:.3g}; median |z| {total['median_z']:.2f}"
-    )
-    notes = []
-    if total["extrapolated"]:
-        notes.append(f"{EXTRAPOLATED}, at one of the times or more, in either half")
-        if known := total["resolved"]:
-            last += f"; without extrapolation {known['values']} values, "
-            last += f"median {known['median']:.2%}, worst {known['worst']:+.2%}"
-    return "\n".join([align(cells), *notes, last])

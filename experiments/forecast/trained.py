@@ -10,6 +10,7 @@ import numpy as np
 
 import theory.contour
 import theory.filters
+from experiments.forecast.bands import TINY
 from rfm.optimizers import Optimizer
 from theory.evaluation import filter_of
 
@@ -112,25 +113,43 @@ def _trained(rows: Rows, sizes: tuple[float, int], how: How, seed: int, draws: i
     n = len(rows.y)
     every = len(how.times) + len(RIDGES)
     total, right = np.zeros((n, every)), np.zeros(every)
-    times, each = np.zeros(n), []
+    times, each, used = np.zeros(n), [], []
     for draw in range(draws):
         rng = np.random.default_rng([seed, num_samples, draw])
         tested, error, hits = draw_errors(rows, (num_features, num_samples), how, rng)
         each.append(error.mean(0))
+        used.append(~tested)
         total[tested] += error
         right += hits
         times += tested
-    each = np.array(each)  # (D, A)
+    each, used = np.array(each), np.array(used)  # (D, A), (D, n)
     loss = each.mean(0)
-    tested = times > 0
-    of_rows = total[tested] / times[tested, None]
+    known = times > 0
+    of_rows = total / np.maximum(times, 1.0)[:, None]
     scatter = each.var(0, ddof=1)
-    sampled = _variance_of_mean(of_rows, rows.groups[tested])
     part = num_samples / n
-    return Losses(
-        num_samples, loss, (sampled + part * scatter + scatter / draws) / loss**2, scatter / loss**2,
-        np.zeros_like(loss), right / draws,
-    )  # fmt: skip
+    sampled = _variance_of_mean(of_rows[known], rows.groups[known])
+    chance = (
+        sampled + part * scatter + scatter / draws + _of_hard_rows(each, used, np.where(known[:, None], of_rows, loss))
+    )
+    return Losses(num_samples, loss, chance / loss**2, scatter / loss**2, np.zeros_like(loss), right / draws)
+
+
+def _of_hard_rows(each: np.ndarray, used: np.ndarray, of_rows: np.ndarray) -> np.ndarray:
+    """Return what the variance (A,) gains since rows that are hard to predict are also bad to train on.
+
+    A U-statistic has the variance Var(test_i + P train_i)/n, test_i the error of row i and train_i what its presence
+    among those trained on adds to the loss. Losses each (D, A) of draws that trained on rows used (D, n), less what
+    the rows tested on have on average, follow the mean of of_rows (n, A) over used; as far as beyond chance.
+    """
+    part = used.mean()
+    trained, tested = (chosen @ of_rows / chosen.sum(1, keepdims=True) for chosen in (used, ~used))
+    excess = each - tested
+    excess, trained = excess - excess.mean(0), trained - trained.mean(0)
+    product = (excess * trained).mean(0)
+    chance = (excess**2).mean(0) * (trained**2).mean(0) / len(each)  # of a product of unrelated draws
+    kept = np.maximum(0.0, 1.0 - chance / np.maximum(product**2, TINY))
+    return 2.0 * part * np.maximum(product, 0.0) * kept / (1.0 - part)
 
 
 def draw_errors(
@@ -173,11 +192,9 @@ def _hits(predicted: np.ndarray, labels: np.ndarray, level: np.ndarray) -> np.nd
 def _predict(x: np.ndarray, y: np.ndarray, test: np.ndarray, how: How) -> np.ndarray:
     """Return predictions (n', K, A) for test rows (n', m) by students trained on rows x (P, m) and labels (P, K).
 
-    The means are learned too.
+    No means are learned: as in the theory and in `rfm.exact`, those of all known rows are subtracted before.
     """
     p, m = x.shape
-    mean, level = x.mean(0), y.mean(0)
-    x, y, test = x - mean, y - level, test - mean
     if p < m:
         z, basis = np.linalg.eigh(x @ x.T / p)
         seen, moment = (test @ x.T) @ basis, basis.T @ y / p
@@ -188,7 +205,7 @@ def _predict(x: np.ndarray, y: np.ndarray, test: np.ndarray, how: How) -> np.nda
     z, seen, moment = z[keep], seen[:, keep], moment[keep]
     response = (1.0 - how.left(z)) / z  # (A, m)
     weights = moment[:, :, None] * response.T[:, None]  # (m, K, A)
-    return (seen @ weights.reshape(len(z), -1)).reshape(len(test), y.shape[1], -1) + level[:, None]
+    return (seen @ weights.reshape(len(z), -1)).reshape(len(test), y.shape[1], -1)
 
 
 def _left_out(rows: Rows, num_features: float, how: How, rng: np.random.Generator, half: Losses) -> Losses:

@@ -49,5 +49,6 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None, message: s
 
 def describe(pair: Comparison) -> str:
     """Return what was held, for a title."""
-    held = ", ".join(f"${name}$ = {plotting.number(value)}" for name, value in pair.fixed.items())
+    symbols = {"richness": r"\gamma"}
+    held = ", ".join(f"${symbols.get(name, name)}$ = {plotting.number(value)}" for name, value in pair.fixed.items())
     return f"{held}; {pair.seeds} seeds"

@@ -39,11 +39,19 @@ ROW_MODULES = {
     "S8": "yan2025.repeats",
     "S9": "ferbach2025.dana_exponents",
     "S10": "smith2018.annealing",
+    "FL-1": "feature_learning.exponents_in_time",
+    "FL-2": "feature_learning.easy_tasks",
     "S12": "two_points.covariate_shift",
     "S13": "two_points.weak_to_strong",
     "S14": "two_points.generations",
     "FL-3": "feature_learning.collapse",
+    "FL-4": "feature_learning.same_floors",
+    "FL-5": "feature_learning.compute",
     "FL-6": "feature_learning.other_clock",
+    "FL-7": "feature_learning.batches",
+    "FL-8": "feature_learning.weight_decay",
+    "FL-9": "feature_learning.sharpness",
+    "FL-10": "feature_learning.tuned_steps",
 }
 
 

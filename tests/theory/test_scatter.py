@@ -36,6 +36,41 @@ def test_the_end_of_training_is_a_small_ridge(n, p):
         np.testing.assert_allclose(getattr(late, name), getattr(ended, name), rtol=2e-5, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("n", "p", "optimizer"),
+    [
+        (40.0, 90.0, FLOW),
+        (np.inf, 40.0, FLOW),
+        (40.0, np.inf, FLOW),
+        (60.0, 60.0, FLOW),
+        (90.0, 40.0, rfm.HeavyBall(0.2, momentum=0.3)),
+    ],
+)
+def test_times_that_share_nodes_are_as_times_alone(n, p, optimizer):
+    """Neighbouring times have one contour, and late ones pass through the gap of the spectrum."""
+    times = np.array([1.0, 2.0, 5.0, 40.0, 300.0, 5e3, 2e4])
+    args = dict(num_features=n, num_samples=p, optimizer=optimizer)
+    together = theory.scatter(PROBLEM, times=times, **args)
+    alone = [theory.scatter(PROBLEM, times=times[i : i + 1], **args) for i in range(len(times))]
+    for name in ("std", "std_rows", "std_features"):
+        np.testing.assert_allclose(getattr(together, name), [getattr(x, name)[0] for x in alone], rtol=1e-8, atol=1e-14)
+    if n != p:
+        ended = theory.scatter(PROBLEM, optimizer=rfm.Ridge(0.0), num_features=n, num_samples=p)
+        late = theory.scatter(PROBLEM, times=[1e10], **args)
+        np.testing.assert_allclose(late.std, ended.std, rtol=1e-8)
+
+
+def test_covariances_have_the_diagonal_and_the_symmetry_of_covariances():
+    args = dict(num_features=40, num_samples=80, optimizer=FLOW, times=[0.0, 0.5, 3.0, 30.0, 1e3, 1e5])
+    found = theory.scatter(PROBLEM, **args)
+    for matrix, std in ((found.covariance, found.std), (found.train_covariance, found.train_std)):
+        np.testing.assert_allclose(matrix, matrix.T, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(np.sqrt(np.diag(matrix)[1:]), std[1:], rtol=1e-12)
+        assert np.linalg.eigvalsh(matrix).min() > -1e-9 * matrix.max()
+    assert found.std[0] < 1e-6
+    assert theory.scatter(PROBLEM, pairs=False, **args).train_covariance is None
+
+
 def closed_form(problem, n, p, s):
     """Variance at a ridge, s^2 d_J d_J' of 2 [p A^2 (1 - nv) + n B^2 (1 - px) + 2pny AB]/[(1 - px)(1 - nv) - pny^2].
 
@@ -99,7 +134,7 @@ def test_covariance_of_two_times_is_that_of_their_sum():
     )
 
 
-@pytest.mark.parametrize(("n", "p"), [(40, 90), (90, 40)])
+@pytest.mark.parametrize(("n", "p"), [(40, 90), pytest.param(90, 40, marks=pytest.mark.slow)])
 def test_training_loss_at_a_ridge(n, p):
     """Against draws, and without a ridge against the end of training."""
     args = dict(num_features=n, num_samples=p)

@@ -279,6 +279,7 @@ def test_ensembles_share_what_full_batches_leave(samples):
     assert np.all(expected.risk[1:] < 0.97 * alone.risk[1:])
 
 
+@pytest.mark.slow
 def test_grids():
     """Sizes, rates and momenta on axes, samples used again or not, as one call at a time."""
     for optimizer, grid in (

@@ -59,7 +59,7 @@ def test_best_ridge(sizes, curvature, loss):
     assert not found.at_edge
 
 
-@pytest.mark.parametrize(("curvature", "loss"), [(1e6, 1.0), (1e-12, 1e12)])
+@pytest.mark.parametrize(("curvature", "loss"), [pytest.param(1e6, 1.0, marks=pytest.mark.slow), (1e-12, 1e12)])
 @pytest.mark.parametrize("optimizer", [rfm.GradientFlow(), rfm.GradientDescent(0.3)], ids=str)
 def test_frontier(optimizer, curvature, loss):
     """The budget of gradient flow has the unit of a time."""

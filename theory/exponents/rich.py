@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.exponents.checks import away_from, check_exponents, fail
-from theory.exponents.laws import time_amplitude, time_exponent
+from theory.exponents.laws import frontier_exponents, time_amplitude, time_exponent
 
 LEAST, MOST = -32.0, 32.0  # of log x
 LARGE = 30.0  # x beyond which J is a series in 1/x
 TERMS = 140
+COSTS = {"N t": 1, "N^2 t": 2, "N tau": 1}  # of compute, and the power of N in each
 
 
 class Integrals(NamedTuple):
@@ -62,20 +63,31 @@ def rich_time_amplitude(a: float, b: float, richness: float) -> float:
     return found.risk / b * (0.5 * c * (1.0 + e)) ** (-2.0 * e / (1.0 + e))  # eq. 45
 
 
-def rich_frontier_exponents(a: float, b: float) -> tuple[float, float]:
-    """Return the exponents of N and of risk in compute C = N t at the best N: N ~ C^first, risk ~ C^-second; e < 1.
+def rich_frontier_exponents(a: float, b: float, *, cost: str = "N t") -> tuple[float, float]:
+    """Return the exponents of N and of risk in compute C at the best N: N ~ C^first, risk ~ C^-second.
 
-    The risk that N features leave, N^-(a-1), is met at a time t ~ N^(b (1+e)/2).
+    The risk that N features leave is met at a time t ~ N^u, u = b (1 + e)/2 for hard tasks; easy ones balance it at the
+    u = b/(a - b) of `frontier_exponents`. cost: what C counts,
+
+        "N t", N operations in a unit of time, C ~ N^(1+u);  "N^2 t", those of a layer of N x N, C ~ N^(2+u)
+        "N tau", N operations a step, of steps as long as is stable, which pass tau = int m dt: the exponents of no
+        training of features
 
     Example:
         >>> [round(x, 4) for x in rich_frontier_exponents(a=1.5, b=1.25)]
         [0.5333, 0.2667]
+        >>> [round(x, 4) for x in rich_frontier_exponents(a=1.5, b=1.25, cost="N^2 t")]
+        [0.3478, 0.1739]
     """
     e = time_exponent(a, b)
-    if e >= 1.0:
-        fail("a", f"below 1 + b = {1.0 + b:g}, a hard task", a)
-    total = 2.0 + b * (1.0 + e)
-    return 2.0 / total, 2.0 * e * b / total
+    away_from("a", a, 1.0 + b, f"1 + b = {1.0 + b:g}")
+    if cost not in COSTS:
+        fail("cost", f"one of {', '.join(map(repr, COSTS))}", cost)
+    if cost == "N tau":
+        return frontier_exponents(a, b)
+    u = 0.5 * b * (1.0 + e) if e < 1.0 else b / (a - b)
+    size = 1.0 / (COSTS[cost] + u)
+    return size, size * u * rich_time_exponent(a, b)  # eq. 46
 
 
 def integrals(e: float) -> Integrals:

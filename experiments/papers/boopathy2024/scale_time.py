@@ -58,6 +58,7 @@ class Setting:
         pair: Small and big model of the cross-prediction.
         stepped: Sizes where steps are taken, `steps` of them, by `algorithms`.
         samples: Training sets with noisy labels.
+        richness: How fast features of variance 1/N learn, where they are trained.
     """
 
     seed: int
@@ -72,6 +73,7 @@ class Setting:
     steps: int = T6_STEPS
     samples: Counts = T5_SAMPLES
     algorithms: tuple[str, ...] = T6_ALGORITHMS
+    richness: float = 0.0
 
     @property
     def infinite(self) -> rfm.Problem:
@@ -123,10 +125,16 @@ def script(
     return Script(name, title, SOURCE + shown, claim, show, full, smoke, limits)
 
 
-def by_clock(size: float, samples: float, clock: np.ndarray, parametrization: str = "standard") -> Arguments:
-    """Return the arguments of gradient flow at `clock` (T,): N t where features have variance one, else t."""
+def by_clock(
+    size: float, samples: float, clock: np.ndarray, parametrization: str = "standard", *, richness: float = 0.0
+) -> Arguments:
+    """Return the arguments of gradient flow at `clock` (T,): N t where features have variance one, else t.
+
+    richness: of features of variance 1/N; N times as large for those of variance one, it is the same model.
+    """
     args = Arguments(num_features=size, num_samples=samples, optimizer=FLOW, parametrization=parametrization)
-    return args | {"times": clock / size if parametrization == "standard" else clock}
+    units = size if parametrization == "standard" else 1.0
+    return args | {"times": clock / units, "richness": richness * units}
 
 
 def risk_by_clock(problem: rfm.Problem, size: float, samples: float = np.inf, clock: np.ndarray = CLOCK) -> np.ndarray:

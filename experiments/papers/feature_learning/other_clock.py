@@ -10,14 +10,16 @@ import theory
 from experiments.compare.comparison import AXES
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
-from experiments.compare.verdicts import Verdict, condition, judge
+from experiments.compare.statistics import standard_error
+from experiments.compare.verdicts import condition, judge
 from experiments.output import plotting, progress
+from experiments.papers.feature_learning.training import agrees, beside
 from experiments.papers.row import Counts, Script, Shown, Values
+from rfm.arguments import Arguments
 
 B, NOISE = 1.25, 0.25
 TASKS = {"hard": 1.5, "easy": 2.6}
 SAME = 0.03  # of a best risk that counts as the same
-FINITE = 2.0  # a gap of so many over N is of finite size: lazy training has it too
 LINE = 61  # points of a line
 
 
@@ -33,25 +35,18 @@ def show(seed: int, *, sizes: Counts, richness: Values, times: Values, seeds: in
         for index, gamma in enumerate(progress.over(richness, task)):
             curve = predicted(times=line, richness=gamma)
             keys = jax.random.split(fold_keys(key, 10 * place + index), seeds)
-            drawn = rfm.exact(
-                problem, num_features=n, num_samples=p, optimizer=FLOW, times=points, richness=gamma, keys=keys
-            )
-            there = predicted(times=points, richness=gamma)
-            label = f"$\\gamma$ = {gamma:g}"
-            axes[0, place].plot(line, curve.risk, color=plotting.COLORS[index], lw=1.3)
-            mean, stderr = drawn.mean(), drawn.stderr()
-            plotting.draw_points(axes[0, place], points, mean, stderr, index, label=label)
-            columns = zip(points, mean, stderr, there.risk, strict=True)
-            table += [
-                {"task": task, "richness": gamma, "t": t, "risk": m, "stderr": e, "theory": x} for t, m, e, x in columns
-            ]
-            findings.append(_agrees(f"{task}, richness {gamma:g}: simulation over theory", mean, stderr, there.risk, n))
+            args = Arguments(num_features=n, num_samples=p, optimizer=FLOW, times=points)
+            drawn = rfm.exact(problem, **args | {"richness": gamma}, keys=keys)
+            pair = beside(problem, args, gamma, drawn.risk, line)
+            plotting.draw(axes[0, place], pair, index)
+            table += pair.rows("richness", "t", "risk", "stderr", "theory", "task", task=np.full(len(points), task))
+            findings.append(agrees(f"{task}, richness {gamma:g}: simulation over theory", [pair]))
             best.append(float(curve.risk.min()))
             last.append(float(predicted(times=[1e9], richness=gamma).risk[0]))
             if gamma > 0 and task == "hard":
-                grown, spread = drawn.kernel_growth.mean(0), drawn.kernel_growth.std(0, ddof=1) / np.sqrt(seeds)
+                grown, spread = drawn.kernel_growth.mean(0), standard_error(drawn.kernel_growth)
                 axes[0, 2].plot(line, curve.kernel_growth, color=plotting.COLORS[index], lw=1.3)
-                plotting.draw_points(axes[0, 2], points, grown, spread, index, label=label)
+                plotting.draw_points(axes[0, 2], points, grown, spread, index, label=pair.label)
         shifts = np.array(best[1:]) / best[0] - 1.0
         worst = float(shifts[np.argmax(np.abs(shifts))])
         findings.append(judge(f"{task}: best stopped risk over the lazy one", 1.0 + worst, claimed=1.0, close=SAME))
@@ -62,13 +57,6 @@ def show(seed: int, *, sizes: Counts, richness: Values, times: Values, seeds: in
         plotting.finish(axes[0, place], AXES["time"], "risk", f"{task} task, a = {a:g}: another clock")
     plotting.finish(axes[0, 2], AXES["time"], "growth $m$ of the kernel", "hard task")
     return Shown(figure, table, tuple(findings))
-
-
-def _agrees(quantity: str, mean: np.ndarray, stderr: np.ndarray, theory_risk: np.ndarray, n: int) -> Verdict:
-    """Judge whether all points lie within three standard errors and a gap of finite size."""
-    gap = mean / theory_risk - 1.0
-    holds = bool(np.all(np.abs(gap) < 3.0 * stderr / theory_risk + FINITE / n))
-    return condition(quantity, f"1 within 3 s.e. + {FINITE:g}/N", f"{1 + gap.min():.3f} .. {1 + gap.max():.3f}", holds)
 
 
 main = Script(

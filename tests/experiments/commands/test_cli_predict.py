@@ -60,6 +60,8 @@ def test_predict_and_check(tmp_path, file, capsys):
     assert noise["low"] < NOISE < noise["high"]
     assert settings["check"]["median"] < 0.05
     assert abs(settings["check"]["worst"]) < 0.3  # of 4 seeds
+    assert settings["check"]["own_rows"]["median"] < 0.15  # told by 160 rows
+    assert "test loss told by the training rows alone" in " ".join(printed.split())
     grid = [row for row in table(tmp_path / "predict-features-quick.csv") if row["what"] == "grid"]
     assert len(grid) == 2 * 96
     gap = []
@@ -75,7 +77,9 @@ def test_predict_and_check(tmp_path, file, capsys):
     assert len(checked) == 4 * 20
     assert {row["trained_half"] for row in checked} == {"0", "1"}
     assert {row["extrapolated"] for row in checked} == {"False"}
-    assert [line.split()[1] for line in printed.splitlines() if line.startswith("inf")] == ["160", "160"]
+    assert {row["trained_half"] for row in checked if row["told_by_own_rows"]} == {"0"}
+    lines = printed.splitlines()  # of the forecast, of the check and of what runs say of themselves
+    assert [line.split()[1] for line in lines if line.startswith("inf")] == ["160", "160", "160"]
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
 """Commands that are killed at any moment leave whole files and no process; run again they end as if they had not been.
 
-Each test kills twenty times. Ctrl-C, SIGTERM and SIGKILL come in turn.
+Ctrl-C, SIGTERM and SIGKILL come in turn, twenty times a test.
 """
 
 import random
 import shutil
+import time
 
 import kills
 import numpy as np
@@ -46,3 +47,20 @@ def test_predict_and_its_check(tmp_path):
     sizes = ["--features", 6, "--samples", 12, "--replicas", 3, "--seeds", 2]
     arguments = ["predict", tmp_path / "rows.npz", *sizes, "--check", "--quick"]
     kills.kill_at_twenty_moments(arguments, tmp_path / "out", most_files=12)
+
+
+@pytest.mark.parametrize("sent", kills.SIGNALS[1:])
+def test_forecast_outlives_its_check(tmp_path, sent):
+    """Killed while the check trains: the eight files of the forecast are there, whole, and none of the check."""
+    rng, out = np.random.default_rng(0), tmp_path / "out"
+    features = rng.standard_normal((60, 8))
+    np.savez(tmp_path / "rows.npz", X=features, y=features[:, 0] + 0.1 * rng.standard_normal(60))
+    sizes = ["--features", 6, "--samples", 12, "--replicas", 3, "--seeds", 2]
+    running = kills.start("predict", tmp_path / "rows.npz", *sizes, "--check", "--quick", "--out", out)
+    while running.poll() is None and len(list(out.glob("predict*")) if out.exists() else []) < 8:
+        time.sleep(0.002)
+    running.send_signal(sent)
+    running.communicate(timeout=60)
+    kills.check_whole(out)
+    assert len(list(out.glob("predict*"))) == 8
+    assert not list(out.glob("*-check*"))

@@ -154,10 +154,10 @@ def scans_of(problem, keys):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_default_comparison_in_40_repetitions(capsys):
-    """The default of `rfm compare`: 40 seeds, the right theory, and each row with a theory 3 % off."""
+    """The default of `rfm compare` with a fifth of its modes, with 40 seeds: the right theory, and those 3 % off."""
     accepted, refused = 0, {}
     for seed in range(40):
-        scans = scans_of(rfm.power_law(1.8, 1.5, 10_000), jax.random.split(jax.random.key(seed), 16))
+        scans = scans_of(rfm.power_law(1.8, 1.5, 2000), jax.random.split(jax.random.key(seed), 16))
         fits = [fit_exponent(scan) for scan in scans]
         accepted += all(row.agrees for row in judge_scans(scans, fits).values())
         for i, (scan, fit) in enumerate(zip(scans, fits, strict=True)):
@@ -168,6 +168,6 @@ def test_default_comparison_in_40_repetitions(capsys):
                 judged = judge_scans(others, fits)
                 refused[scan.axis, name] = refused.get((scan.axis, name), 0) + (not judged[scan.axis].agrees)
     with capsys.disabled():
-        print(f"\naccepted {accepted} of 40; theories 5 % off refused: {refused}")
+        print(f"\naccepted {accepted} of 40; theories 3 % off refused: {refused}")
     assert accepted >= 38
     assert min(refused.values()) >= 38

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import rfm
-from experiments.compare import laws
 from experiments.compare.laws import Law, all_laws
+from experiments.compare.laws_conditioned import preconditioned_laws
 from experiments.compare.statistics import log_slope
 from experiments.papers.boopathy2024 import algorithms, noise
 from experiments.papers.boopathy2024 import scale_time as st
@@ -30,14 +30,14 @@ def test_frontiers_reach_the_closed_form(task, name):
 @pytest.mark.parametrize("task", TASKS[:2], ids=str)
 def test_preconditioned_laws(task):
     """Power 1/2, above and below the damping, with amplitudes; laws of a quarter are refused."""
-    known = {law.name: law for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.5, 0.01))}
-    other = {law.name: law for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.25, 0.01))}
+    known = {law.name: law for law in preconditioned_laws(*task, rfm.Preconditioned(0.5, 0.01))}
+    other = {law.name: law for law in preconditioned_laws(*task, rfm.Preconditioned(0.25, 0.01))}
     for name in ("time preconditioned", "time damped"):
         law = known[name]
         assert abs(law.measured() - law.closed) < 0.01
         assert law.curve(np.array([law.at]))[0] == pytest.approx(law.amplitude * law.at**-law.closed, rel=1e-3)
     assert abs(other["time preconditioned"].measured() - known["time preconditioned"].closed) > 0.1
-    none = {law.name: law.closed for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.0, 0.01))}
+    none = {law.name: law.closed for law in preconditioned_laws(*task, rfm.Preconditioned(0.0, 0.01))}
     usual = {law.name: law.closed for law in all_laws(*task)}
     assert all(none[f"{name} preconditioned"] == usual[name] for name in ("time", "compute", "compute size"))
 
@@ -45,7 +45,7 @@ def test_preconditioned_laws(task):
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS[:2], ids=str)
 def test_preconditioned_frontiers(task):
-    known = {law.name: law for law in laws.preconditioned_laws(*task, rfm.Preconditioned(0.5, 0.01))}
+    known = {law.name: law for law in preconditioned_laws(*task, rfm.Preconditioned(0.5, 0.01))}
     for name in ("compute preconditioned", "compute size preconditioned"):
         assert abs(known[name].measured() - known[name].closed) < 0.01
 

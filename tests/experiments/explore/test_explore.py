@@ -5,10 +5,6 @@ import io
 import json
 import math
 import re
-import socket
-import subprocess
-import sys
-import urllib.parse
 from pathlib import Path
 
 import jax
@@ -19,11 +15,12 @@ from compilations import compilations
 
 import rfm
 import theory
-from experiments.cli import main
 from experiments.compare.limits import limiting_terms
-from experiments.explore import model, training
+from experiments.explore import laws, model, training
+from experiments.explore.call import python_call
 from experiments.explore.export import export_file
-from experiments.explore.settings import CURVE_POINTS, PARAMETERS, WITH_THEORY, Settings, from_address, python_call
+from experiments.explore.parameters import PARAMETERS, WITH_THEORY
+from experiments.explore.settings import CURVE_POINTS, Settings
 from theory import exponents
 
 ROOT = Path(__file__).parents[3]
@@ -45,6 +42,7 @@ def random_settings(rng, names):
             values["P"] = math.inf
         elif rng.random() < 0.2:
             values["P"] = values["N"]  # the interpolation peak
+        values["richness"] = 0.0 if algorithm != "flow" or rng.random() < 0.7 else values["richness"]
         if values["stop"] > max(values["start"], 1.99):  # the one pair that excludes itself
             return Settings(algorithm=algorithm, **values)
 
@@ -52,9 +50,9 @@ def random_settings(rng, names):
 def survives(settings, more):
     """Shown, or refused for a learning rate with the largest stable one named; whether it was shown."""
     try:
-        shown = model.curves(settings)
+        shown = model.corrected(model.curves(settings))
         if more:
-            details = model.details(settings, shown)
+            details = model.details(shown)
             assert all(len(y) == len(shown.times) for y in (*details.limits.values(), *details.parts.values()))
             assert sum(len(span) == 2 for span in details.spans) >= 1
             assert details.spans[-1][1] == shown.times[-1]
@@ -64,9 +62,9 @@ def survives(settings, more):
         assert text.startswith(("Argument `lr` must be <", "Argument `momentum` must be smaller")), text
         return False
     assert 2 <= len(shown.times) <= CURVE_POINTS
-    for name in ("risk", "train_loss"):
-        assert np.all(np.isfinite(getattr(shown, name)))
-        assert np.all(getattr(shown, name) >= 0)
+    for loss in shown.losses.values():
+        assert np.all(np.isfinite(model.best(loss)))
+        assert np.all(model.best(loss) >= 0)
     low, high = model.frame(shown)
     assert 0 < low < high
     return True
@@ -90,20 +88,26 @@ def test_no_move_compiles_anything():
     """Each number moved by itself, and all at once: theory of known numbers is numpy's; N = inf is one of them."""
     with compilations() as compiled:
         moves = [{}, dict(a=3.0), dict(b=0.7), dict(N=1000), dict(N=math.inf), dict(P=math.inf), dict(noise=0.3)]
-        moves += [dict(M=10**8), dict(start=1.0), dict(stop=1e7), dict(a=2.2, b=2.0, N=77, P=77, noise=1.0, M=5000)]
+        moves += [
+            dict(richness=0.5),
+            dict(M=10**8),
+            dict(start=1.0),
+            dict(stop=1e7),
+            dict(a=2.2, b=2.0, N=77, P=77, noise=1.0, M=5000),
+        ]
         for move in moves:
             settings = dataclasses.replace(SMALL, **move)
-            model.details(settings, model.curves(settings))
+            model.details(model.corrected(model.curves(settings)))
     assert not compiled
 
 
 @pytest.mark.parametrize("settings", [SMALL, Settings(2.0, 1.2, N=24, P=40, M=1000, algorithm="gd", stop=30)])
 def test_the_python_call_gives_what_is_drawn(settings):
-    drawn, scope = model.curves(settings), {}
+    drawn, scope = model.corrected(model.curves(settings)), {}
     exec(python_call(settings, seeds=4), scope)
     np.testing.assert_array_equal(scope["predicted"].times, drawn.times)
-    np.testing.assert_allclose(scope["predicted"].risk, drawn.risk, rtol=1e-8)
-    np.testing.assert_allclose(scope["predicted"].train_loss, drawn.train_loss, rtol=1e-8)
+    for loss, curve in drawn.losses.items():
+        np.testing.assert_allclose(getattr(scope["predicted"], loss), curve.mean, rtol=1e-8)
     *_, runs = training.train(settings, 4)
     np.testing.assert_allclose(scope["simulated"].mean(), runs.mean(), rtol=1e-12)
     np.testing.assert_allclose(scope["simulated"].stderr(), runs.stderr(), rtol=1e-9)
@@ -112,7 +116,7 @@ def test_the_python_call_gives_what_is_drawn(settings):
 def test_infinite_sizes_are_written_so_that_they_run():
     scope = {}
     exec(python_call(dataclasses.replace(SMALL, P=math.inf, K=math.inf)), scope)
-    expected = model.curves(dataclasses.replace(SMALL, P=math.inf, K=math.inf))
+    expected = model.curves(dataclasses.replace(SMALL, P=math.inf, K=math.inf)).leading
     np.testing.assert_allclose(scope["predicted"].risk, expected.risk, rtol=1e-10)
 
 
@@ -122,7 +126,7 @@ def test_training_goes_on_some_seeds_at_a_time():
     assert [len(runs.risk) for runs in so_far] == [4, 8]
     at_once = rfm.simulate(SMALL.problem, **SMALL.arguments, keys=jax.random.split(jax.random.key(0), 8))
     np.testing.assert_allclose(so_far[-1].risk, at_once.risk, rtol=1e-12)
-    said = model.verdict(model.Point(SMALL, model.curves(SMALL)), so_far[-1])
+    said = model.verdict(model.corrected(model.curves(SMALL)), so_far[-1])
     assert re.fullmatch(
         r"level [+-][\d.]+ ± [\d.]+ %, slope [+-][\d.]+ ± [\d.]+ %: (agrees|cannot|slope|level) .*", said
     )
@@ -165,12 +169,12 @@ def test_limits_are_what_the_risk_tends_to():
 def test_exponents_here_tend_to_the_closed_form():
     """At sizes and times that are large, and not where the modes end."""
     large = Settings(N=60_000, P=60_000, M=10**9, noise=0.0, start=1e3, stop=1e6)
-    rows = model.details(large, model.curves(large)).exponents
+    rows = model.details(model.curves(large)).exponents
     named = {row.quantity.split(",")[0]: row for row in rows}
     assert abs(named["time t"].closed - exponents.time_exponent(1.8, 1.5)) < 1e-12
     for name in ("time t", "model size N", "data P"):
         assert abs(named[name].theory - named[name].closed) < 0.01
-    small = model.details(SMALL, model.curves(SMALL)).exponents
+    small = model.details(model.curves(SMALL)).exponents
     assert max(abs(row.theory - row.closed) for row in small if row.closed is not None) > 0.02  # negative control
 
 
@@ -189,57 +193,8 @@ def test_regimes_in_words():
 
 def test_slopes_are_those_of_power_laws():
     times = np.geomspace(1.0, 1e4, 60)
-    np.testing.assert_allclose(model.slope(times, 3.0 * times**-0.7), 0.7, rtol=1e-12)
-    assert np.isnan(model.slope(times, np.where(times > 100, 0.0, 1.0))[-1])
-
-
-def test_addresses_go_around():
-    rng = np.random.default_rng(2)
-    for _ in range(100):
-        settings = random_settings(rng, WITH_THEORY)
-        assert from_address(urllib.parse.parse_qs(settings.address())) == (settings, [])
-
-
-@pytest.mark.parametrize(
-    ("query", "told"),
-    [
-        ("a=0.5", "Argument `a` must be a number from 1.01 to 6, but is '0.5'."),
-        ("a=nan", "`a` must be a number"),
-        ("a=1.8&a=2", "but is ['1.8', '2']"),
-        ("N=12.5", "`N` must be a whole number from 1 to 65536, or inf, but is '12.5'"),
-        ("P=<script>alert(1)</script>", "but is '<script>"),
-        ("algorithm=adam", "`algorithm` must be one of 'flow', 'gd'"),
-        ("lr=0.5", "`lr` must be left out with algorithm 'flow' (it belongs to gd, heavy-ball, nesterov, sgd)"),
-        ("algorithm=sgd&P=512", "`P` must be inf with algorithm 'sgd'"),
-        ("start=100&stop=10", "`stop` must be larger than start = 100"),
-        ("start=1e6", "`stop` must be larger than start"),
-        ("algorithm=gd&stop=1.5", "`stop` must be at least 2"),
-        ("speed=3", "`speed` must be left out; an address knows a, b, N"),
-        ("momentum=0.95&algorithm=nesterov", "`momentum` must be a number from 0 to 0.9"),
-    ],
-)
-def test_bad_addresses_are_refused(query, told):
-    settings, refused = from_address(urllib.parse.parse_qs(query))
-    assert any(told in line for line in refused)
-    assert len(refused) == 1
-    assert settings == Settings(algorithm=settings.algorithm) or "start" in query
-
-
-def test_bytes_that_are_no_text_and_names_of_the_server():
-    settings, refused = from_address({"a": [b"\xff\xfe"], "bokeh-session-id": [b"x"], "b": [b"1.25"]})
-    assert settings == Settings(b=1.25)
-    assert len(refused) == 1
-
-
-def test_sliders_stand_for_their_numbers():
-    for name, p in PARAMETERS.items():
-        low, high = p.ends
-        assert p.value(low) == (0 if p.zero else p.low)
-        assert p.value(high) == (math.inf if p.infinite else p.high)
-        for position in np.linspace(low, high, 57):
-            value = p.value(position)
-            assert p.check(name, value) == value
-            assert p.value(p.position(value)) == value
+    np.testing.assert_allclose(laws.slope(times, 3.0 * times**-0.7), 0.7, rtol=1e-12)
+    assert np.isnan(laws.slope(times, np.where(times > 100, 0.0, 1.0))[-1])
 
 
 def test_exports(tmp_path):
@@ -248,48 +203,21 @@ def test_exports(tmp_path):
     assert matplotlib.image.imread(io.BytesIO(files["png"])).std() > 0.05
     assert files["pdf"].startswith(b"%PDF")
     table = np.genfromtxt(io.BytesIO(files["csv"]), delimiter=",", names=True)
-    np.testing.assert_allclose(table["risk"], model.curves(SMALL).risk, rtol=1e-12)
+    np.testing.assert_allclose(table["risk"], model.corrected(model.curves(SMALL)).risk, rtol=1e-12)
+    np.testing.assert_allclose(table["risk_leading"], model.curves(SMALL).leading.risk, rtol=1e-12)
     np.testing.assert_allclose(table["simulated_risk"], runs.mean(), rtol=1e-12)
     record = json.loads(files["json"])["settings"]
     assert record["call"].encode() == files["py"]
     assert record["N"] == 24
 
 
-def test_without_bokeh_one_line_names_the_packages(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "bokeh.application", None)
-    monkeypatch.delitem(sys.modules, "experiments.explore.server", raising=False)
-    assert main(["explore", "--port", "0", "--no-browser"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "pip install bokeh tornado" in error
-
-
-def test_a_port_in_use_is_one_line():
-    pytest.importorskip("bokeh")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "experiments.cli", "explore", "--no-browser", "--port", port]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert f"--port must be a free port, or 0 for any (Address already in use), but is {port}" in done.stderr
-
-
-@pytest.mark.parametrize("port", ["-1", "65536"])
-def test_no_such_port(capsys, port):
-    assert main(["explore", "--no-browser", "--port", port]) == 2
-    assert "--port must be an integer from 0 to 65535" in capsys.readouterr().err
-
-
 def test_the_frontier_between_its_budgets():
     """Through a third of the budgets the line still holds the others, which straight lines through as many miss."""
-    optima = list(model.frontier(dataclasses.replace(SMALL, P=math.inf, stop=1e6, noise=0.0)))
+    optima = list(laws.frontier(dataclasses.replace(SMALL, P=math.inf, stop=1e6, noise=0.0)))
     compute, risk = (np.concatenate([getattr(optimum, name) for optimum in optima]) for name in ("compute", "risk"))
     error = {}
     for name, (x, y) in {
-        "joined": model.joined(optima[::3]), "straight": (compute[::3], risk[::3]), "all": model.joined(optima),
+        "joined": laws.joined(optima[::3]), "straight": (compute[::3], risk[::3]), "all": laws.joined(optima),
     }.items():  # fmt: skip
         line = np.exp(np.interp(np.log(compute), np.log(x), np.log(y)))
         error[name] = np.max(np.abs(line / risk - 1.0)[: 1 + 3 * ((len(optima) - 1) // 3)])

@@ -1,113 +1,22 @@
 """`rfm explore` as its user has it: the real server, a headless browser, sliders moved by keys, buttons pressed."""
 
 import contextlib
+import dataclasses
 import http.client
 import io
 import json
 import re
-import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
+from explore_browser import MODEL, START, column, drawn, moved, press, press_button, text, wait
 
-ROOT = Path(__file__).parents[3]
-PATIENCE = 200_000  # ms: a busy machine compiles slowly
-MODEL = "Bokeh.documents[0].get_model_by_name"
-START = "/?a=1.8&b=1.5&N=24&P=40&M=1000&stop=100"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """Process, port and log of a server of its own; interrupted at the end, having logged no trouble."""
-    pytest.importorskip("bokeh", reason="bokeh is not installed (extra `explore`)")
-    log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "-m", "experiments.cli", "explore", "--port", "0", "--no-browser"]
-    with open(log, "w") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=file, text=True)
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"http://localhost:(\d+)/", line)
-            assert found, log.read_text()
-            yield process, int(found[1]), log
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0
-            assert process.stdout.read() == "rfm explore: stopped\n"
-            assert not re.search("traceback|exception", log.read_text(), re.IGNORECASE), log.read_text()
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
-
-
-@pytest.fixture
-def tab(browser, server):
-    """open(address, width, height) -> a page of which nothing failed and that asked nothing of anyone else."""
-    _, port, _ = server
-    with contextlib.ExitStack() as stack:
-        asked, failed = [], []
-
-        def open_page(address, width=1280, height=900):
-            context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-            stack.callback(context.close)
-            page = context.new_page()
-            page.set_default_timeout(PATIENCE)
-            page.on("request", lambda request: asked.append(request.url))
-            page.on("pageerror", lambda error: failed.append(str(error)))
-            page.goto(f"http://127.0.0.1:{port}{address}")
-            page.wait_for_function("() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].roots().length")
-            return page
-
-        yield open_page
-        assert not failed
-        others = [url for url in asked if not url.startswith((f"http://127.0.0.1:{port}/", "data:", "blob:"))]
-        assert asked
-        assert not others
-
-
-def column(page, name, key):
-    """A column of a source, as the browser has it."""
-    values = page.evaluate(f"() => Array.from({MODEL}('{name}').data['{key}'])")
-    return np.array([np.nan if x is None else x for x in values], float)
-
-
-def text(page, name):
-    return page.evaluate(f"() => {MODEL}('{name}').text")
-
-
-def wait(page, condition):
-    page.wait_for_function(f"() => {condition}", timeout=PATIENCE)
-
-
-def drawn(page):
-    """Wait for the curve of the settings that the page names."""
-    wait(page, f"{MODEL}('curve').data.risk.length > 0")
-    return column(page, "curve", "risk")
-
-
-def press(page, slider, key, times=1):
-    """A slider's handle takes the focus and a key."""
-    handle = page.evaluate_handle(
-        f"() => {{ const id = {MODEL}('{slider}').id; const host = Bokeh.index.get_one_by_id(id).el; "
-        "return host.shadowRoot.querySelector('.noUi-handle') }"
-    ).as_element()
-    handle.focus()
-    for _ in range(times):
-        handle.press(key)
-
-
-def press_button(page, name):
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def moved(page, before):
-    """Wait for another curve than `before`."""
-    wait(page, f"{MODEL}('curve').data.risk.length && {MODEL}('curve').data.risk[30] != {float(before[30])!r}")
-    return column(page, "curve", "risk")
+from experiments.explore import model as explore
+from experiments.explore import static
+from experiments.explore.settings import Settings
 
 
 def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
@@ -119,7 +28,7 @@ def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
     after = moved(page, before)
     wait(page, "location.search.includes('a=1.85&')")
     wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
-    wait(page, f"/theory in \\d+ ms|warming up|ready/.test({MODEL}('status').text)")
+    wait(page, f"/theory in \\d+ ms/.test({MODEL}('status').text)")
     wait(page, f"{MODEL}('call').text.includes('1.85')")
     scope = {}
     exec(text(page, "call"), scope)
@@ -151,7 +60,7 @@ def test_training_runs_are_drawn_exported_and_cleared(tab):
     np.testing.assert_allclose(2 * scope["simulated"].stderr()[::2], high - mean, rtol=1e-6)
 
     files = {}
-    for suffix in ("PNG", "PDF", "CSV", "JSON", "PY"):
+    for suffix in ("PNG", "PDF", "CSV", "JSON", "PY", "IPYNB"):
         with page.expect_download() as download:
             page.get_by_role("link", name=suffix, exact=True).click()
         assert download.value.suggested_filename == f"explore.{suffix.lower()}"
@@ -161,6 +70,7 @@ def test_training_runs_are_drawn_exported_and_cleared(tab):
     table = np.genfromtxt(io.BytesIO(files["CSV"]), delimiter=",", names=True)
     np.testing.assert_allclose(table["simulated_risk"][::2], mean, rtol=1e-9)
     assert json.loads(files["JSON"])["settings"]["seeds"] == 8
+    assert text(page, "call") in "".join("".join(cell["source"]) for cell in json.loads(files["IPYNB"])["cells"])
     assert files["PY"].decode() == text(page, "call")
     with page.expect_download() as download:
         page.get_by_title("Save").first.click()
@@ -210,13 +120,66 @@ def test_it_fits_wide_and_narrow_screens(tab, width, height):
     assert picture.shape[1] == width
     blue = np.abs(picture - np.array([0.0, 0x72, 0xB2]) / 255).max(-1) < 0.05  # of the risk
     assert blue.sum() > 300
-    for name in ("risk", "slope", "best", "a", "simulate"):
+    for name in ("risk", "slope", "best", "a_box", "simulate"):
         box = page.evaluate(
             f"() => {{ const r = Bokeh.index.get_one_by_id({MODEL}('{name}').id).el.getBoundingClientRect(); "
             "return [r.left, r.right, r.height] }"
         )
         assert 0 <= box[0] < box[1] <= width
         assert box[2] > 20
+
+
+def test_boxes_help_and_colours_by_keyboard(tab):
+    """A number typed moves curve and slider, a wrong one is refused and leaves them; handles and help have names."""
+    page = tab(START)
+    before = drawn(page)
+    wait(page, "document.documentElement.dataset.ready === 'yes'")
+    box = page.get_by_role("textbox", name="N, model size")
+    box.fill("100")
+    box.press("Enter")
+    moved(page, before)
+    assert page.evaluate(f"() => {MODEL}('N').value") == pytest.approx(2.0)
+    box.fill("1.5")
+    box.press("Enter")
+    wait(page, f"{MODEL}('problem').visible && {MODEL}('problem').text.includes('`N` must be a whole number')")
+    assert column(page, "curve", "risk").size
+    assert "N=100&" in page.evaluate(f"() => {MODEL}('link').value")
+    handle = page.get_by_role("slider", name="P, data")
+    assert handle.get_attribute("aria-valuetext") == "40"
+    assert page.get_by_role("slider").count() == 10  # one a parameter of gradient flow, two of time
+    question = page.get_by_label("What is N, model size?")
+    question.press("Enter")
+    assert page.get_by_text("The number of random features").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.get_by_text("The number of random features").is_visible()
+    paper = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Dark colours").press("Enter")
+    assert page.evaluate(paper) != light
+    assert page.evaluate(f"() => {MODEL}('risk').background_fill_color") == "#16181c"
+    page.get_by_role("button", name="Light colours").press("Enter")
+    assert page.evaluate(paper) == light
+
+
+def test_a_static_page_needs_no_server(browser, tmp_path):
+    settings = Settings(N=24, P=40, M=1000, stop=100.0)
+    path = tmp_path / "class.html"
+    path.write_text(static.page(settings, {"N": (8,), "P": (), "noise": (0.0,)}), encoding="utf-8")
+    context = browser.new_context(color_scheme="dark")
+    page, asked = context.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_function("() => document.documentElement.dataset.ready === 'yes'")
+    before = column(page, "curve", "risk")
+    expected = explore.corrected(explore.curves(settings)).risk
+    np.testing.assert_allclose(before, expected, rtol=1e-6)
+    press(page, "N", "ArrowLeft")
+    after = moved(page, before)
+    expected = explore.corrected(explore.curves(dataclasses.replace(settings, N=8)))
+    np.testing.assert_allclose(after, expected.losses["risk"].line, rtol=1e-6)
+    assert page.get_by_role("slider", name="N, model size").get_attribute("aria-valuetext") == "8"
+    assert asked == [path.as_uri()]
+    context.close()
 
 
 @pytest.mark.slow
@@ -226,10 +189,10 @@ def test_every_algorithm_and_the_frontier(tab):
     drawn(page)
 
     def choose(value, label):
-        page.get_by_label("algorithm").select_option(label=label)
+        page.get_by_label("algorithm", exact=True).select_option(label=label)
         wait(page, f"{MODEL}('link').value.includes('algorithm={value}')")
 
-    for value, label in (("gd", "gradient descent"), ("sgd", "SGD, one pass"), ("flow", "gradient flow")):
+    for value, label in (("gd", "gradient descent"), ("sgd", "SGD"), ("flow", "gradient flow")):
         choose(value, label)
         wait(page, f"{MODEL}('frontier').data.compute.length == 12")
         assert np.all(np.diff(column(page, "frontier", "risk")) < 0)

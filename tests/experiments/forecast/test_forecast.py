@@ -10,7 +10,7 @@ from scipy.stats import t as student
 import rfm
 import theory
 from experiments.compare.comparison import Comparison
-from experiments.forecast import bands, curves, forecasts, held_out, job, laws, records, report
+from experiments.forecast import bands, check_report, curves, forecasts, held_out, job, laws, records, runs
 from experiments.forecast.choices import forecast_of
 from experiments.forecast.forecasts import Forecast
 from experiments.forecast.source import Source
@@ -132,14 +132,46 @@ def test_check_marks_extrapolation():
     trials = [
         held_out.Trial(pair, np.ones(2), 0, np.array(far)) for pair, (*_, far) in zip(pairs, sizes, strict=True)
     ]  # fmt: skip
-    rows = report.check_table(trials).splitlines()
+    rows = check_report.check_table(trials).splitlines()
     assert [row.split()[1] for row in rows[2:4]] == ["20", "40*"]
     found = records.summary(trials)
     assert (found["worst"], found["resolved"]["worst"]) == (pytest.approx(0.8), pytest.approx(-0.1, abs=1e-9))
     assert found["resolved"]["values"] == 3
     assert [row["extrapolated"] for row in records.trial_rows(trials)] == [False, False, False, True]
     none = [dataclasses.replace(trial, extrapolated=np.array([False, False])) for trial in trials]
-    assert report.MARK not in report.check_table(none)
+    assert check_report.MARK not in check_report.check_table(none)
+
+
+def test_loss_told_by_own_rows():
+    """Both against training by hand on all rows but one, and on the rows kept; none where rows come in groups."""
+    rng = np.random.default_rng(0)
+    x, times = rng.standard_normal((60, 5)) * np.arange(1, 6.0) ** -0.7, np.array([0.3, 3.0, 300.0])
+    y = x @ np.ones(5) + rng.standard_normal(60)
+    source = Source(x, y)
+    told = runs.own_rows(source, (np.inf, 30), (FLOW, times), np.arange(3))
+    assert told.losses.shape == told.estimates.shape == (3, 3)
+    x, y = x - x.mean(0), y - y.mean()
+    order = np.random.default_rng(2).permutation(60)
+
+    def train(rows):
+        z, basis = np.linalg.eigh(x[rows].T @ x[rows] / 30)
+        return basis @ (-np.expm1(-z[:, None] * times) / z[:, None] * (basis.T @ (x[rows].T @ y[rows] / 30))[:, None])
+
+    kept, others = order[:30], order[30:]
+    np.testing.assert_allclose(told.losses[2], np.mean((y[others, None] - x[others] @ train(kept)) ** 2, 0), rtol=1e-10)
+    left = np.mean([(y[i] - x[i] @ train(kept[kept != i])) ** 2 for i in kept], 0)
+    np.testing.assert_allclose(told.estimates[2], left, rtol=1e-9)
+    at_stop = [loss[times == stop][0] for loss, stop in zip(told.losses, told.stops, strict=True)]
+    np.testing.assert_allclose(told.excess, at_stop / told.losses.min(1) - 1.0, atol=1e-15)
+    some = runs.own_rows(source, (3, 30), (FLOW, times), np.arange(1), columns=True)
+    assert np.all(some.losses != told.losses[0])
+    grouped = dataclasses.replace(source, groups=np.arange(60) // 2)
+    assert runs.own_rows(grouped, (np.inf, 30), (FLOW, times), np.arange(3)) is None
+    pair = Comparison("time", times, told.losses, told.losses.mean(0), {"N": np.inf, "P": 30})
+    trial = held_out.Trial(pair, np.ones(3), 0, np.zeros(3, bool), told)
+    assert records.own_summary([trial])["median"] == np.median(np.abs(told.error))
+    assert check_report.own_lines([trial])[0].splitlines()[-1].startswith("inf  30")
+    assert not check_report.own_lines([dataclasses.replace(trial, own=None)])
 
 
 def test_exponents_of_a_power_law():

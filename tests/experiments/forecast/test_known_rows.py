@@ -133,11 +133,35 @@ def test_four_rows_a_group():
         fresh = [(grouped(p // 4), grouped(700)) for _ in range(12)]
         return np.mean([flow_losses(*train, *test, times) for train, test in fresh], axis=0)
 
-    rows = Source(*grouped(300))
-    known = Source(rows.data, rows.labels, groups=np.arange(1200) // 4)
-    for p, error in errors(forecast(known), truth, (150, 600)).items():
+    rows = Source(*grouped(1000))  # chance of the known groups: 3 %
+    known = Source(rows.data, rows.labels, groups=np.arange(4000) // 4)
+    for p, error in errors(forecast(known), truth, (500, 2000)).items():
         assert np.abs(error).max() < 0.10, p
-    assert np.abs(errors(forecast(rows), truth, (600,))[600]).max() > 0.2
+    fewer = Source(rows.data[:1200], rows.labels[:1200])
+    assert np.abs(errors(forecast(fewer), truth, (600,))[600]).max() > 0.15
+
+
+def test_scatter_of_hard_rows(monkeypatch):
+    """Hard rows are bad to train on too: sixty choices of known rows scatter as said, and more than without that."""
+    how = trained.How(FLOW, np.array([5.0]), 1.0)
+
+    def measured():
+        found = []
+        for seed in range(60):
+            rng = np.random.default_rng([3, seed])
+            x, y = rng.normal(size=(256, 40)), rng.standard_t(5, size=256)
+            draws = trained.measure(trained.known_rows(x, y, None), math.inf, how, 0, on_point=lambda: None)
+            found.append((draws[0].loss[0], draws[0].chance[0]))
+        loss, chance = np.array(found).T
+        return np.log(loss).std(), math.sqrt(chance.mean())
+
+    monkeypatch.setattr(trained, "_left_out", lambda *_: None)
+    for name, value in (("MORE_DRAWS", 1), ("SHARES", (1 / 4,)), ("DRAWS", (32,))):
+        monkeypatch.setattr(trained, name, value)
+    scatter, said = measured()
+    assert said == pytest.approx(scatter, rel=0.15)
+    monkeypatch.setattr(trained, "_of_hard_rows", lambda *_: 0.0)
+    assert measured()[1] < 0.8 * scatter
 
 
 def test_blocks_of_a_time_series():
