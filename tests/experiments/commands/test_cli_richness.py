@@ -58,7 +58,7 @@ def test_a_wrong_richness_of_a_file_is_one_line(tmp_path, capsys, line, words):
 def test_a_sweep_of_richness(tmp_path, lines):
     (tmp_path / "s.toml").write_text(SWEEP.format(lines))
     assert main(["sweep", str(tmp_path / "s.toml"), "--out", str(tmp_path)]) == 0
-    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
     assert all(abs(float(row["z"])) < 6 for row in rows)
     trained = [row for row in rows if float(row.get("richness", 10.0)) > 0 and float(row["time"]) == 1.0]
     assert float(trained[0]["theory"]) < 1.0  # 1.2 as drawn
