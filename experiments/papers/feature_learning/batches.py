@@ -28,9 +28,9 @@ def show(seed: int, *, size: int, batches: Counts, richness: Values, steps: int,
         for index, batch in enumerate(batches):
             args = Arguments(num_features=size, num_samples=np.inf, optimizer=rfm.SGD(LR, batch), times=times)
             keys = jax.random.split(fold_keys(key, 10 * place + index), seeds)
-            risks = rfm.simulate(problem, **args, richness=gamma, keys=keys).risk
+            risks = rfm.simulate(problem, **args | {"richness": gamma}, keys=keys).risk
             pair = beside(problem, args, gamma, risks, line)
-            curve = theory.predict(problem, **args, richness=gamma)
+            curve = theory.predict(problem, **args | {"richness": gamma})
             assert curve.kernel_growth is not None
             crowding = LR * float(np.max(curve.kernel_growth)) * float(np.sum(problem.eigenvalues)) / batch
             runs.append((batch, crowding, bool(curve.converged), pair))
@@ -62,7 +62,7 @@ def _without_batches(problem: rfm.Problem, pair: Comparison, batch: int) -> Verd
     """Judge whether training is distinguished from gradient descent, which has no noise of batches."""
     descent, gamma = rfm.GradientDescent(LR), pair.fixed["richness"]
     args = Arguments(num_features=pair.fixed["N"], num_samples=np.inf, optimizer=descent, times=pair.x)
-    plain = theory.predict(problem, **args, richness=gamma).risk
+    plain = theory.predict(problem, **args | {"richness": gamma}).risk
     beyond = np.abs(pair.mean - plain) > SIGMAS * pair.stderr + FINITE / pair.fixed["N"] * plain
     text = f"{pair.mean[-1] / plain[-1]:.3f} of it in the end, {beyond.sum()} of {len(plain)} points beyond the errors"
     return condition(f"B = {batch}: risk over that of gradient descent", "above 1", text, bool(beyond.any()))

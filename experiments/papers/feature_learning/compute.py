@@ -138,7 +138,7 @@ def _grid(far: float, counts: Counts, richness: float) -> Grid:
     sizes, times = np.geomspace(8.0, 0.1 * far, counts[0]), np.geomspace(1e-3, far**LATEST, counts[1])
     risk, tau = [], []
     for n in sizes:
-        curve = theory.predict(rfm.power_law(A, B, None), **_args(n, times), richness=richness)
+        curve = theory.predict(rfm.power_law(A, B, None), **_args(n, times) | {"richness": richness})
         risk.append(curve.risk)
         tau.append(times if curve.kernel_growth is None else clock(times, curve.kernel_growth))
     return Grid(sizes, times, np.array(risk), np.array(tau))
@@ -157,7 +157,7 @@ def _trained(
         compute = float(np.exp(np.interp(np.log(n), np.log(best.size), np.log(best.compute))))
         time = compute / n**count.power
         if count.in_tau:
-            growth = theory.predict(rfm.power_law(A, B, None), **_args(n, grid.times), richness=count.richness)
+            growth = theory.predict(rfm.power_law(A, B, None), **_args(n, grid.times) | {"richness": count.richness})
             assert growth.kernel_growth is not None
             tau = clock(grid.times, growth.kernel_growth)
             time = float(np.exp(np.interp(np.log(time), np.log(tau), np.log(grid.times))))

@@ -36,7 +36,7 @@ def show(seed: int, *, sizes: Counts, richness: Values, times: Values, seeds: in
             curve = predicted(times=line, richness=gamma)
             keys = jax.random.split(fold_keys(key, 10 * place + index), seeds)
             args = Arguments(num_features=n, num_samples=p, optimizer=FLOW, times=points)
-            drawn = rfm.exact(problem, **args, richness=gamma, keys=keys)
+            drawn = rfm.exact(problem, **args | {"richness": gamma}, keys=keys)
             pair = beside(problem, args, gamma, drawn.risk, line)
             plotting.draw(axes[0, place], pair, index)
             table += pair.rows("richness", "t", "risk", "stderr", "theory", "task", task=np.full(len(points), task))

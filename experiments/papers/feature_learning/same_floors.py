@@ -85,14 +85,14 @@ def _trained(
     p, counts = sizes
     args = [Arguments(num_features=n, num_samples=p, optimizer=FLOW, times=times) for n in counts]
     draws = [fold_keys(keys, n) for n in counts]
-    drawn = [rfm.exact(problem, **x, richness=gamma, keys=k).risk for x, k in zip(args, draws, strict=True)]
+    drawn = [rfm.exact(problem, **x | {"richness": gamma}, keys=k).risk for x, k in zip(args, draws, strict=True)]
     return np.stack(drawn, axis=1)
 
 
 def _theory(problem: rfm.Problem, p: float, sizes: np.ndarray, times: Values, gamma: float) -> np.ndarray:
     """Return the predicted risk (N, T)."""
     args = [Arguments(num_features=n, num_samples=p, optimizer=FLOW, times=np.array(times)) for n in sizes]
-    return np.array([theory.predict(problem, **x, richness=gamma).risk for x in args])
+    return np.array([theory.predict(problem, **x | {"richness": gamma}).risk for x in args])
 
 
 def _peak(problem: rfm.Problem, samples: int, richness: Values) -> Verdict:

@@ -20,7 +20,7 @@ def solved(
     problem: rfm.Problem, args: Arguments, richness: float, keys: jax.Array, line: np.ndarray | None = None
 ) -> Comparison:
     """Return risks of models trained without random steps beside theory; line: times at which theory is drawn."""
-    risks = rfm.exact(problem, **args, richness=richness, keys=keys).risk
+    risks = rfm.exact(problem, **args | {"richness": richness}, keys=keys).risk
     return beside(problem, args, richness, risks, line)
 
 
@@ -30,7 +30,7 @@ def beside(
     """Return risks (S, T) of trained models beside theory; line: times at which it is drawn."""
 
     def predict(times: np.ndarray) -> np.ndarray:
-        return theory.predict(problem, **args | {"times": times}, richness=richness).risk
+        return theory.predict(problem, **args | {"times": times, "richness": richness}).risk
 
     times = np.asarray(args.get("times"), float)
     held = {"N": args.get("num_features", np.inf), "P": args.get("num_samples", np.inf), "richness": richness}

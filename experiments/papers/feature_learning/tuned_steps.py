@@ -136,7 +136,7 @@ def _trained(model: tuple[int, int], steps: Counts, rates: np.ndarray, richness:
     for place, (count, lr) in enumerate(zip(steps, rates, strict=True)):
         args = Arguments(num_features=model[0], num_samples=np.inf, optimizer=rfm.GradientDescent(float(lr)),
                          times=np.array([count]))  # fmt: skip
-        risks = rfm.exact(problem, **args, richness=richness, keys=fold_keys(keys, place)).risk
+        risks = rfm.exact(problem, **args | {"richness": richness}, keys=fold_keys(keys, place)).risk
         runs.append(beside(problem, args, richness, risks))
     risks, line = np.concatenate([run.risks for run in runs], axis=1), np.concatenate([run.theory for run in runs])
     return Comparison("steps", np.array(steps, float), risks, line, {"N": model[0], "richness": richness})
