@@ -122,4 +122,4 @@ def test_best_rates_beat_their_neighbours():
     assert rates[1] < rates[0]  # the kernel grows on the way
     descent = rfm.GradientDescent(0.5 * rates[1])
     args = Arguments(num_features=np.inf, num_samples=np.inf, optimizer=descent, times=[24])
-    np.testing.assert_allclose(near[2], theory.predict(problem, **args, richness=1.0).risk[0], rtol=1e-6)
+    np.testing.assert_allclose(near[2], theory.predict(problem, **args | {"richness": 1.0}).risk[0], rtol=1e-6)
