@@ -47,7 +47,7 @@ BAD = {
     "port": (*COUNTS[:9], "65536"), "devices": COUNTS, "steps": COUNTS, "epochs": COUNTS, "order": WORDS,
     "most": (*NUMBERS, "0", "1", "-1"),
     "average": ("x", "", "1", "-0.1", "nan", "tail:0", "tail:x", "polyak:1", "None"),
-    "richness": (*NUMBERS, "-1"),
+    "richness": (*NUMBERS, "-1"), "power": (*NUMBERS, "-1", "1"), "damping": POSITIVE,
 }  # fmt: skip
 OTHERS = {  # values of one command that are fine, or mean something else, in another
     ("figures", "size"): WORDS, ("report", "size"): WORDS, ("fit", "features"): WORDS, ("fit", "samples"): WORDS,
