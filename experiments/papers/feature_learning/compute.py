@@ -17,9 +17,10 @@ import theory
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
+from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, clock, solved
+from experiments.papers.feature_learning.training import agrees, solved
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 from theory import exponents
@@ -140,7 +141,7 @@ def _grid(far: float, counts: Counts, richness: float) -> Grid:
     for n in sizes:
         curve = theory.predict(rfm.power_law(A, B, None), **_args(n, times) | {"richness": richness})
         risk.append(curve.risk)
-        tau.append(times if curve.kernel_growth is None else clock(times, curve.kernel_growth))
+        tau.append(times if curve.kernel_growth is None else lazy_clock(times, curve.kernel_growth))
     return Grid(sizes, times, np.array(risk), np.array(tau))
 
 
@@ -159,7 +160,7 @@ def _trained(
         if count.in_tau:
             growth = theory.predict(rfm.power_law(A, B, None), **_args(n, grid.times) | {"richness": count.richness})
             assert growth.kernel_growth is not None
-            tau = clock(grid.times, growth.kernel_growth)
+            tau = lazy_clock(grid.times, growth.kernel_growth)
             time = float(np.exp(np.interp(np.log(time), np.log(tau), np.log(grid.times))))
         times = time * np.geomspace(0.05, 1.0, LOOKS)
         args = _args(n, times) | {"num_samples": samples}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 import rfm
 import theory
@@ -48,18 +47,3 @@ def agrees(quantity: str, pairs: Sequence[Comparison]) -> Verdict:
     holds = bool(np.all(np.abs(gaps) < np.concatenate(allowed)))
     symbol = "N" if np.isfinite(pairs[0].fixed["N"]) else "P"
     return condition(quantity, f"1 within {SIGMAS:g} s.e. + {FINITE:g}/{symbol}", text, holds)
-
-
-def clock(times: np.ndarray, growth: np.ndarray) -> np.ndarray:
-    """Return tau = int m dt (T,), the time of the lazy model, at times (T,) that are dense in their logarithm.
-
-    The first must be so early that the kernel has hardly grown.
-
-    Example:
-        >>> times = np.geomspace(1e-3, 10.0, 80)
-        >>> clock(times, 1.0 + times**2)[-1].round(1).item()  # 10 + 10^3/3
-        343.3
-    """
-    x = np.log(times)
-    spent = CubicSpline(x, growth * times).antiderivative()
-    return times[0] * 0.5 * (1.0 + growth[0]) + spent(x) - spent(x[0])

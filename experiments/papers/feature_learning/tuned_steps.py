@@ -21,9 +21,10 @@ import theory
 from experiments.compare.comparison import INFINITE, Comparison, derive
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW, risk_in_time
+from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, beside, clock
+from experiments.papers.feature_learning.training import agrees, beside
 from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
@@ -147,7 +148,7 @@ def _in_tau(e: float) -> Verdict:
     times = np.geomspace(1e-3, LATE, 121)
     curve = theory.predict(rfm.power_law(A, B, None), **INFINITE, optimizer=FLOW, times=times, richness=RICHNESS)
     assert curve.kernel_growth is not None
-    tau = clock(times, curve.kernel_growth)[-1:]
+    tau = lazy_clock(times, curve.kernel_growth)[-1:]
     ratio = float(curve.risk[-1] / risk_in_time(rfm.power_law(A, B, None), tau)[0])
     closed = integrals(e).risk * 2.0**e / math.gamma(e)
     return judge(f"lr as 1/m, as many steps: risk over the lazy one at tau = {tau[0]:.0e}", ratio, closed=closed)
