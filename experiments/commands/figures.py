@@ -83,17 +83,31 @@ def choose(settings: Settings) -> list[Script]:
         ValueError: None are named, or data is given where a row takes none; errors of `images.load` for data that a
             row needs and that cannot be had. All before any work.
     """
-    unknown = [part for part in settings.names if not any(name.startswith(part) for name in ROW_MODULES)]
+    unknown = [part for part in settings.names if not any(begins(name, part) for name in ROW_MODULES)]
     if not (settings.names or settings.all):
         raise ValueError("Name at least one row (e.g. S1-4, or a prefix such as S2), or use --all.")
     if unknown:
         checks.fail("NAME", f"a row, or the beginning of some ({', '.join(ROW_MODULES)})", unknown[0])
-    parts = ("",) if settings.all else tuple(settings.names)
-    scripts = [load(name) for name in ROW_MODULES if name.startswith(parts)]
+    parts = ("",) if settings.all else settings.names
+    scripts = [load(name) for name in ROW_MODULES if any(begins(name, part) for part in parts)]
     sources = {script.parameters(settings.size, settings.data).get("data") for script in scripts}
     for source in sources - {None}:
         images.load(str(source), settings.seed)
     return scripts
+
+
+def begins(name: str, part: str) -> bool:
+    """Return whether a part of a name means this row: a row's whole name that row alone, so that a child runs one.
+
+    A beginning cuts no number in two.
+
+    Example:
+        >>> [begins(name, "S1") for name in ("S1-4", "S10")], begins("FL-10", "FL-1"), begins("FL-10", "FL")
+        ([True, False], False, True)
+    """
+    if part in ROW_MODULES:
+        return name == part
+    return name.startswith(part) and not (part[-1:].isdigit() and name[len(part) : len(part) + 1].isdigit())
 
 
 def run_rows(scripts: Sequence[Script], settings: Settings) -> Iterator[Row]:

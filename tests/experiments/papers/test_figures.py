@@ -147,6 +147,19 @@ def test_wrong_name(wrong, capsys):
     assert rows.SCALES[0] not in error
 
 
+@pytest.mark.parametrize("name", ROW_MODULES)
+def test_a_name_means_one_row(name):
+    """FL-1 is not FL-10 as well: its process would start both, and each of those both again."""
+    assert [row for row in ROW_MODULES if command.begins(row, name)] == [name]
+
+
+def test_beginnings_of_names():
+    chosen = [row for row in ROW_MODULES if command.begins(row, "S1")]
+    assert "S1-4" in chosen
+    assert all(row.startswith("S1-") for row in chosen)
+    assert len([row for row in ROW_MODULES if command.begins(row, "FL")]) == 10
+
+
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
     """Work in a folder that holds another package `experiments`, as many projects do."""
