@@ -81,7 +81,7 @@ main = Script(
     name="FL-2",
     title="Easy tasks: another clock, the same law, and a fit that claims a gain",
     source="arXiv 2409.17858 (exponents); this project, docs/richness.md (amplitudes)",
-    claim="training of features leaves the exponent of easy tasks, e > 1; time runs faster by the growth of the kernel"
+    claim="training of features leaves an exponent e > 1 as it is; time runs faster by the growth of the kernel"
     " in the end, and a fit at finite times claims a gain all the same",
     show=show,
     full=dict(a=2.6, richness=(0.3, 1.0, 10.0), sizes=(np.inf, 512), modes=2000, window=(1.0, 10.0), seeds=96),
