@@ -113,7 +113,9 @@ def test_integer_classes(tmp_path, capsys):
     assert "labels are 3 whole numbers, taken as numbers; --target one-hot takes them" in capsys.readouterr().out
     record, losses = predict(tmp_path, case("integer_classes.npz"), "--target", "one-hot", "--samples", "30")
     assert record["estimate"]["label_variance"] == pytest.approx(0.665, abs=5e-4)
-    assert float(losses[-1]["loss"]) == pytest.approx(0.29, rel=0.05)  # least squares on 30 rows
+    # least squares on 30 of the rows, 4,000 times in plain numpy: 0.273 with the means that all rows have, as theory
+    # and `--check` train; 0.290 where the means are learned from the 30 as well
+    assert float(losses[-1]["loss"]) == pytest.approx(0.273, rel=0.05)
     assert "whole numbers" not in capsys.readouterr().out
     with pytest.warns(UserWarning, match="Labels are integers, taken as numbers"):
         rfm.from_features(np.random.default_rng(0).standard_normal((300, 4)), np.arange(300) % 10)

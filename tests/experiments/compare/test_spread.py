@@ -75,7 +75,8 @@ def test_scatter_between_times_is_interpolated():
     leading = theory.predict(problem, **call).risk
     every, some = spread_of(problem, **call), spread_in_time(problem, leading, 13, **call)
     np.testing.assert_allclose(some.mean, every.mean, rtol=1e-12)
-    np.testing.assert_allclose(some.std[::2], every.std[::2], rtol=1e-12)
+    # times share the nodes of their contours, and which ones depends on the others: each std is good to 1e-8
+    np.testing.assert_allclose(some.std[::2], every.std[::2], rtol=1e-8)
     assert some.std == pytest.approx(every.std, rel=0.02)
     np.testing.assert_allclose(every.leading, leading)
 
