@@ -85,6 +85,7 @@ def left_out(x, y, t):
     return np.square(errors), np.square(mean)
 
 
+@pytest.mark.slow  # two minutes each
 @pytest.mark.parametrize("unequal", [0.0, 0.8])
 def test_from_all_known_rows_on(unequal):
     """At n, 2n and 4n rows: theory x exp(rho), rho = log(left-out/theory at n) max(0, 1 - v/rho^2), to 1e-6."""
