@@ -14,7 +14,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import jax
 import pytest
 import test_errata
 from matplotlib import pyplot
@@ -190,8 +189,7 @@ def test_outputs_of_the_guide_are_true(tmp_path, monkeypatch):
     text, names, printed = (DOCS / f"{LONG}.md").read_text(), {}, []
     for language, block in re.findall(r"^```(python|sh|text)\n(.*?)^```$", text, re.M | re.S):
         if language == "python":
-            with jax.enable_x64(False):  # as a reader runs it: networks that train in float64 are others
-                exec(block, names)
+            exec(block, names)
         elif language == "sh":
             printed += run(f"python -P -m {block.strip()}", tmp_path, ROOT).stdout.splitlines()
         else:
