@@ -184,7 +184,10 @@ def test_seeds_needed():
 def test_what_has_no_scatter_in_closed_form_is_refused():
     args = dict(num_features=64, times=[1.0, 2.0])
     with pytest.raises(ValueError, match=r"`optimizer` must be a full-batch algorithm"):
-        theory.scatter(PROBLEM, num_samples=np.inf, optimizer=rfm.SGD(0.1, 4), **args)
+        theory.seeds_needed(PROBLEM, relative_error=0.1, num_samples=np.inf, optimizer=rfm.SGD(0.1, 4), **args)
+    for name in ("ensemble", "bags"):
+        with pytest.raises(ValueError, match=rf"`{name}` must be 1: the scatter of averaged models is not known"):
+            theory.scatter(PROBLEM, num_samples=96, optimizer=FLOW, **{name: 2}, **args)
     with pytest.raises(ValueError, match=r"`pairs` must be True, False or None"):
         theory.scatter(PROBLEM, num_samples=96, optimizer=FLOW, pairs=3, **args)
     with pytest.raises(ValueError, match=r"`relative_error` must be"):
