@@ -28,6 +28,7 @@ from theory.scatter_sums import (
     training_covariance_in_time,
 )
 
+SHORTEST = 1e-30  # stands for a time of zero, where nothing scatters
 MOST_PAIRS = 100  # times up to which all covariances are worked out unasked
 
 
@@ -237,9 +238,8 @@ def scatter_near(
     else:
         algorithm, parameters = filter_of(arrays.optimizer)
         flt = FILTERS[algorithm](**parameters)
-        ridges = flt.curvature(
-            1.0 / np.array([float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times])
-        )
+        elapsed = [float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times]
+        ridges = flt.curvature(1.0 / np.maximum(elapsed, SHORTEST))
     kappa, _ = kappa_real(ridges, model)
     return np.sqrt([risk_variance([side_at(x, model)], model)[0] for x in kappa])
 

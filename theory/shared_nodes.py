@@ -20,7 +20,7 @@ from theory.fixed_point import Model, kappa_path, lower_edge, spectral_edge
 STEP = 0.2  # of the contours: an error of exp(-4.2/step), 1e-9
 NEARER = 6.0  # a vertex lies at NEARER/t, where r_t = exp(NEARER) and fewer nodes reach around the spectrum
 SMALL = 1e-10  # nodes with a smaller share of the largest weight are left out
-RATIO = 4.0  # of times that share their nodes
+RATIO = 7.0  # of times that share their nodes
 LARGEST = 1_000_000  # numbers in an array of times and pairs of nodes
 EARLY, LATE = -2.0, -1.0  # windows before the largest curvatures are learned, and after the smallest ones
 APPROACH = 4  # steps from zero to the gap
