@@ -14,12 +14,12 @@ from experiments.commands.settings import Shared, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.law_verdicts import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.laws_conditioned import preconditioned_laws, undamped
+from experiments.compare.laws_judged import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
+from experiments.compare.laws_trained import COUNTS, rich_laws, rich_time
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
-from experiments.compare.trained_laws import COUNTS, rich_laws, rich_time
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align

@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
+from experiments.compare.best_sizes import lazy_clock
 from experiments.compare.comparison import Comparison
 from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
-from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st

@@ -18,10 +18,10 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.compare.best_sizes import lazy_clock
 from experiments.compare.comparison import INFINITE, Comparison, derive
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW, risk_in_time
-from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.feature_learning.training import agrees, beside
