@@ -182,6 +182,7 @@ def test_other_numbers_are_noticed():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # two minutes of a processor, and more where others work
 def test_outputs_of_the_guide_are_true(tmp_path, monkeypatch):
     """Every block of the page in order, and every line that it shows is printed by one of its commands."""
     monkeypatch.chdir(tmp_path)
