@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str] | None) -> int:
     command, args = "rfm", argparse.Namespace()
     given = sys.argv[1:] if argv is None else argv
-    if given in ([], ["-h"], ["--help"]):
+    if given in ([], ["-h"], ["--help"], ["help"]):
         print(manual.overview(parsing.COMMANDS))
         return 0
     try:
@@ -155,6 +155,8 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
         option = typed.get(name.replace("-", "_"))
         text = sentence(f"Argument `{error.args[0]}`" if option is None else f"{option} {part}".strip())
         text = re.sub(r"`(\w+)`", lambda found: typed.get(found[1], found[0]), text)  # others that it speaks of
+    else:  # the sentence of a file that is missing
+        text = re.sub(r"^Argument `(\w+)`", lambda found: typed.get(found[1], found[0]), text)
     for name in ARGUMENTS_IN_TEXTS:
         if name in typed:
             text = re.sub(rf"`?\b{name}\b`?", typed[name], text)

@@ -56,6 +56,27 @@ def stop_gradient(tree: Tree) -> Tree:
     return lax.stop_gradient(tree) if by_xla(tree) else tree
 
 
+def shared(x: Any, counts: Any = True) -> Any:
+    """Return the largest of what members of `jax.vmap` have, of those that count if any does, for all of them; else x.
+
+    One number for all keeps what follows from it from being computed for each. No derivative goes through it.
+    """
+    return _shared(*map(lax.stop_gradient, (jnp.asarray(x), jnp.asarray(counts)))) if by_xla(x, counts) else x
+
+
+@jax.custom_batching.custom_vmap
+def _shared(x: Any, counts: Any) -> Any:
+    return jnp.where(counts, x, x)
+
+
+@_shared.def_vmap
+def _shared_by_all(size: int, batched: list[bool], x: Any, counts: Any) -> tuple[Any, bool]:
+    x, counts = (each if is_batched else each[None] for each, is_batched in zip((x, counts), batched, strict=True))
+    counts = counts & jnp.isfinite(x)
+    counts = counts | ~counts.any(0)  # where none does, all do
+    return _shared(jnp.where(counts, x, -jnp.inf).max(0), counts.any(0)), False
+
+
 def barrier(x: Any) -> Any:
     """Keep XLA from computing x anew at every use; numpy does not."""
     return lax.optimization_barrier(x) if by_xla(x) else x

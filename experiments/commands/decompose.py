@@ -36,6 +36,7 @@ PART_LABELS = ("squared bias", "variance of features", "variance of data", "inte
 PART_HEADS = ("squared bias", "var(features)", "var(data)", *PART_LABELS[3:])  # so short that no row is broken
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
+QUICK_RATIOS = (0.25, 2.0)  # to both sides of the peak
 LINE_POINTS = 25  # of the theory between them
 SCATTER_POINTS = 16  # times at which scatter is worked out
 PRINTED_TIMES = 4  # times in the printed table
@@ -59,7 +60,7 @@ class Settings:
     @property
     def varied(self) -> dict[str, list[int]]:
         """Sizes that are trained along each axis."""
-        ratios = RATIOS[::2] if self.shared.quick else RATIOS
+        ratios = QUICK_RATIOS if self.shared.quick else RATIOS
         others = {"features": self.samples, "samples": self.features}
         return {axis: sorted({max(1, round(ratio * n)) for ratio in ratios}) for axis, n in others.items()}
 

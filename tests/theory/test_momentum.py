@@ -240,3 +240,13 @@ def test_long_schedule():
     left = np.array([np.prod((1 - lr[:t, None] * lam) ** 2, axis=0) for t in (1, 100, 5000, 20_000)])
     found = predict(rfm.GradientDescent(schedule), times=curve.times).risk
     np.testing.assert_allclose(found, left @ (lam * w**2), rtol=1e-9, atol=1e-12)
+
+
+@both
+def test_maps_of_strong_momentum(name):
+    """Where w^2 leaves float64 the slope of the map is that of differences of its values."""
+    flt = FILTERS[name](np.asarray(LR), np.asarray(0.995))
+    w = np.array([1e160, 1e200 * (1 + 1j), 1e240j + 1.0])
+    moved = [flt.curvature(w * np.exp(h)) for h in (1e-4, -1e-4)]
+    slope = (np.log(moved[0]) - np.log(moved[1])) / 2e-4
+    np.testing.assert_allclose(flt.log_slope(w), slope, rtol=1e-6)

@@ -22,6 +22,7 @@ from rfm.optimizers import Optimizer
 A, B, NOISE = 1.8, 1.5, 0.1
 ROWS = 2  # P = ROWS N at every point
 LINE_POINTS = 15
+BESIDE = 0.014  # of the width of a panel, between points of one size
 SEEN = 3.0  # standard errors from which a point refuses a theory
 CLOSE = 0.1  # of the next order: the order after it is 1/N of it or so
 
@@ -89,7 +90,8 @@ def _draw(ax: Axes, runs: Mapping[str, Sequence[Comparison]], lines: Mapping, la
     for index, ((name, i), label) in enumerate(labels.items()):
         x, ratio = lines[name]
         ax.plot(x, 100 * ratio[:, i], color=plotting.COLORS[index], lw=1.3)
-        inverse = [1.0 / run.fixed["N"] for run in runs[name]]
+        beside = BESIDE * (index - 0.5 * (len(labels) - 1))  # points of one size side by side
+        inverse = [1.0 / run.fixed["N"] + beside * x[-1] for run in runs[name]]
         measured, errors = (100 * np.array([gap_of(run)[part][i] for run in runs[name]]) for part in (0, 1))
         plotting.draw_points(ax, inverse, measured, errors, index, label=label)
     ax.axhline(0.0, color="0.6", lw=0.8, zorder=0)

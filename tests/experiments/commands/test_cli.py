@@ -117,7 +117,7 @@ def test_compare_goes_on_where_runs_diverge(tmp_path, capsys, one_size, monkeypa
 
 @pytest.mark.slow
 def test_decompose(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.commands.decompose.RATIOS", (0.5,))
+    monkeypatch.setattr("experiments.commands.decompose.QUICK_RATIOS", (0.5,))
     assert main(["decompose", "--features", "24", "--samples", "30", *SMALL, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "squared bias" in printed
