@@ -13,13 +13,9 @@ import numpy as np
 import optax
 import pytest
 from compilations import compilations
-from one_pass_oracles import one_pass_moments
 
 import rfm
 import theory
-from theory.cases import Case
-from theory.dynamics import MOST_NODES
-from theory.evaluation import pair_nodes
 
 VALUES = json.loads((Path(__file__).parent / "schedule_values.json").read_text())
 INF = np.inf
@@ -85,28 +81,6 @@ def test_constant_numbers_are_the_closed_form(momentum, num_features):
     followed = predict(rfm.SGD(lambda t: lr, lambda t: 4, momentum), num_features)
     assert followed.converged
     np.testing.assert_allclose(followed.risk, known.risk, rtol=1e-9)
-
-
-@pytest.mark.parametrize("momentum", [0.99, 0.999])
-def test_strong_momentum_of_one_pass(momentum):
-    """Beyond the closed form, which leaves float64: against all second moments of 200 modes at N = infinity."""
-    lr = 0.1 * (1.0 - momentum)
-    eigenvalues, target = PROBLEM.spectrum()
-    expected = one_pass_moments(np.eye(200), eigenvalues, target, 0.1, lr, 4, STEPS[-1], momentum)[STEPS]
-    curve = predict(rfm.SGD(lr, 4, momentum), INF)
-    assert curve.converged
-    np.testing.assert_allclose(curve.risk, expected, rtol=1e-9)
-
-
-def test_a_refusal_of_momentum_says_what_is_served():
-    optimizer = rfm.HeavyBall(0.5, 0.995)
-    with pytest.raises(
-        ValueError, match=r"`momentum` must be smaller, or lr 0.\d+ times as large .*float64"
-    ) as refused:
-        predict(optimizer, 30, 50)
-    slower = float(str(refused.value).split("lr ")[1].split()[0])
-    nodes = pair_nodes(Case(PROBLEM, 30, 50, rfm.HeavyBall(0.5 * slower, 0.995), np.array(STEPS)).arrays())
-    assert nodes <= MOST_NODES
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
