@@ -22,7 +22,7 @@ TWO_TERM = {"HeavyBall": rfm.HeavyBall, "Nesterov": rfm.Nesterov}
 both = pytest.mark.parametrize("name", TWO_TERM)
 MOMENTA = [0.0, 0.1, 0.5, 0.9, 0.99]
 LR = 0.7
-FEW = [0, 1, 2, 7, 60, 200]  # where steps are followed one by one
+FEW = np.array([0, 1, 2, 7, 60, 200])  # where steps are followed one by one
 
 
 def predict(optimizer, num_features=INF, num_samples=INF, times=STEPS, problem=PROBLEM):
