@@ -83,6 +83,21 @@ def test_few_kinds_are_nearly_that(monkeypatch):
     np.testing.assert_allclose(two, 5.0 * rfm.estimated_test_loss(features, labels, **args), rtol=1e-12)
 
 
+def test_one_division(monkeypatch):
+    """Ridge regression: row by row as where each row is a kind, and by the mean response as where all are one."""
+    features, labels, _ = rows(np.random.default_rng(2), 40, 60)
+    u, singular, _ = np.linalg.svd(features, full_matrices=False)
+    sample = left_out.Decomposed(singular**2 / 60, u, u.T @ labels[:, None], 60)
+    solved = left_out.left_out_errors(sample, labels[:, None], np.array([0.02]), centered=False)
+    exact = rfm.estimated_test_loss(features, labels, optimizer=rfm.Ridge(0.02))
+    np.testing.assert_allclose(np.mean(solved.errors**2), exact[0], rtol=1e-10)
+    monkeypatch.setattr(left_out, "WORK", 0)
+    monkeypatch.setattr(left_out, "KINDS", 1)
+    mean = rfm.estimated_test_loss(features, labels, optimizer=rfm.Ridge(0.02))
+    np.testing.assert_allclose(np.mean(solved.generalized**2), mean[0], rtol=1e-10)
+    assert abs(mean[0] / exact[0] - 1) > 1e-3  # they can be told apart
+
+
 def gathered(n, p, sizes, draws, monkeypatch):
     """Means over draws of the estimate, of the plain mean response, of naive cross-validation and of the truth."""
     rng, times, found = np.random.default_rng(0), np.array([0.3, 3.0, 30.0, 300.0, 1e4, 1e5]), []
