@@ -102,11 +102,13 @@ def sinh(x: Any) -> Any:
 
 
 def log1p(x: Any) -> Any:
-    """log(1 + x) with all digits at small x, where numpy's own loses them for complex x."""
+    """log(1 + x) with all digits at small x, where numpy's own loses them for complex x, and near -1."""
     if by_xla(x) or not np.iscomplexobj(x):
         return namespace(x).log1p(x)
     u, v = np.real(x), np.imag(x)
-    return complex_of(0.5 * np.log1p(u * (2.0 + u) + v * v), np.arctan2(v, 1.0 + u))
+    small = np.hypot(u, v) < 0.5
+    size = np.where(small, 0.5 * np.log1p(np.where(small, u * (2.0 + u) + v * v, 0.0)), np.log(np.hypot(1.0 + u, v)))
+    return complex_of(size, np.arctan2(v, 1.0 + u))
 
 
 def repeat(count: int, step: Callable[[Tree], Tree], start: Tree) -> Tree:
