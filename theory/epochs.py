@@ -23,7 +23,7 @@ from theory.equivalent import one_model, two_point
 from theory.fixed_point import Model, spectral_edge
 from theory.mixture import row_factors, row_sums
 from theory.one_pass_steps import Losses
-from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, region
+from theory.second_moments import Complex, Matrix, Steps, fill, growth, one_step, push, region
 
 
 class Pairs(NamedTuple):
@@ -76,7 +76,8 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
     """Return losses before every step and after the last but one; the last is one that changes nothing."""
     xp = namespace(pairs.z, steps.lr)
     z, left, right = (Complex(x.real, x.imag) for x in (pairs.z, pairs.left, pairs.right))
-    square, product = z.times(z), left.times(right)
+    square, twice = z.times(z), z.scaled(2.0)
+    product, total = left.times(right), left.plus(right)
 
     def losses(moments: tuple[Matrix, Matrix], i: int) -> Array:
         s, c = moments
@@ -86,6 +87,11 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
         s, c = moments
         risk, train_loss = losses(moments, 0)
         average = None if step.decay is None else losses(moments, -1)[0]
+        if step.momentum is None and average is None:
+            drive = step.lr**2 * step.chance * train_loss
+            s_next = s[0][0].times(growth(step, total, product))
+            c_next = c[0][0].times(growth(step, twice, square)).above(drive)
+            return (((s_next,),), ((c_next,),)), (risk, train_loss, None)
         at = one_step(step, z)
         drive = product.times(s[0][0]).scaled(step.chance)
         s_next = push(s, one_step(step, left), one_step(step, right), drive)

@@ -95,6 +95,14 @@ def one_step(step: Steps, z: Complex) -> Map:
     return Map(rows, n)
 
 
+def growth(step: Steps, total: Complex, product: Complex) -> Complex:
+    """Return what S_11 grows by in a step without momentum and average, of z + z' and z z': half of the work of `push`.
+
+    (1 - lr z)(1 - lr z') + chance lr^2 z z'
+    """
+    return product.scaled(step.lr**2 * (1.0 + step.chance)).plus(total.scaled(-step.lr)).above(1.0)
+
+
 def size_of(steps: Steps) -> int:
     """Count the rows of A."""
     return 1 + (steps.momentum is not None) + (steps.decay is not None)
