@@ -90,15 +90,16 @@ def test_only_what_tends_to_the_test_loss_passes_for_it():
     rng, truth = np.random.default_rng(5), np.array([1.0, 0.8, 0.7])
     limit = Estimates(truth, truth, truth * np.array([1.0, 1.5, 2.0]), 0.5 * truth)
 
-    def verdicts(left_out, naive):
+    def verdicts(left_out, naive, beyond=limit):
         """Of runs at two numbers of rows, whose estimates tend to what is told."""
         drawn = [
             Estimates(*(np.broadcast_to(x, (50, 3)) * (1 + scatter * rng.standard_normal((50, 3)))
                         for x in (truth, left_out, naive, limit.training)))
             for scatter in (0.1, 0.02)
         ]  # fmt: skip
-        return [finding.verdict for finding in judged("x", (50, 1250), drawn, limit)]
+        return [finding.verdict for finding in judged("x", (50, 1250), drawn, (limit, beyond))]
 
     assert verdicts(truth, limit.naive) == ["confirmed"] * 4
     assert verdicts(limit.naive, limit.naive)[:2] == ["open", "open"]
     assert verdicts(truth, truth)[2:] == ["open", "open"]
+    assert verdicts(truth, limit.naive, limit._replace(naive=truth))[2] == "refined"  # with more rows the error goes
