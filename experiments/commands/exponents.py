@@ -28,6 +28,7 @@ from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 from theory import exponents
 
+DAMPING = 0.01
 EARLY_FIT = 10.0  # a time at which runs are often fitted
 SCANNED_SIZES = (24, 32, 48, 64, 96, 128)
 TIME_RANGE = (0.1, 1e6, 71)
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--power", type=float, default=0.0, metavar="P",
         help="laws of preconditioned training too, (H + damping)^-P before the gradient: 0.5 as Shampoo, below 1",
     )  # fmt: skip
-    parser.add_argument("--damping", type=float, default=0.01, metavar="RHO", help="of --power (default: %(default)s)")
+    parser.add_argument("--damping", type=float, metavar="RHO", help=f"of --power (default: {DAMPING:g})")
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
 
@@ -92,10 +93,13 @@ def run(args: argparse.Namespace) -> None:
     checks.number("power", args.power, 0.0, "a number >= 0 and < 1", inclusive=True)
     if args.power >= 1.0:
         checks.fail("power", "a number >= 0 and < 1 (at 1 all modes are learned at once: no power law)", args.power)
-    checks.number("damping", args.damping, 0.0, "a finite number > 0")
+    if args.damping is not None:
+        checks.number("damping", args.damping, 0.0, "a finite number > 0")
+        if args.power == 0.0:
+            checks.fail("damping", "left out without --power P, which it belongs to", args.damping)
     if args.richness > 0.0 and abs(args.a - 1.0 - args.b) < SAME_EXPONENT:
         checks.fail("a", f"different from 1 + b = {1.0 + args.b:g}, where laws of trained features change", args.a)
-    settings = settings_of(Settings, args)
+    settings = settings_of(Settings, args, damping=DAMPING if args.damping is None else args.damping)
     rows, figure, points = measure(settings)
     shared = settings.shared
     text = f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes"

@@ -55,6 +55,7 @@ from experiments.commands.parsing import COMMANDS, build_parser
         (["exponents", "--a", "1"], "--a must be a number > 1, but is 1.0"),
         (["exponents", "--b", "0.9"], "--b must be a number > 1"),
         (["exponents", "--seeds", "1"], "--seeds must be an integer >= 2"),
+        (["exponents", "--damping", "0.1"], "--damping must be left out without --power P, which it belongs to"),
         (["phases", "--grid", "1"], "--grid must be an integer >= 2, but is 1"),
         (["phases", "--compute", "10"], "--compute must be a finite number >= 1e4"),
         (["frontier", "--compute", "-5"], "--compute must be"),
