@@ -199,9 +199,9 @@ def cure_table(series: Sequence[Series]) -> str:
 
 def verdict_table(series: Sequence[Series]) -> str:
     """Return the differences of simulation from theory, one row a line of the figure."""
-    own = [curve for curve in series if not (curve.panel == "cures" and curve.pair.label == "end of training")]
-    names = [f"{SYMBOLS[curve.pair.axis]}, {curve.pair.label}" for curve in own]
-    return align(judge_all(names, [curve.pair for curve in own], [curve.spread for curve in own])) + "\n" + JUDGED
+    apart = [curve for curve in series if not (curve.panel == "cures" and curve.pair.label == "end of training")]
+    names = [f"{SYMBOLS[curve.pair.axis]}, {curve.pair.label}" for curve in apart]
+    return align(judge_all(names, [curve.pair for curve in apart], [curve.spread for curve in apart])) + "\n" + JUDGED
 
 
 def table(series: Series) -> list[dict]:

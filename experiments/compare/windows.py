@@ -84,9 +84,9 @@ def choose_window(scan: Scan) -> Window:
 
 def judge_scans(scans: Sequence[Scan], fits: Sequence[Exponent]) -> dict[str, Agreement]:
     """Return the verdict on each scan that has a theory of its own, by axis, and on averaged weights as AVERAGE."""
-    own = [(scan, fit) for scan, fit in zip(scans, fits, strict=True) if scan.own_theory]
-    pairs = {scan.axis: (scan.risk, None if fit.window is None else fit.theory) for scan, fit in own}
-    for scan, _ in own:
+    known = [(scan, fit) for scan, fit in zip(scans, fits, strict=True) if scan.own_theory]
+    pairs = {scan.axis: (scan.risk, None if fit.window is None else fit.theory) for scan, fit in known}
+    for scan, _ in known:
         if scan.average is not None:
             pairs[AVERAGE] = scan.average, None
     judged = agreements([pair for pair, _ in pairs.values()], [exponent for _, exponent in pairs.values()])

@@ -74,6 +74,11 @@ def test_modes_by_number():
     np.testing.assert_allclose(sgd, descent, rtol=1e-9)
 
 
+def test_what_the_contour_does_not_resolve_is_nan(monkeypatch):
+    monkeypatch.setattr("theory._learned.TOLERANCE", 0.0)
+    assert np.isnan(theory.learned(PROBLEM, **SIZES, optimizer=rfm.GradientFlow(), times=TIMES)).all()
+
+
 def test_it_goes_through_transformations():
     share = lambda n: theory.learned(  # noqa: E731
         PROBLEM, num_features=n, num_samples=P, optimizer=rfm.GradientFlow(), times=TIMES, modes=[1, 5]

@@ -6,10 +6,14 @@ import numpy as np
 import optax
 import oracles
 import pytest
+from one_pass_oracles import one_pass_moments
 from problems import INF
 
 import rfm
 import theory
+from theory.cases import Case
+from theory.dynamics import MOST_NODES
+from theory.evaluation import pair_nodes
 from theory.filters import FILTERS
 
 PROBLEM = rfm.power_law(1.8, 1.5, 40, noise_var=0.1)
@@ -18,6 +22,7 @@ TWO_TERM = {"HeavyBall": rfm.HeavyBall, "Nesterov": rfm.Nesterov}
 both = pytest.mark.parametrize("name", TWO_TERM)
 MOMENTA = [0.0, 0.1, 0.5, 0.9, 0.99]
 LR = 0.7
+FEW = np.array([0, 1, 2, 7, 60, 200])  # where steps are followed one by one
 
 
 def predict(optimizer, num_features=INF, num_samples=INF, times=STEPS, problem=PROBLEM):
@@ -246,7 +251,29 @@ def test_long_schedule():
 def test_maps_of_strong_momentum(name):
     """Where w^2 leaves float64 the slope of the map is that of differences of its values."""
     flt = FILTERS[name](np.asarray(LR), np.asarray(0.995))
-    w = np.array([1e160, 1e200 * (1 + 1j), 1e240j + 1.0])
+    w = np.array([1e160 * (1 + 0.01j), 1e200 * (1 + 1j), 1e240j + 1.0])
     moved = [flt.curvature(w * np.exp(h)) for h in (1e-4, -1e-4)]
     slope = (np.log(moved[0]) - np.log(moved[1])) / 2e-4
     np.testing.assert_allclose(flt.log_slope(w), slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("momentum", "rate"), [(0.99, 0.1), (0.999, 0.02)])
+def test_strong_momentum_of_one_pass(momentum, rate):
+    """Beyond the closed form, which leaves float64: against all second moments of 40 modes at N = infinity."""
+    lr = rate * (1.0 - momentum)
+    eigenvalues, target = PROBLEM.spectrum()
+    expected = one_pass_moments(np.eye(40), eigenvalues, target, 0.1, lr, 4, FEW[-1], momentum)[FEW]
+    curve = predict(rfm.SGD(lr, 4, momentum), times=FEW)
+    assert curve.converged
+    np.testing.assert_allclose(curve.risk, expected, rtol=1e-9)
+
+
+def test_a_refusal_of_momentum_says_what_is_served():
+    optimizer = rfm.HeavyBall(1.0, 0.999)
+    with pytest.raises(
+        ValueError, match=r"`momentum` must be smaller, or lr 0.\d+ times as large .*float64"
+    ) as refused:
+        predict(optimizer, 30, 50)
+    slower = float(str(refused.value).split("lr ")[1].split()[0])
+    nodes = pair_nodes(Case(PROBLEM, 30, 50, rfm.HeavyBall(slower, 0.999), STEPS).arrays())
+    assert nodes <= MOST_NODES

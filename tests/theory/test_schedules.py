@@ -13,7 +13,6 @@ import numpy as np
 import optax
 import pytest
 from compilations import compilations
-from one_pass_oracles import one_pass_moments
 
 import rfm
 import theory
@@ -82,17 +81,6 @@ def test_constant_numbers_are_the_closed_form(momentum, num_features):
     followed = predict(rfm.SGD(lambda t: lr, lambda t: 4, momentum), num_features)
     assert followed.converged
     np.testing.assert_allclose(followed.risk, known.risk, rtol=1e-9)
-
-
-@pytest.mark.parametrize("momentum", [0.99, 0.999])
-def test_strong_momentum_of_one_pass(momentum):
-    """Beyond the closed form, which leaves float64: against all second moments of 200 modes at N = infinity."""
-    lr = 0.1 * (1.0 - momentum)
-    eigenvalues, target = PROBLEM.spectrum()
-    expected = one_pass_moments(np.eye(200), eigenvalues, target, 0.1, lr, 4, STEPS[-1], momentum)[STEPS]
-    curve = predict(rfm.SGD(lr, 4, momentum), INF)
-    assert curve.converged
-    np.testing.assert_allclose(curve.risk, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])

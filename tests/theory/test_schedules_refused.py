@@ -1,4 +1,4 @@
-"""What is refused of schedules, batches and momentum, in words that say what is served in its place."""
+"""What is refused of schedules and batches, in words that say what is served in its place."""
 
 import numpy as np
 import optax
@@ -6,9 +6,6 @@ import pytest
 
 import rfm
 import theory
-from theory.cases import Case
-from theory.dynamics import MOST_NODES
-from theory.evaluation import pair_nodes
 
 INF = np.inf
 PROBLEM = rfm.power_law(1.7, 1.3, 200, 0.1)
@@ -45,17 +42,6 @@ def test_refused(name):
 def test_batches_beyond_the_samples_are_refused():
     with pytest.raises(ValueError, match=r"`batch_size` must be .* at most num_samples = 30"):
         predict(rfm.SGD(0.1, 40), 30, 30)
-
-
-def test_a_refusal_of_momentum_says_what_is_served():
-    optimizer = rfm.HeavyBall(0.5, 0.995)
-    with pytest.raises(
-        ValueError, match=r"`momentum` must be smaller, or lr 0.\d+ times as large .*float64"
-    ) as refused:
-        predict(optimizer, 30, 50)
-    slower = float(str(refused.value).split("lr ")[1].split()[0])
-    nodes = pair_nodes(Case(PROBLEM, 30, 50, rfm.HeavyBall(0.5 * slower, 0.995), np.array(STEPS)).arrays())
-    assert nodes <= MOST_NODES
 
 
 def test_searches_say_what_they_need():

@@ -48,7 +48,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     plotting.finish(ax, "clock", "risk", rf"trained features, $\gamma$ = {gamma:g}: the clock of a growing kernel")
     ax.set_xlim(1e-2, 1e5)
     with np.errstate(invalid="ignore"):  # what is never reached
-        ratios = [lazy / own for lazy, own in grown]
+        ratios = [lazy / rich for lazy, rich in grown]
     known = np.concatenate([ratio[np.isfinite(ratio)] for ratio in ratios])
     words = ["/".join("never" if np.isnan(x) else f"{x:.2f}" for x in ratio) for ratio in ratios]
     text = "; ".join(f"N = {pair.fixed['N']}: {word}" for pair, word in zip(pairs, words, strict=True))

@@ -19,13 +19,12 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, solved
+from experiments.papers.feature_learning.training import RICHNESS, A, B, agrees, solved
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 from theory import exponents
 from theory.exponents.rich import COSTS
 
-A, B, RICHNESS = 1.5, 1.25, 1.0
 STEP = 0.5  # in log C, of a local exponent
 LATEST = 0.7  # power of the largest budget that models are followed to: all have ended, or are too small for it
 LOOKS = 9  # times of a trained model

@@ -64,7 +64,7 @@ def show(seed: int, *, sizes: Counts, times: Values, steps: int, seeds: int, mod
     ends = {"gradient descent": f"gradient descent, {steps} steps", "heavy ball": f"heavy ball, {steps} steps"}
     ends["ridge"] = "ridge"
     _draw(axes[0, 1], runs, lines, {(name, 0): text for name, text in ends.items()}, "other algorithms")
-    every = [run for own in runs.values() for run in own]
+    every = [run for pairs in runs.values() for run in pairs]
     table = [row for run in every for row in _rows(run)]
     agrees = agreement(every, "simulation = leading + next order")
     return Shown(figure, table, (agrees, *_judged(runs)))
@@ -122,10 +122,10 @@ def slope(runs: Sequence[Comparison]) -> tuple[float, float]:
 def _judged(runs: Mapping[str, Sequence[Comparison]]) -> list[Verdict]:
     """Judge the gap over what is predicted, and whether the draws see that the leading order alone is wrong."""
     verdicts = []
-    for name, own in runs.items():
-        ratio, error = slope(own)
+    for name, pairs in runs.items():
+        ratio, error = slope(pairs)
         verdicts.append(judge(f"{name}: measured gap over predicted", ratio, claimed=1.0, error=error, close=CLOSE))
-    z = np.concatenate([np.abs(gap_of(run)[0] / gap_of(run)[1]) for own in runs.values() for run in own])
+    z = np.concatenate([np.abs(gap_of(run)[0] / gap_of(run)[1]) for pairs in runs.values() for run in pairs])
     text = f"{np.sum(z > SEEN)} of {len(z)} points more than {SEEN:g} standard errors off, {z.max():.0f} at most"
     return [*verdicts, condition("leading order alone", "refused", text, bool(np.mean(z > SEEN) > 0.5))]
 

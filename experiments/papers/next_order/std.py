@@ -10,10 +10,10 @@ from experiments.compare.laws import FLOW
 from experiments.compare.spread import Call
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
+from experiments.papers.next_order.gap import A, B
 from experiments.papers.next_order.moments import correlation_with, std_of
 from experiments.papers.row import Script, Shown, Values
 
-A, B = 1.8, 1.5
 TIMES = rfm.log_times(0.1, 1e3, 13)
 LINE_TIMES = rfm.log_times(0.1, 1e3, 25)
 CLOSE = 0.06  # of a standard deviation: the theory of it is the leading order alone
