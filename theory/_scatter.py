@@ -124,6 +124,7 @@ def scatter(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: scatter does not go through transformations", times)
+    _check_outputs(problem)
     if isinstance(optimizer, Batched):
         return _of_features(case, pairs=pairs)
     curve = corrected(case)
@@ -186,6 +187,7 @@ def seeds_needed(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: seeds are counted outside of transformations", times)
+    _check_outputs(problem)
     risk = corrected(case).risk
     with np.errstate(all="ignore"):
         arrays = in_reach(case.arrays())
@@ -283,6 +285,12 @@ def _of_features(case: Case, *, pairs: bool | None) -> Scatter:
     matrix = found.covariance if _asked(pairs, len(std)) else None
     of_risk = curve.risk, std, np.zeros_like(std), std, matrix
     return Scatter(curve_times(case.times), *of_risk, curve.train_loss, std, matrix)
+
+
+def _check_outputs(problem: Problem) -> None:
+    """Refuse several outputs, each of which has fluctuations of its own: powers that are summed do not tell them."""
+    if problem.num_outputs > 1:
+        checks.fail("problem", "one of a single output (problem.output(0)) where scatter is asked for", problem)
 
 
 def _asked(pairs: bool | None, count: int) -> bool:

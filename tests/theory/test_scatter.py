@@ -1,5 +1,6 @@
 """Scatter between draws: against values from elsewhere, a closed form at a ridge, limits, and simulation."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -186,6 +187,11 @@ def test_what_has_no_scatter_in_closed_form_is_refused():
     args = dict(num_features=64, times=[1.0, 2.0])
     with pytest.raises(ValueError, match=r"`optimizer` must be a full-batch algorithm"):
         theory.seeds_needed(PROBLEM, relative_error=0.1, num_samples=np.inf, optimizer=rfm.SGD(0.1, 4), **args)
+    x = np.random.default_rng(0).standard_normal((40, 5))
+    two = rfm.from_features(x, x[:, :2])
+    for call in (theory.scatter, functools.partial(theory.seeds_needed, relative_error=0.1)):
+        with pytest.raises(ValueError, match=r"`problem` must be one of a single output"):
+            call(two, num_samples=96, optimizer=FLOW, **args)
     for name in ("ensemble", "bags"):
         with pytest.raises(ValueError, match=rf"`{name}` must be 1: the scatter of averaged models is not known"):
             theory.scatter(PROBLEM, num_samples=96, optimizer=FLOW, **{name: 2}, **args)
