@@ -10,6 +10,7 @@ from rfm.precision import is_traced
 
 NOT_REAL = "USmMc"  # kinds of arrays: text, bytes, dates, complex numbers
 MOST_SHOWN = 100  # characters of a value in a message
+MOST_SEEDS = 1_000_000  # of a call
 FEATURE_PARAMETRIZATIONS = ("ntk", "standard")
 IDENTITY = "identity"  # of a hidden layer, in place of a width
 

@@ -20,7 +20,7 @@ import numpy as np
 from theory.arrays import Array, evaluated, namespace, scan
 from theory.dynamics import Around, nodes_around
 from theory.equivalent import one_model, two_point
-from theory.fixed_point import Model
+from theory.fixed_point import Model, spectral_edge
 from theory.mixture import row_factors, row_sums
 from theory.one_pass_steps import Losses
 from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, region
@@ -51,7 +51,7 @@ def two_points_of(around: Around, model: Model) -> list[Array]:
 @evaluated("nodes")
 def pairs_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Pairs, Around]:
     """Return what the recursion needs of a model and its training set."""
-    flt = region(steps)
+    flt = region(steps, spectral_edge(model))
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
     z, kappa, w, df1 = around.z, around.kappa, around.weights, around.df1
     xp = namespace(z)

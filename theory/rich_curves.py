@@ -13,7 +13,7 @@ from rfm.optimizers import GradientDescent, GradientFlow, Nesterov
 from rfm.precision import complex128
 from rfm.steps import Schedule
 from theory.arrays import Array, by_xla, evaluated, namespace, stop_gradient
-from theory.by_steps import steps_of
+from theory.by_steps import LONG, steps_of
 from theory.cases import Case
 from theory.contour import NODES
 from theory.dynamics import TOLERANCE, Around, LearningCurve, Trained, nodes_around
@@ -26,7 +26,6 @@ from theory.growth_steps import Rates, rich_steps
 from theory.one_pass import effective_edge
 from theory.second_moments import LEAST_CHANCE
 
-LONG = 256  # steps from which on a compilation is worth its time
 WITHIN = 0.95  # of the largest stable learning rate, which contours stay within
 CROWDED = 0.5  # lr m tr(H)/B beyond which the first order in lr/B is no longer enough
 BEYOND_THE_EDGE = "theory ends where the grown kernel passes the edge of stability, lr m z_max = 2: lower the lr"

@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of
+from experiments.commands.settings import Shared, check_endless, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.law_verdicts import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.laws_conditioned import preconditioned_laws, undamped
+from experiments.compare.laws_judged import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
+from experiments.compare.laws_trained import COUNTS, rich_laws, rich_time
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
-from experiments.compare.trained_laws import COUNTS, rich_laws, rich_time
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
@@ -87,8 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the table, write exponents.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
-    checks.number("a", args.a, 1.0, "a number > 1")
-    checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+    check_endless(args)
     checks.number("richness", args.richness, 0.0, "a number >= 0", inclusive=True)
     checks.number("power", args.power, 0.0, "a number >= 0 and < 1", inclusive=True)
     if args.power >= 1.0:

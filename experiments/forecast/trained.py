@@ -11,6 +11,8 @@ import numpy as np
 import theory.contour
 import theory.filters
 from experiments.forecast.bands import TINY
+from rfm.data import left_out
+from rfm.data.left_out import Decomposed
 from rfm.optimizers import Optimizer
 from theory.evaluation import filter_of
 
@@ -226,49 +228,30 @@ def _left_out(rows: Rows, num_features: float, how: How, rng: np.random.Generato
 def left_out_errors(rows: Rows, how: How) -> tuple[np.ndarray, np.ndarray]:
     """Return errors (n, K, A) of every row by training without its group, and by generalized cross-validation.
 
-    With u the left singular vectors and l the eigenvalues of X^T X/n, ridge regression at s leaves the residual
-    r_i(s), and without row i the error e_i(s) = r_i(s)/(1 - h_i(s) - 1/n), h_i = sum_r u_ir^2 l_r/(l_r + s). Training
-    is an integral of it over complex s = -z: e_i(t) = (1/2 pi i) times that of r_t(z) e_i(-z) dz/z.
+    Training is an integral of ridge regression over complex s = -z: e_i(t) = (1/2 pi i) times that of r_t(z) e_i(-z)
+    dz/z, e_i(s) from `rfm.data.left_out`.
     """
     x, y, groups, _ = rows
     n = len(y)
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     keep = singular**2 > NEGLIGIBLE * singular[0] ** 2
-    u, values = left[:, keep], singular[keep] ** 2 / n
+    sample = Decomposed(singular[keep] ** 2 / n, left[:, keep], left[:, keep].T @ y, n)
     size = float(np.bincount(groups).mean())
     name, numbers = filter_of(how.optimizer)
     flt = theory.filters.FILTERS[name](**numbers)
     times = np.asarray(how.times, float)
-    edge = flt.stability(np.float64(1.1 * values[0] * n / (n - size)))
+    edge = flt.stability(np.float64(1.1 * sample.values[0] * n / (n - size)))
     path = theory.contour.hyperbola(flt.elapsed(times.max()), edge, NODES)
     z, weights = flt.curvature(path.nodes), path.weights * flt.log_slope(path.nodes)
     s = np.concatenate([-z, how.ridges]) * ((n - size) / n)  # (S,)
-    learned = values / (values + s[:, None])  # (S, m)
-    residual = y[:, :, None] - np.einsum("nm,mk,sm->nks", u, u.T @ y, learned, optimize=True)  # (n, K, S)
-    df = learned.sum(1)
-    generalized = residual / (1.0 - df / n - 1.0 / n)
-    if rows.grouped:
-        error = _without_groups(u, residual, learned, groups)
-    else:
-        error = residual / (1.0 - (u**2) @ learned.T - 1.0 / n)[:, None]  # eq. 57
+    solved = left_out.left_out_errors(sample, y, s, groups=groups if rows.grouped else None, centered=True)
+    along = flt.response(z[None], times[:, None]) * weights  # (T, nodes)
 
     def trained(values: np.ndarray) -> np.ndarray:
-        along = flt.response(z[None], times[:, None]) * weights  # (T, nodes)
         flow = -2.0 * np.real(values[..., : len(z)] @ along.T)
         return np.concatenate([flow, np.real(values[..., len(z) :])], axis=-1)
 
-    return trained(error), trained(generalized)
-
-
-def _without_groups(u: np.ndarray, residual: np.ndarray, learned: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Solve (1 - H_GG - 1/n) e_G = r_G for every group G of rows."""
-    n, error = len(groups), np.empty_like(residual)
-    for group in range(int(groups.max()) + 1):
-        rows = np.flatnonzero(groups == group)
-        hat = np.einsum("im,sm,jm->sij", u[rows], learned, u[rows], optimize=True) + 1.0 / n
-        solved = np.linalg.solve(np.eye(len(rows)) - hat, residual[rows].transpose(2, 0, 1))  # (S, g, K)
-        error[rows] = solved.transpose(1, 2, 0)
-    return error
+    return trained(solved.errors), trained(solved.generalized)
 
 
 def known_rows(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> Rows:

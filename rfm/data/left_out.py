@@ -9,7 +9,8 @@ after it,
 
 while the residual at t over the response at t is wrong by large factors. The integral is a sum of residues, at s = 0
 and where R_mu vanishes: at one point x between each two eigenvalues z of K. R_mu is averaged over rows that answer
-alike, at least `KINDS` kinds of them, so that rows of unequal size have responses of their own.
+alike, at least `KINDS` kinds of them, so that rows of unequal size have responses of their own. At given s
+`left_out_errors` divides row by row, or group by group.
 
 Source: the leave-one-out identity of ridge regression, Allen 1974, Golub, Heath and Wahba 1979 (generalized
 cross-validation), at complex s; that the ratio at time t fails: Patil, Wu and Tibshirani 2024 (arXiv 2402.16793).
@@ -136,6 +137,54 @@ def estimated_stopping(
     loss = estimated_test_loss(features, labels, optimizer=optimizer, times=times)
     best, grid = int(loss.argmin()), np.asarray(times, np.float64)
     return EstimatedStopping(float(grid[best]), float(loss[best]), best == len(grid) - 1)
+
+
+class Decomposed(NamedTuple):
+    """Rows of a sample in the eigenbasis of X X^T/n.
+
+    values: Eigenvalues (m,); basis: eigenvectors at these rows (n', m); moment: U^T y over the whole sample (m, K).
+    size: n.
+    """
+
+    values: np.ndarray
+    basis: np.ndarray
+    moment: np.ndarray
+    size: int
+
+
+class LeftOut(NamedTuple):
+    """Errors (n', K, S): of rows, or of groups, that were left out; and by the mean response of all rows."""
+
+    errors: np.ndarray
+    generalized: np.ndarray
+
+
+def left_out_errors(
+    rows: Decomposed, labels: np.ndarray, ridges: np.ndarray, *, groups: np.ndarray | None = None, centered: bool
+) -> LeftOut:
+    """Return errors by ridge regression that has not seen the row: (1 - h - 1/n)^-1 times the residual.
+
+    Args:
+        rows: Rows of a sample, less their means where `centered`.
+        labels: (n', K) of these rows, less their means likewise.
+        ridges: s (S,), real or complex; without g of n rows the ridge of the others is s n/(n - g).
+        groups: (n',) numbers of groups that are left out as a whole, of all rows; None: row by row.
+        centered: Are means learned too, anew without the row? Then 1/n belongs to what a row answers to itself.
+    """
+    u, values, n = rows.basis, rows.values, rows.size
+    learned = values / (values + ridges[:, None])  # (S, m)
+    residual = labels[:, :, None] - np.einsum("nm,mk,sm->nks", u, rows.moment, learned, optimize=True)
+    mean = centered / n
+    generalized = residual / (1.0 - learned.sum(1) / n - mean)
+    if groups is None:
+        return LeftOut(residual / (1.0 - (u**2) @ learned.T - mean)[:, None], generalized)  # eq. 57
+    error = np.empty_like(residual)
+    for group in range(int(groups.max()) + 1):
+        some = np.flatnonzero(groups == group)
+        hat = np.einsum("im,sm,jm->sij", u[some], learned, u[some], optimize=True) + mean
+        solved = np.linalg.solve(np.eye(len(some)) - hat, residual[some].transpose(2, 0, 1))  # (S, g, K)
+        error[some] = solved.transpose(1, 2, 0)
+    return LeftOut(error, generalized)
 
 
 def _checked(features: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

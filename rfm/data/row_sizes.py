@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from rfm.data.left_out import Decomposed, left_out_errors
 from rfm.data.spectra import NEAREST
 from rfm.problem import ScaleMixture
 
@@ -66,15 +67,13 @@ def _left_out(
     rows: np.ndarray, labels: np.ndarray, eigenvalues: np.ndarray, target: np.ndarray, *, size: int
 ) -> np.ndarray:
     """Return the squared residual (m,) of each row, summed over outputs, by the best ridge regression on all others."""
-
-    leverage = rows**2 / (size * eigenvalues)
-
-    def residual(shrink: np.ndarray) -> np.ndarray:
-        h = leverage @ shrink + 1 / size  # the means are learned too
-        return np.sum(((labels - rows @ (shrink[:, None] * target)) / (1 - h)[:, None]) ** 2, axis=1)
-
-    filters = [eigenvalues / (eigenvalues + ridge * eigenvalues[0]) for ridge in RIDGES]
-    return min((residual(f) for f in filters if f is filters[0] or f.sum() < NEAREST * size), key=np.mean)
+    ridges = RIDGES * eigenvalues[0]
+    filters = np.sum(eigenvalues / (eigenvalues + ridges[:, None]), axis=1)
+    ridges = ridges[filters < max(NEAREST * size, 1.001 * filters[0])]
+    root = np.sqrt(size * eigenvalues)
+    sample = Decomposed(eigenvalues, rows / root, root[:, None] * target, size)
+    squared = np.sum(left_out_errors(sample, labels, ridges, centered=True).errors ** 2, axis=1)  # (m, S)
+    return squared[:, squared.mean(0).argmin()]
 
 
 def _modes(num_rows: int, eigenvalues: np.ndarray) -> int:

@@ -20,8 +20,6 @@ from rfm.problem import Problem, check_problem
 from rfm.protocols import Stepper
 from rfm.sgd import DRAWN_ANEW, changes
 
-MOST_SEEDS = 1_000_000
-
 
 class Request(NamedTuple):
     """Arguments of one call of `simulate` or `exact`, as they were given; keys: None where nothing will be drawn."""
@@ -81,8 +79,8 @@ def choose_keys(keys: object, seeds: object) -> Array:
         checks.fail("keys", cure if keys is None else "left out where `seeds` is given", keys)
     if seeds is not None:
         count = checks.count("seeds", seeds, "an integer >= 1")
-        if count > MOST_SEEDS:
-            checks.fail("seeds", f"at most {MOST_SEEDS:,}", seeds)
+        if count > checks.MOST_SEEDS:
+            checks.fail("seeds", f"at most {checks.MOST_SEEDS:,}", seeds)
         return jax.random.split(jax.random.key(0), count)
     if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) and keys.ndim == 0:
         return keys[None]

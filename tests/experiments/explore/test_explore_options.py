@@ -92,7 +92,7 @@ def test_names_that_are_served(capsys):
         (["--static", "page.txt"], "--static must be a file NAME.html that is not there yet"),
         (
             ["--static", "p.html", "--at", "a=0.5"],
-            "--at must be a link of the page (Argument `a` must be a number from",
+            "--at must be a link of the page (a must be a number from",
         ),
     ],
 )
