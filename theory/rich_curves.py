@@ -73,10 +73,10 @@ def trained_in_batches(case: Case, model: Model) -> LearningCurve:
     missed = xp.abs(at_start - model.modes.power.sum()) / start
     residual = xp.where(around.stable, xp.maximum(around.residual, missed), xp.inf)
     residual = stop_gradient(xp.where(xp.isfinite(losses.risk).all() & (losses.crowding < CROWDED), residual, xp.inf))
-    edges = effective_edge(model, xp.reshape(1.0 / xp.maximum(chances.max(), LEAST_CHANCE), 1))
+    edge = effective_edge(model, xp.reshape(1.0 / xp.maximum(chances.max(), LEAST_CHANCE), 1))[0]  # of the worst step
     risk, train_loss = xp.maximum(losses.risk, 0.0), xp.maximum(losses.train_loss, 0.0)
     return LearningCurve(
-        risk, train_loss, None, residual, residual < TOLERANCE, edges,
+        risk, train_loss, None, residual, residual < TOLERANCE, edge,
         kernel_growth=losses.growth, crowding=losses.crowding,
     )  # fmt: skip
 
