@@ -26,5 +26,6 @@ class Arguments(TypedDict, total=False):
     times: ArrayLike | None
     parametrization: str
     richness: float
+    hidden: str | int
     ensemble: float
     bags: float

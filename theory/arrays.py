@@ -124,9 +124,9 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tu
     """Carry a state along the first axis of xs and stack what each step gives, as `jax.lax.scan`."""
     if by_xla(start, xs):
         return lax.scan(step, start, xs)
-    results = []
-    for i in range(len(jax.tree.leaves(xs)[0])):
-        start, result = step(start, jax.tree.map(lambda x, i=i: x[i], xs))
+    results, (leaves, tree) = [], jax.tree.flatten(xs)
+    for parts in zip(*leaves, strict=True):
+        start, result = step(start, tree.unflatten(parts))
         results.append(result)
     return start, jax.tree.map(lambda *parts: np.stack(parts), *results)
 

@@ -170,10 +170,9 @@ def _check_trained(case: Case) -> None:
 
 def _check_trained_batches(optimizer: SGD, case: Case) -> None:
     """Refuse SGD whose theory is not known where features are trained."""
-    if is_finite(case.num_samples):
-        checks.fail(
-            "num_samples", "jnp.inf for SGD where features are trained (rfm.simulate takes any)", case.num_samples
-        )
+    if optimizer.order != DRAWN_ANEW:
+        allowed = f"{DRAWN_ANEW!r} for SGD where features are trained (rfm.simulate takes any)"
+        checks.fail("order", allowed, optimizer.order)
     momentum = optimizer.momentum
     if changes(momentum) or is_traced(momentum) or float(momentum) != 0.0:
         checks.fail("momentum", "0 for SGD where features are trained (rfm.simulate takes any)", momentum)

@@ -41,6 +41,13 @@ class Pairs(NamedTuple):
     even: Array
 
 
+def two_points_of(around: Around, model: Model) -> list[Array]:
+    """Return E - sigma^2 at all pairs of nodes, and of a node with a conjugate, (n, n) each."""
+    q = row_factors(around.df1 * model.inv_p, around.data, None)
+    seen = row_sums(q, q, None), row_sums(q, q.conj(), None)
+    return [one_model(sums, model, rows) for sums, rows in zip(two_point(around.kappa, model), seen, strict=True)]
+
+
 @evaluated("nodes")
 def pairs_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Pairs, Around]:
     """Return what the recursion needs of a model and its training set."""
@@ -48,9 +55,7 @@ def pairs_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Pairs, Around]:
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
     z, kappa, w, df1 = around.z, around.kappa, around.weights, around.df1
     xp = namespace(z)
-    q = row_factors(df1 * model.inv_p, around.data, None)
-    seen = row_sums(q, q, None), row_sums(q, q.conj(), None)
-    two_points = [one_model(sums, model, rows) for sums, rows in zip(two_point(kappa, model), seen, strict=True)]
+    two_points = two_points_of(around, model)
     data = around.exact_data(model) * w
     # of z, z', of z', z and of both conjugates the moments are the same, or conjugate
     i, j = np.triu_indices(nodes + 1)

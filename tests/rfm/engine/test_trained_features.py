@@ -7,7 +7,8 @@ import pytest
 
 import rfm
 from rfm.engine.features import Setting, draw, member_keys
-from rfm.engine.trained_features import effective, flow_along, untrained
+from rfm.engine.trained_features import flow_along
+from rfm.engine.trained_layers import effective, untrained
 
 KEYS = jax.random.split(jax.random.key(4), 3)
 PROBLEM = rfm.power_law(1.5, 1.25, num_modes=40, noise_var=0.2)
