@@ -26,6 +26,5 @@ class Arguments(TypedDict, total=False):
     times: ArrayLike | None
     parametrization: str
     richness: float
-    hidden: str | int
     ensemble: float
     bags: float

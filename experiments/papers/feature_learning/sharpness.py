@@ -22,7 +22,7 @@ from experiments.papers.feature_learning.training import A, B, agrees
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.engine.curvature import eigensystems
 from rfm.engine.features import Setting, draw, member_keys
-from rfm.engine.trained_features import effective, growth_of, step_pair, untrained
+from rfm.engine.trained_layers import effective, growth_of, step_pair, untrained
 
 NOISE = 0.1
 TAME = 0.6  # of 2/lr: flows that end below it train far from the edge
