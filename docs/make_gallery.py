@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 FOLDER = Path(__file__).parent / "gallery"
 PAGE = FOLDER.with_suffix(".md")
 ENTRY = re.compile(r"```sh\n(rfm [^\n]+)\n```\n\n!\[[^\]]*\]\(gallery/([\w-]+)\.png\)")
-WIDTH, COLORS = 1200, 64  # pixels; colours are enough for lines and leave some 60 kB
+# pixels, and colours that are far from each other: the most frequent ones would be shades of grey, and two oranges one
+WIDTH, COLORS, METHOD = 1200, 128, Image.Quantize.MAXCOVERAGE
 
 
 def entries(text: str) -> dict[str, str]:
@@ -37,7 +38,7 @@ def make(name: str, command: str) -> None:
     image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
     told = PngInfo()
     told.add_text("command", command)
-    small = image.quantize(COLORS, dither=Image.Dither.NONE)
+    small = image.quantize(COLORS, METHOD, dither=Image.Dither.NONE)
     small.save(FOLDER / f"{name}.png", pnginfo=told, optimize=True)
 
 

@@ -22,7 +22,6 @@ OPTION_OF = {
 }  # fmt: skip
 ARGUMENTS_IN_TEXTS = ("num_features", "num_samples", "noise_var", "num_modes")
 MAY_BE_EMPTY = ("names", "units")
-MOST_SEEDS = 1_000_000
 POSITIONAL = {"file": "FILE", "names": "NAME"}
 
 
@@ -37,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str] | None) -> int:
     command, args = "rfm", argparse.Namespace()
     given = sys.argv[1:] if argv is None else argv
-    if given in ([], ["-h"], ["--help"]):
+    if given in ([], ["-h"], ["--help"], ["help"]):
         print(manual.overview(parsing.COMMANDS))
         return 0
     try:
@@ -59,8 +58,8 @@ def _run(argv: list[str] | None) -> int:
             cache_compilations()
         if hasattr(args, "seeds"):
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
-            if args.seeds > MOST_SEEDS:
-                checks.fail("seeds", f"at most {MOST_SEEDS:,}", args.seeds)
+            if args.seeds > checks.MOST_SEEDS:
+                checks.fail("seeds", f"at most {checks.MOST_SEEDS:,}", args.seeds)
         if getattr(args, "seed", None) is not None and not 0 <= args.seed < 2**32:
             checks.fail("seed", "an integer from 0 to 2^32 - 1", args.seed)
         with _warnings_in_a_line(command):
@@ -128,10 +127,10 @@ def _interruptible() -> Iterator[None]:
         yield
         return
     # the main thread hears of a signal when XLA has given it back, after seconds; a thread that waits hears it at once
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
+    heard, written = os.pipe()
+    os.set_blocking(written, False)
     threading.Thread(target=watch, args=(heard,), daemon=True).start()
-    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    before = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
     usual_end = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
@@ -142,7 +141,7 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, usual_end)
         signal.set_wakeup_fd(before)
-        os.close(told)
+        os.close(written)
 
 
 def as_typed(error: Exception, args: argparse.Namespace) -> str:
@@ -154,7 +153,9 @@ def as_typed(error: Exception, args: argparse.Namespace) -> str:
         name, _, part = getattr(error, "name", "").partition(" ")  # "fix a" is a part of an option
         option = typed.get(name.replace("-", "_"))
         text = sentence(f"Argument `{error.args[0]}`" if option is None else f"{option} {part}".strip())
-        text = re.sub(r"`(\w+)`", lambda found: typed.get(found[1], found[0]), text)  # others that it speaks of
+        text = re.sub(r"`(\w+)`", lambda match: typed.get(match[1], match[0]), text)  # others that it speaks of
+    else:  # the sentence of a file that is missing
+        text = re.sub(r"^Argument `(\w+)`", lambda match: typed.get(match[1], match[0]), text)
     for name in ARGUMENTS_IN_TEXTS:
         if name in typed:
             text = re.sub(rf"`?\b{name}\b`?", typed[name], text)

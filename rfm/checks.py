@@ -10,7 +10,9 @@ from rfm.precision import is_traced
 
 NOT_REAL = "USmMc"  # kinds of arrays: text, bytes, dates, complex numbers
 MOST_SHOWN = 100  # characters of a value in a message
+MOST_SEEDS = 1_000_000  # of a call
 FEATURE_PARAMETRIZATIONS = ("ntk", "standard")
+IDENTITY = "identity"  # of a hidden layer, in place of a width
 
 
 class ArgumentError(ValueError):
@@ -70,6 +72,11 @@ def count(name: str, value: Any, allowed: str) -> int:
     if isinstance(value, bool) or not (x >= 1 and np.isfinite(x)) or x != int(value):
         fail(name, allowed, value)
     return int(value)
+
+
+def is_identity(hidden: object) -> bool:
+    """Is there no hidden layer but the identity?"""
+    return isinstance(hidden, str) and hidden == IDENTITY
 
 
 def size(name: str, value: object, *, integer: bool) -> None:

@@ -174,6 +174,12 @@ def finite_or_none(num_modes: Any) -> Any:
     return None if math.isinf(num_modes) else int(num_modes)
 
 
+def resize(problem: Problem, num_modes: Any) -> Problem:
+    """Return the power law with another number of modes."""
+    a, b = exponents(problem) or (math.nan, math.nan)  # `axes` has refused other problems
+    return power_law(a, b, finite_or_none(num_modes), problem.noise_var)
+
+
 def place_problem(problem: Problem, numbers: Mapping[str, ArrayLike]) -> Problem:
     """The problem with some numbers replaced; a and b come together and make a new power law."""
     noise_var = numbers.get("noise_var", problem.noise_var)

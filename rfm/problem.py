@@ -21,6 +21,7 @@ from rfm.precision import is_traced
 from rfm.pytrees import pytree
 
 WHOLE = 512  # power laws up to this many modes are kept as arrays
+MOST_MODES = 100_000  # that are looked at one by one
 HEAD = 128  # longer ones keep this many and state the rest by formula
 Array = Any  # a numpy or jax array; concrete problems hold numpy float64 and so never lose digits
 
@@ -273,6 +274,6 @@ def _bind(problem: Problem, name: str) -> None:
     for field, before in vars(part).get("_belongs", kept).items():
         if before != kept[field]:
             checks.fail(field, CURES[name], getattr(problem, field))
-    own = dataclasses.replace(part)
-    object.__setattr__(own, "_belongs", kept)
-    object.__setattr__(problem, name, own)
+    copy = dataclasses.replace(part)
+    object.__setattr__(copy, "_belongs", kept)
+    object.__setattr__(problem, name, copy)

@@ -173,9 +173,8 @@ class SGD:
     def largest_stable_lr(self, z_max: ArrayLike, num_samples: float = math.inf) -> Any:
         """The formula `stability`, with z* at all `levels`; at every step (T,) where they are many."""
         z_star = z_max
-        if np.ndim(z_max) == 1 and len(np.asarray(z_max)) == LEVELS:
-            level = np.log(self._level(num_samples))
-            z_star = np.exp(np.interp(level, np.log(self.levels(num_samples)), np.log(z_max)))
+        if np.ndim(z_max) == 1 and len(levels := self.levels(num_samples)) > 1:
+            z_star = np.exp(np.interp(np.log(self._level(num_samples)), np.log(levels), np.log(z_max)))
         spread = 1.0 - self.momentum + (1.0 + self.momentum) * self.chance(num_samples)
         return 2.0 * (1.0 - self.momentum**2) / (spread * z_star)
 

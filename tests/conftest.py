@@ -72,10 +72,13 @@ def browser():
 
 # by processor time of a run that begins with nothing compiled
 LONGEST = (
-    "test_sweep", "test_hooks", "test_contract", "test_cli_cases", "test_docs", "test_notebooks", "test_padding",
-    "test_spectra", "test_cli", "test_explore_page", "test_cli_sweep", "test_neurons", "test_processes", "test_corners",
-    "test_features", "test_docstrings", "test_front_page", "test_explore", "test_one_pass", "test_momentum",
-    "test_transforms", "test_forecast", "test_networks", "test_cli_predict", "test_network_features", "test_robust",
+    "test_contract", "test_pages", "test_cli_cases", "test_explore_page", "test_sweep", "test_schedules", "test_ladder",
+    "test_hooks", "test_transforms", "test_docstrings", "test_one_pass", "test_padding", "test_cli_sweep",
+    "test_cli_predict", "test_trained_features", "test_cli", "test_explore", "test_richness", "test_spectra",
+    "test_features", "test_data_order", "test_forecast", "test_units", "test_accelerators", "test_ensembles",
+    "test_processes", "test_corners", "test_printed", "test_best_schedule", "test_cli_schedules", "test_theory_sweep",
+    "test_neurons", "test_network_features", "test_mixture", "test_correction", "test_dana", "test_frontier",
+    "test_notebooks", "test_networks", "test_scatter", "test_robust", "test_fixed_point", "test_wishes", "test_cli_fit",
 )  # fmt: skip
 
 

@@ -131,9 +131,8 @@ def test_training_that_diverges_is_never_silent():
 
     problem = rfm.white(MODES, 0.1)
     sizes = dict(num_features=20, num_samples=30, times=np.array([0.0, 10.0, 1e4]))
-    curve = jax.vmap(lambda lr: theory.predict(problem, **sizes, optimizer=rfm.GradientDescent(lr)))(
-        np.array([0.1, 3.0])
-    )
+    predict = lambda lr: theory.predict(problem, **sizes, optimizer=rfm.GradientDescent(lr))  # noqa: E731
+    curve = jax.jit(jax.vmap(predict))(np.array([0.1, 3.0]))
     assert curve.converged.tolist() == [True, False]
     assert np.isposinf(curve.residual[1])
     assert np.all(np.isfinite(curve.risk[0]))
@@ -165,7 +164,7 @@ def test_derivative_at_ridge_zero():
 
     step = 1e-10
     forward = (-3 * risk(0.0) + 4 * risk(step) - risk(2 * step)) / (2 * step)
-    np.testing.assert_allclose(jax.grad(risk)(0.0), forward, rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(jax.grad(risk))(0.0), forward, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -199,19 +198,29 @@ def test_no_derivative_at_the_peak(mode):
     import jax
 
     problem = rfm.power_law(1.8, 1.5, 100, 0.1)
+
+    def curve(n, p, ridge):
+        found = theory.predict(problem, num_features=n, num_samples=p, optimizer=rfm.Ridge(ridge))
+        return found.risk[0], found.train_loss[0]
+
+    slopes = jax.jit(getattr(jax, mode)(curve, argnums=(0, 1, 2)))
     for size in (50.0, 100.0):
-
-        def curve(n, p, ridge):
-            found = theory.predict(problem, num_features=n, num_samples=p, optimizer=rfm.Ridge(ridge))
-            return found.risk[0], found.train_loss[0]
-
         assert curve(size, size, 0.0) == (np.inf, 0.0)
-        slopes = getattr(jax, mode)(curve, argnums=(0, 1, 2))(size, size, 0.0)
-        assert np.isnan(slopes).all()
+        assert np.isnan(slopes(size, size, 0.0)).all()
 
 
-@pytest.mark.parametrize("mode", ["jacfwd", "jacrev"])
-@pytest.mark.parametrize("mixture", [None, ScaleMixture([0.5, 1.5], [1.0, 1.0], [0.5, 0.5])], ids=["equal", "unequal"])
+EQUAL, UNEQUAL = None, ScaleMixture([0.5, 1.5], [1.0, 1.0], [0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("mode", "mixture"),
+    [
+        pytest.param("jacfwd", EQUAL, id="forward-equal"),
+        pytest.param("jacrev", UNEQUAL, id="reverse-unequal"),
+        pytest.param("jacrev", EQUAL, id="reverse-equal", marks=pytest.mark.slow),
+        pytest.param("jacfwd", UNEQUAL, id="forward-unequal", marks=pytest.mark.slow),
+    ],
+)
 def test_slope_in_the_ridge_where_everything_is_learned(mode, mixture):
     """More features and samples than modes: a small ridge lowers the noise, by differences."""
     import jax
@@ -225,7 +234,7 @@ def test_slope_in_the_ridge_where_everything_is_learned(mode, mixture):
     step = 1e-11
     forward = (-3 * risk(0.0) + 4 * risk(step) - risk(2 * step)) / (2 * step)
     assert forward < -1e3
-    np.testing.assert_allclose(getattr(jax, mode)(risk)(0.0), forward, rtol=1e-3)
+    np.testing.assert_allclose(jax.jit(getattr(jax, mode)(risk))(0.0), forward, rtol=1e-3)
 
 
 def test_pure_noise_problem_converges():

@@ -67,12 +67,13 @@ def test_ensemble_of_one(row):
     np.testing.assert_array_equal(predict(row).risk, predict(row, ensemble=1, bags=1).risk)
 
 
+@jax.jit
 def design(names):
     """F (N, M), Psi (P, M), labels (P,) of one model, drawn as the library draws them."""
     setting = Setting(WIDTH, 45, "ntk")
     f = feature_chunk(PROBLEM, setting, names.features, 0)[0]
     psi = data_chunk(PROBLEM, setting, names.data, 0)[0]
-    return np.asarray(f), np.asarray(psi), np.asarray(draw(PROBLEM, setting, names).labels)
+    return f, psi, draw(PROBLEM, setting, names).labels
 
 
 @pytest.mark.parametrize(("ensemble", "bags"), [(2, 3)])
@@ -82,7 +83,8 @@ def test_average_of_models_by_hand(name, ensemble, bags):
     row = ROWS[name]
     found = simulate(row, KEYS[:1], ensemble=ensemble, bags=bags)
     members = member_keys(KEYS[:1], ensemble, bags)
-    models = [design(jax.tree.map(lambda x, i=i: x[i], members)) for i in range(ensemble * bags)]
+    each = [jax.tree.map(lambda x, i=i: x[i], members) for i in range(ensemble * bags)]
+    models = [[np.asarray(x) for x in design(names)] for names in each]
     assert len({f[0, 0] for f, _, _ in models}) == ensemble
     assert len({psi[0, 0] for _, psi, _ in models}) == bags
     lam, w = PROBLEM.eigenvalues, PROBLEM.target

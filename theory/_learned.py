@@ -8,15 +8,15 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.optimizers import Optimizer, Ridge, check_stability
 from rfm.precision import is_traced, settle
-from rfm.problem import Problem
+from rfm.problem import MOST_MODES, Problem
 from theory._correction import largest
-from theory.arrays import Array, evaluated
+from theory.arrays import Array, evaluated, namespace
 from theory.cases import Case, arithmetic, check_case
 from theory.contour import NODES
+from theory.dynamics import TOLERANCE
 from theory.evaluation import count_nodes, in_reach, model_of, most_nodes, route_of
 from theory.moments import learned_share
 
-MOST_MODES = 100_000  # at once
 MOST_NODES = 65_536
 
 
@@ -49,7 +49,7 @@ def learned(
         parametrization: "ntk" or "standard".
 
     Returns:
-        The share, (T, K).
+        The share, (T, K); NaN where the contour does not resolve it.
 
     Raises:
         ValueError: For modes that the problem has not, more than 100,000 of them, and as `predict` does.
@@ -110,4 +110,6 @@ def nodes_of(case: Case) -> int:
 @evaluated("nodes")
 def _share(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
     case = in_reach(case)
-    return learned_share(route_of(case, model_of(case), nodes), eigenvalues)
+    route = route_of(case, model_of(case), nodes)
+    share = learned_share(route, eigenvalues)
+    return namespace(share).where(route.residual < TOLERANCE, share, math.nan)

@@ -30,6 +30,7 @@ def predict(
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
     richness: ArrayLike = 0.0,
+    hidden: str | int = checks.IDENTITY,
     feature_noise: ArrayLike = 0.0,
     ensemble: ArrayLike = 1,
     bags: ArrayLike = 1,
@@ -57,8 +58,10 @@ def predict(
         times: (T,), lr x steps for gradient flow, numbers of steps for other algorithms; None for Ridge.
         parametrization: "ntk", features of variance 1/N, or "standard", of variance 1.
         richness: How fast a layer between features and readout learns, over the rate of the readout, a number >= 0;
-            0 leaves the features as they are drawn. Full-batch algorithms, and one pass of SGD to first order in lr/B
-            (`converged` is False, and `message` says so, where that is not enough).
+            0 leaves the features as they are drawn. Full-batch algorithms, and SGD, in one pass or on P samples in
+            batches drawn anew, to first order in lr/B (`converged` is False, and `message` says so, where that is not
+            enough).
+        hidden: "identity"; a Gaussian layer of some width is for `rfm.simulate` alone.
         feature_noise: Variance >= 0 of white noise on every feature of every row, as quantised activations have, as in
             `rfm.simulate`: df1 gains feature_noise N/kappa, and the risk counts feature_noise |v|^2.
         ensemble: Feature draws K whose models are averaged, any number >= 1 or jnp.inf.
@@ -84,6 +87,9 @@ def predict(
     """
     members = members_of(optimizer, ensemble, bags)
     rich, noise = richness_of(richness), feature_noise_of(feature_noise)
+    if not checks.is_identity(hidden):
+        allowed = f"{checks.IDENTITY!r} in theory, as a Gaussian layer has no closed form (rfm.simulate: any width)"
+        checks.fail("hidden", allowed, hidden)
     case = Case(
         problem, num_features, num_samples, optimizer, times, parametrization, richness=rich, feature_noise=noise
     )
@@ -115,8 +121,9 @@ def predict(
             f"batches too small for a theory of the first order in lr/B: lr m tr(H)/B reaches {reached:.3g}, "
             f"{CROWDED} is allowed; larger batches, a smaller lr, or rfm.simulate"
         )
-    elif growth is not None and not is_traced(growth) and np.isnan(growth).any():
-        message = f"{BEYOND_THE_EDGE} (rfm.exact goes on): NaN from time {np.asarray(times)[np.isnan(growth)][0]:g} on"
+    elif growth is not None and not is_traced(growth) and optimizer.discrete and not np.isfinite(curves.residual):
+        lost = np.asarray(times)[np.isnan(growth)]
+        message = f"{BEYOND_THE_EDGE} (rfm.exact goes on)" + (f": NaN from time {lost[0]:g} on" if lost.size else "")
     more = problem.noise_var, None, average, growth
     return Curve(curve_times(times), *losses, *rest, message, *more)
 

@@ -7,25 +7,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
-from rfm.optimizers import Optimizer, Ridge
+from rfm.optimizers import SGD, Batched, Optimizer, Ridge
 from rfm.precision import is_traced
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._correction import check_next_order, corrected
-from theory.cases import Case, curve_times
-from theory.contour import length
-from theory.dynamics import nodes_around
-from theory.evaluation import filter_of, in_reach, model_of
+from theory.cases import Case, check_case, curve_times, is_finite
+from theory.evaluation import filter_of, in_reach, model_of, pair_nodes, solve
 from theory.filters import FILTERS
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real, spectral_edge
+from theory.fixed_point import Model, kappa_real
 from theory.next_order_curves import resolved
-from theory.shared_nodes import STEP, windows
-from theory.two_replicas import Replica, covariance, replica, training_covariance
+from theory.one_pass_scatter import LARGEST, one_pass_covariance
+from theory.scatter_sums import (
+    Side,
+    risk_covariance,
+    risk_variance,
+    side_at,
+    sides_in_time,
+    training_covariance_at,
+    training_covariance_in_time,
+)
 
-CIRCLE, RADIUS = 24, 0.5  # points on half a circle around a ridge, and its radius, in units of the ridge
-SMALLEST_RIDGE = 1e-10  # of the largest eigenvalue: what stands for none
+SHORTEST = 1e-30  # stands for a time of zero, where nothing scatters
 MOST_PAIRS = 100  # times up to which all covariances are worked out unasked
-Side = tuple[np.ndarray, Replica]  # indexes of times, and the nodes for them
 
 
 @pytree
@@ -71,6 +75,8 @@ def scatter(
     times: ArrayLike | None = None,
     parametrization: str = "ntk",
     pairs: bool | None = None,
+    ensemble: int = 1,
+    bags: int = 1,
 ) -> Scatter:
     """Predict the standard deviation of risk and training loss between draws, in closed form, at finite N, P and t.
 
@@ -82,20 +88,26 @@ def scatter(
     are far from Gaussian and quantiles over simulated draws say more. The training loss of more features than rows
     falls to zero, and its scatter relative to it is then not small.
 
+    For one-pass SGD it is the scatter between feature draws of the risk averaged over the samples seen, as `rfm.exact`
+    has it: that of the samples comes on top. The mean is then the leading order. See `theory.one_pass_scatter`.
+
     Args:
         problem: Spectrum, target and noise.
         num_features: Model size N, any number >= 1 or jnp.inf.
-        num_samples: Data P, likewise.
-        optimizer: A full-batch algorithm.
+        num_samples: Data P, likewise; jnp.inf for SGD.
+        optimizer: A full-batch algorithm, or SGD of one lr, batch size and momentum.
         times: (T,); None for Ridge.
         parametrization: "ntk" or "standard".
         pairs: Work out covariances between all times; None: of up to 100 times.
+        ensemble: 1. The risk of an averaged model is no average of risks, and its scatter is not std over a root.
+        bags: 1, likewise.
 
     Returns:
         A `Scatter` of numpy arrays.
 
     Raises:
-        ValueError: For arguments inside a JAX transformation, for pairs that is no boolean, and as `correction` does.
+        ValueError: For arguments inside a JAX transformation, for pairs that is no boolean, for averages of models, for
+            SGD so near the edge of stability that the response to a draw is not linear, and as `correction` does.
 
     Example:
         >>> import rfm, theory
@@ -106,46 +118,33 @@ def scatter(
     """
     if pairs not in (None, True, False):
         checks.fail("pairs", "True, False or None", pairs)
+    for name, count in (("ensemble", ensemble), ("bags", bags)):
+        if is_traced(count) or count != 1:
+            checks.fail(name, "1: the scatter of averaged models is not known, nor a part of that of one", count)
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: scatter does not go through transformations", times)
+    _check_outputs(problem)
+    if isinstance(optimizer, Batched):
+        return _of_features(case, pairs=pairs)
     curve = corrected(case)
-    every = len(curve.risk) <= MOST_PAIRS if pairs is None else pairs
+    every = _asked(pairs, len(curve.risk))
     with np.errstate(all="ignore"):
         arrays = in_reach(case.arrays())
         model = model_of(arrays)
         sides = _replicas(arrays, model)
-        total, of_rows = _covariance(sides, model, pairs=bool(every)), _variance(sides, model, by_rows=True)
+        total, of_rows = risk_covariance(sides, model, pairs=every), risk_variance(sides, model, by_rows=True)
         peak = np.isinf(curve.risk)
         total[peak] = total[:, peak] = np.inf
         variance = np.maximum(np.diag(total), 0.0)
         train = _training_covariance(arrays, model)
     features = np.maximum(variance - of_rows, 0.0)
-    std, std_rows, std_features, train_std = (
-        np.sqrt(x) for x in (variance, of_rows, features, np.maximum(np.diag(train), 0.0))
-    )
+    train_variance = np.maximum(np.diag(train), 0.0)
+    std, std_rows, std_features, train_std = (np.sqrt(x) for x in (variance, of_rows, features, train_variance))
     return Scatter(
         curve_times(times), curve.risk, std, std_rows, std_features, total if every else None,
         curve.train_loss, train_std, train if every else None,
     )  # fmt: skip
-
-
-def _covariance(sides: list[Side], model: Model, *, pairs: bool) -> np.ndarray:
-    """Return covariances of the risk (T, T): all, or those of near times alone."""
-    count = sum(len(index) for index, _ in sides)
-    matrix = np.zeros((count, count))
-    for i, (here, first) in enumerate(sides):
-        for there, second in sides[i:] if pairs else [(here, first)]:
-            block = covariance(first, second, model)
-            matrix[here[:, None], there] = block
-            matrix[there[:, None], here] = block.T
-    return matrix
-
-
-def _variance(sides: list[Side], model: Model, *, by_rows: bool = False) -> np.ndarray:
-    """Return variances of the risk (T,), or their part over rows."""
-    each = np.concatenate([np.diag(covariance(side, side, model, by_rows=by_rows)) for _, side in sides])
-    return np.maximum(each[np.argsort(np.concatenate([index for index, _ in sides]))], 0.0)
 
 
 def seeds_needed(
@@ -188,11 +187,12 @@ def seeds_needed(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     if is_traced(case):
         checks.fail("times", "known numbers, as all others: seeds are counted outside of transformations", times)
+    _check_outputs(problem)
     risk = corrected(case).risk
     with np.errstate(all="ignore"):
         arrays = in_reach(case.arrays())
         model = model_of(arrays)
-        variance = np.where(np.isinf(risk), np.inf, _variance(_replicas(arrays, model), model))
+        variance = np.where(np.isinf(risk), np.inf, risk_variance(_replicas(arrays, model), model))
     return max(1, math.ceil(float(np.max(variance / (relative_error * risk) ** 2))))
 
 
@@ -240,51 +240,58 @@ def scatter_near(
     else:
         algorithm, parameters = filter_of(arrays.optimizer)
         flt = FILTERS[algorithm](**parameters)
-        ridges = flt.curvature(
-            1.0 / np.array([float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times])
-        )
+        elapsed = [float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times]
+        ridges = flt.curvature(1.0 / np.maximum(elapsed, SHORTEST))
     kappa, _ = kappa_real(ridges, model)
-    sides = [_at_ridge(x, model) for x in kappa]
-    return np.sqrt([covariance(side, side, model)[0, 0] for side in sides])
+    return np.sqrt([risk_variance([side_at(x, model)], model)[0] for x in kappa])
 
 
 def _replicas(case: Case, model: Model) -> list[Side]:
     """Return indexes of times and the replica of their nodes, window by window, or one for a ridge."""
     if isinstance(case.optimizer, Ridge):
         kappa, _ = kappa_real(case.optimizer.ridge, model)
-        return [(np.arange(1), _at_ridge(resolved(kappa, model), model))]
-    found = windows(model, case.times, *filter_of(case.optimizer))
-    return [(window.which, replica(window.weights, window.kappa, model)) for window in found]
-
-
-def _at_ridge(kappa: np.ndarray, model: Model) -> Replica:
-    return replica(np.ones((1, 1)), np.reshape(kappa, 1), model)
+        return [side_at(resolved(kappa, model), model)]
+    return sides_in_time(model, case.times, *filter_of(case.optimizer))
 
 
 def _training_covariance(case: Case, model: Model) -> np.ndarray:
     """Return the covariance of the training loss between times, (T, T)."""
     if isinstance(case.optimizer, Ridge):
-        weights, kappa = _around_ridge(case.optimizer.ridge, model)
-    else:
-        algorithm, parameters = filter_of(case.optimizer)
-        flt = FILTERS[algorithm](**parameters)
-        horizon = flt.elapsed(case.times.max())
-        nodes = math.ceil(length(horizon, flt.stability(spectral_edge(model))) / STEP)
-        around = nodes_around(model, flt, horizon, nodes)
-        r = flt.response(around.z[None], case.times[:, None])
-        weights, kappa = r**2 * (around.weights * around.exact_data(model))[None], around.kappa
-    weights, kappa = (np.concatenate([x, x.conj()], axis=-1) for x in (weights, kappa))
-    return (weights @ training_covariance(kappa, model) @ weights.T).real
+        return training_covariance_at(model, case.optimizer.ridge)
+    return training_covariance_in_time(model, case.times, *filter_of(case.optimizer))
 
 
-def _around_ridge(ridge: np.ndarray, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights (1, n) and kappa (n,) on half a circle around a ridge s: train = -s^2 d/ds (phi/s), by Cauchy."""
-    s = max(float(ridge), SMALLEST_RIDGE * float(model.modes.eigenvalues.max()))
-    turn = np.exp(1j * np.pi * (np.arange(CIRCLE) + 0.5) / CIRCLE)
-    path = s * (1.0 + RADIUS * np.concatenate([[1.0], turn]))
-    found = kappa_path(path, model)
-    kappa, data = found.kappa[1:], found.data[1:]
-    df1, _ = degrees_of_freedom(kappa, model.modes)
-    other = 1.0 / (kappa * (1.0 - df1 * model.inv_n))
-    over_s = np.where(model.inv_p > model.inv_n, other, data / path[1:])  # R1/s, the unit of phi/s
-    return (-s / (2.0 * CIRCLE * RADIUS) * over_s / turn)[None], kappa
+def _of_features(case: Case, *, pairs: bool | None) -> Scatter:
+    """Return the scatter of one-pass SGD between feature draws, see `scatter`."""
+    check_case(case)
+    optimizer = case.optimizer
+    if not (isinstance(optimizer, SGD) and optimizer.constant):
+        allowed = "one of full batches, or SGD of one lr, batch size and momentum: the scatter of others is not known"
+        checks.fail("optimizer", allowed, optimizer)
+    if is_finite(case.num_samples):
+        allowed = "jnp.inf for SGD: the scatter of batches from a training set is not known"
+        checks.fail("num_samples", allowed, case.num_samples)
+    curve, arrays = solve(case), in_reach(case.arrays())
+    assert isinstance(arrays.optimizer, SGD)
+    numbers = arrays.optimizer.lr, arrays.optimizer.batch_size, arrays.optimizer.momentum
+    found = one_pass_covariance(model_of(arrays), arrays.times, *map(float, numbers), nodes=pair_nodes(arrays))
+    if not found.growth <= LARGEST:
+        allowed = (
+            f"smaller: near the edge of stability the noise of batches grows by other factors from draw to draw, by "
+            f"{found.growth:.2g} of its distance to divergence ({LARGEST} is allowed), and the scatter is not known"
+        )
+        checks.fail("lr", allowed, optimizer.lr)
+    std = np.sqrt(np.maximum(np.diag(found.covariance), 0.0))
+    matrix = found.covariance if _asked(pairs, len(std)) else None
+    of_risk = curve.risk, std, np.zeros_like(std), std, matrix
+    return Scatter(curve_times(case.times), *of_risk, curve.train_loss, std, matrix)
+
+
+def _check_outputs(problem: Problem) -> None:
+    """Refuse several outputs, each of which has fluctuations of its own: powers that are summed do not tell them."""
+    if problem.num_outputs > 1:
+        checks.fail("problem", "one of a single output (problem.output(0)) where scatter is asked for", problem)
+
+
+def _asked(pairs: bool | None, count: int) -> bool:
+    return count <= MOST_PAIRS if pairs is None else bool(pairs)

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.curve import THEORY
 from rfm.devices import Layout, layout, on_cpu, spread
-from rfm.grid import axes, check_sizes, exponents, finite_or_none, place_optimizer, place_problem
+from rfm.grid import axes, check_sizes, exponents, place_optimizer, place_problem, resize
 from rfm.optimizers import SGD, Batched, HeavyBall, Optimizer
 from rfm.precision import complex128
-from rfm.problem import Problem, power_law
+from rfm.problem import Problem
 from rfm.sgd import DRAWN_ANEW
 from rfm.sweeps.result import Sweep
 from theory._predict import predict
@@ -117,8 +117,7 @@ def sweep(
         results: list[Any] = [None] * len(points)
         for num_modes in dict.fromkeys(point.get("num_modes") for point in points):
             if num_modes is not None:
-                here = power_law(*_exponents(problem), finite_or_none(num_modes), problem.noise_var)
-                arrays = dataclasses.replace(arrays, problem=jax.tree.map(jnp.asarray, here))
+                arrays = dataclasses.replace(arrays, problem=jax.tree.map(jnp.asarray, resize(problem, num_modes)))
             indices = [i for i, point in enumerate(points) if point.get("num_modes") == num_modes]
             padded = indices + indices[:1] * (-len(indices) % place.runs)
             numbers = _numbers([points[i] for i in padded], fixed, problem)
@@ -134,20 +133,15 @@ def sweep(
 
 def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return risk and training loss (points, T) where samples come in order, whose matrices no compilation shares."""
-    losses = []
+    losses, noise = [], 0.0 if case.feature_noise is None else case.feature_noise
     for point in points:
-        modes = {} if "num_modes" not in point else {"num_modes": point["num_modes"]}
-        law = {"a", "b"} & set(point) or modes
-        numbers = dict(zip(("a", "b"), _exponents(case.problem), strict=True)) | point if law else point
-        problem = case.problem
-        if modes:
-            problem = power_law(*_exponents(problem), finite_or_none(point["num_modes"]), problem.noise_var)
-        sizes: dict[str, Any] = {name: point.get(name, size) for name, size in fixed.items()}
-        optimizer = place_optimizer(case.optimizer, point)
-        sizes |= {"optimizer": optimizer, "times": case.times, "parametrization": case.parametrization}
-        sizes["feature_noise"] = point.get("feature_noise", 0.0 if case.feature_noise is None else case.feature_noise)
+        numbers: dict[str, Any] = {name: x[0] for name, x in _numbers([point], fixed, case.problem).items()}
+        problem = resize(case.problem, point["num_modes"]) if "num_modes" in point else case.problem
+        args: dict[str, Any] = {name: numbers[name] for name in fixed}
+        args |= {"optimizer": place_optimizer(case.optimizer, numbers), "times": case.times}
+        args |= {"parametrization": case.parametrization, "feature_noise": numbers.get("feature_noise", noise)}
         try:
-            curve = predict(place_problem(problem, numbers), **sizes)
+            curve = predict(place_problem(problem, numbers), **args)
             good = np.where(curve.converged, 0.0, np.inf)
             losses.append((curve.risk + good, curve.train_loss + good))
         except checks.ArgumentError as error:
@@ -174,16 +168,9 @@ def _nodes(optimizer: Optimizer, members: Members | None, momenta: np.ndarray | 
     return max(most_nodes(place_optimizer(algorithm, {"momentum": x})) for algorithm in algorithms for x in momenta)
 
 
-def _exponents(problem: Problem) -> tuple[float, float]:
-    """(a, b) of a power law, which a grid with such axes was checked to have."""
-    law = exponents(problem)
-    assert law is not None
-    return law
-
-
 def _numbers(points: list[dict[str, float]], fixed: dict[str, Any], problem: Problem) -> dict[str, np.ndarray]:
     """All axes but num_modes, one number a point; a and b together."""
-    law = dict(zip(("a", "b"), _exponents(problem), strict=True)) if {"a", "b"} & set(points[0]) else {}
+    law = dict(zip("ab", exponents(problem) or (), strict=False)) if {"a", "b"} & set(points[0]) else {}
     full = [{**law, **fixed, **point} for point in points]
     return {name: np.array([float(p[name]) for p in full]) for name in full[0] if name != "num_modes"}
 

@@ -47,6 +47,8 @@ def slit_annulus(radius: Array) -> Annulus:
             delta = xp.sqrt(1.0 - (modulus * v) ** 2)
             v = 2.0 * v / ((1.0 + lower) * (1.0 + delta))
             modulus, slope = lower, slope / delta  # d log v of the next step is d log v/delta
-        return Rectangle(2.0 * width / math.pi * xp.arcsin(v), slope * v / xp.sqrt(1.0 - v**2))
+        return Rectangle(
+            2.0 * width / math.pi * xp.arcsin(v), slope * v / (xp.sqrt(1.0 - v) * xp.sqrt(1.0 + v))
+        )  # v^2 may leave float64
 
     return Annulus(width, to_rectangle, k)

@@ -56,6 +56,27 @@ def stop_gradient(tree: Tree) -> Tree:
     return lax.stop_gradient(tree) if by_xla(tree) else tree
 
 
+def shared(x: Any, counts: Any = True) -> Any:
+    """Return the largest of what members of `jax.vmap` have, of those that count if any does, for all of them; else x.
+
+    One number for all keeps what follows from it from being computed for each. No derivative goes through it.
+    """
+    return _shared(*map(lax.stop_gradient, (jnp.asarray(x), jnp.asarray(counts)))) if by_xla(x, counts) else x
+
+
+@jax.custom_batching.custom_vmap
+def _shared(x: Any, counts: Any) -> Any:
+    return jnp.where(counts, x, x)
+
+
+@_shared.def_vmap
+def _shared_by_all(size: int, batched: list[bool], x: Any, counts: Any) -> tuple[Any, bool]:
+    x, counts = (each if is_batched else each[None] for each, is_batched in zip((x, counts), batched, strict=True))
+    counts = counts & jnp.isfinite(x)
+    counts = counts | ~counts.any(0)  # where none does, all do
+    return _shared(jnp.where(counts, x, -jnp.inf).max(0), counts.any(0)), False
+
+
 def barrier(x: Any) -> Any:
     """Keep XLA from computing x anew at every use; numpy does not."""
     return lax.optimization_barrier(x) if by_xla(x) else x
@@ -81,11 +102,13 @@ def sinh(x: Any) -> Any:
 
 
 def log1p(x: Any) -> Any:
-    """log(1 + x) with all digits at small x, where numpy's own loses them for complex x."""
+    """log(1 + x) with all digits at small x, where numpy's own loses them for complex x, and near -1."""
     if by_xla(x) or not np.iscomplexobj(x):
         return namespace(x).log1p(x)
     u, v = np.real(x), np.imag(x)
-    return complex_of(0.5 * np.log1p(u * (2.0 + u) + v * v), np.arctan2(v, 1.0 + u))
+    small = np.hypot(u, v) < 0.5
+    size = np.where(small, 0.5 * np.log1p(np.where(small, u * (2.0 + u) + v * v, 0.0)), np.log(np.hypot(1.0 + u, v)))
+    return complex_of(size, np.arctan2(v, 1.0 + u))
 
 
 def repeat(count: int, step: Callable[[Tree], Tree], start: Tree) -> Tree:
@@ -101,9 +124,9 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tu
     """Carry a state along the first axis of xs and stack what each step gives, as `jax.lax.scan`."""
     if by_xla(start, xs):
         return lax.scan(step, start, xs)
-    results = []
-    for i in range(len(jax.tree.leaves(xs)[0])):
-        start, result = step(start, jax.tree.map(lambda x, i=i: x[i], xs))
+    results, (leaves, tree) = [], jax.tree.flatten(xs)
+    for parts in zip(*leaves, strict=True):
+        start, result = step(start, tree.unflatten(parts))
         results.append(result)
     return start, jax.tree.map(lambda *parts: np.stack(parts), *results)
 

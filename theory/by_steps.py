@@ -13,9 +13,8 @@ from rfm.precision import complex128
 from rfm.sgd import DRAWN_ANEW, LEVELS, changes
 from theory.arrays import Array, by_xla, namespace, stop_gradient
 from theory.cases import Case
-from theory.contour import length
 from theory.data_order import Order, epochs_in_order
-from theory.dynamics import TOLERANCE, LearningCurve
+from theory.dynamics import TOLERANCE, LearningCurve, nodes_to
 from theory.epochs import epochs_by_steps, pairs_of
 from theory.fixed_point import Model, spectral_edge
 from theory.mode_rules import few_modes
@@ -67,7 +66,7 @@ def step_nodes(model: Model, steps: Steps, spacing: float) -> Array:
     """Count the nodes that are as close as `spacing` on the contour."""
     flt = region(steps)
     edge = stable_edges(model, steps, 1)[0]
-    return length(flt.elapsed(steps.lr), namespace(edge).maximum(flt.stability(edge), 0.0)) / spacing
+    return nodes_to(flt.stability(edge), flt.elapsed(steps.lr), spacing)
 
 
 def curves_by_steps(case: Case, model: Model, *, nodes: int) -> LearningCurve:

@@ -19,6 +19,8 @@ from theory.filters import FILTERS
 
 Tree = TypeVar("Tree")
 MOST_WALKED = 20_000  # steps of full batches where features are trained: each is as dear as a product of matrices
+STRONG = 0.98  # momentum of one pass from which on its formula leaves float64, and steps are followed one by one
+FOLLOWED = "SGD on a finite set, with a schedule, or with strong momentum"
 
 
 def float_arrays(tree: Tree) -> Tree:
@@ -67,11 +69,12 @@ class Case:
         times: Any = self.times if self.times is None or is_traced(self.times) else np.asarray(self.times, np.float64)
         problem = dataclasses.replace(self.problem, population=None)
         optimizer, steps, reused = resolve(self.optimizer, times), 0, False
-        if isinstance(optimizer, Batched):
-            reused = self.num_samples is not None and is_finite(self.num_samples)
-            steps = count_steps(times) if reused or not is_constant(optimizer) else 0
         momentum = 1.0 if isinstance(optimizer, DANA) else getattr(optimizer, "momentum", 0.0)
         inertia = 1.0 if is_traced(momentum) else float(np.max(momentum))
+        if isinstance(optimizer, Batched):
+            reused = self.num_samples is not None and is_finite(self.num_samples)
+            strong = inertia > STRONG and not is_traced(momentum) and times is not None and not is_traced(times)
+            steps = count_steps(times) if reused or not is_constant(optimizer) or strong else 0
         followed = dict(steps=steps, reused=reused, inertia=inertia if steps else 0.0)
         if self.richness is not None and optimizer.discrete:
             followed["walked"] = count_steps(times, MOST_WALKED, "discrete algorithms whose features are trained")
@@ -83,7 +86,7 @@ def is_finite(size: Any) -> bool:
     return is_traced(size) or not np.isinf(float(size))
 
 
-def count_steps(times: Any, most: int = MOST_STEPS, what: str = "SGD on a finite set, or with a schedule") -> int:
+def count_steps(times: Any, most: int = MOST_STEPS, what: str = FOLLOWED) -> int:
     """Return the last of some times; ValueError where steps are to be followed one by one and cannot."""
     if is_traced(times):
         checks.fail("times", f"known numbers, not traced ones, for {what}", times)
@@ -167,10 +170,9 @@ def _check_trained(case: Case) -> None:
 
 def _check_trained_batches(optimizer: SGD, case: Case) -> None:
     """Refuse SGD whose theory is not known where features are trained."""
-    if is_finite(case.num_samples):
-        checks.fail(
-            "num_samples", "jnp.inf for SGD where features are trained (rfm.simulate takes any)", case.num_samples
-        )
+    if optimizer.order != DRAWN_ANEW:
+        allowed = f"{DRAWN_ANEW!r} for SGD where features are trained (rfm.simulate takes any)"
+        checks.fail("order", allowed, optimizer.order)
     momentum = optimizer.momentum
     if changes(momentum) or is_traced(momentum) or float(momentum) != 0.0:
         checks.fail("momentum", "0 for SGD where features are trained (rfm.simulate takes any)", momentum)

@@ -250,10 +250,10 @@ def _see(pairs: _Pairs, noisy: Array, responses: _Responses, order: Order, first
         return order.meets(last)[rows] * (data[rows] @ noisy @ data.T)
     for start in range(first - first % batches, last, batches):  # of an epoch
         low, high = max(first, start), min(last, start + batches)
-        chain, own = responses.kernel[low:high, :start] / (order.size * batches), crossed[low - first : high - first]
-        seen[low:high, :start] = own[:, :start] - chain @ seen[:start, :start]
+        chain, known = responses.kernel[low:high, :start] / (order.size * batches), crossed[low - first : high - first]
+        seen[low:high, :start] = known[:, :start] - chain @ seen[:start, :start]
         seen[:start, low:high] = seen[low:high, :start].T
-        unseen[low:high, start:high] = own[:, start:high] - chain @ seen[:start, start:high]
+        unseen[low:high, start:high] = known[:, start:high] - chain @ seen[:start, start:high]
         index = np.arange(low, high)
         seen[index, index] = batches * unseen[index, index]
     return seen[rows, :last] / batches

@@ -52,8 +52,13 @@ def smallest_curvature(times: Array, algorithm: str, parameters: dict[str, Any])
 def nodes_needed(model: Model, times: Array, algorithm: str, parameters: dict[str, Any]) -> Array:
     """Count the nodes that bring the contour's step down to CONTOUR_STEP: above NODES for strong momentum only."""
     flt = FILTERS[algorithm](**parameters)
-    w_max = flt.stability(spectral_edge(model))
-    return length(flt.elapsed(times.max()), namespace(w_max).maximum(w_max, 0.0)) / CONTOUR_STEP
+    return nodes_to(flt.stability(spectral_edge(model)), flt.elapsed(times.max()), CONTOUR_STEP)
+
+
+def nodes_to(w_max: Array, horizon: Array, spacing: float) -> Array:
+    """Count the nodes up to w_max that are as close as `spacing`, infinite beyond what float64 maps."""
+    xp = namespace(w_max, horizon)
+    return xp.where(w_max >= LARGEST_MAPPED, xp.inf, length(horizon, xp.maximum(w_max, 0.0)) / spacing)
 
 
 @evaluated("algorithm", "nodes", "split")

@@ -20,10 +20,10 @@ import numpy as np
 from theory.arrays import Array, evaluated, namespace, scan
 from theory.dynamics import Around, nodes_around
 from theory.equivalent import one_model, two_point
-from theory.fixed_point import Model
+from theory.fixed_point import Model, spectral_edge
 from theory.mixture import row_factors, row_sums
 from theory.one_pass_steps import Losses
-from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, region
+from theory.second_moments import Complex, Matrix, Steps, fill, growth, one_step, push, region
 
 
 class Pairs(NamedTuple):
@@ -41,16 +41,21 @@ class Pairs(NamedTuple):
     even: Array
 
 
+def two_points_of(around: Around, model: Model) -> list[Array]:
+    """Return E - sigma^2 at all pairs of nodes, and of a node with a conjugate, (n, n) each."""
+    q = row_factors(around.df1 * model.inv_p, around.data, None)
+    seen = row_sums(q, q, None), row_sums(q, q.conj(), None)
+    return [one_model(sums, model, rows) for sums, rows in zip(two_point(around.kappa, model), seen, strict=True)]
+
+
 @evaluated("nodes")
 def pairs_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Pairs, Around]:
     """Return what the recursion needs of a model and its training set."""
-    flt = region(steps)
+    flt = region(steps, spectral_edge(model))
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
     z, kappa, w, df1 = around.z, around.kappa, around.weights, around.df1
     xp = namespace(z)
-    q = row_factors(df1 * model.inv_p, around.data, None)
-    seen = row_sums(q, q, None), row_sums(q, q.conj(), None)
-    two_points = [one_model(sums, model, rows) for sums, rows in zip(two_point(kappa, model), seen, strict=True)]
+    two_points = two_points_of(around, model)
     data = around.exact_data(model) * w
     # of z, z', of z', z and of both conjugates the moments are the same, or conjugate
     i, j = np.triu_indices(nodes + 1)
@@ -76,7 +81,8 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
     """Return losses before every step and after the last but one; the last is one that changes nothing."""
     xp = namespace(pairs.z, steps.lr)
     z, left, right = (Complex(x.real, x.imag) for x in (pairs.z, pairs.left, pairs.right))
-    square, product = z.times(z), left.times(right)
+    square, twice = z.times(z), z.scaled(2.0)
+    product, total = left.times(right), left.plus(right)
 
     def losses(moments: tuple[Matrix, Matrix], i: int) -> Array:
         s, c = moments
@@ -86,6 +92,11 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
         s, c = moments
         risk, train_loss = losses(moments, 0)
         average = None if step.decay is None else losses(moments, -1)[0]
+        if step.momentum is None and average is None:
+            drive = step.lr**2 * step.chance * train_loss
+            s_next = s[0][0].times(growth(step, total, product))
+            c_next = c[0][0].times(growth(step, twice, square)).above(drive)
+            return (((s_next,),), ((c_next,),)), (risk, train_loss, None)
         at = one_step(step, z)
         drive = product.times(s[0][0]).scaled(step.chance)
         s_next = push(s, one_step(step, left), one_step(step, right), drive)

@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
+from rfm import checks
 from rfm.optimizers import SGD, GradientDescent
 from rfm.pytrees import pytree, static
 from theory.arrays import namespace
@@ -77,6 +79,14 @@ class Family:
 @partial(jax.jit, static_argnames="nodes")
 def _ends(family: Family, rows: jax.Array, *, nodes: int) -> tuple[jax.Array, jax.Array]:
     return jax.vmap(lambda row: family.end(row, nodes))(rows)
+
+
+def budgets_of(compute: ArrayLike, batch: float) -> np.ndarray:
+    """Return budgets C = N steps B, (C,); ValueError for one below two steps of the smallest model."""
+    budgets = np.atleast_1d(checks.numeric("compute", compute))
+    if budgets.ndim != 1 or not budgets.size or not np.all(np.isfinite(budgets) & (budgets >= 2.0 * batch)):
+        checks.fail("compute", f"numbers >= {2.0 * batch:g}, two steps of the smallest model", compute)
+    return budgets
 
 
 def finer(low: float, high: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -35,6 +35,9 @@ LEAST_NODES = 48  # where steps are followed one by one
 COUNTED = 16  # there nodes come in multiples of it
 PAIR_STEP = 0.18  # of the contour there: an error of some 1e-12
 MOST_PAIRED = 1024  # there n^2 pairs of nodes are followed
+MOST_SINGLE = 16_384  # where there are no pairs
+PAIR_BYTES = 200  # of all matrices of pairs, for each
+MOST_HALVINGS = 24  # of a learning rate
 TRACED_NODES = 1280  # where the momentum is not known in advance
 
 
@@ -49,6 +52,8 @@ def solve(case: Case, members: Members | None = None, *, split: bool = False) ->
         nodes = pair_nodes(arrays)
         if members is not None and members.shared is not None:
             nodes = max(nodes, pair_nodes(_mean_of(arrays, members.shared)))
+            if nodes > MOST_NODES:
+                refuse_nodes(arrays, nodes, MOST_NODES)
         curves = averaged(arrays, members, nodes=nodes) if not split else evaluate(arrays, nodes=nodes, split=True)
         if not is_traced(curves):
             edge = np.asarray(curves.spectral_edge)
@@ -192,10 +197,25 @@ def pair_nodes(case: Case) -> int:
     if is_traced(case):
         return most_nodes(case.optimizer)
     needed = float(count_nodes(in_reach(case)))
-    nodes = _in_steps(needed) if math.isfinite(needed) else needed
-    if nodes > MOST_NODES:
-        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", momentum)
-    return int(nodes)
+    most = MOST_SINGLE if isinstance(case.optimizer, SGD) else MOST_NODES
+    if not needed <= most:
+        refuse_nodes(case, needed, most)
+    return min(_in_steps(needed), most)
+
+
+def refuse_nodes(case: Case, needed: float, most: int) -> NoReturn:
+    """Refuse the momentum of a contour that asks for too many nodes; say how much smaller lr makes them few enough."""
+    optimizer, cure = case.optimizer, "smaller"
+    for slower in (0.5**k for k in range(1, MOST_HALVINGS)):
+        smaller = dataclasses.replace(optimizer, lr=optimizer.lr * slower)  # type: ignore[attr-defined]
+        if float(count_nodes(in_reach(dataclasses.replace(case, optimizer=smaller)))) <= most:
+            cure = f"smaller, or lr {slower:.3g} times as large"
+            break
+    size = f"{needed:,.0f} nodes" if math.isfinite(needed) else "more nodes than float64 can tell apart"
+    if most != MOST_SINGLE and math.isfinite(needed):
+        size += f", whose pairs take {PAIR_BYTES * needed**2 / 1e9:.2g} GB"
+    reason = f"here a contour around all directions that oscillate asks for {size}; the most are {most:,}"
+    checks.fail("momentum", f"{cure} ({reason})", np.max(optimizer.momentum))  # type: ignore[attr-defined]
 
 
 def _fastest(case: Case) -> Array:
@@ -249,13 +269,13 @@ def nodes_of_steps(case: Case, needed: float | None = None) -> int:
     if case.inertia == 1.0 and needed is None:
         return TRACED_NODES
     needed = _length(case.steps, case.inertia) / _spacing(case) if needed is None else needed
-    most = MOST_PAIRED if case.reused else MOST_NODES
-    nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES
+    most = MOST_PAIRED if case.reused else MOST_SINGLE
+    nodes = COUNTED * math.ceil(needed / COUNTED) if math.isfinite(needed) else NODES if math.isnan(needed) else needed
     if nodes > most and isinstance(case.optimizer, DANA):
         checks.fail("forgetting", "larger, or fewer steps: the contour takes too much memory", case.optimizer)
     if nodes > most:
-        checks.fail("momentum", "smaller: at this lr its contour takes too much memory", case.inertia)
-    return max(nodes, LEAST_NODES)
+        refuse_nodes(case, needed, most)
+    return max(int(nodes), LEAST_NODES)
 
 
 @evaluated()

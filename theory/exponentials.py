@@ -2,14 +2,17 @@
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from theory.arrays import Array, complex_of, namespace
+from theory.arrays import Array, barrier, complex_of, namespace, scan
+from theory.second_moments import Complex
 
 POINTS = 8  # of a polynomial, both ends included
 TERMS = 24  # of a series in x, for |x| up to
 LARGE = 3.0
+FAR = 20  # powers above those wanted at which a series is begun
 
 
 @functools.cache
@@ -41,7 +44,7 @@ def about(coefficients: Array, u: Array) -> Array:
 
 @functools.cache
 def _series() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coefficients of `_moments`: of powers of x (k, p), of 1/x^(k+1) (k,) and of exp(-x) x^-(i+1) (k, i)."""
+    """Coefficients of `driven`: of powers of x (k, p), of 1/x^(k+1) (k,) and of exp(-x) x^-(i+1) (k, i)."""
     k, p = np.arange(POINTS), np.arange(TERMS)
     factorials = np.array([math.factorial(n) for n in range(TERMS)], float)
     left = np.maximum(k[:, None] - k[None], 0)
@@ -49,16 +52,33 @@ def _series() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (-1.0) ** p[None] / (factorials[None] * (p[None] + k[:, None] + 1.0)), factorials[k], falling
 
 
-def _moments(x: Array) -> Array:
-    """int_0^1 exp(-x s) s^k ds for k < POINTS, (k, ...): by powers of x, or of 1/x where it is large."""
-    xp = namespace(x)
-    taylor, first, falling = _series()
-    small, inverse, large = _split(x)
-    low = _product(taylor, _powers(small, TERMS))
-    high = _powers(inverse, POINTS) * inverse[None]
-    column = xp.reshape(first, (-1, *[1] * x.ndim))
-    above = column * high - xp.exp(-xp.where(large, x, 1.0))[None] * _product(falling, high)
-    return xp.where(large[None], above, low)
+def _moments(x: Complex) -> tuple[Complex, Complex]:
+    """exp(-x), and int_0^1 exp(-x s) s^k ds for k < POINTS, (k, ...): down from a series, or up where x is large."""
+    xp = namespace(x.real)
+    size, square = xp.exp(-x.real), x.real**2 + x.imag**2
+    large = square > LARGE**2
+    decay = Complex(*barrier((size * xp.cos(x.imag), -size * xp.sin(x.imag))))
+    small = Complex(*(xp.where(large, 0.0, part) for part in x))
+    beyond = 1.0 / xp.where(large, square, 1.0)
+    inverse = Complex(xp.where(large, x.real * beyond, 1.0), xp.where(large, -x.imag * beyond, 0.0))
+
+    def down(moment: Complex, k: Array) -> tuple[Complex, Complex]:  # from that of k to that of k - 1
+        lower = small.times(moment).plus(decay).scaled(1.0 / k)
+        return lower, lower
+
+    def up(moment: Complex, k: Array) -> tuple[Complex, Complex]:  # from that of k - 1 to that of k
+        higher = moment.scaled(k).plus(decay.scaled(-1.0)).times(inverse)
+        return higher, higher
+
+    # one loop for many powers: as one expression, XLA would sum each from the start
+    powers, far = np.arange(1.0, POINTS), np.arange(POINTS, POINTS + FAR, dtype=float)
+    last, _ = scan(lambda moment, k: (down(moment, k)[0], ()), decay.scaled(1.0 / far[-1]), far[::-1])
+    first = decay.scaled(-1.0).above(1.0).times(inverse)
+    _, rest = scan(down, last, powers[::-1])
+    low = [xp.concatenate([part[::-1], end[None]]) for part, end in zip(rest, last, strict=True)]
+    _, rest = scan(up, first, powers)
+    high = [xp.concatenate([start[None], part]) for part, start in zip(rest, first, strict=True)]
+    return decay, Complex(*(xp.where(large[None], *parts) for parts in zip(high, low, strict=True)))
 
 
 def driven(coefficients: Array, x: Array) -> Array:
@@ -89,26 +109,17 @@ def _split(x: Array) -> tuple[Array, Array, Array]:
     return xp.where(large, 0.0, x), beyond.conj() / (beyond.real**2 + beyond.imag**2), large
 
 
-def _powers(x: Array, count: int) -> Array:
-    """Powers x^0 .. x^(count - 1), (count, ...), as products of two: count is a multiple of 4."""
-    xp = namespace(x)
-    square = x * x
-    low = xp.stack([xp.ones_like(x), x, square, square * x])
-    high, blocks = square * square, [xp.ones_like(x)]
-    for _ in range(count // 4 - 1):
-        blocks.append(blocks[-1] * high)
-    return xp.reshape(xp.stack(blocks)[:, None] * low[None], (count, *x.shape))
+class Kernel(NamedTuple):
+    """A step of psi: (j, n), what is kept of it up to point j, and (j, i, n), what point i adds to it there."""
+
+    kept: Array
+    added: Array
 
 
-def _product(matrix: Array, x: Array) -> Array:
-    """Multiply the first axis of complex x by a real matrix: as complex ones, XLA takes ten times as long."""
-    xp = namespace(x)
-    flat = xp.reshape(x, (x.shape[0], -1))
-    return xp.reshape(complex_of(matrix @ flat.real, matrix @ flat.imag), (matrix.shape[0], *x.shape[1:]))
-
-
-def kernel_of(z: Array, length: Array) -> Array:
-    """int_0^u_j exp(-z (u_j - u) length) l_i(u) length du, (j, i, n): what point i adds to psi at point j."""
+def kernel_of(z: Array, length: Array) -> Kernel:
+    """Return exp(-z u_j length), and int_0^u_j exp(-z (u_j - u) length) l_i(u) length du."""
     xp = namespace(z, length)
-    moments = xp.swapaxes(_moments(z[None] * (length * lobatto()[0])[:, None]), 0, 1)  # (j, k, n)
-    return complex_of(xp.matmul(_table(), moments.real), xp.matmul(_table(), moments.imag)) * length
+    steps = (length * lobatto()[0])[:, None]
+    decay, moments = _moments(Complex(steps * z.real[None], steps * z.imag[None]))
+    added = [length * xp.matmul(_table(), xp.swapaxes(part, 0, 1)) for part in moments]  # (j, i, n)
+    return Kernel(complex_of(*decay), complex_of(*added))

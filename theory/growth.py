@@ -21,7 +21,7 @@ import numpy as np
 from theory.arrays import Array, by_xla, namespace, scan, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, length
 from theory.dynamics import Around, nodes_around
-from theory.exponentials import POINTS, about, driven, kernel_of, lobatto
+from theory.exponentials import POINTS, Kernel, about, driven, kernel_of, lobatto
 from theory.filters import gradient_flow
 from theory.fixed_point import Model, resolvent, spectral_edge
 
@@ -66,8 +66,11 @@ def drive_of(around: Around, model: Model) -> Drive:
         rows = modes.mixture
         q = 1.0 / (around.data[:, None] + rows.sizes[None] * (around.df1 * inv_p)[:, None])
         share = q @ (rows.weights * rows.noise)
+    left = around.exact_data(model) * (noise_var * share + bias)
+    # what is never learned adds nothing, but at late times would leave the error of the contour times t
+    left = left - left[0]
     # clockwise, and twice the upper half
-    return Drive(around.z, -2.0 * around.weights * around.z * around.exact_data(model) * (noise_var * share + bias))
+    return Drive(around.z, -2.0 * around.weights * around.z * left)
 
 
 def horizon_of(model: Model, last: Array, richness: Array) -> Array:
@@ -105,9 +108,9 @@ def rich_flow(drive: Drive, times: Array, richness: Array, horizon: Array) -> Gr
 
     def step(state: tuple[Array, Array], length: Array) -> tuple[tuple[Array, Array], Any]:
         psi, first = state
-        kernel = kernel_of(drive.z, length)  # (POINTS, POINTS, n)
-        values = _solve(_squares(drive, psi, length, kernel), first, richness)
-        end = psi * xp.exp(-drive.z * length) + values @ kernel[-1]
+        kernel = kernel_of(drive.z, length)
+        values = _solve(_squares(drive, psi, kernel), first, richness)
+        end = psi * kernel.kept[-1] + values @ kernel.added[-1]
         return (end, values[-1]), (psi, values, length * (inside @ values**2))
 
     _, (psi, values, spent) = scan(step, state, walk.lengths)
@@ -158,13 +161,13 @@ class Squares(NamedTuple):
     quadratic: Array
 
 
-def _squares(drive: Drive, psi: Array, length: Array, kernel: Array) -> Squares:
+def _squares(drive: Drive, psi: Array, kernel: Kernel) -> Squares:
     """Sum over the nodes once, so that the values at the points are found without them."""
-    xp = namespace(drive.z, psi, length)
-    free = psi[None] * xp.exp(-drive.z[None] * (length * lobatto()[0])[:, None])  # (j, n)
-    weighed = kernel * drive.weights[None, None]
+    xp = namespace(drive.z, psi, kernel.added)
+    free, added = psi[None] * kernel.kept, kernel.added  # (j, n), (j, i, n)
+    weighed = added * drive.weights[None, None]
     left = xp.concatenate([weighed.real, -weighed.imag], axis=-1)  # (j, i, 2n)
-    quadratic = xp.matmul(left, xp.swapaxes(xp.concatenate([kernel.real, kernel.imag], axis=-1), 1, 2))
+    quadratic = xp.matmul(left, xp.swapaxes(xp.concatenate([added.real, added.imag], axis=-1), 1, 2))
     linear = xp.matmul(left, xp.concatenate([free.real, free.imag], axis=-1)[:, :, None])[:, :, 0]
     constant = xp.sum((free * free * drive.weights[None]).real, axis=-1)
     return Squares(constant, linear, quadratic)

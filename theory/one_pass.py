@@ -18,6 +18,8 @@ to integrate. L(t) is then one contour integral of eta^t, around 0 <= eta <= 1 a
 oscillates.
 """
 
+from typing import NamedTuple
+
 from theory.annulus import Annulus, slit_annulus
 from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
@@ -41,6 +43,65 @@ def _horizon(times: Array, annulus: Annulus) -> Array:
     return xp.maximum(rate * times.max(), SHORTEST)
 
 
+class Transforms(NamedTuple):
+    """Generating functions at eta = exp(-x) (n,): forcing D~ and kernel K~, and their weights in contour integrals.
+
+    kappa: at z-, and then, backwards, at the conjugate of z+, (2n,). of_bias, of_df1: coefficients there of Q and of
+    df1, of which `joined` makes D~ and K~.
+    """
+
+    x: Array
+    weights: Array
+    forcing: Array
+    kernel: Array
+    kappa: Array
+    of_bias: Array
+    of_df1: Array
+    residual: Array
+
+
+def joined(values: Array) -> Array:
+    """Add up values along the path (..., 2n) at z- and at z+ of every eta, (..., n)."""
+    n = values.shape[-1] // 2
+    return values[..., :n] + values[..., n:].conj()[..., ::-1]
+
+
+def transforms(model: Model, times: Array, lr: Array, batch_size: Array, momentum: Array, *, nodes: int) -> Transforms:
+    """Return the generating functions along the contour for `times` (T,), on fresh data."""
+    # notation: beta = momentum, x = -log eta, Z = 1 - eta
+    xp = namespace(times, model.modes.eigenvalues)
+    beta = momentum
+    annulus = slit_annulus(beta)
+    path = stop_gradient(hyperbola(_horizon(times, annulus), BEYOND_DISC / annulus.modulus, nodes))
+    x, slope = annulus.to_rectangle(path.nodes)  # (n,)
+    weights, x = stop_gradient((path.weights * slope, x))
+    eta, big_z = xp.exp(-x), -xp.expm1(-x)
+
+    # det = -a z^2 + 2 b z - c
+    a = eta * lr**2 * (eta - beta + (eta + beta) / batch_size)
+    b = eta * (eta - beta) * (1.0 + beta) * lr
+    c = big_z * (eta - beta) * (eta - beta**2)
+    root = _continuous(xp.sqrt(b**2 - a * c))
+    small, large = c / (b + root), (b + root) / a
+
+    def along(small: Array, large: Array) -> Array:
+        """Where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex."""
+        return xp.concatenate([small, large.conj()[::-1]])
+
+    kappa, _, residual = kappa_path(-along(small, large), model)
+    df1, _ = degrees_of_freedom(kappa, model.modes)
+    bias = kappa * (resolvent(kappa, model.modes) @ model.modes.power)  # Q
+
+    def started(z: Array) -> Array:  # response to moments that are all one at the start
+        return eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
+
+    of_bias = along(-started(small) / (2.0 * root * small), started(large) / (2.0 * root * large))
+    both = eta * (eta + beta) / (2.0 * root)
+    of_df1 = along(both * small, -both * large)
+    forcing = joined(of_bias * bias) - model.noise_var / big_z
+    return Transforms(x, weights, forcing, joined(of_df1 * df1), kappa, of_bias, of_df1, residual)
+
+
 @evaluated("nodes")
 def one_pass_curve(
     model: Model, times: Array, lr: Array, batch_size: Array, momentum: Array, *, nodes: int = NODES
@@ -56,32 +117,9 @@ def one_pass_curve(
     edge = effective_edge(model, batch_size * (1.0 - beta) / (1.0 + beta))
     spread = 1.0 - beta + (1.0 + beta) / batch_size
     stable = lr * spread * edge < 2.0 * (1.0 - beta**2)
-
-    annulus = slit_annulus(beta)
-    path = stop_gradient(hyperbola(_horizon(times, annulus), BEYOND_DISC / annulus.modulus, nodes))
-    x, slope = annulus.to_rectangle(path.nodes)  # (n,)
-    weights, x = stop_gradient((path.weights * slope, x))
-    eta, big_z = xp.exp(-x), -xp.expm1(-x)
-
-    # det = -a z^2 + 2 b z - c
-    a = eta * lr**2 * (eta - beta + (eta + beta) / batch_size)
-    b = eta * (eta - beta) * (1.0 + beta) * lr
-    c = big_z * (eta - beta) * (eta - beta**2)
-    root = _continuous(xp.sqrt(b**2 - a * c))
-    small, large = c / (b + root), (b + root) / a
-    # where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex
-    z = xp.concatenate([small, large.conj()[::-1]])
-    kappa, _, residual = kappa_path(-z, model)
-    df1, _ = degrees_of_freedom(kappa, modes)
-    bias = kappa * (resolvent(kappa, modes) @ modes.power)  # Q
-    n = eta.shape[0]
-    (df1_small, df1_large), (q_small, q_large) = ((y[:n], y[n:].conj()[::-1]) for y in (df1, bias))
-
-    def started(z: Array) -> Array:  # response to moments that are all one at the start
-        return eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
-
-    forcing = (q_large * started(large) / large - q_small * started(small) / small) / (2.0 * root) - noise_var / big_z
-    kernel = eta * (eta + beta) * (small * df1_small - large * df1_large) / (2.0 * root)
+    path = transforms(model, times, lr, batch_size, momentum, nodes=nodes)
+    x, weights, eta, residual = path.x, path.weights, xp.exp(-path.x), path.residual
+    forcing, kernel = path.forcing, path.kernel
     transform = weights * eta * forcing / (1.0 - lr**2 / batch_size * kernel)  # eq. 16
     # d eta = -eta dx, the contour runs clockwise, and its lower half is the conjugate
     powers = xp.exp(-times[:, None] * x[None])  # (T, n)

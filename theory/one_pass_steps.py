@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from theory.arrays import Array, evaluated, scan
 from theory.dynamics import Around, nodes_around
-from theory.fixed_point import Model, resolvent
-from theory.second_moments import Complex, Matrix, Steps, fill, one_step, push, region
+from theory.fixed_point import Model, resolvent, spectral_edge
+from theory.second_moments import Complex, Matrix, Steps, fill, growth, one_step, push, region
 
 
 class Losses(NamedTuple):
@@ -44,7 +44,7 @@ class Nodes(NamedTuple):
 @evaluated("nodes")
 def nodes_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Nodes, Around]:
     """Return what the recursion needs of a model whose samples are fresh."""
-    flt = region(steps)
+    flt = region(steps, spectral_edge(model))
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
     bias = around.kappa * (resolvent(around.kappa, model.modes) @ model.modes.power)  # Q
     weights = -2.0 * around.weights  # clockwise, and twice the upper half
@@ -55,11 +55,14 @@ def nodes_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Nodes, Around]:
 def one_pass_by_steps(nodes: Nodes, steps: Steps) -> Losses:
     """Return losses before every step and after the last but one; the last is one that changes nothing."""
     z, started, driven = (Complex(x.real, x.imag) for x in nodes[:3])
-    square = z.times(z)
+    square, twice = z.times(z), z.scaled(2.0)
 
     def advance(moments: Matrix, step: Steps) -> tuple[Matrix, Any]:
         risk = moments[0][0].real.sum()
         average = None if step.decay is None else moments[-1][-1].real.sum()
+        if step.momentum is None and average is None:
+            drive = driven.scaled(step.lr**2 * step.chance * (risk + nodes.noise_var))
+            return ((growth(step, twice, square).times(moments[0][0]).plus(drive),),), (risk, None)
         at = one_step(step, z)
         drive = square.times(moments[0][0]).plus(driven.scaled(risk + nodes.noise_var))
         return push(moments, at, at, drive.scaled(step.chance)), (risk, average)  # eq. 35

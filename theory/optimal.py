@@ -128,8 +128,8 @@ def frontier(
         )
     family = dataclasses.replace(family, case=family.case.arrays())
     with complex128(), np.errstate(all="ignore"):  # logarithms and differences of what diverges
-        found = [_best(family, (np.log(fewest), y - np.log(step)), y, nodes) for y in np.log(budgets / cost)]
-    best = _Optimum(*(np.array(values) for values in zip(*found, strict=True)))
+        optima = [_best(family, (np.log(fewest), y - np.log(step)), y, nodes) for y in np.log(budgets / cost)]
+    best = _Optimum(*(np.array(values) for values in zip(*optima, strict=True)))
     lr = getattr(optimizer, "lr", None)
     if not np.all(np.isfinite(best.risk)):
         checks.fail("lr", "smaller: training diverges at every size", lr)
@@ -199,14 +199,14 @@ def _best(family: Family, sizes: tuple[float, float], y: float, nodes: int) -> _
     def with_y(thetas: np.ndarray) -> np.ndarray:
         return np.insert(thetas, thetas.shape[1], y, axis=1)
 
-    found = least(risks, np.linspace(*sizes, LOOK), finer)
-    theta, lr_at_edge = at_size(found.x)
-    at_edge = lr_at_edge or not found.inside
+    lowest = least(risks, np.linspace(*sizes, LOOK), finer)
+    theta, lr_at_edge = at_size(lowest.x)
+    at_edge = lr_at_edge or not lowest.inside
     if not at_edge:
 
         def step(at: np.ndarray, nodes: int) -> np.ndarray:
             expansion = expand(lambda thetas: logs_of(with_y(thetas), nodes), at)
-            return _newton_step(expansion, found.high - found.low)
+            return _newton_step(expansion, lowest.high - lowest.low)
 
         solved = theta
         for _ in range(NEWTON_STEPS):
@@ -221,7 +221,7 @@ def _best(family: Family, sizes: tuple[float, float], y: float, nodes: int) -> _
     inner, gradient = expansion.hessian[:-1, :-1], expansion.gradient
     moves, bend = np.full(len(theta), np.nan), np.nan  # beside an lr that is not stable
     if at_edge:  # the smallest model stays, the shortest training too
-        moves = np.full(len(theta), float(2.0 * found.x > sum(sizes)))
+        moves = np.full(len(theta), float(2.0 * lowest.x > sum(sizes)))
     elif np.all(np.isfinite(expansion.hessian)):
         moves, bend = -np.linalg.lstsq(inner, expansion.hessian[:-1, -1])[0], np.linalg.eigvalsh(inner)[0]
     steepest = np.max(np.abs(gradient[:-1]))

@@ -11,6 +11,7 @@ from rfm.precision import is_traced
 from rfm.problem import Problem
 from rfm.sgd import SGD
 from theory._predict import predict
+from theory.equal_compute import budgets_of
 from theory.minima import least
 
 MOST_FRESH = 1.5  # times the steps of all epochs
@@ -83,8 +84,8 @@ def epochs_worth(
     steps = np.maximum(np.round(often * an_epoch), 1.0)
     again = predict(problem, **args, num_samples=num_samples, optimizer=optimizer, times=steps)
     passed = np.arange(0.0, math.ceil(MOST_FRESH * steps[-1]) + 1.0)
-    one = SGD(optimizer.lr, optimizer.batch_size, optimizer.momentum)
-    fresh = predict(problem, **args, num_samples=np.inf, optimizer=one, times=passed).risk
+    once = SGD(optimizer.lr, optimizer.batch_size, optimizer.momentum)
+    fresh = predict(problem, **args, num_samples=np.inf, optimizer=once, times=passed).risk
     reached = [first_below(passed, fresh, risk) for risk in np.asarray(again.risk)]
     return EpochsWorth(often, again.risk, np.array(reached) / an_epoch)
 
@@ -168,13 +169,12 @@ def best_epochs(
         (array([19., 61.]), array([ 1000., 10000.]), True)
     """
     _check(optimizer, num_samples)
-    budgets, size = np.atleast_1d(checks.numeric("compute", compute)), float(optimizer.batch_size)
-    if budgets.ndim != 1 or not budgets.size or not np.all(np.isfinite(budgets) & (budgets >= 2.0 * size)):
-        checks.fail("compute", f"numbers >= {2.0 * size:g}, two steps of the smallest model", compute)
+    size = float(optimizer.batch_size)
+    budgets = budgets_of(compute, size)
     args: dict[str, Any] = dict(num_samples=num_samples, optimizer=optimizer, parametrization=parametrization)
     predict(problem, **args, num_features=budgets.max() / size, times=[1.0])  # refuses what it must
-    found = [_best(problem, budget / size, args) for budget in budgets]
-    steps, risk, at_edge = (np.array(x) for x in zip(*found, strict=True))
+    bests = [_best(problem, budget / size, args) for budget in budgets]
+    steps, risk, at_edge = (np.array(x) for x in zip(*bests, strict=True))
     return BestEpochs(budgets, budgets / size / steps, steps, steps * size / float(num_samples), risk, at_edge)
 
 
@@ -197,8 +197,8 @@ def _best(problem: Problem, budget: float, args: dict[str, Any]) -> tuple[float,
         return np.array([risk(float(steps)) for steps in np.round(np.exp(logs))])
 
     last = math.log(min(budget, LONGEST))
-    found = least(risks, np.linspace(0.0, last, LOOK), lambda low, high: np.linspace(low, high, FINER))
+    lowest = least(risks, np.linspace(0.0, last, LOOK), lambda low, high: np.linspace(low, high, FINER))
     steps = min(known, key=lambda steps: known[steps])
     if math.isinf(known[steps]):
         checks.fail("lr", "smaller: training diverges at every size", args["optimizer"].lr)
-    return steps, known[steps], not found.inside
+    return steps, known[steps], not lowest.inside

@@ -13,18 +13,20 @@ from rfm.optimizers import GradientDescent, GradientFlow, Nesterov
 from rfm.precision import complex128
 from rfm.steps import Schedule
 from theory.arrays import Array, by_xla, evaluated, namespace, stop_gradient
+from theory.by_steps import LONG, steps_of
 from theory.cases import Case
 from theory.contour import NODES
-from theory.dynamics import TOLERANCE, LearningCurve, Trained, nodes_around
+from theory.dynamics import TOLERANCE, Around, LearningCurve, Trained, nodes_around
+from theory.epochs import two_points_of
 from theory.filters import FILTERS, Filter, gradient_flow
 from theory.fixed_point import Model, resolvent, spectral_edge
 from theory.growth import drive_of, horizon_of, nodes_for, rich_flow
-from theory.growth_batches import Batches, Cloud, rich_batches
+from theory.growth_batches import Again, Batches, Cloud, rich_batches
 from theory.growth_steps import Rates, rich_steps
 from theory.one_pass import effective_edge
+from theory.second_moments import LEAST_CHANCE
 
-LONG = 256  # steps from which on a compilation is worth its time
-WITHIN = 0.8  # of the largest stable learning rate, which contours stay within
+WITHIN = 0.95  # of the largest stable learning rate, which contours stay within
 CROWDED = 0.5  # lr m tr(H)/B beyond which the first order in lr/B is no longer enough
 BEYOND_THE_EDGE = "theory ends where the grown kernel passes the edge of stability, lr m z_max = 2: lower the lr"
 
@@ -39,34 +41,55 @@ def trained_features(case: Case, model: Model) -> Trained:
     rates = _rates(case)
     flt, elapsed = _region(case, model, rates)
     around = nodes_around(model, flt, elapsed, NODES)
-    return Trained(around, *_follow(rich_steps, drive_of(around, model), case.times, rates, case.richness))
+    growth = _follow(rich_steps, drive_of(around, model), case.times, rates, case.richness)
+    optimizer: Any = case.optimizer
+    xp = namespace(growth.growth, case.times)
+    last = xp.clip(case.times.astype(int) - 1, 0, case.walked - 1)
+    # beyond the edge draws part from their average
+    beyond = xp.any(rates.lr[last] * growth.growth >= optimizer.largest_stable_lr(around.edge))
+    residual = stop_gradient(xp.where(beyond, xp.inf, growth.residual))
+    return Trained(around, *growth._replace(residual=residual))
 
 
 def trained_in_batches(case: Case, model: Model) -> LearningCurve:
-    """Return the curve of one pass of SGD that trains features, at the times of a case of arrays."""
+    """Return the curve of SGD that trains features, at the times of a case of arrays."""
     sgd: Any = case.optimizer
-    model = model._replace(inv_p=0.0 * model.inv_n)
+    if not case.reused:
+        model = model._replace(inv_p=0.0 * model.inv_n)
     rates = _rates(case)
     xp = namespace(rates.lr, model.inv_n, case.richness)
-    sizes = xp.broadcast_to(sgd.batch_size * 1.0, (case.walked,))
+    chances = steps_of(case).chance if case.reused else xp.broadcast_to(1.0 / sgd.batch_size, (case.walked,))
     descent = dataclasses.replace(case, optimizer=GradientDescent(rates.lr.max()))
     flt, elapsed = _region(descent, model, rates)
     around = nodes_around(model, flt, elapsed, NODES)
     bias = -2.0 * around.weights * around.kappa * (resolvent(around.kappa, model.modes) @ model.modes.power)
     density = 2.0 * around.weights * around.z * around.df1
-    cloud = Cloud(around.z, drive_of(around, model).weights, density, bias, model.noise_var)
-    losses = _follow(rich_batches, cloud, case.times, Batches(rates.lr, sizes), case.richness)
+    again = _again(around, model) if case.reused else None
+    cloud = Cloud(around.z, drive_of(around, model).weights, density, bias, model.noise_var, again)
+    losses = _follow(rich_batches, cloud, case.times, Batches(rates.lr, chances), case.richness)
     start = model.modes.power.sum() + model.noise_var
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
-    missed = xp.abs(bias.real.sum() - model.modes.power.sum()) / start
+    at_start = bias.real.sum() if again is None else 2.0 * (again.pair[0] + again.mirror[0]).real.sum()
+    missed = xp.abs(at_start - model.modes.power.sum()) / start
     residual = xp.where(around.stable, xp.maximum(around.residual, missed), xp.inf)
     residual = stop_gradient(xp.where(xp.isfinite(losses.risk).all() & (losses.crowding < CROWDED), residual, xp.inf))
-    edges = effective_edge(model, xp.reshape(sizes.min(), 1))
-    risk = xp.maximum(losses.risk, 0.0)
+    edge = effective_edge(model, xp.reshape(1.0 / xp.maximum(chances.max(), LEAST_CHANCE), 1))[0]  # of the worst step
+    risk, train_loss = xp.maximum(losses.risk, 0.0), xp.maximum(losses.train_loss, 0.0)
     return LearningCurve(
-        risk, risk + model.noise_var, None, residual, residual < TOLERANCE, edges,
+        risk, train_loss, None, residual, residual < TOLERANCE, edge,
         kernel_growth=losses.growth, crowding=losses.crowding,
     )  # fmt: skip
+
+
+def _again(around: Around, model: Model) -> Again:
+    """Return the weights of the losses of samples that are used again."""
+    xp, w = namespace(around.z), around.weights
+    data = around.exact_data(model) * w
+    pair, mirror = (
+        xp.stack([w[:, None] * u[None] * x, data[:, None] * v[None] * (x + model.noise_var)])
+        for x, u, v in zip(two_points_of(around, model), (w, w.conj()), (data, data.conj()), strict=True)
+    )
+    return Again(pair, mirror, -around.kappa * (1.0 - around.df1 * model.inv_n))
 
 
 def _rates(case: Case) -> Rates:

@@ -14,11 +14,12 @@ from rfm.problem import Problem
 from rfm.sgd import SGD
 from theory._predict import largest_curvature, predict
 from theory.cases import check_constant
+from theory.equal_compute import LR_LOOK, budgets_of, finer
 from theory.minima import least
 
-LOOK, FINER = 20, 9  # lengths of training that find the basins of minima, and of a look into one
+LOOK = 20  # lengths of training that find the basins of minima
 LONGEST = 50_000  # steps that are looked at
-LR_LOOK, LR_DECADES, LR_FINER = 9, 3.0, 7  # where the peak is sought too
+LR_DECADES, LR_FINER = 3.0, 7  # where the peak is sought too
 SPREAD = 0.15  # in logarithms, of the points about a minimum
 POINTS, DEGREE = np.arange(-3.0, 4.0), 4  # in spreads; of the polynomial through them
 ROUGH = 1e-3  # of the risk: what that may leave
@@ -78,9 +79,7 @@ def scheduled_frontier(problem: Problem, compute: ArrayLike, search: "Search") -
     if not isinstance(tune_lr, bool | np.bool_):
         checks.fail("tune_lr", "True or False", tune_lr)
     size = float(optimizer.batch_size)
-    budgets = np.atleast_1d(checks.numeric("compute", compute))
-    if budgets.ndim != 1 or not budgets.size or not np.all(np.isfinite(budgets) & (budgets >= 2.0 * size)):
-        checks.fail("compute", f"numbers >= {2.0 * size:g}, two steps of the smallest model", compute)
+    budgets = budgets_of(compute, size)
     family = _Family(problem, optimizer, schedule, parametrization, bool(tune_lr))
     family.risk(1, budgets.max() / size, float(optimizer.lr), refuse=True)
     best = [_best(family, math.log(budget / size)) for budget in budgets]
@@ -139,10 +138,11 @@ class _Family(NamedTuple):
                 known.setdefault(x, self.risk(steps, budget, math.exp(x)))
             return np.array([known[x] for x in logs.tolist()])
 
-        found = least(risks, grid, lambda low, high: np.linspace(low, high, LR_FINER))
-        near = sorted(x for x in known if abs(x - found.x) < 2.0 * (found.high - found.low) and np.isfinite(known[x]))
-        if len(near) <= DEGREE or not found.inside:
-            return found.x, found.value, not found.inside
+        lowest = least(risks, grid, lambda low, high: np.linspace(low, high, LR_FINER))
+        reach = 2.0 * (lowest.high - lowest.low)
+        near = sorted(x for x in known if abs(x - lowest.x) < reach and np.isfinite(known[x]))
+        if len(near) <= DEGREE or not lowest.inside:
+            return lowest.x, lowest.value, not lowest.inside
         x, value, _ = _bottom(np.array(near), np.log([known[x] for x in near]), 2)
         return x, math.exp(value), False
 
@@ -172,18 +172,18 @@ def _best(family: _Family, y: float) -> _Optimum:
         return np.array([at(int(steps))[1] for steps in np.round(np.exp(logs))])
 
     grid = np.linspace(0.0, min(y, math.log(LONGEST)), LOOK)
-    found = least(risks, grid, lambda low, high: np.linspace(low, high, FINER), looks=2)
-    log_lr, risk, lr_at_edge = at(round(math.exp(found.x)))
-    lengths = np.unique(np.round(np.exp(found.x + SPREAD * POINTS)).astype(int))
+    lowest = least(risks, grid, finer, looks=2)
+    log_lr, risk, lr_at_edge = at(round(math.exp(lowest.x)))
+    lengths = np.unique(np.round(np.exp(lowest.x + SPREAD * POINTS)).astype(int))
     lengths = lengths[(lengths >= 1) & (lengths <= math.exp(y - SPREAD))]
-    if not found.inside or not np.isfinite(risk) or len(lengths) <= 2:
-        return _Optimum(found.x, log_lr, risk, math.nan, math.nan, math.inf, True)
+    if not lowest.inside or not np.isfinite(risk) or len(lengths) <= 2:
+        return _Optimum(lowest.x, log_lr, risk, math.nan, math.nan, math.inf, True)
     bottoms = []
     for budget in np.exp(y + SPREAD * np.array([-1.0, 0.0, 1.0])):
         values = np.array([family.best_lr(int(steps), float(budget))[1] for steps in lengths])
         kept = np.isfinite(values)
         if kept.sum() <= 2:
-            return _Optimum(found.x, log_lr, risk, math.nan, math.nan, math.inf, True)
+            return _Optimum(lowest.x, log_lr, risk, math.nan, math.nan, math.inf, True)
         bottoms.append(_bottom(np.log(lengths[kept]), np.log(values[kept]), DEGREE))
     (low, below, _), (x, value, left), (high, above, _) = bottoms
     moves, slope = (high - low) / (2.0 * SPREAD), (above - below) / (2.0 * SPREAD)

@@ -148,12 +148,12 @@ def best_schedule(
         checks.number("batch_size", batch_size, 1.0, "a number > 1 for batches that change")
     with complex128():
         search = _prepared(case.arrays(), float(most), vary == BATCHES)
-        found = {name: _best_member(search, name) for name in FAMILIES}
-        best = min(found.values(), key=lambda member: member.risk)
+        members = {name: _best_member(search, name) for name in FAMILIES}
+        best = min(members.values(), key=lambda member: member.risk)
         rates, risk, before = _descend(search, jnp.asarray(search.place(best)), ramp=search.ramp)
         lr, sizes, risk, before = (np.asarray(x) for x in (*rates, risk, before))
     least = float(min(risk, best.risk))
-    families = {name: member._replace(excess=member.risk / least - 1.0) for name, member in found.items()}
+    families = {name: member._replace(excess=member.risk / least - 1.0) for name, member in members.items()}
     if family is not None:
         chosen = families[family]
         return BestSchedule(chosen.lr, chosen.risk, families, True, chosen.batch_size)

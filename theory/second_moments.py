@@ -17,7 +17,7 @@ and contracts in a lens whose angle shrinks as its memory grows (`memory_region`
 import math
 from typing import Any, NamedTuple
 
-from theory.arrays import Array, namespace, scan, stop_gradient
+from theory.arrays import Array, namespace, scan, shared, stop_gradient
 from theory.filters import SHORTEST, Filter, ellipse, gradient_descent, lens
 
 LEAST_RATE = 1e-12  # of the largest learning rate: one of zero bounds nothing
@@ -95,6 +95,14 @@ def one_step(step: Steps, z: Complex) -> Map:
     return Map(rows, n)
 
 
+def growth(step: Steps, total: Complex, product: Complex) -> Complex:
+    """Return what S_11 grows by in a step without momentum and average, of z + z' and z z': half of the work of `push`.
+
+    (1 - lr z)(1 - lr z') + chance lr^2 z z'
+    """
+    return product.scaled(step.lr**2 * (1.0 + step.chance)).plus(total.scaled(-step.lr)).above(1.0)
+
+
 def size_of(steps: Steps) -> int:
     """Count the rows of A."""
     return 1 + (steps.momentum is not None) + (steps.decay is not None)
@@ -138,26 +146,34 @@ def then_rest(steps: Steps, count: int) -> Steps:
     return Steps(*(None if x is None else longer(x, y) for x, y in zip(steps, rest, strict=True)))
 
 
-def region(steps: Steps) -> Filter:
-    """Return the region of z in which every step contracts, as a filter; `elapsed` is that of all steps together."""
+def region(steps: Steps, edge: Array | float = 0.0) -> Filter:
+    """Return the region of z in which every step contracts, as a filter; `elapsed` is that of all steps together.
+
+    Members of `jax.vmap` have one region, in which the steps of all contract that do so up to the edge.
+    """
     xp = namespace(steps.lr, steps.chance)
     lr, chance, m = steps.lr, steps.chance, steps.momentum
     if steps.push is not None:
-        return memory_region(steps)
+        return memory_region(steps, edge)
     if m is None:
-        fastest = xp.max(lr * (1.0 + chance))
+        fastest, total = xp.max(lr * (1.0 + chance)), xp.sum(lr)
+        stable = fastest * edge < 2.0
+        fastest, total = shared(fastest, stable), shared(total, stable)
         around = gradient_descent(fastest)
-        rate = 2.0 / fastest * xp.sum(lr)
+        rate = 2.0 / fastest * total
     else:
         nearer = (1.0 - m) / (1.0 - m + (1.0 + m) * chance)
-        z_end = xp.min(2.0 * (1.0 + m) * nearer / xp.maximum(lr, LEAST_RATE * xp.max(lr)))
-        curvature, log_slope, stability = ellipse(z_end, xp.min((1.0 - m) / (1.0 + m)))
+        fastest = xp.max(lr / ((1.0 + m) * nearer))
+        stable = fastest * edge < 2.0
+        fastest, total = shared(fastest, stable), shared(xp.sum(lr / (1.0 - m)), stable)
+        narrowest = shared(xp.max((1.0 + m) / (1.0 - m)), stable)
+        curvature, log_slope, stability = ellipse(2.0 / fastest, 1.0 / narrowest)
         around = Filter(curvature, log_slope, stability, response=lambda z, t: z, elapsed=lambda t: t)
-        rate = stop_gradient(curvature(xp.asarray(TINY)) / TINY).real * xp.sum(lr / (1.0 - m))
+        rate = stop_gradient(curvature(xp.asarray(TINY)) / TINY).real * total
     return around._replace(elapsed=lambda t: xp.maximum(rate, SHORTEST))
 
 
-def memory_region(steps: Steps) -> Filter:
+def memory_region(steps: Steps, edge: Array | float = 0.0) -> Filter:
     """Return the lens of z in which DANA does not grow by more than exp(SLACK) in all steps; see `region`.
 
     Where memory is long the two roots 1 - mu of a step obey mu^2 - (lr z + f) mu + z (lr f + push) = 0, f = 1 - m: on
@@ -177,7 +193,8 @@ def memory_region(steps: Steps) -> Filter:
     moved = lambda kept, step: (step[0] * kept + 1.0,) * 2  # noqa: E731
     sums = scan(moved, xp.zeros_like(lr[0]), (m,))[1]
     reach = xp.maximum(xp.sum(lr + push * sums), SHORTEST / z_end)
-    return lens(stop_gradient(z_end), stop_gradient(power), stop_gradient(reach))
+    stable = edge < z_end
+    return lens(1.0 / shared(1.0 / z_end, stable), 1.0 / shared(1.0 / power, stable), shared(reach, stable))
 
 
 def levels(steps: Steps, count: int) -> Array:

@@ -62,10 +62,10 @@ def static_risk(model: Model, ridge: Array) -> StaticRisk:
     data = xp.where(few, ridge / (xp.where(few, k, 1.0) * (1.0 - df1 * inv_n)), data)
     peak = (ridge == 0) & (inv_n == inv_p) & (inv_n > 0) & (kappa > 0)
     # one, whose derivatives are those of zero times an infinite factor, and of zero under a root: NaN
-    one = 1.0 + 0.0 * (ridge + inv_n + inv_p + noise_var + kappa + modes.power.sum())
+    unit = 1.0 + 0.0 * (ridge + inv_n + inv_p + noise_var + kappa + modes.power.sum())
     infinite = peak | (full_rank & ~determined & (noise_var > 0))
-    pieces = pieces._replace(risk=xp.where(infinite, xp.where(infinite, xp.inf, 1.0) * one, pieces.risk))
+    pieces = pieces._replace(risk=xp.where(infinite, xp.where(infinite, xp.inf, 1.0) * unit, pieces.risk))
     seen = xp.where(infinite, 0.0, pieces.risk) * rows.train_signal + noise_var * rows.train_noise
     vanishes = xp.where(full_rank, ~determined, peak)
-    train_loss = xp.where(vanishes, xp.sqrt(xp.where(vanishes, 0.0, 1.0) * one), data**2 * seen)
+    train_loss = xp.where(vanishes, xp.sqrt(xp.where(vanishes, 0.0, 1.0) * unit), data**2 * seen)
     return StaticRisk(pieces, train_loss, kappa, residual, residual < TOLERANCE)

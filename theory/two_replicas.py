@@ -48,19 +48,19 @@ class Form(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """Nodes (n,) of one replica: weights (T, n), kappa, and e and e^2 (2, n, K); and what J turns (n, n).
+    """Nodes (n,) of one replica: weights (T, n), kappa and what modes are summed by; and what J turns (n, n).
 
     Real nodes come first, then those of the upper half plane, then their conjugates. share: 1 and 2 of real nodes and
     upper ones: the real part of a sum over them with these shares is the sum over all.
     data, features: R_ab + J and rho_ab by J; own_data, own_features: P and N times R_ab and kappa kappa' rho_ab by J.
     gap: 1/(kappa_b - kappa_a), zero where a = b. omega, pi: lambda times off-diagonal elements of Om and Pi, turn those
-    of G over lambda h h and turn_e over e e, times the weights of their nodes.
+    of G over lambda h h and turn_e over e e, times the weights of their nodes; half_...: their halves.
     """
 
     weights: np.ndarray
     kappa: np.ndarray
     share: np.ndarray
-    powers: np.ndarray
+    modes: "Functions"
     data: np.ndarray
     features: np.ndarray
     own_data: np.ndarray
@@ -70,6 +70,21 @@ class Replica(NamedTuple):
     pi: Form
     turn: Form
     turn_e: Form
+    half_omega: Form
+    half_pi: Form
+    half_turn_e: Form
+
+
+class Functions(NamedTuple):
+    """Functions of modes at nodes, e and e^2 (2, n, K), g (n, K), and those of real and upper nodes with weights.
+
+    weighed: e and e^2, which count modes or weigh them by w^2, (4 half, K); weighed_g: by lambda, by lambda w^2.
+    """
+
+    powers: np.ndarray
+    g: np.ndarray
+    weighed: np.ndarray
+    weighed_g: np.ndarray
 
 
 class Sums(NamedTuple):
@@ -77,6 +92,15 @@ class Sums(NamedTuple):
 
     counts: np.ndarray
     targets: np.ndarray
+
+
+class AtPairs(NamedTuple):
+    """Sums at pairs of nodes of two replicas: those of `Sums`, sum of lambda g g', and M along x and y, (n, n')."""
+
+    sums: Sums
+    mix: np.ndarray
+    along_x: np.ndarray
+    along_y: np.ndarray
 
 
 class Ends(NamedTuple):
@@ -91,12 +115,10 @@ class Ends(NamedTuple):
 
 def replica(weights: np.ndarray, kappa: np.ndarray, model: Model) -> Replica:
     """Return what one replica contributes at its nodes (n,), which all differ, with weights (T, n); see `Replica`."""
-    modes, inv_n, inv_p, _ = model
-    lam, count = modes.eigenvalues, modes.multiplicity
-    g = kappa[:, None] * resolvent(kappa, modes)
-    e, kk = 1.0 - g, kappa[:, None] * kappa
-    df2, mix = (e * count) @ e.T, (g * (count * lam)) @ g.T
-    own_data, own_features = turned_by_loss(df2, mix, kk, model)
+    inv_n, inv_p = model.inv_n, model.inv_p
+    functions, kk = _functions(kappa, model), kappa[:, None] * kappa
+    pairs = _at_pairs((kappa, functions), (kappa, functions), model)
+    own_data, own_features = turned_by_loss(pairs.sums.counts[0, 0], pairs.mix, kk, model)
     data, features = 1.0 + inv_p * own_data, inv_n * own_features / kk
     apart = kappa - kappa[:, None]
     np.fill_diagonal(apart, np.inf)
@@ -112,44 +134,73 @@ def replica(weights: np.ndarray, kappa: np.ndarray, model: Model) -> Replica:
         )  # fmt: skip
 
     turned, nothing = -kappa * (data + kappa[:, None] * features), np.zeros_like(kk)
-    real = np.count_nonzero(np.imag(kappa) == 0)
-    share = np.repeat([1.0, 2.0], [real, (len(kappa) - real) // 2])
-    forms = (form(low, high) for low, high in (
+    share = np.repeat([1.0, 2.0], _real_and_upper(kappa))
+    omega, pi, turn, turn_e = (form(low, high) for low, high in (
         (kk * features, -data), (kk * data, -kk * features), (turned, nothing), (nothing, turned),
     ))  # fmt: skip
-    powers = np.stack([e, e * e])
-    return Replica(weights, kappa, share, powers, data, features, own_data, own_features, gap, *forms)
+    halves = (x.half(share) for x in (omega, pi, turn_e))
+    return Replica(weights, kappa, share, functions, data, features, own_data, own_features, gap,
+                   omega, pi, turn, turn_e, *halves)  # fmt: skip
+
+
+def _real_and_upper(kappa: np.ndarray) -> tuple[int, int]:
+    """Count real nodes, and those of the upper half plane."""
+    real = int(np.count_nonzero(np.imag(kappa) == 0))
+    return real, (len(kappa) - real) // 2
+
+
+def _functions(kappa: np.ndarray, model: Model) -> Functions:
+    modes, half = model.modes, sum(_real_and_upper(kappa))
+    g = kappa[:, None] * resolvent(kappa, modes)
+    powers = np.stack([1.0 - g, (1.0 - g) ** 2])
+    columns = np.stack([modes.multiplicity, modes.power / modes.eigenvalues])
+    weighed = (powers[None, :, :half] * columns[:, None, None]).reshape(4 * half, -1)
+    weighed_g = (g[None, :half] * (columns * modes.eigenvalues)[:, None]).reshape(2 * half, -1)
+    return Functions(powers, g, weighed, weighed_g)
+
+
+def _at_pairs(first: tuple[np.ndarray, Functions], second: tuple[np.ndarray, Functions], model: Model) -> AtPairs:
+    """Sum over modes at pairs of the nodes of two replicas, given as kappa and its functions."""
+    (kappa, left), (other, right) = first, second
+    real, _ = _real_and_upper(kappa)
+    real_there, there = _real_and_upper(other)
+    turned = np.r_[:real_there, real_there + there : len(other), real_there : real_there + there]
+
+    def whole(half: np.ndarray) -> np.ndarray:
+        """Append the rows of conjugate nodes, where columns change places with theirs."""
+        return np.concatenate([half, half[..., real:, turned].conj()], axis=-2)
+
+    n = len(other)
+    sums = (left.weighed @ right.powers.reshape(2 * n, -1).T).reshape(2, 2, -1, 2, n)
+    counts, targets = whole(np.swapaxes(sums, 2, 3))
+    mix, m_x = whole((left.weighed_g @ right.g.T).reshape(2, -1, n))
+    return AtPairs(Sums(counts, targets), mix, m_x + model.noise_var, -targets[0, 0] * (kappa[:, None] * other))
 
 
 def covariance(first: Replica, second: Replica, model: Model, *, by_rows: bool = False) -> np.ndarray:
     """Return the covariance (T, T') of the risks of two replicas; by_rows: over rows, of the averages over features."""
-    m_x, _, kept_p, ends = _ends(first.kappa, second.kappa, model)
+    pairs = _at_pairs((first.kappa, first.modes), (second.kappa, second.modes), model)
+    kept_p, ends = _ends(pairs, first.kappa[:, None] * second.kappa, model)
     if by_rows and model.inv_n != 0:
-        nothing = np.zeros_like(m_x)
-        ends = Ends(model.inv_p / kept_p, nothing, nothing, model.inv_p / kept_p * m_x, nothing)
-    columns = model.modes.multiplicity, model.modes.power / model.modes.eigenvalues
-    sums = Sums(*((first.powers[:, None] * w) @ np.swapaxes(second.powers, 1, 2) for w in columns))
-    return _closed(first, second, sums, ends, model)
+        xx, nothing = model.inv_p / kept_p, np.zeros_like(pairs.mix)
+        ends = Ends(xx, nothing, nothing, xx * pairs.along_x, nothing)
+    return _closed(first, second, pairs.sums, ends, model)
 
 
 def training_covariance(kappa: np.ndarray, model: Model) -> np.ndarray:
-    """Return the covariance (n, n) of phi = s y'(s + K)^-1 y/P at nodes (n,), in units of R1 at each."""
-    m_x, m_y, _, ends = _ends(kappa, kappa, model)
-    return 2.0 * (m_x * ends.along_x + m_y * ends.along_y)
+    """Return the covariance (n, n) of phi = s y'(s + K)^-1 y/P, in units of R1, at nodes as those of a `Replica`."""
+    nodes = kappa, _functions(kappa, model)
+    pairs = _at_pairs(nodes, nodes, model)
+    _, ends = _ends(pairs, kappa[:, None] * kappa, model)
+    return 2.0 * (pairs.along_x * ends.along_x + pairs.along_y * ends.along_y)
 
 
-def _ends(kappa: np.ndarray, other: np.ndarray, model: Model) -> tuple[Any, Any, Any, Ends]:
-    """Return M along x and y, 1 - df2/P, and what rests on them, at pairs of nodes of two replicas."""
-    modes, inv_n, inv_p, noise_var = model
-    lam, count, target = modes.eigenvalues, modes.multiplicity, modes.power / modes.eigenvalues
-    g, h = (x[:, None] * resolvent(x, modes) for x in (kappa, other))
-    kk = kappa[:, None] * other
-    df2, mix = ((1.0 - g) * count) @ (1.0 - h).T, (g * (count * lam)) @ h.T
-    m_x = (g * modes.power) @ h.T + noise_var
-    m_y = -((1.0 - g) * target) @ (1.0 - h).T * kk
-    kept_p, kept_n, det = kept_at(df2, mix, kk, model)
-    xx, xy, yy = inv_p * kept_n / det, -inv_p * inv_n * mix / (kk * det), inv_n * kept_p / (kk * det)
-    return m_x, m_y, kept_p, Ends(xx, xy, yy, xx * m_x + xy * m_y, xy * m_x + yy * m_y)
+def _ends(pairs: AtPairs, kk: np.ndarray, model: Model) -> tuple[Any, Ends]:
+    """Return 1 - df2/P, and what rests on sums at pairs of nodes of two replicas."""
+    inv_n, inv_p, m_x, m_y = model.inv_n, model.inv_p, pairs.along_x, pairs.along_y
+    kept_p, kept_n, det = kept_at(pairs.sums.counts[0, 0], pairs.mix, kk, model)
+    xx, xy, yy = inv_p * kept_n / det, -inv_p * inv_n * pairs.mix / (kk * det), inv_n * kept_p / (kk * det)
+    return kept_p, Ends(xx, xy, yy, xx * m_x + xy * m_y, xy * m_x + yy * m_y)
 
 
 def _closed(first: Replica, second: Replica, sums: Sums, ends: Ends, model: Model) -> np.ndarray:
@@ -208,7 +259,7 @@ def _forces(
 def _turning_both(first: Replica, second: Replica, sums: Sums, ends: Ends, model: Model) -> np.ndarray:
     """Sum of what turns both replicas at once, (T, T'): 2 M_JJ' psi - psi H_JJ' psi."""
     x, y, ones = ends.along_x, ends.along_y, np.ones_like(ends.along_x)
-    omega, pi, turn = (form.half(first.share) for form in (first.omega, first.pi, first.turn_e))
+    omega, pi, turn = first.half_omega, first.half_pi, first.half_turn_e
     half, weights, other = slice(len(first.share)), first.weights, second.weights
 
     def free(ours: np.ndarray, theirs: np.ndarray, psi: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import rfm
 from experiments.commands.compare_words import QUANTITIES, exponent_table, final_growth, final_risks, verdict_lines
 from experiments.commands.parsing import RICHNESS
-from experiments.commands.settings import Shared, record_of, settings_of, times_of
+from experiments.commands.settings import Shared, Usual, add_times, record_of, settings_of, timed
 from experiments.compare import algorithms
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
@@ -35,6 +35,7 @@ MODEL_SIZES = {8: 12, 16: 24, 32: 24, 64: 4, 128: 2, 256: 1, 512: 2}  # and how 
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 ONE_PASS = "one pass"
 TITLE = 48  # characters of a line
+TIMES = Usual(flow="0.1 1e6 71", steps="1 2000 34")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, metavar="P",
         help="training samples of the learning curve (default: 1024; 400 for real inputs; one pass for sgd)",
     )  # fmt: skip
-    parser.add_argument(
-        "--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"),
-        help="log-spaced times (default: 0.1 1e6 71; steps 1 2000 34 where steps are taken)",
-    )  # fmt: skip
+    add_times(parser, TIMES)
     algorithms.add_arguments(parser, tuple(algorithms.ALGORITHMS))
     parser.add_argument("--ensemble", type=int, default=1, metavar="K", help="feature draws whose models are averaged")
     parser.add_argument("--bags", type=int, default=1, metavar="B", help="data sets whose models are averaged")
@@ -102,15 +100,12 @@ def run(args: argparse.Namespace) -> None:
     folder = files.check_folder(args.out)
     checks.number("richness", args.richness, 0.0, "a finite number >= 0", inclusive=True)
     real = args.data is not None or args.map in ACTIVATIONS
-    steps = args.optimizer != "flow"
-    usual = (1, algorithms.usual_steps(args, 2000), 34) if steps else (0.1, 1e6, 71)
-    times = times_of(args.times or usual, steps=steps)
-    optimizer = algorithms.choose(args, times[-1])
+    times, optimizer = timed(args, TIMES._replace(steps=f"1 {algorithms.usual_steps(args, 2000)} 34"))
     part = 2 if args.quick and not real else 1  # of the learning curve
     samples = ONE_PASS if args.optimizer == "sgd" else 400 if real else 1024 // part
     largest = 4 if args.quick else 6 if real else 7
     settings = settings_of(
-        Settings, args, times=tuple(times.tolist()), sizes=tuple(MODEL_SIZES)[:largest],
+        Settings, args, times=times, sizes=tuple(MODEL_SIZES)[:largest],
         features=(200 if real else 512 // part) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
     )  # fmt: skip

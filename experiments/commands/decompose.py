@@ -3,14 +3,13 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of, times_of
+from experiments.commands.settings import AtSizes, Usual, add_times, record_of, settings_of, timed
 from experiments.compare import algorithms
 from experiments.compare.comparison import AXES, SYMBOLS, Comparison, with_size
 from experiments.compare.limits import RISK_PARTS
@@ -36,32 +35,11 @@ PART_LABELS = ("squared bias", "variance of features", "variance of data", "inte
 PART_HEADS = ("squared bias", "var(features)", "var(data)", *PART_LABELS[3:])  # so short that no row is broken
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 RATIOS = (0.125, 0.5, 1.0, 4.0)  # of the varied size to the fixed one, where models are trained
+QUICK_RATIOS = (0.25, 2.0)  # to both sides of the peak
 LINE_POINTS = 25  # of the theory between them
 SCATTER_POINTS = 16  # times at which scatter is worked out
 PRINTED_TIMES = 4  # times in the printed table
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of `rfm decompose`; options: see `algorithms.options_of`."""
-
-    shared: Shared
-    features: int
-    samples: int
-    options: dict[str, Any]
-    times: tuple[float, ...]
-
-    @property
-    def sizes(self) -> Sizes:
-        """Sizes that are held where they do not vary."""
-        return Sizes(num_features=self.features, num_samples=self.samples)
-
-    @property
-    def varied(self) -> dict[str, list[int]]:
-        """Sizes that are trained along each axis."""
-        ratios = RATIOS[::2] if self.shared.quick else RATIOS
-        others = {"features": self.samples, "samples": self.features}
-        return {axis: sorted({max(1, round(ratio * n)) for ratio in ratios}) for axis, n in others.items()}
+TIMES = Usual(flow="0.1 1e5 61", steps="1 2000 34")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size where t or P varies")
     parser.add_argument("--samples", type=int, default=128, metavar="P", help="training samples where t or N varies")
-    parser.add_argument(
-        "--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"),
-        help="log-spaced times; N and P vary at the last (default: 0.1 1e5 61; steps 1 2000 34 where steps are taken)",
-    )  # fmt: skip
+    add_times(parser, TIMES, "; N and P vary at the last")
     algorithms.add_arguments(parser, algorithms.FULL_BATCH)
     parser.set_defaults(noise=0.1, modes=2_000)
 
@@ -91,10 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the table, write decompose.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
-    steps = args.optimizer != "flow"
-    times = times_of(args.times or ((1, 2000, 34) if steps else (0.1, 1e5, 61)), steps=steps)
-    optimizer = algorithms.choose(args, times[-1])
-    settings = settings_of(Settings, args, times=tuple(times.tolist()))
+    times, optimizer = timed(args, TIMES)
+    settings = settings_of(AtSizes, args, times=times)
     panels = train(settings, optimizer)
     rows = [row for panel in panels for row in table(panel)]
     text = "\n\n".join([share_table(panels), verdict_table(panels)])
@@ -102,21 +75,28 @@ def run(args: argparse.Namespace) -> None:
     files.save_and_tell(folder, result)
 
 
-def train(settings: Settings, optimizer: Optimizer) -> list[Panel]:
+def varied(settings: AtSizes) -> dict[str, list[int]]:
+    """Return the sizes that are trained along each axis."""
+    ratios = QUICK_RATIOS if settings.shared.quick else RATIOS
+    others = {"features": settings.samples, "samples": settings.features}
+    return {axis: sorted({max(1, round(ratio * n)) for ratio in ratios}) for axis, n in others.items()}
+
+
+def train(settings: AtSizes, optimizer: Optimizer) -> list[Panel]:
     """Train along time, N and P, and split the risk of the theory."""
     problem = settings.shared.problem
-    times, held = np.array(settings.times), settings.sizes
-    keys = settings.shared.keys
-    runs = [(with_size(axis, size, held), 1) for axis, sizes in settings.varied.items() for size in sizes]
+    times, held, keys = np.array(settings.times), settings.sizes, settings.shared.keys
+    axes = varied(settings)
+    runs = [(with_size(axis, size, held), 1) for axis, sizes in axes.items() for size in sizes]
     check(problem, optimizer, times, keys, [(held, 1), *runs])
 
     panels = []
-    with progress.bar(1 + sum(map(len, settings.varied.values())), "run") as bar:
+    with progress.bar(1 + sum(map(len, axes.values())), "run") as bar:
         bar.set_description("time")
         pair = scan_time(problem, times, optimizer=optimizer, keys=keys, **held).risk
         panels.append(along_time(problem, pair, Call(**held, optimizer=optimizer, times=pair.x)))
         bar.update()
-        for axis, sizes in settings.varied.items():
+        for axis, sizes in axes.items():
             bar.set_description(axis)
             scan = scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], keys=keys,
                              on_point=bar.update, **held)  # fmt: skip

@@ -35,6 +35,7 @@ from rfm.optimizers import Optimizer
 
 END_TIME = 1e5  # flow time that stands for the end of training; at infinity the peak itself is infinite
 SIZE_RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
+QUICK_RATIOS = (0.25, 1.0, 4.0)
 LINE_RATIOS = np.union1d(np.geomspace(1 / 8, 8, 25), np.geomspace(0.71, 1.42, 21))  # denser around the peak
 PANEL_PLACES = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
 
@@ -55,6 +56,14 @@ class Series:
     pair: Comparison
     settings: list[dict]
     spread: Spread
+
+
+class Panel(NamedTuple):
+    """Axis of a panel, "features" or "samples", sizes that are trained, and ratios to the fixed one for the line."""
+
+    axis: str
+    sizes: Sequence[int]
+    line: np.ndarray
 
 
 class Choice(NamedTuple):
@@ -93,7 +102,8 @@ def train(settings: Settings) -> list[Series]:
     """Train and predict along N, P and t, clean and noisy, and the cures of the noisy peak."""
     shared = settings.shared
     keys = shared.keys
-    ratios = SIZE_RATIOS[::2] if shared.quick else SIZE_RATIOS
+    ratios = QUICK_RATIOS if shared.quick else SIZE_RATIOS
+    line = LINE_RATIOS[:: 2 if shared.quick else 1]
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
     noises = dict.fromkeys((0.0, shared.noise))  # one curve where the noise asked for is zero
@@ -109,21 +119,17 @@ def train(settings: Settings) -> list[Series]:
             bar.update()
             for axis in ("features", "samples"):
                 bar.set_description(f"{axis}, noise {noise:g}")
-                series.append(along_size(problem, axis, sizes, time.pair, keys=keys, on_point=bar.update))
+                panel = Panel(axis, sizes, line)
+                series.append(along_size(problem, panel, time.pair, keys=keys, on_point=bar.update))
             series.append(time)
         bar.set_description("stopping and ridge")
         series += cures(shared.problem, series[-3], keys, bar.update)
     return series
 
 
-def along_size(
-    problem: rfm.Problem, axis: str, varied: Sequence[int], peak: Comparison, *, keys: jax.Array, on_point: Callable
-) -> Series:
-    """Compare late risk along "features" or "samples", through the peak where the two sizes are equal.
-
-    peak: The run in time there.
-    """
-    size = int(peak.fixed["N"])
+def along_size(problem: rfm.Problem, panel: Panel, peak: Comparison, *, keys: jax.Array, on_point: Callable) -> Series:
+    """Compare late risk along the axis of a panel, through the peak at equal sizes; peak: the run in time there."""
+    axis, varied, size = panel.axis, panel.sizes, int(peak.fixed["N"])
     held, drawn = Sizes(num_features=size, num_samples=size), {size: peak.risks[:, -1]}
     for n in varied:
         if n not in drawn:
@@ -131,7 +137,7 @@ def along_size(
             drawn[n] = rfm.simulate(problem, optimizer=FLOW, times=[END_TIME], keys=keys, **sizes).risk[:, 0]
             on_point()
     risks = np.stack([drawn[n] for n in varied], axis=1)
-    x, call = joined(varied, size * LINE_RATIOS), Call(**held, optimizer=FLOW, times=[END_TIME])
+    x, call = joined(varied, size * panel.line), Call(**held, optimizer=FLOW, times=[END_TIME])
     sizes = [with_size(axis, n, held) for n in x]
     leading = np.array([theory.predict(problem, optimizer=FLOW, times=[END_TIME], **at).risk[0] for at in sizes])
     spread = spread_along(problem, axis, x, leading, around=np.array(varied), held=call)
@@ -193,9 +199,9 @@ def cure_table(series: Sequence[Series]) -> str:
 
 def verdict_table(series: Sequence[Series]) -> str:
     """Return the differences of simulation from theory, one row a line of the figure."""
-    own = [curve for curve in series if not (curve.panel == "cures" and curve.pair.label == "end of training")]
-    names = [f"{SYMBOLS[curve.pair.axis]}, {curve.pair.label}" for curve in own]
-    return align(judge_all(names, [curve.pair for curve in own], [curve.spread for curve in own])) + "\n" + JUDGED
+    apart = [curve for curve in series if not (curve.panel == "cures" and curve.pair.label == "end of training")]
+    names = [f"{SYMBOLS[curve.pair.axis]}, {curve.pair.label}" for curve in apart]
+    return align(judge_all(names, [curve.pair for curve in apart], [curve.spread for curve in apart])) + "\n" + JUDGED
 
 
 def table(series: Series) -> list[dict]:

@@ -109,11 +109,11 @@ class Reuse(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
     usual, in_order = USUAL[DRAWN_ANEW], USUAL["in order"]
-    told = [" ".join(map(str, sizes[0])) for sizes in (usual, in_order)]
+    words = [" ".join(map(str, sizes[0])) for sizes in (usual, in_order)]
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size")
     parser.add_argument(
         "--samples", type=int, nargs="+", metavar="P",
-        help=f"training sets (default: {told[0]}; {told[1]} for samples in order)",
+        help=f"training sets (default: {words[0]}; {words[1]} for samples in order)",
     )  # fmt: skip
     parser.add_argument(
         "--epochs", type=int, metavar="E", help=f"how often all are used (default: {usual[1]}; {in_order[1]} in order)"

@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of
+from experiments.commands.settings import Shared, check_endless, record_of, settings_of
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.law_verdicts import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
 from experiments.compare.laws import Law, all_laws
 from experiments.compare.laws_conditioned import preconditioned_laws, undamped
+from experiments.compare.laws_judged import SAME_EXPONENT, Row, theory_verdict, trained_verdict, verdict
+from experiments.compare.laws_trained import COUNTS, rich_laws, rich_time
 from experiments.compare.scans import Scan, scan_size, scan_time
 from experiments.compare.statistics import log_derivative
-from experiments.compare.trained_laws import COUNTS, rich_laws, rich_time
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align
@@ -28,6 +28,7 @@ from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 from theory import exponents
 
+DAMPING = 0.01
 EARLY_FIT = 10.0  # a time at which runs are often fitted
 SCANNED_SIZES = (24, 32, 48, 64, 96, 128)
 TIME_RANGE = (0.1, 1e6, 71)
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--power", type=float, default=0.0, metavar="P",
         help="laws of preconditioned training too, (H + damping)^-P before the gradient: 0.5 as Shampoo, below 1",
     )  # fmt: skip
-    parser.add_argument("--damping", type=float, default=0.01, metavar="RHO", help="of --power (default: %(default)s)")
+    parser.add_argument("--damping", type=float, metavar="RHO", help=f"of --power (default: {DAMPING:g})")
     # a trace that converges slowly needs many modes: at b = 1.25 the last of 1e5 still move the risk by percents
     parser.set_defaults(a=3.0, b=1.25, seeds=128, modes=100_000)
 
@@ -87,16 +88,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the table, write exponents.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
-    checks.number("a", args.a, 1.0, "a number > 1")
-    checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+    check_endless(args)
     checks.number("richness", args.richness, 0.0, "a number >= 0", inclusive=True)
     checks.number("power", args.power, 0.0, "a number >= 0 and < 1", inclusive=True)
     if args.power >= 1.0:
         checks.fail("power", "a number >= 0 and < 1 (at 1 all modes are learned at once: no power law)", args.power)
-    checks.number("damping", args.damping, 0.0, "a finite number > 0")
+    if args.damping is not None:
+        checks.number("damping", args.damping, 0.0, "a finite number > 0")
+        if args.power == 0.0:
+            checks.fail("damping", "left out without --power P, which it belongs to", args.damping)
     if args.richness > 0.0 and abs(args.a - 1.0 - args.b) < SAME_EXPONENT:
         checks.fail("a", f"different from 1 + b = {1.0 + args.b:g}, where laws of trained features change", args.a)
-    settings = settings_of(Settings, args)
+    settings = settings_of(Settings, args, damping=DAMPING if args.damping is None else args.damping)
     rows, figure, points = measure(settings)
     shared = settings.shared
     text = f"power law a = {shared.a:g}, b = {shared.b:g}; theory with infinitely many modes"

@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> None:
     few = settings.shared.quick or (settings.tune_lr and settings.schedule is not None)
     start, count = min(LEAST_COMPUTE * settings.cost, budgets[0]), 5 if few else BUDGET_POINTS
     line = np.geomspace(start, budgets[-1], count)
-    settings.optimum(line[0])  # refuses before any progress is shown
+    with progress.until_done("looking at the smallest budget"):
+        settings.optimum(line[0])  # refuses what it must
     with progress.bar(len(line) + len(budgets) + NUM_TRAINED, "point") as bar:
         bar.set_description("theory")
         points = []

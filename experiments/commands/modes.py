@@ -3,39 +3,22 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of, times_of
+from experiments.commands.settings import AtSizes, Usual, add_times, record_of, settings_of, timed
 from experiments.compare import algorithms
 from experiments.compare.comparison import AXES
 from experiments.output import files, plotting, progress
 from experiments.output.tables import align, records
-from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
 SHOWN = (1, 3, 10, 30, 100, 300)  # modes, as many as there are
 POINTS = 12  # of the simulation in the figure
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of `rfm modes`; options: see `algorithms.options_of`."""
-
-    shared: Shared
-    features: int
-    samples: int
-    options: dict[str, Any]
-    times: tuple[float, ...]
-
-    @property
-    def sizes(self) -> Sizes:
-        """Return both sizes."""
-        return Sizes(num_features=self.features, num_samples=self.samples)
+TIMES = Usual(flow="0.1 1e5 37", steps="1 2000 25")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
     parser.add_argument("--features", type=int, default=64, metavar="N", help="model size")
     parser.add_argument("--samples", type=int, default=128, metavar="P", help="training samples")
-    parser.add_argument(
-        "--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"),
-        help="log-spaced times (default: 0.1 1e5 37; steps 1 2000 25 where steps are taken)",
-    )  # fmt: skip
+    add_times(parser, TIMES)
     algorithms.add_arguments(parser, algorithms.FULL_BATCH)
     parser.set_defaults(noise=0.1, modes=1_000, seeds=100)
 
@@ -76,16 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the table, write modes.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
-    steps = args.optimizer != "flow"
-    times = times_of(args.times or ((1, 2000, 25) if steps else (0.1, 1e5, 37)), steps=steps)
-    optimizer = algorithms.choose(args, times[-1])
-    settings = settings_of(Settings, args, times=tuple(times.tolist()))
+    times, optimizer = timed(args, TIMES)
+    settings = settings_of(AtSizes, args, times=times)
     learned = train(settings, optimizer)
     result = files.Result("modes", table(learned), record_of(settings), lambda: draw(settings, learned), text(learned))
     files.save_and_tell(folder, result)
 
 
-def train(settings: Settings, optimizer: Optimizer) -> Learned:
+def train(settings: AtSizes, optimizer: Optimizer) -> Learned:
     """Train models, and predict what they learn of a few modes."""
     problem, times = settings.shared.problem, np.array(settings.times)
     numbers = np.array([k for k in SHOWN if k <= problem.num_modes])
@@ -124,7 +102,7 @@ def table(learned: Learned) -> list[dict]:
     return rows
 
 
-def draw(settings: Settings, learned: Learned) -> Figure:
+def draw(settings: AtSizes, learned: Learned) -> Figure:
     """Draw share, scatter and part of the risk against time, a colour for each mode."""
     figure, axes = plotting.new_figure(1, 3)
     known, seeds = learned.theory, len(learned.share)

@@ -121,8 +121,8 @@ class _Parser(argparse.ArgumentParser):
     """Errors in one line, with where the options of that command are explained."""
 
     def error(self, message: str) -> NoReturn:
-        for said, told in WORDS:
-            message = re.sub(said, told, message)
+        for said, shown in WORDS:
+            message = re.sub(said, shown, message)
         self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` explains all options\n")
 
 

@@ -12,6 +12,7 @@ from experiments.forecast import check_report, held_out, independence, job, plot
 from experiments.forecast.settings import Settings, check_points
 from experiments.forecast.source import Source
 from experiments.output import files as output
+from experiments.output import progress
 from experiments.papers import images
 from rfm import checks
 from rfm.data import datasets, files, oddities
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     """Print the forecast; write predict-FILE.* and -spectrum.*, with --check -check.* too."""
     settings = _settings(args)
     folder = output.check_folder(settings.out)
-    source = load(settings)
+    with progress.until_done(f"reading {settings.file}"):
+        source = load(settings)
     task = job.prepare(settings, source)
     points = check_points(settings, source) if settings.check else []
 

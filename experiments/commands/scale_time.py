@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from experiments.commands.parsing import RICHNESS
-from experiments.commands.settings import Shared, settings_of
+from experiments.commands.settings import Shared, check_endless, settings_of
 from experiments.output import files as reports
 from experiments.output import plotting, progress
 from experiments.output.tables import align
@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the findings, write scale-time.png, .pdf, .csv and .json."""
     folder = reports.check_folder(args.out)
-    checks.number("a", args.a, 1.0, "a number > 1")
-    checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+    check_endless(args)
     checks.number("richness", args.richness, 0.0, "a finite number >= 0", inclusive=True)
     settings_of(Shared, args)  # refuses anything but a power law
     setting = settings_of(

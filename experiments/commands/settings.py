@@ -2,14 +2,16 @@
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
-import numpy as np
 
 import rfm
-from experiments.compare.algorithms import options_of
+from experiments.compare import algorithms
+from rfm import checks
+from rfm.arguments import Sizes
+from rfm.optimizers import Optimizer
 
 Settings = TypeVar("Settings")
 
@@ -42,6 +44,22 @@ class Shared:
         return rfm.power_law(self.a, self.b, self.modes, self.noise)
 
 
+@dataclasses.dataclass(frozen=True)
+class AtSizes:
+    """Settings of a command that trains models at given sizes and times; options: see `algorithms.options_of`."""
+
+    shared: Shared
+    features: int
+    samples: int
+    options: dict[str, Any]
+    times: tuple[float, ...]
+
+    @property
+    def sizes(self) -> Sizes:
+        """Return both sizes, those that are held where they do not vary."""
+        return Sizes(num_features=self.features, num_samples=self.samples)
+
+
 def settings_of(kind: Callable[..., Settings], args: argparse.Namespace, **worked_out: Any) -> Settings:
     """Return a record of settings: each field is the argument of its name, or what is worked out from others."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -49,7 +67,7 @@ def settings_of(kind: Callable[..., Settings], args: argparse.Namespace, **worke
     if "shared" in names:
         given["shared"] = settings_of(Shared, args)
     if "options" in names:
-        given["options"] = options_of(args)
+        given["options"] = algorithms.options_of(args)
     return kind(**(given | worked_out))
 
 
@@ -64,7 +82,30 @@ def record_of(settings: Any) -> dict[str, Any]:
     return record
 
 
-def times_of(span: Sequence[Any], *, steps: bool) -> np.ndarray:
-    """Return log-spaced times from START STOP NUM as typed; whole numbers where steps are taken."""
-    start, stop, num = span
-    return rfm.log_times(start, stop, num, integer=steps)
+def check_endless(args: argparse.Namespace) -> None:
+    """Refuse exponents of a law that has no limit of infinitely many modes."""
+    checks.number("a", args.a, 1.0, "a number > 1")
+    checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+
+
+class Usual(NamedTuple):
+    """START STOP NUM of the times of a command where none are typed: of gradient flow, and where steps are taken."""
+
+    flow: str
+    steps: str
+
+
+def add_times(parser: argparse.ArgumentParser, usual: Usual, remark: str = "") -> None:
+    """Add the option --times."""
+    parser.add_argument(
+        "--times", type=float, nargs=3, metavar=("START", "STOP", "NUM"),
+        help=f"log-spaced times{remark} (default: {usual.flow}; steps {usual.steps} where steps are taken)",
+    )  # fmt: skip
+
+
+def timed(args: argparse.Namespace, usual: Usual) -> tuple[tuple[float, ...], Optimizer]:
+    """Return log-spaced times, whole numbers where steps are taken, and the algorithm of a training as long."""
+    discrete = args.optimizer != "flow"
+    span: Any = args.times or map(float, (usual.steps if discrete else usual.flow).split())
+    times = rfm.log_times(*span, integer=discrete)
+    return tuple(times.tolist()), algorithms.choose(args, times[-1])

@@ -64,7 +64,7 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
     try:
         text = Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        checks.fail("FILE", f"a text file that can be read ({error})", str(path))
+        checks.fail("FILE", f"a text file that can be read ({getattr(error, 'strerror', error)})", str(path))
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

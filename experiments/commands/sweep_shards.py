@@ -18,12 +18,12 @@ def read(text: str | None, *, alone: bool) -> tuple[int, int] | None:
     """Read "I/R"; ValueError for anything else, or beside options that join processes to one program."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if found is None or not int(found[1]) < int(found[2]):
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if match is None or not int(match[1]) < int(match[2]):
         checks.fail("shard", "I/R with 0 <= I < R, as 0/8", text)
     if not alone:
         checks.fail("shard", "left out with --distributed or --coordinator: its parts need no other process", text)
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 class Status(NamedTuple):
@@ -61,8 +61,8 @@ def _common_seeds(swept: rfm.Sweep, spec: SweepFile) -> np.ndarray:
     """Return the indices of the seeds that both have; none where seeds or times are others."""
     if swept.keys is None:
         return np.arange(0)
-    stored, own = (np.asarray(jax.random.key_data(keys)) for keys in (swept.keys, spec.keys))
-    seeds = min(len(stored), len(own))
+    stored, asked = (np.asarray(jax.random.key_data(keys)) for keys in (swept.keys, spec.keys))
+    seeds = min(len(stored), len(asked))
     times = np.array([np.inf]) if spec.times is None else spec.times
-    same = np.array_equal(stored[:seeds], own[:seeds]) and np.array_equal(swept.times, times)
+    same = np.array_equal(stored[:seeds], asked[:seeds]) and np.array_equal(swept.times, times)
     return np.arange(seeds if same else 0)

@@ -166,7 +166,8 @@ def theory_of(
 ) -> Drawn:  # fmt: skip
     """Return the algorithm whose theory is drawn beside a run: the same one if it has a theory.
 
-    Samples in order, where it is not known, or beyond `most` steps takes too long: batches drawn anew. Optax: gradient
+    Samples in order, where it is not known, or beyond `most` steps takes too long: batches drawn anew, as where their
+    features are trained. Optax: gradient
     descent at lr = 1/z_max, over the growth of the kernel where features are trained.
     """
     if isinstance(optimizer, rfm.Optax):
@@ -179,7 +180,7 @@ def theory_of(
         return Drawn(rfm.GradientDescent(lr), DESCENT)
     if isinstance(optimizer, rfm.SGD) and optimizer.order != DRAWN_ANEW:
         size, steps = optimizer.batch_size, 0.0 if times is None else float(np.max(times))
-        if changes(size) or num_samples % size or steps > most:
+        if changes(size) or num_samples % size or steps > most or richness > 0.0:
             return Drawn(anew(optimizer), ANEW)
     return Drawn(optimizer, OWN)
 

@@ -130,11 +130,15 @@ class Comparison:
         return dataclasses.replace(self, x=x, risks=risks, theory=theory, line_x=line_x, line=line, **cut)
 
     def slope(self, window: slice | np.ndarray = slice(None), quantity: str = "") -> Exponent:
-        """Return minus the log-log slopes of simulation, with its standard error, and of theory at the same points."""
-        x = self.x[window]
-        slope, stderr = bootstrap_slope(x, self.risks[:, window])
+        """Return minus the log-log slopes of simulation, with its standard error, and of theory at the same points.
+
+        Points are weighed by the covariance of their risks where theory has it (`statistics.slope_weights`).
+        """
+        here = self.at(window)
+        x, spread = here.x, here.spread
+        slope, stderr = bootstrap_slope(x, here.risks, spread)
         ends = float(x[0]), float(x[-1])
-        there = -log_slope(x, self.theory[window])
+        there = -log_slope(x, here.theory, spread)
         return Exponent(quantity, theory=there, simulated=-slope, stderr=stderr, window=ends)
 
     def minus(self, baseline: float | np.ndarray) -> "Comparison":

@@ -7,9 +7,11 @@ import numpy as np
 import rfm
 from experiments.compare.laws import COMPUTE, LATE, LEAST_RISK, Law, risk_in_time
 from theory import exponents
+from theory.equal_compute import finer
+from theory.minima import least
 
 FAR_BELOW, NO_DAMPING = 1e-4, 1e-18  # an eigenvalue over the damping; a damping that is not seen
-SEARCHED, SECTIONS, GOLDEN = 3.0, 30, 0.5 * (5.0**0.5 - 1.0)  # of log N around the closed form
+SEARCHED, LOOKS = 3.0, 10  # of log N around the closed form, each look four times as close
 
 
 def preconditioned_laws(a: float, b: float, optimizer: rfm.Preconditioned) -> list[Law]:
@@ -51,16 +53,15 @@ def _best_preconditioned(a: float, b: float, optimizer: rfm.Preconditioned, comp
 
 @lru_cache
 def _best_of(a: float, b: float, power: float, compute: float) -> tuple[float, float]:
-    """Return the best N of one compute and its risk, by golden sections around the closed form."""
+    """Return the best N of one compute and its risk, around the closed form."""
     optimizer, problem = rfm.Preconditioned(power, NO_DAMPING), rfm.power_law(a, b, None)
     middle = exponents.preconditioned_frontier_exponents(a, b, power)[0] * np.log(compute)
 
-    def risk(log_size: float) -> float:
-        n = float(np.exp(log_size))
-        return float(risk_in_time(problem, np.array([compute / n]), num_features=n, optimizer=optimizer)[0])
+    def risks(logs: np.ndarray) -> np.ndarray:
+        sizes = np.exp(logs)
+        each = [risk_in_time(problem, compute / n[None], num_features=n, optimizer=optimizer) for n in sizes]
+        return np.concatenate(each)
 
     low, high = max(0.0, middle - SEARCHED), min(np.log(compute), middle + SEARCHED)
-    for _ in range(SECTIONS):
-        inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        low, high = (low, outer) if risk(inner) < risk(outer) else (inner, high)
-    return float(np.exp(0.5 * (low + high))), risk(0.5 * (low + high))
+    best = least(risks, finer(low, high), finer, looks=LOOKS)
+    return float(np.exp(best.x)), best.value

@@ -15,6 +15,7 @@ from experiments.compare.algorithms import DESCENT, OWN, anew, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys, split_keys
 from experiments.compare.limits import whole
+from experiments.compare.spread import covariance_in_time
 from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
@@ -170,8 +171,9 @@ def scan_time(
     reached = slice(min(len(simulated.times), known))
     fixed = {"N": num_features, "P": num_samples} | _members(models)
     scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
-    make = partial(Comparison, "time", simulated.times[reached], fixed=fixed, scatter=scatter, order=order)
-    average = None
+    x, average = simulated.times[reached], None
+    covariance = covariance_in_time(problem, x, optimizer=algorithm, **sizes) if order > 1 else None
+    make = partial(Comparison, "time", x, fixed=fixed, scatter=scatter, order=order)
     if simulated.average_risk is not None:
         average = make(simulated.average_risk[:, reached], predicted.average_risk[reached], label="averaged weights")
     growth = None
@@ -180,7 +182,7 @@ def scan_time(
             simulated.kernel_growth[:, reached], predicted.kernel_growth[reached], label="growth of the kernel"
         )
     return Scan(
-        make(simulated.risk[:, reached], predicted.risk[reached]),
+        make(simulated.risk[:, reached], predicted.risk[reached], covariance=covariance),
         make(simulated.train_loss[:, reached], predicted.train_loss[reached], label="training loss"),
         unlimited.risk[reached],
         simulated.kind,
@@ -279,7 +281,7 @@ def order_of(problem: rfm.Problem, algorithm: Optimizer, features: str, models: 
 
 
 def _known(predicted: rfm.Curve) -> int:
-    """Count the times up to which theory has a risk: it has none beyond the edge of stability."""
+    """Count the times up to which theory has a risk."""
     finite = np.isfinite(predicted.risk)
     return len(finite) if finite.all() else int(np.argmin(finite))
 

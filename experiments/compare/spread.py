@@ -17,6 +17,7 @@ from rfm.optimizers import Optimizer
 
 LARGE = 0.1  # of the leading risk: what follows a next order above it is a percent or more, and unknown
 PEAK = (0.25, 0.75, 0.9, 1.0, 1.1, 1.4, 2.2)  # of N = P: where the next order is not interpolated
+QUICK = 0.9  # momentum up to which a scatter takes two seconds; at 0.97 it takes ten
 FAR = 0.3  # of the mean: draws that scatter by more are far from Gaussian
 
 
@@ -37,7 +38,7 @@ class Spread:
         x: Times, model sizes or data.
         leading: The leading order.
         mean: With its next order.
-        std: Standard deviation of the risk of one draw; NaN for algorithms with momentum, where it takes minutes.
+        std: Standard deviation of the risk of one draw; NaN for a momentum so strong that it takes long.
     """
 
     x: np.ndarray
@@ -67,7 +68,7 @@ def spread_of(problem: rfm.Problem, leading: np.ndarray | None = None, **call: U
     leading: The leading order, where it is known already.
     """
     known = theory.predict(problem, **call).risk if leading is None else leading
-    if hasattr(call["optimizer"], "momentum"):
+    if not getattr(call["optimizer"], "momentum", 0.0) <= QUICK:
         corrected = theory.predict(problem, correction=True, **call)
         return Spread(corrected.times, known, corrected.risk, np.full(len(known), np.nan))
     scattered = theory.scatter(problem, pairs=False, **call)
@@ -81,6 +82,16 @@ def spread_in_time(problem: rfm.Problem, leading: np.ndarray, points: int, **cal
     some = np.unique(np.linspace(0, len(times) - 1, points).round().astype(int))
     call["times"] = times[some]
     return dataclasses.replace(between(times, leading, spread_of(problem, leading[some], **call)), mean=mean)
+
+
+def covariance_in_time(
+    problem: rfm.Problem, times: np.ndarray, *, num_features: float, num_samples: float, optimizer: Optimizer
+) -> np.ndarray | None:
+    """Predict the covariance (T, T) of one draw's risk between times; None where it takes long."""
+    if hasattr(optimizer, "momentum"):
+        return None
+    call = Call(num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times)
+    return theory.scatter(problem, **call).covariance
 
 
 def joined(points: ArrayLike, line: np.ndarray) -> np.ndarray:

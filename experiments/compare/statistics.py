@@ -8,6 +8,9 @@ from scipy.special import stdtrit
 from rfm import checks
 
 BOOTSTRAPS = 200
+# of a standard deviation: with less, slopes become differences of near points, with weights many times as large, that
+# see how log risk bends; errors are 0.6 to 0.8 of those without weights, 0.5 to 0.75 with a tenth
+UNKNOWN = 0.3
 STEP = 0.1  # in log x, of `log_derivative`: an error of a few 1e-6 in the exponents of power laws
 
 
@@ -49,8 +52,8 @@ def over_draws(risks: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) 
     return function(risks.mean(0)), stderr
 
 
-def bootstrap_slope(x: np.ndarray, risks: np.ndarray) -> tuple[float, float]:
-    """Log-log slope of the mean of risks (S, X) over seeds and its standard error.
+def bootstrap_slope(x: np.ndarray, risks: np.ndarray, spread: np.ndarray | None = None) -> tuple[float, float]:
+    """Log-log slope of the mean of risks (S, X) over seeds and its standard error; spread: as in `slope_weights`.
 
     Raises:
         ValueError: A mean is not positive.
@@ -58,13 +61,35 @@ def bootstrap_slope(x: np.ndarray, risks: np.ndarray) -> tuple[float, float]:
     means = bootstrap_means(risks)
     if np.any(means <= 0):
         checks.fail("risks", "of positive means, since a loss <= 0 has no logarithm", float(means.min()))
-    slopes = np.polyfit(np.log(x), np.log(means).T, 1)[0]
-    return log_slope(x, risks.mean(0)), float(np.std(slopes) * widened(len(risks)))
+    slopes = np.log(means) @ slope_weights(x, spread)
+    return log_slope(x, risks.mean(0), spread), float(np.std(slopes) * widened(len(risks)))
 
 
-def log_slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Slope d log y/d log x by least squares."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+def log_slope(x: np.ndarray, y: np.ndarray, spread: np.ndarray | None = None) -> float:
+    """Slope d log y/d log x by least squares; spread: as in `slope_weights`."""
+    return float(np.log(y) @ slope_weights(x, spread))
+
+
+def slope_weights(x: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
+    """Weights (X,) of log y whose sum is the slope d log y/d log x, by least squares.
+
+    With the covariance (X, X) of log y up to a factor, `spread`, they are those of generalised least squares,
+
+        V^-1 c/(c V^-1 c),   V = L L' = spread + UNKNOWN^2 (its mean variance) 1,
+
+    c the part of log x that is orthogonal to a constant in V^-1. What is added keeps differences between
+    points that are nearly the same draw from being all that counts: a line is not right to so little.
+
+    Example:
+        >>> slope_weights(np.array([1.0, np.e]))
+        array([-1.,  1.])
+    """
+    columns = np.stack([np.ones(len(x)), np.log(x) - np.log(x).mean()], axis=1)
+    if spread is None:
+        return np.linalg.pinv(columns)[1]
+    variance = UNKNOWN**2 * np.trace(spread) / len(x)
+    root = np.linalg.cholesky(spread + variance * np.eye(len(x)))
+    return np.linalg.solve(root.T, np.linalg.pinv(np.linalg.solve(root, columns))[1])  # eq. 68
 
 
 def slopes_of_draws(x: np.ndarray, risks: np.ndarray) -> np.ndarray:

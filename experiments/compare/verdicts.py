@@ -11,6 +11,7 @@ OPEN, CONTRADICTED, REFINED, CONFIRMED = "open", "contradicted", "refined", "con
 VERDICTS = (OPEN, CONTRADICTED, REFINED, CONFIRMED)
 CLOSE = 0.02  # exponents that differ by less are the same, unless their errors are larger
 LEVEL = 0.01  # chance that one of all points of a right theory is called off
+SIGMAS, FINITE = 3.0, 2.0  # standard errors, and gap over N, up to which one mean of a row lies near one
 FINITE_SIZE = {1: 4.0, 2: 3.0}  # stated gap of simulation to theory of an order, in units of (1/N + 1/P)^order
 
 
@@ -90,6 +91,15 @@ def condition(
 ) -> Verdict:
     """Return the verdict on a claim in words: `yes` where the condition holds, else `no`."""
     return Verdict(quantity, claimed, measured, yes if holds else no)
+
+
+def near_one(
+    quantity: str, gaps: np.ndarray, errors: np.ndarray, sizes: np.ndarray | float, *, symbol: str = "N"
+) -> Verdict:
+    """Judge whether ratios 1 + gap lie within SIGMAS standard errors of one, and what FINITE over a size allows."""
+    text = f"{1 + gaps.min():.3f} .. {1 + gaps.max():.3f}"
+    holds = bool(np.all(np.abs(gaps) < SIGMAS * errors + FINITE / sizes))
+    return condition(quantity, f"1 within {SIGMAS:g} s.e. + {FINITE:g}/{symbol}", text, holds)
 
 
 def overall(verdicts: tuple[Verdict, ...]) -> str:

@@ -35,7 +35,10 @@ class Window(NamedTuple):
 
 
 def fit_exponent(scan: Scan) -> Exponent:
-    """Return the exponents of simulation and theory over the window of the rule, by least squares in log-log."""
+    """Return the exponents of simulation and theory over the window of the rule, by least squares in log-log.
+
+    With weights, where theory knows the covariance of the points: see `Comparison.slope`.
+    """
     window = choose_window(scan)
     if window.points is None:
         nothing = f"not identified: theory at these sizes is at its limit for less than {MIN_DECADES} decades"
@@ -45,7 +48,8 @@ def fit_exponent(scan: Scan) -> Exponent:
     half = student(risk.seeds) * slope.stderr
     cut = np.exp(SHORTER * np.log(x[-1] / x[0]))
     parts = [use for use in (x >= x[0] * cut, x <= x[-1] / cut) if use.sum() > 1]
-    moved = [abs(-log_slope(x[use], risk.mean[use]) - slope.simulated) for use in parts]
+    shorter = [risk.at(use) for use in parts]
+    moved = [abs(-log_slope(part.x, part.mean, part.spread) - slope.simulated) for part in shorter]
     return dataclasses.replace(
         slope,
         interval=(float(slope.simulated - half), float(slope.simulated + half)),
@@ -80,9 +84,9 @@ def choose_window(scan: Scan) -> Window:
 
 def judge_scans(scans: Sequence[Scan], fits: Sequence[Exponent]) -> dict[str, Agreement]:
     """Return the verdict on each scan that has a theory of its own, by axis, and on averaged weights as AVERAGE."""
-    own = [(scan, fit) for scan, fit in zip(scans, fits, strict=True) if scan.own_theory]
-    pairs = {scan.axis: (scan.risk, None if fit.window is None else fit.theory) for scan, fit in own}
-    for scan, _ in own:
+    known = [(scan, fit) for scan, fit in zip(scans, fits, strict=True) if scan.own_theory]
+    pairs = {scan.axis: (scan.risk, None if fit.window is None else fit.theory) for scan, fit in known}
+    for scan, _ in known:
         if scan.average is not None:
             pairs[AVERAGE] = scan.average, None
     judged = agreements([pair for pair, _ in pairs.values()], [exponent for _, exponent in pairs.values()])

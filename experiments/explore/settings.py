@@ -14,7 +14,7 @@ from experiments.compare.algorithms import ALGORITHMS, Drawn, theory_of
 from experiments.compare.scans import Members, order_of
 from experiments.explore.parameters import NO_AVERAGE, OPTION_OF, PARAMETERS, TEXTS, USUAL, WITH_THEORY
 from rfm import checks
-from rfm.arguments import Arguments
+from rfm.arguments import Arguments, Sizes
 from rfm.optimizers import Optimizer
 from rfm.sgd import DRAWN_ANEW
 from theory.cases import Case, check_case, members_of, refuse_members
@@ -154,9 +154,8 @@ class Settings:
     @property
     def drawn(self) -> Drawn:
         """The algorithm whose theory is drawn: batches drawn anew, by that name, where samples in order take long."""
-        return theory_of(
-            self.optimizer, self.problem, num_features=self.N, num_samples=self.P, times=self.times, most=IN_ORDER
-        )
+        sizes = Sizes(num_features=self.N, num_samples=self.P)
+        return theory_of(self.optimizer, self.problem, **sizes, times=self.times, richness=self.richness, most=IN_ORDER)
 
     @property
     def corrected(self) -> bool:

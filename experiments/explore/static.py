@@ -1,8 +1,10 @@
 """The page without a server, for a class: theory worked out beforehand on a grid, in one file that opens anywhere."""
 
 import dataclasses
+import functools
 import itertools
 import math
+import re
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,8 @@ AXES: Mapping[str, tuple[float, ...]] = {
     "N": (8, 16, 32, 64, 128, 256, 512, 1024), "P": (8, 16, 32, 64, 128, 256, 512, 1024),
     "noise": (0.0, 0.01, 0.1, 1.0),
 }  # fmt: skip
+NOISES = (0.0, 1.0)  # of labels, between which all others lie on a line
+Limits = dict[str, np.ndarray]
 MOVE = """
 const place = sliders.reduce((sum, slider, i) => sum * axes[i].length + Math.round(slider.value), 0)
 sliders.forEach((slider, i) => { boxes[i].value = axes[i][Math.round(slider.value)] })
@@ -63,7 +67,8 @@ def write_page(path: str, at: str = "", axes: Mapping[str, tuple[float, ...]] = 
         checks.fail("static", "a file NAME.html that is not there yet, in a folder that is", path)
     settings, refused = from_address(urllib.parse.parse_qs(at.partition("?")[2] or at, keep_blank_values=True))
     if refused:
-        checks.fail("at", f"a link of the page ({refused[0]})", at)
+        reason = re.sub(r"Argument `(\w+)`", r"\1", refused[0]).rstrip(".")
+        checks.fail("at", f"a link of the page ({reason})", at)
     html = page(settings, axes)
     files.replace(target, lambda written: written.write_text(html, encoding="utf-8"))
     console.tell(f"{target} opens in any browser, without a server.", {"file": str(target)})
@@ -112,22 +117,49 @@ def _show(plots: Plots, settings: Settings, numbers: Mapping[str, float]) -> tup
     """Draw one point of the grid; return what it says and the frame of its figure."""
     try:
         here = dataclasses.replace(settings, **numbers)
-        point = model.corrected(model.curves(here))
+        point, limits = known(here)
     except ValueError as error:
         for source in (plots.curve, plots.terms):
             none = np.full(len(source.data["times"]), np.nan)
             source.update(data={name: source.data[name] if name == "times" else none for name in source.column_names})
         return words.notice("Refused", [str(error)]), (1e-3, 1.0)
-    limits: dict[str, np.ndarray] = {}
-    if math.isinf(here.most_steps):  # else each takes as long as the curve itself
-        limits = limiting_terms(
-            here.problem, num_features=here.N, num_samples=here.P, optimizer=here.optimizer, times=point.times,
-            ensemble=here.K, richness=here.richness,
-        )  # fmt: skip
     details = model.describe(point, limits)
     plots.show_curves(point)
     plots.show_details(point, details)
     return words.regime(point, details), model.frame(point)
+
+
+def known(here: Settings) -> tuple[model.Point, Limits]:
+    """Return the theory of a point and what limits its risk: every loss is of first order in the label noise.
+
+    Two noises are worked out, and others follow, but where features are trained on the labels.
+    """
+    if here.richness or here.noise in NOISES:
+        return _worked_out(here)
+    (clean, clean_limits), (noisy, limits) = (_worked_out(dataclasses.replace(here, noise=x)) for x in NOISES)
+
+    def between(x: Any, y: Any) -> np.ndarray:
+        return x + here.noise * (np.asarray(y) - x)
+
+    curves = {name: between(x, y) for name in model.LOSSES if (x := getattr(clean.leading, name)) is not None
+              and (y := getattr(noisy.leading, name)) is not None}  # fmt: skip
+    losses = {
+        name: model.known(x.x, between(x.leading, y.leading), between(x.mean, y.mean))
+        for (name, x), y in zip(clean.losses.items(), noisy.losses.values(), strict=True)
+    }
+    point = clean._replace(settings=here, leading=dataclasses.replace(clean.leading, **curves), losses=losses)
+    return point, {name: between(clean_limits.get(name, 0.0), y) for name, y in limits.items()}
+
+
+@functools.lru_cache(maxsize=4)  # the noise is the axis that changes first
+def _worked_out(here: Settings) -> tuple[model.Point, Limits]:
+    point = model.corrected(model.curves(here))
+    if not math.isinf(here.most_steps):  # each takes as long as the curve itself
+        return point, {}
+    return point, limiting_terms(
+        here.problem, num_features=here.N, num_samples=here.P, optimizer=here.optimizer, times=point.times,
+        ensemble=here.K, richness=here.richness,
+    )  # fmt: skip
 
 
 def _controls(axes: Mapping[str, tuple[float, ...]], settings: Settings) -> tuple[list[Slider], list[TextInput]]:

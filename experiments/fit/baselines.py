@@ -36,9 +36,9 @@ def last_value(table: CurveTable, rows: np.ndarray) -> np.ndarray:
     places = np.flatnonzero(rows)
     known = np.full(len(table), table.loss[places[np.argmax(size[places])]])
     for number in np.unique(table.run):
-        own = places[table.run[places] == number]
-        if len(own):
-            known[table.run == number] = table.loss[own[np.argmax(size[own])]]
+        members = places[table.run[places] == number]
+        if len(members):
+            known[table.run == number] = table.loss[members[np.argmax(size[members])]]
     return known
 
 

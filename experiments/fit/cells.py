@@ -64,7 +64,7 @@ def read_cells(source: Source) -> Cells:
 def _text(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
     lines = [(line, [cell.strip() for cell in row]) for line, row in csv_lines("FILE", path, decimal_comma=False)]
     if len(lines) < 2:
-        checks.fail("FILE", "a CSV file with a header and rows", f"{path} with {len(lines)} lines")
+        checks.fail("FILE", f"a CSV file with a header and rows below it ({len(lines)} of 2 lines or more)", str(path))
     (_, header), *rows = lines
     for line, row in rows:
         if len(row) != len(header):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from rfm import checks
+from rfm.data.tables import DECIMAL_COMMA
 
 # what a column may be called where the command line names none, the likeliest first
 TOKENS = ("tokens", "D", "n_tokens", "num_tokens", "tokens_seen", "training_tokens", "train_tokens", "total_tokens",
@@ -34,7 +35,6 @@ GAPS = ("", "nan", "na", "n/a", "none", "null", "-", "inf", "-inf", "infinity")
 SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 SUFFIXED = re.compile(r"(.*\d\.?)\s*([kmgbt])", re.IGNORECASE)
 THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 UNIT = re.compile(r"(?P<name>.*\S)\s*[(\[](?P<unit>[^)\]]*)[)\]]|(?P<bare>.*\S),? in (?P<word>\w+)")
 FACTORS = SUFFIXES | {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "mio": 1e6, "bn": 1e9}
 NESTED = re.compile(r"(config|hparams|args|model|summary|cfg)[/.]")  # before a name, as trackers export settings

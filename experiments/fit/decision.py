@@ -172,17 +172,17 @@ def parabolas(fit: Fit, table: CurveTable, flops_per_token: float) -> Parabolas 
         if i == len(order) or logs[i] - logs[begin] > np.log(TOGETHER):
             groups.append(order[begin:i])
             begin = i
-    found, law = [], fit.model.loss(fit.theta)
+    answers, law = [], fit.model.loss(fit.theta)
     for rows in groups:
         sizes = np.log(table.design.features[rows])
         best, of_law = _top(sizes, table.loss[rows]), _top(sizes, law[rows])
         if best is not None and of_law is not None:
             middle = float(np.exp(np.mean(np.log(compute[rows]))))
             true = budget(fit, middle, flops_per_token).features.value
-            found.append((middle, np.exp(best), np.exp(of_law) / true))
-    if len(found) < LEAST_BUDGETS:
+            answers.append((middle, np.exp(best), np.exp(of_law) / true))
+    if len(answers) < LEAST_BUDGETS:
         return None
-    budgets, sizes, bias = np.array(found).T
+    budgets, sizes, bias = np.array(answers).T
     return Parabolas(budgets, sizes, float(np.polyfit(np.log(budgets), np.log(sizes), 1)[0]), bias)
 
 

@@ -225,8 +225,8 @@ def together(first: Losses, second: Losses | None) -> tuple[Losses, np.ndarray]:
                         f"with {_letters(b)}")  # fmt: skip
 
     def both(get: Callable[[Losses], np.ndarray | None]) -> np.ndarray | None:
-        one, other = get(first), get(second)
-        return None if one is None or other is None else np.concatenate([one, other])
+        left, other = get(first), get(second)
+        return None if left is None or other is None else np.concatenate([left, other])
 
     if (first.lr is None) != (second.lr is None):
         checks.fail("held-out", "files with a column of learning rates like the others", "without")

@@ -135,8 +135,8 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
         if np.any(numbers["loss"] <= 0.0):
             raise ValueError(f"Column `{columns['loss']}` must hold accuracies below {most:g} for --accuracy.")
     design = Design(*(numbers.get(axis, np.full(len(kept), np.inf)) for axis in DESIGN_AXES))
-    own = labels is None and "time_too" not in place and _separate(design, columns)
-    run = np.arange(len(kept)) if own else runs(design, labels)
+    separate = labels is None and "time_too" not in place and _separate(design, columns)
+    run = np.arange(len(kept)) if separate else runs(design, labels)
     table = CurveTable(design, numbers["loss"], numbers.get("stderr"), run, numbers.get("weight"))
     notes += _remarks(table, columns)
     names = [labels[i] if labels else str(number) for number, i in enumerate(np.unique(run, return_index=True)[1])]
@@ -157,11 +157,11 @@ def _columns(header: Sequence[str], how: Reading) -> dict[str, str]:
     taken = {name for name in how.named.values() if name is not None}
     columns: dict[str, str] = {}
     for role in COLUMNS:
-        found = candidates(role, [name for name in header if name not in taken])
-        if name := how.named.get(role) or next(iter(found), None):
+        names = candidates(role, [name for name in header if name not in taken])
+        if name := how.named.get(role) or next(iter(names), None):
             columns[role] = name
         if role == "times" and how.named.get("times") is None:
-            others = [name for name in found[1:] if plain(name) in TIME_WORDS]
+            others = [name for name in names[1:] if plain(name) in TIME_WORDS]
             columns |= {"time_too": others[0]} if others else {}
         taken |= set(columns.values())
     given = [name for name in how.named.values() if name is not None]

@@ -24,7 +24,7 @@ from scipy.optimize import least_squares
 from scipy.stats import qmc
 
 from experiments.fit.chinchilla import Chinchilla, positive_fit
-from experiments.fit.schedule_law import EmpiricalLaw, ScheduleLaw
+from experiments.fit.schedule_law import SEARCH, SEARCHED, EmpiricalLaw, ScheduleLaw
 from experiments.fit.several_sizes import SeveralSizes
 from experiments.fit.table import DESIGN_AXES, LETTERS, Curves, Design, finite_values
 from experiments.fit.theory_curves import FIRST_UNIT, Points, risk, slope
@@ -42,7 +42,6 @@ FINE_UNTIL = 1e8  # time of the solvable model up to which the contour is fine e
 MIDDLE = {"features": (3.0, 3e3), "samples": (3.0, 3e3), "times": (0.3, 1e5)}
 SCALE, FLOOR = 3, 4  # places among the parameters of the solvable model
 OUTER = (0, 1, 5, 6, 7)  # places of those that it depends on in a way that is not linear
-SEARCHED, SEARCH = 2, 40  # starts of a search over these, and its steps
 FAR = 1e3  # a residual where there is no risk
 KNOBS = (0, 1, 2, 5, 6, 7)  # places of those that its risk depends on
 
@@ -159,9 +158,9 @@ class Solvable:
         def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             outer = theta.copy()
             outer[places] = x
-            found = self._projected(self._candidate(outer), loss, weight)
-            on_step(float(np.sqrt(np.mean(found[1] ** 2))))
-            return found
+            projected = self._projected(self._candidate(outer), loss, weight)
+            on_step(float(np.sqrt(np.mean(projected[1] ** 2))))
+            return projected
 
         if not places:
             return at(theta[places])

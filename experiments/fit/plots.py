@@ -133,12 +133,12 @@ def _draw_runs(ax: Axes, fits: Fits) -> None:
         ("o", plotting.COLORS[0], ~fits.out, "median and range of a run"),
         ("X", plotting.COLORS[1], fits.out, "stands out"),
     ):
-        own = [(place, error[(fits.table.run == number) & rows]) for place, number in enumerate(order)]
-        own = [(place, errors_of) for place, errors_of in own if len(errors_of)]
-        if not own:
+        of_runs = [(place, error[(fits.table.run == number) & rows]) for place, number in enumerate(order)]
+        of_runs = [(place, errors_of) for place, errors_of in of_runs if len(errors_of)]
+        if not of_runs:
             continue
-        x, middle = [place for place, _ in own], np.array([np.median(e) for _, e in own])
-        ends = np.array([[m - e.min(), e.max() - m] for m, (_, e) in zip(middle, own, strict=True)]).T
+        x, middle = [place for place, _ in of_runs], np.array([np.median(e) for _, e in of_runs])
+        ends = np.array([[m - e.min(), e.max() - m] for m, (_, e) in zip(middle, of_runs, strict=True)]).T
         ax.errorbar(x, middle, ends, fmt=marker, ms=3.0, lw=0.8, color=color, label=label)
     ax.axhline(0.0, color="k", lw=0.7, zorder=0)
     named = "run" in fits.losses.columns and len(order) <= MOST_RUNS

@@ -184,16 +184,16 @@ def tables(fits: Fits) -> dict[str, list[dict]]:
     named.append((f"chinchilla, {HUBER if fits.other.robust else 'least squares'}", parameters(fits.other)))
     if fits.inner is not None:
         named.append(("chinchilla without what stands out", parameters(fits.inner)))
-    found = [
+    rows = [
         {"model": model, "parameter": r.name, "estimate": r.value, "low": r.low, "high": r.high, "note": r.note}
         for model, readings in named for r in readings
     ]  # fmt: skip
-    found += [
+    rows += [
         {"model": fit.model.name, "parameter": r.name, "estimate": r.value, "low": r.low, "high": r.high,
          "note": r.note}
         for fit, rule in zip(fits.whole, _rules(fits), strict=True) for r in rule
     ]  # fmt: skip
-    return {"parameters": found, "points": _points(fits), "predictions": _predictions(fits) + answers.rows(fits)}
+    return {"parameters": rows, "points": _points(fits), "predictions": _predictions(fits) + answers.rows(fits)}
 
 
 def _axes(fits: Fits) -> dict[str, np.ndarray]:

@@ -94,8 +94,8 @@ class ScheduleFits:
 
     def mean_error(self, name: str, size: float, *, fitted: bool) -> float:
         """Return the mean over the runs of one size, fitted or held out, of their errors; NaN without any."""
-        found = [self.error(name, run) for run in self.curves.runs if run.size == size and run.fitted == fitted]
-        return float(np.mean(found)) if found else np.nan
+        errors = [self.error(name, run) for run in self.curves.runs if run.size == size and run.fitted == fitted]
+        return float(np.mean(errors)) if errors else np.nan
 
 
 def has_schedules(losses: Losses) -> bool:

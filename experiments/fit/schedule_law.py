@@ -167,15 +167,15 @@ class ScheduleLaw:
         low, high = (bound[3:] for bound in self.bounds)
         tried = [np.array([np.log(u), a, b]) for u, a, b in FIRST]
         best = sorted(tried, key=lambda outer: projected(outer)[2])[:SEARCHED]
-        found = []
+        ends = []
         for outer in best:
             end = least_squares(
                 lambda x: projected(x)[1], outer, bounds=(low, high), x_scale=[1.0, 0.3, 0.3], diff_step=1e-4,
                 max_nfev=SEARCH, ftol=1e-6,
             )  # fmt: skip
             value, _, error = projected(end.x)
-            found.append((error, np.concatenate([np.log(np.maximum(value, TINY)), end.x])))
-        return [theta for _, theta in sorted(found, key=lambda pair: pair[0])]
+            ends.append((error, np.concatenate([np.log(np.maximum(value, TINY)), end.x])))
+        return [theta for _, theta in sorted(ends, key=lambda pair: pair[0])]
 
 
 @dataclasses.dataclass(frozen=True)

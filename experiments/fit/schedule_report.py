@@ -52,12 +52,12 @@ def _label(run: Curve) -> str:
 
 def _readings(fits: ScheduleFits) -> dict[tuple[str, float], list[Reading]]:
     """Return the parameters of each law at each size, with the slope (a - 1)/b of the loss in time."""
-    found = {}
+    readings_of = {}
     for (name, size), fit in fits.fits.items():
-        found[name, size] = parameters(fit)
+        readings_of[name, size] = parameters(fit)
     if fits.shared is not None:
-        found[fits.shared.model.name, np.nan] = parameters(fits.shared)
-    for (name, size), readings in found.items():
+        readings_of[fits.shared.model.name, np.nan] = parameters(fits.shared)
+    for (name, size), readings in readings_of.items():
         fit = fits.shared if np.isnan(size) else fits.fits[name, size]
         if fit is not None and {"a", "b"} <= set(fit.model.names):
             i, j = (fit.model.names.index(letter) for letter in "ab")
@@ -65,7 +65,7 @@ def _readings(fits: ScheduleFits) -> dict[tuple[str, float], list[Reading]]:
             slope = lambda theta, i=i, j=j: (theta[..., i] - 1.0) / theta[..., j]  # noqa: E731
             low, high = np.quantile(slope(drawn), [0.025, 0.975])
             readings.append(Reading("(a - 1)/b", float(slope(fit.theta)), float(low), float(high)))
-    return found
+    return readings_of
 
 
 def record(fits: ScheduleFits) -> dict:
@@ -79,7 +79,7 @@ def record(fits: ScheduleFits) -> dict:
 
 def tables(fits: ScheduleFits) -> dict[str, list[dict]]:
     """Return the rows of the three tables: parameters, points, predictions."""
-    found = [
+    rows = [
         {"model": name, "N": size, "parameter": r.name, "estimate": r.value, "low": r.low, "high": r.high,
          "note": r.note}
         for (name, size), readings in _readings(fits).items() for r in readings
@@ -96,4 +96,4 @@ def tables(fits: ScheduleFits) -> dict[str, list[dict]]:
             loss = fits.predicted(name, run)
             row = {"model": name, **here, "loss": run.loss, "predicted": loss, "error": loss / run.loss - 1.0}
             predictions += records(row | {"held_out": held})
-    return {"parameters": found, "points": points, "predictions": predictions}
+    return {"parameters": rows, "points": points, "predictions": predictions}

@@ -83,16 +83,16 @@ class SeveralSizes:
         """Return the loss (R,) and its derivatives in the searched parameters."""
         losses, slopes = [], []
         for i, (law, size) in enumerate(zip(self.laws, self.sizes, strict=True)):
-            loss, own = law.derivatives(self.theta_of(size, theta))
+            loss, of_law = law.derivatives(self.theta_of(size, theta))
             part = np.exp(theta[1]) * self._ratio(size) ** (1.0 - theta[3])
             columns = np.zeros((len(loss), len(theta)))
             columns[:, 0], columns[:, 1] = np.exp(theta[0]), part
             columns[:, 2], columns[:, 3], columns[:, 4] = (
-                own[:, 1],
-                own[:, 4] - part * np.log(self._ratio(size)),
-                own[:, 5],
+                of_law[:, 1],
+                of_law[:, 4] - part * np.log(self._ratio(size)),
+                of_law[:, 5],
             )
-            columns[:, SHARED + 2 * i : SHARED + 2 * i + 2] = own[:, 2:4]
+            columns[:, SHARED + 2 * i : SHARED + 2 * i + 2] = of_law[:, 2:4]
             losses.append(loss)
             slopes.append(columns)
         return np.concatenate(losses), np.concatenate(slopes)

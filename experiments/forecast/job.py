@@ -120,12 +120,13 @@ class Job:
 
 def prepare(settings: Settings, source: Source) -> Job:
     """Estimate the population and choose sizes and times; ValueError for what is wrong, before any other work."""
-    estimate = source.estimate(replicas=settings.halves, seed=settings.seed)
-    features, samples = planned(settings, source)
-    times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else forecasts.NUM_TIMES)
-    optimizer = settings.make_optimizer(times[-1])
-    # refuses a learning rate before any work: small sizes have the largest curvature
-    Forecast(estimate, optimizer, times).losses(min(features), min(samples))
+    with progress.until_done("estimating the spectrum of the features"):
+        estimate = source.estimate(replicas=settings.halves, seed=settings.seed)
+        features, samples = planned(settings, source)
+        times = settings.grid_of(estimate, max(samples), MOST_TIMES if settings.times else forecasts.NUM_TIMES)
+        optimizer = settings.make_optimizer(times[-1])
+        # refuses a learning rate before any work: small sizes have the largest curvature
+        Forecast(estimate, optimizer, times).losses(min(features), min(samples))
     finite = {n for n in features if math.isfinite(n)}
     with progress.bar(choices.POINTS * (len(finite) + 1), "point", "training on the known rows") as bar:
         forecast = choices.forecast_of(

@@ -132,12 +132,12 @@ def save_settings(path: Path, settings: dict) -> None:
 
 def _keep_earlier(settings: Path, result: Result) -> None:
     """Give files of an earlier result a number, unless it is the same result."""
-    own = dict.fromkeys([*map(settings.with_suffix, SUFFIXES), *result.texts(settings.parent)])
-    there = [path for path in own if path.exists()]
+    paths = dict.fromkeys([*map(settings.with_suffix, SUFFIXES), *result.texts(settings.parent)])
+    there = [path for path in paths if path.exists()]
     if not there or _is_same(settings, result):
         return
     number = 1
-    while any(path.with_name(f"{path.stem}-{number}{path.suffix}").exists() for path in own):
+    while any(path.with_name(f"{path.stem}-{number}{path.suffix}").exists() for path in paths):
         number += 1
     for path in there:
         path.rename(path.with_name(f"{path.stem}-{number}{path.suffix}"))

@@ -39,6 +39,7 @@ ROW_MODULES = {
     "S8": "yan2025.repeats",
     "S9": "ferbach2025.dana_exponents",
     "S10": "smith2018.annealing",
+    "S11": "two_points.left_out_rows",
     "S12": "two_points.covariate_shift",
     "S13": "two_points.weak_to_strong",
     "S14": "two_points.generations",

@@ -165,7 +165,7 @@ def _check_matrix(matrix: np.ndarray) -> None:
     if matrix.dtype.kind not in "fiub":
         checks.fail("file", "of real numbers", str(matrix.dtype))
     if matrix.ndim < 2 or len(matrix) < 2 or not matrix.size:
-        checks.fail("file", "of a matrix (n, d) of at least two rows", matrix.shape)
+        checks.fail("file", "one that holds a matrix of at least two rows and a column", f"of shape {matrix.shape}")
     if matrix.ndim > 2 and not matrix.flags.c_contiguous:
         checks.fail("file", "stored row by row, in C order", "Fortran order")
 

@@ -20,6 +20,7 @@ from rfm.engine.batches import Batch, Losses, Plan, Task, curvatures, draw_batch
 from rfm.engine.costs import run_floats
 from rfm.engine.padding import batch_length, pad
 from rfm.engine.requests import Request, check_keys, num_weights, refuse_tracers, start_of
+from rfm.engine.trained_layers import steps_worth_keeping
 from rfm.optimizers import SGD, check_stability, resolve, stability_edge
 from rfm.precision import arithmetic, flags
 from rfm.problem import Problem
@@ -36,6 +37,7 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         optimizer = resolve(request.optimizer, times)
         plan = plan._replace(bounded=isinstance(optimizer, Bounded))
         asked = Task(request.problem, optimizer, times, None, request.trained, request.noisy)
+        plan = plan._replace(setting=plan.setting._replace(kept_steps=steps_worth_keeping(asked, plan.setting)))
         longer, task = pad(plan, asked, len(keys))
         usual = batch_length(longer, task, len(keys))
         start = _longer_start(request, longer)

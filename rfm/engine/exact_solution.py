@@ -32,6 +32,7 @@ def exact(
     seeds: int | None = None,
     parametrization: str = "ntk",
     richness: float = 0.0,
+    hidden: str | int = checks.IDENTITY,
     feature_noise: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
@@ -59,6 +60,7 @@ def exact(
         seeds: S, as in `simulate`.
         parametrization: "ntk" or "standard".
         richness: as in `simulate`; not for one-pass SGD.
+        hidden: "identity"; a Gaussian layer has no exact solution.
         feature_noise: as in `simulate`.
         features: law of the features.
         ensemble: feature draws whose models are averaged.
@@ -89,7 +91,7 @@ def exact(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights, dtype, richness, feature_noise,
+        initial_weights, return_weights, dtype, richness, feature_noise, hidden,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_exact(request), progress=progress)
@@ -98,6 +100,8 @@ def exact(
 def plan_exact(request: Request) -> Plan:
     """Choose how a request is solved exactly; ValueError for wrong arguments, or where no solution is known."""
     optimizer = request.optimizer
+    if not checks.is_identity(request.hidden):
+        checks.fail("hidden", f"{checks.IDENTITY!r} for an exact solution (simulate takes a width)", request.hidden)
     if isinstance(optimizer, Batched):
         if not (math.isinf(request.num_samples) and request.problem.population is None):
             checks.fail("num_samples", "jnp.inf, with Gaussian data, to solve SGD and DANA", request.num_samples)

@@ -38,6 +38,8 @@ class Setting(NamedTuple):
 
     batch_size: of SGD, 0 for algorithms that see every sample. mode_parts: devices that the modes are divided among.
     counts: traced, inside a program that serves several sizes (`padding`); None where they are those of the arrays.
+    hidden: width of a Gaussian layer between features and readout, None where it is the identity. kept_steps: of a
+    trained layer that is kept as the vectors of its steps, 0 where it is an array.
     """
 
     num_features: float
@@ -47,6 +49,8 @@ class Setting(NamedTuple):
     batch_size: int = 0
     mode_parts: int = 1
     counts: Counts | None = None
+    hidden: int | None = None
+    kept_steps: int = 0
 
     @property
     def dual(self) -> bool:

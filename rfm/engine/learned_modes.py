@@ -15,9 +15,7 @@ from rfm.engine.risk import mode_weights
 from rfm.engine.simulation import simulate
 from rfm.optimizers import Optimizer
 from rfm.precision import float64
-from rfm.problem import Problem
-
-MOST_MODES = 100_000  # at once
+from rfm.problem import MOST_MODES, Problem
 
 
 def coefficients(
@@ -84,5 +82,5 @@ def coefficients(
 
 @partial(jax.jit, static_argnums=0)
 def _chunk(setting: Setting, problem: Problem, keys: Keys, weights: Array, index: Array) -> Array:
-    one = lambda keys, v: mode_weights(problem, setting, jax.tree.map(lambda x: x[None], keys), v[None], index)  # noqa: E731
-    return jax.vmap(one)(keys, weights)
+    weigh = lambda keys, v: mode_weights(problem, setting, jax.tree.map(lambda x: x[None], keys), v[None], index)  # noqa: E731
+    return jax.vmap(weigh)(keys, weights)

@@ -19,7 +19,7 @@ from jax import Array, lax
 from rfm import threefry
 from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
-from rfm.engine.trained_features import richness_of, way_of
+from rfm.engine.trained_layers import richness_of, way_of
 from rfm.grid import place_problem
 from rfm.optimizers import Batched
 from rfm.problem import Problem
@@ -40,7 +40,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         draw = lambda key: normal(threefry.fold_in(key, count // block), (block, size, width))  # noqa: E731
         return jax.vmap(draw)(batch.keys.steps) * scale[:, None, None]
 
-    way, richness = way_of(task), richness_of(task, batch)
+    way, richness = way_of(task, setting), richness_of(task, batch)
     # weights are distances from the best ones, but where features are trained, which start from theirs
     origin = None if task.richness is None else best
 
@@ -65,7 +65,7 @@ def train_one_pass(task: Task, setting: Setting, batch: Batch) -> Solution:
         return d, (inner, count + 1, samples)
 
     start = -best if batch.start is None else jnp.einsum("sn,snm->sm", batch.start[:, 0], basis) - best
-    start = way.start(start)
+    start = way.start(start, setting, batch.keys.features)
     empty = jnp.zeros((len(start), block, size, width))
     memory = each(task.optimizer, batch, way.begin, start), jnp.zeros((), int), empty
 

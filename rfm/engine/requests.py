@@ -17,9 +17,8 @@ from rfm.engine.noisy_features import check_noisy, noise_of
 from rfm.optimizers import Batched, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
+from rfm.protocols import Stepper
 from rfm.sgd import DRAWN_ANEW, changes
-
-MOST_SEEDS = 1_000_000
 
 
 class Request(NamedTuple):
@@ -41,14 +40,15 @@ class Request(NamedTuple):
     dtype: str = "float64"
     richness: float = 0.0
     feature_noise: float = 0.0
+    hidden: str | int = checks.IDENTITY
 
     @property
     def trained(self) -> float | None:
-        """The richness, None where features are not trained; ValueError for a wrong one."""
+        """The richness, None where there is no layer that could be trained; ValueError for a wrong one."""
         refuse_tracers(self.richness)
         allowed = "a finite number >= 0 (0: features are not trained)"
         checks.number("richness", self.richness, 0.0, allowed, inclusive=True)
-        return float(self.richness) if float(self.richness) > 0.0 else None
+        return float(self.richness) if float(self.richness) > 0.0 or not checks.is_identity(self.hidden) else None
 
     @property
     def noisy(self) -> float | None:
@@ -79,8 +79,8 @@ def choose_keys(keys: object, seeds: object) -> Array:
         checks.fail("keys", cure if keys is None else "left out where `seeds` is given", keys)
     if seeds is not None:
         count = checks.count("seeds", seeds, "an integer >= 1")
-        if count > MOST_SEEDS:
-            checks.fail("seeds", f"at most {MOST_SEEDS:,}", seeds)
+        if count > checks.MOST_SEEDS:
+            checks.fail("seeds", f"at most {checks.MOST_SEEDS:,}", seeds)
         return jax.random.split(jax.random.key(0), count)
     if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) and keys.ndim == 0:
         return keys[None]
@@ -152,15 +152,35 @@ def _check(request: Request) -> Setting:
     if request.keys is not None:
         check_keys(request.keys)
     _check_richness(request)
+    if not checks.is_identity(request.hidden):
+        setting = setting._replace(hidden=_check_hidden(request))
     if request.noisy is not None:
         check_noisy(problem, setting, optimizer)
     return setting
 
 
+def _check_hidden(request: Request) -> int:
+    """Return the width of a Gaussian layer; ValueError for a wrong one, or where it is not served."""
+    optimizer = request.optimizer
+    width = checks.count(
+        "hidden", request.hidden, f"{checks.IDENTITY!r}, or the width of a Gaussian layer, an integer >= 1"
+    )
+    if not isinstance(optimizer, Stepper):
+        allowed = (
+            f"{checks.IDENTITY!r} for {type(optimizer).__name__}, which takes no steps (GradientDescent: any width)"
+        )
+        checks.fail("hidden", allowed, width)
+    if request.problem.num_outputs > 1:
+        checks.fail("hidden", f"{checks.IDENTITY!r} for several outputs, which would share their layer", width)
+    if request.initial_weights is not None:
+        checks.fail("initial_weights", "left out where there is a hidden layer (training starts from it)", width)
+    return width
+
+
 def _check_richness(request: Request) -> None:
     """Refuse to train features where that is no model, or is not served."""
     richness, optimizer = request.richness, request.optimizer
-    if request.trained is None:
+    if not request.trained:
         return
     if isinstance(optimizer, Ridge):
         allowed = "0 for Ridge, which has no time (with features trained: GradientDescent, weight_decay)"

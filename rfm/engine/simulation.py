@@ -21,7 +21,8 @@ from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.minibatches import Rows, choose_rows, permuted_rows
 from rfm.engine.one_pass import train_one_pass
 from rfm.engine.requests import Request, choose_keys, make_plan
-from rfm.engine.trained_features import richness_of, solve_trained, way_of
+from rfm.engine.trained_features import solve_trained
+from rfm.engine.trained_layers import richness_of, way_of
 from rfm.optimizers import Batched, Optimizer, Ridge
 from rfm.problem import Problem
 from rfm.protocols import Stepper
@@ -39,6 +40,7 @@ def simulate(
     seeds: int | None = None,
     parametrization: str = "ntk",
     richness: float = 0.0,
+    hidden: str | int = checks.IDENTITY,
     feature_noise: float = 0.0,
     features: str | FeatureLaw = "gaussian",
     ensemble: float = 1,
@@ -70,6 +72,9 @@ def simulate(
         richness: how fast a layer W between features and readout learns, f = theta^T W phi from theta = 0 and W = 1:
             the ratio of the two learning rates, >= 0. 0 leaves the features as they are drawn. The weights of a curve
             are the effective ones, W^T theta; with an algorithm of optax the gradient of W counts richness times.
+        hidden: "identity", W = 1 at the start, or the width of a Gaussian layer, W (width, N) of normals of variance
+            1/width, for an algorithm that takes steps. A layer many times as wide as N trains as the identity does;
+            kernel_growth is 1 + richness |theta|^2 for both.
         feature_noise: variance >= 0 of white noise on every feature of every row, as quantised activations have, in the
             unit of features as they are trained on (of variance trace/N for "ntk"). A row keeps its noise in training;
             test rows have noise of their own, and the risk counts feature_noise |v|^2. Fresh data have fresh noise.
@@ -110,7 +115,7 @@ def simulate(
     keys = choose_keys(keys, seeds)
     request = Request(
         problem, num_features, num_samples, optimizer, times, keys, parametrization, features, ensemble, bags, split,
-        initial_weights, return_weights, dtype, richness, feature_noise,
+        initial_weights, return_weights, dtype, richness, feature_noise, hidden,
     )  # fmt: skip
     with use_device(device):
         return run(request, plan_simulation(request), progress=progress)
@@ -166,7 +171,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
         v, memory = each(optimizer, batch, step, draws, batch.keys.steps, order, richness, v, memory)
         return v, (memory, count + 1, order)
 
-    way, richness = way_of(task), richness_of(task, batch)
+    way, richness = way_of(task, setting), richness_of(task, batch)
     rows = draws.labels.shape[-1]
     batches = draws.design is not None and 0 < setting.batch_size < rows
     epoch = -(-rows // max(setting.batch_size, 1))  # steps, the last one on what is left
@@ -175,7 +180,7 @@ def train(task: Task, setting: Setting, batch: Batch) -> Solution:
     start = batch.start
     if start is None:
         start = jnp.zeros((*draws.labels.shape[:2], draws.matrix.shape[-1]))
-    start = way.start(start)
+    start = way.start(start, setting, batch.keys.features)
     memory = each(optimizer, batch, lambda optimizer, v: jax.vmap(partial(way.begin, optimizer))(v), start)
     memory = memory, jnp.zeros((), int), order
 

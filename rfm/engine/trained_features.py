@@ -1,12 +1,4 @@
-"""Features that are trained too: a layer W between random features phi and readout theta, f = theta^T W phi.
-
-It starts at W = 1, theta = 0, and its gradient counts `richness` times as much as that of the readout:
-
-    theta <- theta + lr W g,  W <- W + lr richness theta g^T,  g = Phi^T (y - Phi beta)/P,  beta = W^T theta
-
-so that `richness` is the ratio of two learning rates and 0 is the model whose features stay. The pair is one array
-(N + 1, N), the readout its first row, so that an algorithm takes its steps on it as on any weights. Risk and loss are
-those of the effective weights beta, and the kernel W^T W has grown by m = 1 + richness |theta|^2.
+"""Features that are trained, solved in the eigenbasis of the curvature: gradient flow, and steps without a random part.
 
 Gradient flow has a solution in the eigenbasis of the curvature, along which the moment is c: beta = c sqrt(m) psi with
 
@@ -15,7 +7,7 @@ Gradient flow has a solution in the eigenbasis of the curvature, along which the
 followed along a geometric grid of tau, with 1/sqrt(m) a polynomial in each step and exponentials exact.
 """
 
-from collections.abc import Callable
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -25,8 +17,8 @@ from jax import Array, lax
 
 from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import Draw, Setting
-from rfm.optimizers import Optax
-from rfm.protocols import Gradient, Stepper
+from rfm.engine.trained_layers import PAIR, begin, effective, richness_of, step_pair, untrained
+from rfm.protocols import Stepper
 from rfm.steps import take_steps
 
 DEGREE = 5  # of 1/sqrt(m) in a step of tau
@@ -34,87 +26,8 @@ STEPS = 112  # of tau: 14 decades at a ratio of 1.33
 ROUNDS = 20  # for 1/sqrt(m) at the points of a step: each takes a digit off the error, and more
 LOOKS = 64  # doublings of time that are tried for the last tau
 SAFE = 16.0  # by which |beta|^2 may exceed what it is without training of features at the same tau
-BEYOND = 26  # powers above DEGREE from which integrals are followed down
-LARGE = 8.0  # x from which they are followed up
-
-
-def join(readout: Array, layer: Array) -> Array:
-    """Return the pair as one array: (..., N) and (..., N, N) give (..., N + 1, N)."""
-    return jnp.concatenate([readout[..., None, :], layer], axis=-2)
-
-
-def untrained(shape: tuple[int, ...]) -> Array:
-    """Return the pair at the start, (..., N + 1, N), of a readout of shape (..., N)."""
-    return join(jnp.zeros(shape), jnp.broadcast_to(jnp.eye(shape[-1]), (*shape, shape[-1])))
-
-
-def effective(pair: Array) -> Array:
-    """Return beta = W^T theta, (..., N)."""
-    return jnp.einsum("...n,...nm->...m", pair[..., 0, :], pair[..., 1:, :])
-
-
-def growth_of(pair: Array, richness: Array) -> Array:
-    """Return m of pairs (..., N + 1, N): (...)."""
-    return 1.0 + richness * jnp.sum(pair[..., 0, :] ** 2, axis=-1)
-
-
-class Way(NamedTuple):
-    """Training of the readout alone, or of a pair: how it starts and steps, and what is recorded of it.
-
-    start: weights (S, K, N) to what is trained; growth: None without training of features.
-    """
-
-    start: Callable[[Array], Array]
-    begin: Callable[..., Any]
-    step: Callable[..., tuple[Array, Any]]
-    effective: Callable[[Array], Array]
-    growth: Callable[[Array, Array], Array | None]
-
-
-def way_of(task: Task) -> Way:
-    """Return how a task is trained."""
-    return READOUT if task.richness is None else PAIR
-
-
-def richness_of(task: Task, batch: Batch) -> Array:
-    """Return the richness (S,) of every run, zero where features are not trained."""
-    shared = 0.0 if task.richness is None else task.richness
-    return jnp.broadcast_to(jnp.asarray(batch.numbers.get("richness", shared), float), batch.draws.labels.shape[:1])
-
-
-def begin(optimizer: Stepper, pair: Array) -> Any:
-    """Return the memory of an algorithm that trains a pair; one of optax sees two arrays."""
-    return optimizer.init((pair[0], pair[1:]) if isinstance(optimizer, Optax) else pair)  # pyright: ignore
-
-
-def step_pair(optimizer: Stepper, gradient: Gradient, richness: Array, *state: Any) -> tuple[Array, Any]:
-    """Take one step of a pair; gradient: that of effective weights. state: the pair and the memory."""
-    pair, memory = state
-
-    def both(readout: Array, layer: Array) -> tuple[Array, Array]:
-        slope = gradient(readout @ layer)
-        return layer @ slope, richness * readout[:, None] * slope[None]
-
-    if isinstance(optimizer, Optax):
-        moved, memory = optimizer.step(lambda two: both(*two), (pair[0], pair[1:]), memory)  # pyright: ignore
-        return join(*moved), memory
-    return optimizer.step(lambda pair: join(*both(pair[0], pair[1:])), pair, memory)
-
-
-READOUT = Way(
-    start=lambda v: v,
-    begin=lambda optimizer, v: optimizer.init(v),
-    step=lambda optimizer, gradient, richness, v, memory: optimizer.step(gradient, v, memory),
-    effective=lambda v: v,
-    growth=lambda v, richness: None,
-)
-PAIR = Way(
-    start=lambda v: untrained(v.shape),
-    begin=begin,
-    step=step_pair,
-    effective=effective,
-    growth=lambda pair, richness: growth_of(pair, richness.reshape(-1, *[1] * (pair.ndim - 3))),  # (S, N + 1, N)
-)
+BEYOND = 20  # powers above DEGREE from which integrals are followed down
+LARGE = 3.0  # x from which they are followed up
 
 
 def solve_trained(task: Task, setting: Setting, batch: Batch) -> Solution:
@@ -175,9 +88,9 @@ def flow_along(z: Array, squares: Array, times: Array, richness: Array) -> Flow:
 
     def step(state: tuple[Array, Array], length: Array) -> tuple[tuple[Array, Array], Any]:
         psi, _ = state
-        values = _values(z, squares * richness, length, *state)
-        end, _ = _advance(z, length, psi, values)
-        return (end, values[-1]), (psi, values, length * _until(values**2, 1.0))
+        kept, added = _step(z, length)
+        values = _values(kept * psi[None], added, squares * richness, state[1])
+        return (kept[-1] * psi + values @ added[-1], values[-1]), (psi, values, length * _until(values**2, 1.0))
 
     _, (psi, values, spent) = lax.scan(step, (jnp.zeros_like(z), jnp.ones(())), jnp.diff(grid))
     ends = jnp.cumsum(spent)
@@ -190,7 +103,8 @@ def flow_along(z: Array, squares: Array, times: Array, richness: Array) -> Flow:
             slope = _at(values[at] ** 2, u)
             u = jnp.clip(u - (length * _until(values[at] ** 2, u) - left) / (length * slope), 0.0, 1.0)
         within = jax.vmap(lambda x: _at(values[at], u * x))(points)
-        psi_here, _ = _advance(z, u * length, psi[at], within)
+        moments, decay = _moments(z * u * length)
+        psi_here = decay * psi[at] + u * length * (within @ jnp.asarray(_turned()) @ moments)
         growth = 1.0 + richness * jnp.sum(squares * psi_here**2)
         # a last tau that came too early would end the curve before its last time
         growth = jnp.where(time <= ends[-1] * (1.0 + 1e-6), growth, jnp.nan)
@@ -228,40 +142,48 @@ def _until(values: Array, u: Array | float) -> Array:
     return values @ powers @ (u**count / count)
 
 
-def _advance(z: Array, length: Array, psi: Array, values: Array) -> tuple[Array, Array]:
-    """Return psi (m,) after a length of tau, with `values` of 1/sqrt(m) on the way, and what each one adds, (p, m)."""
-    x = z * length
-    added = length * _weights(x)
-    return psi * jnp.exp(-x) + values @ added, added
+def _turned() -> np.ndarray:
+    """Powers of 1 - u of the polynomial that is one at each point, (p, k); the points are their own mirror image."""
+    return _collocation()[1][::-1]
 
 
-def _weights(x: Array) -> Array:
-    """int_0^1 exp(-x (1 - w)) l_i(w) dw for the polynomial of every point, (p, m)."""
-    _, powers = _collocation()
-    # powers of 1 - w, as the integrals of exp(-x s) s^k are known
-    turned = powers[::-1]  # the points are their own mirror image
-    small, large = jnp.minimum(x, LARGE), jnp.maximum(x, LARGE)
-    down, decay = jnp.exp(-small) / (DEGREE + BEYOND + 1), jnp.exp(-small)
-    integrals: list[Array] = []
-    for k in range(DEGREE + BEYOND, -1, -1):
-        if k <= DEGREE:
-            integrals.insert(0, down)
-        down = (small * down + decay) / max(k, 1)
-    up = -jnp.expm1(-large) / large
-    for k in range(DEGREE + 1):
-        up = up if k == 0 else (k * up - jnp.exp(-large)) / large
-        integrals[k] = jnp.where(x > LARGE, up, integrals[k])
-    return jnp.asarray(turned) @ jnp.stack(integrals)
+def _moments(x: Array) -> tuple[Array, Array]:
+    """int_0^1 exp(-x s) s^k ds, (k, ...), and exp(-x): down from a far one, or up where x is large."""
+    decay, small, large = jnp.exp(-x), jnp.minimum(x, LARGE), jnp.maximum(x, LARGE)
+    late, early = jnp.minimum(decay, math.exp(-LARGE)), jnp.maximum(decay, math.exp(-LARGE))
+
+    def down(moment: Array, k: Array) -> tuple[Array, Array]:  # from that of k to that of k - 1
+        lower = (small * moment + early) / k
+        return lower, lower
+
+    def up(moment: Array, k: Array) -> tuple[Array, Array]:  # from that of k - 1 to that of k
+        higher = (k * moment - late) / large
+        return higher, higher
+
+    # one loop for all powers: as one expression, XLA would follow each from the start
+    powers, far = jnp.arange(1.0, DEGREE + 1), DEGREE + 1.0 + jnp.arange(BEYOND)
+    last = lax.scan(lambda moment, k: (down(moment, k)[0], ()), early / (far[-1] + 1.0), far[::-1])[0]
+    first = (1.0 - late) / large
+    low = jnp.concatenate([lax.scan(down, last, powers[::-1])[1][::-1], last[None]])
+    high = jnp.concatenate([first[None], lax.scan(up, first, powers)[1]])
+    return jnp.where(x[None] > LARGE, high, low), decay
 
 
-def _values(z: Array, squares: Array, length: Array, psi: Array, first: Array) -> Array:
-    """Return 1/sqrt(m) at the points of a step, by rounds from its value at the start; squares: richness c^2."""
+def _step(z: Array, length: Array) -> tuple[Array, Array]:
+    """Return what is kept of psi at each point of a step (j, m), and what each value up to there adds (j, i, m)."""
     points, powers = _collocation()
-    # the polynomial up to a point, at the points of that part: (j, p, p)
+    # the polynomial up to a point, at the points of that part: (j, p, i)
     parts = np.stack([np.vander(points * u, DEGREE + 1, increasing=True) @ powers.T for u in points])
-    added = jax.vmap(lambda u: _advance(z, length * u, psi, jnp.zeros(DEGREE + 1))[1])(points)  # (j, p, m)
-    added = jnp.einsum("jpi,jpm->jim", parts, added)
-    kept = psi[None] * jnp.exp(-z[None] * length * points[:, None])  # (j, m)
+    table = np.einsum("j,jpi,pk->jik", points, parts, _turned())
+    moments, kept = _moments(z[None] * length * points[:, None])  # (k, j, m)
+    return kept, length * jnp.einsum("jik,kjm->jim", table, moments)
+
+
+def _values(kept: Array, added: Array, squares: Array, first: Array) -> Array:
+    """Return 1/sqrt(m) at the points of a step, by rounds from its value at the start.
+
+    kept: psi there (j, m) but for what is added (j, i, m); squares: richness c^2.
+    """
     constant = kept**2 @ squares
     linear = 2.0 * jnp.einsum("jim,jm->ji", added, kept * squares[None])
     quadratic = jnp.einsum("jim,jkm->jik", added * squares[None, None], added)

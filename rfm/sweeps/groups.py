@@ -14,9 +14,9 @@ from rfm.engine.costs import DAY, Cost, estimate, too_long
 from rfm.engine.features import Setting
 from rfm.engine.padding import pad
 from rfm.engine.requests import Request
-from rfm.grid import SIZES, Axes, exponents, finite_or_none, numbers_of, place_problem, words
+from rfm.grid import SIZES, Axes, exponents, numbers_of, place_problem, resize, words
 from rfm.optimizers import resolve
-from rfm.problem import Problem, power_law
+from rfm.problem import Problem
 
 ON_CPU = 2**26  # bytes of a batch: what stays in the caches, and is soon on disk
 LONGEST = 7 * DAY  # of one run
@@ -127,8 +127,7 @@ def _group(request: Request, points: list[Point], choose: Callable[[Request], Pl
     if "batch_size" in sizes:
         optimizer = dataclasses.replace(optimizer, batch_size=sizes.pop("batch_size"))
     if "num_modes" in sizes:
-        a, b = exponents(problem) or (math.nan, math.nan)  # `axes` has refused other problems
-        problem = power_law(a, b, finite_or_none(sizes.pop("num_modes")), problem.noise_var)
+        problem = resize(problem, sizes.pop("num_modes"))
     # the noise that is hardest to serve
     noisiest = max(point.value("noise_var", problem.noise_var) for point in points)
     problem = dataclasses.replace(problem, noise_var=noisiest)

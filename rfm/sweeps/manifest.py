@@ -131,8 +131,8 @@ def _files(manifest: Manifest) -> dict[str, bytes]:
     units = {**UNITS, "time": settings["time_unit"]}
     files = {}
     for name, long_name in FIELDS.items():
-        told = {"long_name": long_name, "units": "1", "comment": "NaN: not run yet; inf: diverged"}
-        files[f"{name}/zarr.json"] = zarr_files.results(shape, (*manifest.chunk, len(times)), names, told)
+        attributes = {"long_name": long_name, "units": "1", "comment": "NaN: not run yet; inf: diverged"}
+        files[f"{name}/zarr.json"] = zarr_files.results(shape, (*manifest.chunk, len(times)), names, attributes)
     for name in names:
         files |= zarr_files.coordinates(name, values[name], units.get(name, "1"))
     return files

@@ -100,6 +100,28 @@ def test_training_is_as_predicted(optimizer):
         assert np.all(gap < 4.0 * drawn.stderr(name) / getattr(expected, name) + 3.0 / 48), name
 
 
+@pytest.mark.parametrize("order", ["shuffle", "fixed"])
+def test_epochs_see_every_sample_once(order):
+    """A last batch that is shorter; whatever the order, one epoch of tiny steps is one full step."""
+    args = dict(num_features=12, num_samples=10, seeds=4, return_weights=True)
+    tiny = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(1e-6, 4, order=order), times=[3])
+    full = rfm.simulate(PROBLEM, **args, optimizer=rfm.GradientDescent(1e-6), times=[1])
+    shares = np.array([4.0, 4.0, 2.0])  # of the batches of an epoch; each weighs its own samples alike
+    assert np.all(np.isfinite(tiny.weights))
+    ratio = tiny.weights / full.weights
+    assert 0.5 < np.median(ratio) / len(shares) < 2.0
+
+
+def test_shuffling_is_between_fixed_order_and_replacement():
+    """Late in training samples drawn anew at every step do worse than any order that sees all of them."""
+    args = dict(num_features=40, num_samples=24, times=[6 * 20], keys=jax.random.split(jax.random.key(5), 128))
+    losses = {order: rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(0.3, 4, order=order)) for order in rfm.sgd.ORDERS}
+    drawn = losses["replacement"].train_loss
+    for order in ("shuffle", "fixed"):
+        gap = np.log(drawn) - np.log(losses[order].train_loss)
+        assert gap.mean() > 3.0 * gap.std() / np.sqrt(128)
+
+
 def test_the_training_loss_tells_orders_apart():
     """Shuffled batches leave less of the training loss than batches drawn anew; the theory of one refuses the other."""
     args = dict(num_features=48, num_samples=24, times=[120])

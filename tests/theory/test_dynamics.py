@@ -1,6 +1,5 @@
 """Curves against time: their ends, their limits, their symmetries and their corners."""
 
-import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -208,12 +207,10 @@ def test_small_steps_are_gradient_flow():
 
 def test_residual_sees_a_contour_that_is_too_coarse():
     """Negative control of `converged`: too few nodes must be flagged, and the error must be real."""
-    modes = exact_modes(jnp.asarray(PROBLEM.eigenvalues), jnp.asarray(PROBLEM.target))
+    modes = exact_modes(PROBLEM.eigenvalues, PROBLEM.target)
 
     def curve(num_nodes):
-        return learning_curve(
-            Model(modes, 1 / 30, 1 / 50, 0.1), jnp.asarray(TIMES), "GradientFlow", {}, nodes=num_nodes
-        )
+        return learning_curve(Model(modes, 1 / 30, 1 / 50, 0.1), TIMES, "GradientFlow", {}, nodes=num_nodes)
 
     good, bad = curve(160), curve(24)
     np.testing.assert_allclose(good.risk, flow(PROBLEM, 30, 50).risk, rtol=1e-10)

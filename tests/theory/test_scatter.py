@@ -1,5 +1,6 @@
 """Scatter between draws: against values from elsewhere, a closed form at a ridge, limits, and simulation."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -150,6 +151,7 @@ def test_a_ridge_in_place_of_time_is_near():
     times = np.geomspace(0.1, 1e6, 8)
     args = dict(num_features=40, num_samples=80, optimizer=FLOW, times=times)
     np.testing.assert_allclose(theory.scatter_near(PROBLEM, **args), theory.scatter(PROBLEM, **args).std, rtol=0.2)
+    assert theory.scatter_near(PROBLEM, **(args | {"times": [0.0]}))[0] < 1e-20
     assert theory.scatter_near(PROBLEM, **args)[-1] == pytest.approx(theory.scatter(PROBLEM, **args).std[-1], rel=1e-3)
 
 
@@ -184,7 +186,15 @@ def test_seeds_needed():
 def test_what_has_no_scatter_in_closed_form_is_refused():
     args = dict(num_features=64, times=[1.0, 2.0])
     with pytest.raises(ValueError, match=r"`optimizer` must be a full-batch algorithm"):
-        theory.scatter(PROBLEM, num_samples=np.inf, optimizer=rfm.SGD(0.1, 4), **args)
+        theory.seeds_needed(PROBLEM, relative_error=0.1, num_samples=np.inf, optimizer=rfm.SGD(0.1, 4), **args)
+    x = np.random.default_rng(0).standard_normal((40, 5))
+    two = rfm.from_features(x, x[:, :2])
+    for call in (theory.scatter, functools.partial(theory.seeds_needed, relative_error=0.1)):
+        with pytest.raises(ValueError, match=r"`problem` must be one of a single output"):
+            call(two, num_samples=96, optimizer=FLOW, **args)
+    for name in ("ensemble", "bags"):
+        with pytest.raises(ValueError, match=rf"`{name}` must be 1: the scatter of averaged models is not known"):
+            theory.scatter(PROBLEM, num_samples=96, optimizer=FLOW, **{name: 2}, **args)
     with pytest.raises(ValueError, match=r"`pairs` must be True, False or None"):
         theory.scatter(PROBLEM, num_samples=96, optimizer=FLOW, pairs=3, **args)
     with pytest.raises(ValueError, match=r"`relative_error` must be"):

@@ -153,7 +153,14 @@ def gaps(optimizer, num_samples, num_features=48, keys=KEYS):
     )
 
 
-@pytest.mark.parametrize("name", [*SETTINGS, *AGAIN])
+# of samples used again: each ratio of N to P once, each of them with another size of batches and another average
+QUICK = (*SETTINGS, "N/P = 0.5, batches of 1", "N/P = 1, batches of 8", "N/P = 2, batches of 6")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in (*SETTINGS, *AGAIN)],
+)
 def test_training_is_as_predicted(name):
     """Within four standard errors and an allowance of 3/N, which falls (`test_gaps_fall`)."""
     gap, error = gaps(*(SETTINGS | AGAIN)[name])
@@ -198,9 +205,9 @@ def test_traced_schedules():
         return predict(rfm.SGD(lambda t: rates[t], 4, momentum)).risk[-1]
 
     eager = predict(rfm.SGD(rates, 4)).risk[-1]
-    np.testing.assert_allclose(jax.jit(last)(rates), eager, rtol=1e-10)
-    both = jax.jit(jax.vmap(last))(jnp.stack([rates, 0.5 * rates]))
-    np.testing.assert_allclose(both, [eager, predict(rfm.SGD(0.5 * rates, 4)).risk[-1]], rtol=1e-10)
+    # together they share the nodes of a contour, but with none that is unstable
+    both = jax.jit(jax.vmap(last))(jnp.stack([rates, 1e-3 * rates, 50.0 * rates]))
+    np.testing.assert_allclose(both[:2], [eager, predict(rfm.SGD(1e-3 * rates, 4)).risk[-1]], rtol=1e-10)
     slope = jax.jit(jax.grad(last))(rates)
     for step in (0, 100, 199):
         moved = [float(last(rates.at[step].add(h))) for h in (1e-4, -1e-4)]
@@ -216,56 +223,6 @@ def test_few_steps_compile_nothing_and_many_little():
     with compilations() as compiled:
         predict(rfm.SGD(np.linspace(0.2, 0.0, 3500), 4), times=[10, 3500])
     assert not compiled
-
-
-REFUSED = {
-    "lr at step 3": (lambda: rfm.SGD(lambda t: 0.1 - 0.05 * t), r"`lr` must be a finite number >= 0 .*at step 3"),
-    "a rate that is none": (lambda: rfm.SGD(lambda t: np.nan), r"`lr` must be finite at every step \(at step 0"),
-    "too few rates": (lambda: rfm.SGD(np.full(10, 0.1)), r"`lr` must be one value for each of 200 steps"),
-    "half a sample": (lambda: rfm.SGD(0.1, lambda t: 1.5), r"`batch_size` must be a whole number >= 1 .*at step 0"),
-    "momentum 1": (lambda: rfm.SGD(0.1, 1, lambda t: t / 100), r"`momentum` must be .*< 1 at every step \(at step 100"),
-    "unstable": (lambda: rfm.SGD(optax.linear_schedule(0.01, 9.0, 200), 4), r"`lr` must be < .* at step 199 \("),
-    "an average": (lambda: rfm.SGD(0.1, average="ema"), r"`average` must be None, a decay"),
-    "a decay": (lambda: rfm.SGD(0.1, average=1.0), r"`average` must be a number >= 0 and < 1"),
-    "an order": (lambda: rfm.SGD(0.1, order="random"), r"`order` must be one of 'replacement', 'shuffle', 'fixed'"),
-    "an order of one pass": (lambda: rfm.SGD(0.1, order="shuffle"), r"`order` must be 'replacement' for one pass"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused(name):
-    make, message = REFUSED[name]
-    with pytest.raises(ValueError, match=message):
-        predict(make())
-    with pytest.raises(ValueError, match=message):
-        rfm.simulate(PROBLEM, num_features=8, num_samples=INF, optimizer=make(), times=STEPS, seeds=2)
-
-
-def test_batches_beyond_the_samples_are_refused():
-    with pytest.raises(ValueError, match=r"`batch_size` must be .* at most num_samples = 30"):
-        predict(rfm.SGD(0.1, 40), 30, 30)
-
-
-@pytest.mark.parametrize("order", ["shuffle", "fixed"])
-def test_epochs_see_every_sample_once(order):
-    """A last batch that is shorter; whatever the order, one epoch of tiny steps is one full step."""
-    args = dict(num_features=12, num_samples=10, seeds=4, return_weights=True)
-    tiny = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(1e-6, 4, order=order), times=[3])
-    full = rfm.simulate(PROBLEM, **args, optimizer=rfm.GradientDescent(1e-6), times=[1])
-    shares = np.array([4.0, 4.0, 2.0])  # of the batches of an epoch; each weighs its own samples alike
-    assert np.all(np.isfinite(tiny.weights))
-    ratio = tiny.weights / full.weights
-    assert 0.5 < np.median(ratio) / len(shares) < 2.0
-
-
-def test_shuffling_is_between_fixed_order_and_replacement():
-    """Late in training samples drawn anew at every step do worse than any order that sees all of them."""
-    args = dict(num_features=40, num_samples=24, times=[6 * 20], keys=KEYS)
-    losses = {order: rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(0.3, 4, order=order)) for order in rfm.sgd.ORDERS}
-    drawn = losses["replacement"].train_loss
-    for order in ("shuffle", "fixed"):
-        gap = np.log(drawn) - np.log(losses[order].train_loss)
-        assert gap.mean() > 3.0 * gap.std() / np.sqrt(len(KEYS))
 
 
 @pytest.mark.parametrize("samples", [INF, 48])
@@ -297,19 +254,3 @@ def test_grids():
         np.testing.assert_allclose(swept.risk[(-1,) * len(grid)], one.risk, rtol=1e-9)
     with pytest.raises(ValueError, match="`num_samples` must be all finite, or all infinite"):
         theory.sweep(PROBLEM, {"num_samples": [30, INF]}, num_features=8, optimizer=rfm.SGD(0.1, 4), times=[1])
-
-
-def test_searches_say_what_they_need():
-    again = rfm.SGD(0.1, 4)
-    with pytest.raises(ValueError, match="`longest` must be a number of steps"):
-        theory.best_stopping(PROBLEM, num_features=20, num_samples=30, optimizer=again)
-    best = theory.best_stopping(PROBLEM, num_features=20, num_samples=30, optimizer=again, longest=1000)
-    assert best.risk <= predict(again, 20, 30, [best.time, best.time + 1]).risk.min() * (1.0 + 1e-9)
-    endless = rfm.power_law(1.7, 1.3, None)
-    for name, optimizer, samples in (("num_samples", again, 100), ("average", rfm.SGD(0.1, average=0.9), INF)):
-        with pytest.raises(ValueError, match=f"`{name}` must be"):
-            theory.frontier(endless, num_samples=samples, optimizer=optimizer, compute=[1e4])
-    with pytest.raises(ValueError, match="`average` must be None for ensemble or bags"):
-        theory.predict(
-            PROBLEM, num_features=20, num_samples=INF, optimizer=rfm.SGD(0.1, average=0.9), times=[1], bags=2
-        )

@@ -32,9 +32,16 @@ ONE_PASS = {"num_features": 30, "num_samples": np.inf}
     ],
 )  # fmt: skip
 def test_every_point_is_a_prediction(optimizer, grid, sizes):
+    """And every axis is traced, sizes too: other values on the same axes compile nothing."""
     problem = rfm.power_law(1.8, 1.5, 700, 0.05)
     times = None if isinstance(optimizer, rfm.Ridge) else TIMES
     swept = theory.sweep(problem, grid, optimizer=optimizer, times=times, **sizes)
+    programs = _points._cache_size()
+    factors = {"num_modes": 1, "batch_size": 2, "ensemble": 2, "bags": 2}
+    others = {name: factors.get(name, 1.1) * np.array(values) for name, values in grid.items()}
+    moved = theory.sweep(problem, others, optimizer=optimizer, times=times, **sizes)
+    assert _points._cache_size() == programs > 0
+    assert np.any(moved.risk != swept.risk)
     assert swept.risk.shape == (*(len(v) for v in grid.values()), 1 if times is None else 4)
     names = [f.name for f in dataclasses.fields(optimizer)]
     for index in np.ndindex(swept.risk.shape[:-1]):
@@ -51,24 +58,14 @@ def test_every_point_is_a_prediction(optimizer, grid, sizes):
         assert swept.curve(**point).kind == curve.kind
 
 
-def test_one_compilation():
-    """Every axis is traced, sizes too."""
-    problem = rfm.power_law(1.8, 1.5, 700, 0.05)
-    before = _points._cache_size()
-    for features in ([30, 40, 50], [33, 44, 55]):
-        grid = {"num_features": features, "lr": [0.1, 0.2], "noise_var": [0.0, 0.1]}
-        theory.sweep(problem, grid, num_samples=64, optimizer=rfm.GradientDescent(0.1), times=TIMES)
-    assert _points._cache_size() == before + 1
-
-
 def test_beyond_stability_is_infinite():
-    grid = {"lr": [0.3, 5.0]}
-    args = {"optimizer": rfm.GradientDescent(0.1), "times": TIMES, "num_features": 30, "num_samples": 40}
-    swept = theory.sweep(rfm.power_law(1.8, 1.5, 700), grid, **args)
-    assert np.isfinite(swept.risk[0]).all()
-    assert np.isinf(swept.risk[1]).all()
-    assert swept.diverged.tolist() == [False, True]
-    assert swept.mean().shape == (2, 4)
+    """On the axes of a grid above, whose program serves here."""
+    grid = {"num_modes": [700, 900], "lr": [0.3, 5.0]}
+    swept = theory.sweep(rfm.power_law(1.8, 1.5, 700), grid, optimizer=rfm.GradientDescent(0.1), times=TIMES, **SIZES)
+    assert np.isfinite(swept.risk[:, 0]).all()
+    assert np.isinf(swept.risk[:, 1]).all()
+    assert swept.diverged.tolist() == 2 * [[False, True]]
+    assert swept.mean().shape == (2, 2, 4)
     assert not swept.stderr().any()
 
 
@@ -108,8 +105,9 @@ def test_infinitely_many_modes():
 
 def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
     """It is told, and the numbers are the same; a single curve is numpy's and needs no accelerator."""
-    args = dict(num_samples=40, optimizer=rfm.GradientFlow(), times=TIMES)
-    problem, grid = rfm.power_law(1.8, 1.5, 700), {"num_features": [30]}
+    args = dict(optimizer=rfm.GradientFlow(), times=TIMES)
+    problem = rfm.power_law(1.8, 1.5, 700)
+    grid = {"num_features": [30, 60.5], "num_samples": [40, np.inf], "a": [1.5, 2.0]}  # as above
     before = theory.sweep(problem, grid, **args)
     used = []
 
@@ -122,7 +120,7 @@ def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
         after = theory.sweep(problem, grid, **args)
     np.testing.assert_array_equal(after.risk, before.risk)
     assert used == [jax.default_backend()]
-    theory.predict(problem, num_features=30, **args)
+    theory.predict(problem, **SIZES, **args)
     assert len(used) == 1
 
 

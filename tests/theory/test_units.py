@@ -10,7 +10,10 @@ import rfm
 import theory
 from rfm.data.from_data import estimate_features, estimate_kernel
 
-FACTORS = [(1e-12, 1.0), (1e-6, 1e6), (1.0, 1e-12), (1e6, 1.0), (1e12, 1e12)]  # of curvatures and of losses
+FACTORS = [  # of curvatures and of losses; those between are slow
+    (1e-12, 1.0), pytest.param(1e-6, 1e6, marks=pytest.mark.slow), (1.0, 1e-12),
+    pytest.param(1e6, 1.0, marks=pytest.mark.slow), (1e12, 1e12),
+]  # fmt: skip
 units = pytest.mark.parametrize(("curvature", "loss"), FACTORS)
 
 
@@ -60,7 +63,9 @@ def test_best_ridge(sizes, curvature, loss):
 
 
 @pytest.mark.parametrize(("curvature", "loss"), [pytest.param(1e6, 1.0, marks=pytest.mark.slow), (1e-12, 1e12)])
-@pytest.mark.parametrize("optimizer", [rfm.GradientFlow(), rfm.GradientDescent(0.3)], ids=str)
+@pytest.mark.parametrize(
+    "optimizer", [rfm.GradientFlow(), pytest.param(rfm.GradientDescent(0.3), marks=pytest.mark.slow)], ids=str
+)
 def test_frontier(optimizer, curvature, loss):
     """The budget of gradient flow has the unit of a time."""
     budget = 1.0 if optimizer.discrete else 1.0 / curvature

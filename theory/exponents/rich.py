@@ -58,9 +58,9 @@ def rich_time_amplitude(a: float, b: float, richness: float) -> float:
     away_from("a", a, 1.0 + b, f"1 + b = {1.0 + b:g}")
     if e > 1.0:
         return time_amplitude(a, b) * (0.5 + sqrt(0.25 + richness * _zeta(a - b))) ** -e  # |w|^2 = sum k^-(a-b)
-    found = integrals(e)
-    c = sqrt(richness * found.growth / b)
-    return found.risk / b * (0.5 * c * (1.0 + e)) ** (-2.0 * e / (1.0 + e))  # eq. 45
+    sums = integrals(e)
+    c = sqrt(richness * sums.growth / b)
+    return sums.risk / b * (0.5 * c * (1.0 + e)) ** (-2.0 * e / (1.0 + e))  # eq. 45
 
 
 def rich_frontier_exponents(a: float, b: float, *, cost: str = "N t") -> tuple[float, float]:

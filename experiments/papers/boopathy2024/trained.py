@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 
 import rfm
 import theory
+from experiments.compare.best_sizes import lazy_clock
 from experiments.compare.comparison import Comparison
 from experiments.compare.equivalence import agreement
 from experiments.compare.keys import fold_keys
 from experiments.compare.statistics import log_slope
-from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import CLOSE, REFINED, condition, judge
 from experiments.output import plotting
 from experiments.papers.boopathy2024 import scale_time as st
@@ -48,7 +48,7 @@ def panel(ax: Axes, setting: st.Setting) -> st.Part:
     plotting.finish(ax, "clock", "risk", rf"trained features, $\gamma$ = {gamma:g}: the clock of a growing kernel")
     ax.set_xlim(1e-2, 1e5)
     with np.errstate(invalid="ignore"):  # what is never reached
-        ratios = [lazy / own for lazy, own in grown]
+        ratios = [lazy / rich for lazy, rich in grown]
     known = np.concatenate([ratio[np.isfinite(ratio)] for ratio in ratios])
     words = ["/".join("never" if np.isnan(x) else f"{x:.2f}" for x in ratio) for ratio in ratios]
     text = "; ".join(f"N = {pair.fixed['N']}: {word}" for pair, word in zip(pairs, words, strict=True))

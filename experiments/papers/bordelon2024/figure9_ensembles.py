@@ -65,20 +65,20 @@ def _draw(ax: Axes, nu: float, averages: Sequence[Comparison], endless: np.ndarr
     for index, average in enumerate(averages):
         count = average.fixed["ensemble"]
         plotting.draw(ax, average, index, label="one model" if count == 1 else f"average of {count:g}")
-    line_x, one = averages[0].theory_line
+    line_x, endless_x = averages[0].theory_line
     ax.plot(line_x, endless, "k--", lw=1, label="average of infinitely many, theory")
     ax.axvline(nu, color="0.8", lw=0.8, zorder=-1)
     ax.set_yscale("log")
-    ax.set_ylim(0.8 * min(one.min(), endless.min()), 20.0)  # all other averages lie between the two
+    ax.set_ylim(0.8 * min(endless_x.min(), endless.min()), 20.0)  # all other averages lie between the two
     plotting.finish(ax, r"data $\alpha = P/M$", r"risk over $|w|^2$", rf"$\nu = N/M$ = {nu:g}", log=False)
 
 
-def _verdicts(nu: float, one: Comparison, endless: np.ndarray) -> list[Verdict]:
+def _verdicts(nu: float, single: Comparison, endless: np.ndarray) -> list[Verdict]:
     """Judge the peak, the closed forms, and that infinitely many models have no peak."""
-    alpha, line = one.theory_line
+    alpha, line = single.theory_line
     gap = np.max(np.abs(np.stack([line, endless]) / end_of_training(nu, alpha) - 1.0))
     peak, step = alpha[np.argmax(line)], alpha[1] - alpha[0]
-    highest, nearest = one.x[np.argmax(one.mean)], one.x[np.argsort(np.abs(one.x - nu))[:2]]
+    highest, nearest = single.x[np.argmax(single.mean)], single.x[np.argsort(np.abs(single.x - nu))[:2]]
     return [
         condition(f"peak of one model, nu = {nu:g}", "alpha = nu",
                   f"theory at {peak:.3f} of steps of {step:.3f}; largest trained risk at {highest:g}, beside {nu:g} "

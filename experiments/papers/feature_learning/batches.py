@@ -8,14 +8,14 @@ import rfm
 import theory
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
-from experiments.compare.verdicts import Verdict, condition
+from experiments.compare.verdicts import FINITE, SIGMAS, Verdict, condition
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import FINITE, SIGMAS, agrees, beside
+from experiments.papers.feature_learning.training import NOISE, A, B, agrees, beside
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
+from theory.rich_curves import CROWDED
 
-A, B, NOISE, LR = 1.5, 1.25, 0.25, 0.05
-CROWDED = 0.5  # lr m tr(H)/B from which the theory flags itself, as its message says
+LR = 0.05
 
 
 def show(seed: int, *, size: int, batches: Counts, richness: Values, steps: int, modes: int, seeds: int) -> Shown:

@@ -10,7 +10,6 @@ from experiments.output import plotting, progress
 from experiments.papers.row import Script, Shown, Values
 from theory import exponents
 
-CLOSE = 0.02
 SPREAD = 0.05  # of curves that lie on each other
 LATE = 1e8
 
@@ -37,10 +36,10 @@ def show(seed: int, *, a: Values, b: float, richness: Values, clock: Values, poi
         )
         slope = -log_derivative(lambda t, p=problem: risk_in_time(p, t, richness=richness[-1]), LATE)
         claimed = exponents.rich_time_exponent(task, b)
-        findings.append(judge(f"e = {e:.2g}: exponent at t = {LATE:g}", slope, claimed=claimed, close=CLOSE))
+        findings.append(judge(f"e = {e:.2g}: exponent at t = {LATE:g}", slope, claimed=claimed))
         level = exponents.rich_time_amplitude(task, b, richness[-1]) * LATE**-claimed
         there = float(risk_in_time(problem, np.array([LATE]), richness=richness[-1])[0])
-        findings.append(judge(f"e = {e:.2g}: risk there over the closed law", there / level, claimed=1.0, close=CLOSE))
+        findings.append(judge(f"e = {e:.2g}: risk there over the closed law", there / level, claimed=1.0))
         plotting.finish(ax, "$\\gamma^{1/(1-e)}\\, t$", "risk over lazy risk", f"e = {e:.2g}: one curve")
     return Shown(figure, table, tuple(findings))
 

@@ -10,87 +10,45 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 import rfm
 import theory
+from experiments.compare.best_sizes import Best, Grid, lazy_clock, predicted
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
-from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import CLOSE, CONFIRMED, REFINED, Verdict, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, solved
+from experiments.papers.feature_learning.training import RICHNESS, A, B, agrees, solved
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 from theory import exponents
+from theory.exponents.rich import COSTS
 
-A, B, RICHNESS = 1.5, 1.25, 1.0
 STEP = 0.5  # in log C, of a local exponent
 LATEST = 0.7  # power of the largest budget that models are followed to: all have ended, or are too small for it
 LOOKS = 9  # times of a trained model
 
 
 class Count(NamedTuple):
-    """A way of counting compute, N^power times t or tau; richness: of the models, in_tau: is it tau?"""
+    """A way of counting compute, by its label, its name in `COSTS`, and the richness of the models."""
 
     name: str
-    power: int
+    cost: str
     richness: float
-    in_tau: bool = False
 
     def closed(self) -> tuple[float, float]:
-        """Return the exponents of the best size and of the risk in C: risk N^-(a-1) is met at t ~ N^(b (1+e)/2)."""
-        if self.richness == 0.0 or self.in_tau:
-            return exponents.frontier_exponents(A, B)
-        e = exponents.time_exponent(A, B)
-        total = 2.0 * self.power + B * (1.0 + e)
-        return 2.0 / total, 2.0 * e * B / total
+        """Return the exponents of the best size and of the risk in C."""
+        lazy = self.richness == 0.0
+        return exponents.frontier_exponents(A, B) if lazy else exponents.rich_frontier_exponents(A, B, cost=self.cost)
 
 
 COUNTS = (
-    Count("lazy, $C = N t$", 1, 0.0),
-    Count("rich, $C = N t$", 1, RICHNESS),
-    Count("rich, $C = N^2 t$", 2, RICHNESS),
-    Count("rich, $C = N \\tau$", 1, RICHNESS, in_tau=True),
+    Count("lazy, $C = N t$", "N t", 0.0),
+    Count("rich, $C = N t$", "N t", RICHNESS),
+    Count("rich, $C = N^2 t$", "N^2 t", RICHNESS),
+    Count("rich, $C = N \\tau$", "N tau", RICHNESS),
 )
-
-
-class Best(NamedTuple):
-    """Budgets C, the size that is best at each, and its risk, (C,)."""
-
-    compute: np.ndarray
-    size: np.ndarray
-    risk: np.ndarray
-
-
-class Grid(NamedTuple):
-    """Predicted risk and the time tau of the lazy model, (N, T), of models at some sizes (N,) and times (T,)."""
-
-    sizes: np.ndarray
-    times: np.ndarray
-    risk: np.ndarray
-    tau: np.ndarray
-
-    def best(self, count: Count, compute: np.ndarray) -> Best:
-        """Minimise the risk over size at every budget, by splines through logarithms."""
-        clocks = self.tau if count.in_tau else np.broadcast_to(self.times, self.tau.shape)
-        spent = np.log(clocks * (self.sizes**count.power)[:, None])
-        at = np.log(compute)
-        risks = np.stack([CubicSpline(x, np.log(y))(at) for x, y in zip(spent, self.risk, strict=True)])
-        # a budget that a size cannot spend on the grid of times is not one of its own
-        risks = np.where((spent[:, :1] <= at) & (at <= spent[:, -1:]), risks, np.inf)
-        x = np.log(self.sizes)
-        found = [_least(x[np.isfinite(y)], y[np.isfinite(y)]) for y in risks.T]
-        return Best(compute, *np.exp(np.array(found)).T)
-
-
-def _least(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return where a spline through points is least, and its value there."""
-    spline, fine = CubicSpline(x, y), np.linspace(x[0], x[-1], 20 * len(x))
-    near = fine[np.argmin(spline(fine))] + np.linspace(-1.0, 1.0, 401) * (fine[1] - fine[0])
-    values = spline(near)
-    return float(near[np.argmin(values)]), float(values.min())
 
 
 def show(
@@ -104,8 +62,8 @@ def show(
     budgets = np.geomspace(span[0], span[1], 33)
     for index, count in enumerate(progress.over(COUNTS, "count")):
         name = count.name.replace("$", "").replace("\\tau", "tau")
-        best = curves[count.richness].best(count, budgets)
-        ends = curves[count.richness].best(count, far * np.exp([-STEP, STEP]))
+        best = curves[count.richness].best(count.cost, budgets)
+        ends = curves[count.richness].best(count.cost, far * np.exp([-STEP, STEP]))
         slopes = [abs(float(np.log(x[-1] / x[0]) / (2.0 * STEP))) for x in (ends.size, ends.risk)]
         for quantity, slope, closed in zip(("best size", "risk"), slopes, count.closed(), strict=True):
             findings.append(judge(f"{name}: {quantity} in C, theory at C = {far:g}", slope, closed=closed))
@@ -137,12 +95,7 @@ def show(
 def _grid(far: float, counts: Counts, richness: float) -> Grid:
     """Predict models of all sizes."""
     sizes, times = np.geomspace(8.0, 0.1 * far, counts[0]), np.geomspace(1e-3, far**LATEST, counts[1])
-    risk, tau = [], []
-    for n in sizes:
-        curve = theory.predict(rfm.power_law(A, B, None), **_args(n, times) | {"richness": richness})
-        risk.append(curve.risk)
-        tau.append(times if curve.kernel_growth is None else lazy_clock(times, curve.kernel_growth))
-    return Grid(sizes, times, np.array(risk), np.array(tau))
+    return predicted(A, B, sizes, times, richness=richness)
 
 
 def _args(n: float, times: np.ndarray) -> Arguments:
@@ -156,8 +109,8 @@ def _trained(
     (modes, samples, keys), runs, spent = draws, [], []
     for n in sizes:
         compute = float(np.exp(np.interp(np.log(n), np.log(best.size), np.log(best.compute))))
-        time = compute / n**count.power
-        if count.in_tau:
+        time = compute / n ** COSTS[count.cost]
+        if count.cost == "N tau":
             growth = theory.predict(rfm.power_law(A, B, None), **_args(n, grid.times) | {"richness": count.richness})
             assert growth.kernel_growth is not None
             tau = lazy_clock(grid.times, growth.kernel_growth)

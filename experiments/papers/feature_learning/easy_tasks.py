@@ -15,12 +15,11 @@ from experiments.compare.laws import FLOW, risk_in_time
 from experiments.compare.statistics import STEP, log_derivative
 from experiments.compare.verdicts import CLOSE, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, solved
+from experiments.papers.feature_learning.training import B, agrees, solved
 from experiments.papers.row import Script, Shown, Values
 from rfm.arguments import Arguments
 from theory import exponents
 
-B = 1.25
 LATE, EARLY = 1e6, 10.0
 
 

@@ -11,12 +11,11 @@ from experiments.compare.laws import FLOW, LATE, LEAST_RISK, risk_in_time
 from experiments.compare.statistics import log_derivative
 from experiments.compare.verdicts import judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import solved
+from experiments.papers.feature_learning.training import RICHNESS, B, solved
 from experiments.papers.row import Script, Shown, Values
 from rfm.arguments import Arguments
 from theory import exponents
 
-B, RICHNESS = 1.25, 1.0
 MODELS = {"lazy": 0.0, "rich": RICHNESS}
 
 

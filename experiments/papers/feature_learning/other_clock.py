@@ -13,11 +13,10 @@ from experiments.compare.laws import FLOW
 from experiments.compare.statistics import standard_error
 from experiments.compare.verdicts import condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, beside
+from experiments.papers.feature_learning.training import NOISE, B, agrees, beside
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 
-B, NOISE = 1.25, 0.25
 TASKS = {"hard": 1.5, "easy": 2.6}
 SAME = 0.03  # of a best risk that counts as the same
 LINE = 61  # points of a line

@@ -12,10 +12,10 @@ from experiments.compare.laws import FLOW
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
+from experiments.papers.feature_learning.training import NOISE, A, B
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 
-A, B, NOISE = 1.5, 1.25, 0.25
 END, LOOKS = 1e6, 9
 LINE = 21  # points of a line
 SAME = 1e-3  # relative spread over richness of what counts as one number

@@ -18,13 +18,13 @@ from experiments.compare.comparison import Comparison
 from experiments.compare.statistics import standard_error
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees
+from experiments.papers.feature_learning.training import A, B, agrees
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.engine.curvature import eigensystems
 from rfm.engine.features import Setting, draw, member_keys
-from rfm.engine.trained_features import effective, growth_of, step_pair, untrained
+from rfm.engine.trained_layers import effective, growth_of, step_pair, untrained
 
-A, B, NOISE = 1.5, 1.25, 0.1
+NOISE = 0.1
 TAME = 0.6  # of 2/lr: flows that end below it train far from the edge
 BEYOND = (1.3, 3.0)  # of 2/lr: flows that end between these meet the edge, and descent still trains
 NEAR = 0.15  # of 2/lr and of m z_max that counts as there
@@ -134,15 +134,15 @@ def _edge(ends: np.ndarray) -> list[Verdict]:
     reach, last, ratio, loss = ends
     tame, met = reach < TAME, (reach > BEYOND[0]) & (reach < BEYOND[1])
     text = f"{ratio[tame].mean():.3f} ± {ratio[tame].std():.3f} (spread of {tame.sum()} runs)"
-    found = [condition("sharpness over m z_max, far from the edge", f"1 to {NEAR:g}", text,
+    verdicts = [condition("sharpness over m z_max, far from the edge", f"1 to {NEAR:g}", text,
                        bool(np.all(np.abs(ratio[tame] - 1.0) < NEAR)))]  # fmt: skip
     trains = np.isfinite(last[met]) & (loss[met] < LEARNED)
     text = f"{trains.sum()} of {met.sum()} runs"
-    found.append(condition("training goes on where flow would be beyond the edge", "all", text, bool(trains.all())))
+    verdicts.append(condition("training goes on where flow would be beyond the edge", "all", text, bool(trains.all())))
     at = last[met][trains]
     text = f"{at.mean():.3f} ± {at.std():.3f} (spread), flow would be at {reach[met].mean():.2f}"
-    found.append(condition("sharpness over 2/lr there", f"1 to {NEAR:g}", text, abs(at.mean() - 1.0) < NEAR))
-    return found
+    verdicts.append(condition("sharpness over 2/lr there", f"1 to {NEAR:g}", text, abs(at.mean() - 1.0) < NEAR))
+    return verdicts
 
 
 main = Script(

@@ -18,13 +18,13 @@ import numpy as np
 
 import rfm
 import theory
+from experiments.compare.best_sizes import lazy_clock
 from experiments.compare.comparison import INFINITE, Comparison, derive
 from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW, risk_in_time
-from experiments.compare.trained_laws import lazy_clock
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import agrees, beside
+from experiments.papers.feature_learning.training import RICHNESS, A, B, agrees, beside
 from experiments.papers.row import Counts, Script, Shown
 from rfm.arguments import Arguments
 from theory import exponents
@@ -34,7 +34,6 @@ from theory.growth import Drive
 from theory.growth_steps import Rates, rich_steps
 from theory.spectrum import COARSE_PANEL, Modes
 
-A, B, RICHNESS = 1.5, 1.25, 1.0
 RANGE = 0.06, 1.97  # of learning rates: 2/z_max is 2
 FINER = 2  # grids beside the best rate of the one before
 DEPTH = 30.0  # of the spectrum: -log of the least curvature that counts

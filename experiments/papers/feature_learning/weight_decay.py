@@ -15,15 +15,14 @@ import rfm
 import theory
 from experiments.compare.comparison import Comparison
 from experiments.compare.keys import fold_keys
-from experiments.compare.verdicts import Verdict, condition
+from experiments.compare.verdicts import FINITE, SIGMAS, Verdict, condition
 from experiments.output import plotting, progress
-from experiments.papers.feature_learning.training import FINITE, SIGMAS, agrees
+from experiments.papers.feature_learning.training import NOISE, A, B, agrees
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Sizes
 from theory.evaluation import problem_modes
 from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
 
-A, B, NOISE = 1.5, 1.25, 0.25
 DEPTH = 40.0  # of the spectrum that counts
 SLOPE = 1e-4  # relative step of a derivative
 BARE = 1.5  # times the decay beyond which nothing is learned: no draw learns there

@@ -5,12 +5,12 @@ import numpy as np
 
 import rfm
 import theory
-from experiments.compare.comparison import INFINITE, Comparison
+from experiments.compare.comparison import INFINITE
 from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import approaching, condition, judge
 from experiments.output import plotting
+from experiments.papers.one_pass import trained
 from experiments.papers.row import Script, Shown
-from rfm.arguments import Arguments
 
 A, B = 1.75, 1.5
 LR, BATCH, MOMENTUM = 0.25, 8, 0.8
@@ -31,7 +31,7 @@ def show(seed: int, *, steps: int, size: int, taught: int, seeds: int, modes: in
         rfm.log_times(1, steps, 40, integer=True),
         np.unique(np.geomspace(steps / 1000, steps, POINTS).round()),
     )
-    table, verdicts, runs = [], [], []
+    table, verdicts = [], []
     plain, faster = (A - 1) / B, (A - 1) / B * (2.0 - 1.0 / B)
     for index, (name, optimizer) in enumerate(optimizers.items()):
         if name == "DANA-constant":
@@ -45,13 +45,8 @@ def show(seed: int, *, steps: int, size: int, taught: int, seeds: int, modes: in
         verdict = judge(f"{name}: risk in time, N = ∞", float(local), claimed=claimed)
         verdicts.append(approaching(verdict, ends, late, claimed))
     plotting.finish(axes[0, 0], "steps $t$", "risk", f"N = ∞, a = {A:g}, b = {B:g}, batches of {BATCH}")
-    some = rfm.log_times(1, taught, 12, integer=True)
-    keys = jax.random.split(jax.random.key(seed), seeds)
-    for index, (name, optimizer) in enumerate(optimizers.items()):
-        args = Arguments(num_features=size, num_samples=np.inf, optimizer=optimizer, times=some)
-        risks = rfm.simulate(drawn, **args, keys=keys).risk
-        runs.append(Comparison("time", some, risks, theory.predict(drawn, **args).risk, {"N": size}, name))
-        plotting.draw(axes[0, 1], runs[-1], index)
+    runs = trained(drawn, size, optimizers, taught, jax.random.split(jax.random.key(seed), seeds))
+    plotting.draw_all(axes[0, 1], runs)
     plotting.finish(axes[0, 1], "steps $t$", "risk", f"N = {size}; {seeds} draws")
     table += [row for run in runs for row in run.rows(optimizer=run.label)]
     # risk at the time when DANA-constant is past N steps, and above the floor

@@ -9,14 +9,13 @@ from experiments.compare.comparison import Comparison
 from experiments.compare.equivalence import agreement
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
+from experiments.papers.one_pass import TAME, tamed, trained
 from experiments.papers.row import Counts, Script, Shown
-from rfm.arguments import Arguments
 
 A, B, NOISE = 2.5, 1.5, 0.1
 PEAKS, RATIOS = np.geomspace(0.02, 0.9, 16), (1e-3, 1e-2, 3e-2, 0.1)  # of exponential decay: lr at the end over lr
 FINER = 1.06  # between peaks looked at last
 CLOSE = 0.05
-TAME = 0.5  # of the best rates are trained with: some draws do not bear more
 
 
 def show(seed: int, *, steps: Counts, size: int, taught: int, seeds: int) -> Shown:
@@ -29,16 +28,16 @@ def show(seed: int, *, steps: Counts, size: int, taught: int, seeds: int) -> Sho
             risks[name].append(families[name].risk)
         risks["exponential"].append(best_exponential(problem, np.inf, t)[1])
     figure, axes = plotting.new_figure(1, 2, width=4.4)
-    table = [{"schedule": name, "T": t, "risk": r} for name, own in risks.items()
-             for t, r in zip(steps, own, strict=True)]  # fmt: skip
-    for index, (name, own) in enumerate(risks.items()):
-        axes[0, 0].plot(steps, own, color=plotting.COLORS[index], marker=".", lw=1.3, label=name)
+    table = [{"schedule": name, "T": t, "risk": r} for name, values in risks.items()
+             for t, r in zip(steps, values, strict=True)]  # fmt: skip
+    for index, (name, values) in enumerate(risks.items()):
+        axes[0, 0].plot(steps, values, color=plotting.COLORS[index], marker=".", lw=1.3, label=name)
     plotting.finish(axes[0, 0], "steps $T$", "least risk after $T$ steps", f"a = {A:g}, b = {B:g}, N = ∞")
     runs = _trained(size, taught, jax.random.split(jax.random.key(seed), seeds))
     plotting.draw_all(axes[0, 1], runs)
     plotting.finish(axes[0, 1], "steps $t$", "risk", f"N = {size}, {TAME:g} of the rates best at T = {taught}")
     table += [row for run in runs for row in run.rows(schedule=run.label)]
-    t, made = np.array(steps), {name: np.array(own) for name, own in risks.items()}
+    t, made = np.array(steps), {name: np.array(values) for name, values in risks.items()}
     claimed = {"constant": (A - 1) / (A - 1 + B), "wsd": (A - 1) / A}
     verdicts: list[Verdict] = [
         judge(f"{name}: risk in T", float(-np.log(made[name][-1] / made[name][-2]) / np.log(t[-1] / t[-2])),
@@ -46,7 +45,7 @@ def show(seed: int, *, steps: Counts, size: int, taught: int, seeds: int) -> Sho
         for name, exponent in claimed.items()
     ]  # fmt: skip
     order = bool(np.all(made["wsd"] < made["exponential"]) and np.all(made["exponential"] < made["constant"]))
-    text = ", ".join(f"{name} {own[-1] / made['wsd'][-1]:.3f}" for name, own in made.items())
+    text = ", ".join(f"{name} {values[-1] / made['wsd'][-1]:.3f}" for name, values in made.items())
     text = f"{text} of wsd at T = {t[-1]}"
     verdicts.append(condition("least risk", "wsd < exponential < constant", text, order))
     return Shown(figure, table, (*verdicts, agreement(runs, "simulation against theory")))
@@ -54,10 +53,10 @@ def show(seed: int, *, steps: Counts, size: int, taught: int, seeds: int) -> Sho
 
 def best_exponential(problem: rfm.Problem, size: float, steps: int) -> tuple[np.ndarray, float]:
     """Return the best lr_t = peak ratio^(t/T) of a few ratios, and its risk."""
-    x, found = np.arange(steps) / steps, (np.array([]), np.inf)
+    x, best = np.arange(steps) / steps, (np.array([]), np.inf)
 
     def look(peak: float, ratio: float) -> None:
-        nonlocal found
+        nonlocal best
         lr = peak * ratio**x
         try:
             curve = theory.predict(
@@ -65,16 +64,16 @@ def best_exponential(problem: rfm.Problem, size: float, steps: int) -> tuple[np.
             )
         except ValueError:  # beyond stability
             return
-        if curve.risk[-1] < found[1]:
-            found = lr, float(curve.risk[-1])
+        if curve.risk[-1] < best[1]:
+            best = lr, float(curve.risk[-1])
 
     for ratio in RATIOS:
         for peak in PEAKS:
             look(float(peak), ratio)
-    peak, ratio = float(found[0][0]), float((found[0][-1] / found[0][0]) ** (steps / max(steps - 1, 1)))
+    peak, ratio = float(best[0][0]), float((best[0][-1] / best[0][0]) ** (steps / max(steps - 1, 1)))
     for factor in FINER ** np.arange(-4.0, 5.0):
         look(peak * factor, ratio)
-    return found
+    return best
 
 
 def _trained(size: int, steps: int, keys: jax.Array) -> list[Comparison]:
@@ -82,12 +81,7 @@ def _trained(size: int, steps: int, keys: jax.Array) -> list[Comparison]:
     problem = rfm.power_law(A, B, 2000, NOISE)
     families = theory.best_schedule(problem, num_features=size, steps=steps, batch_size=1).families
     rates = {"constant": families["constant"].lr, "exponential": best_exponential(problem, size, steps)[0]}
-    times, runs = rfm.log_times(1, steps, 12, integer=True), []
-    for name, lr in (rates | {"wsd": families["wsd"].lr}).items():
-        args = Arguments(num_features=size, num_samples=np.inf, optimizer=rfm.SGD(TAME * lr, 1), times=times)
-        risks = rfm.simulate(problem, **args, keys=keys).risk
-        runs.append(Comparison("time", times, risks, theory.predict(problem, **args).risk, {"N": size}, name))
-    return runs
+    return trained(problem, size, tamed(rates | {"wsd": families["wsd"].lr}), steps, keys)
 
 
 main = Script(

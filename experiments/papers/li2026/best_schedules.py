@@ -12,15 +12,14 @@ from experiments.compare.equivalence import agreement
 from experiments.compare.statistics import log_slope
 from experiments.compare.verdicts import Verdict, approaching, condition, judge
 from experiments.output import plotting, progress
+from experiments.papers.one_pass import TAME, tamed, trained
 from experiments.papers.row import Counts, Script, Shown
-from rfm.arguments import Arguments
 
 # exponents (a, b): easy for a > b, hard for a < b
 TASKS = {"easy": (2.5, 1.5), "hard": (1.5, 2.0)}
 NOISE = 0.1
 EARLY = 0.1  # share of the steps after which the plateau of a schedule is read
 MIDDLE = (0.05, 0.9)  # of the steps, where the power of (1 - t/T) is fitted
-TAME = 0.5  # of the best rates are trained with: some draws do not bear more
 NEAR = 0.05  # of an exponent of time: T is a few thousand
 
 
@@ -30,17 +29,17 @@ def show(seed: int, *, steps: Counts, size: int, taught: int, seeds: int) -> Sho
     verdicts, table = [], []
     for ax, (name, (a, b)) in zip(axes[0, :2], TASKS.items(), strict=True):
         problem = rfm.power_law(a, b, None, NOISE)
-        found = {
+        schedules = {
             t: theory.best_schedule(problem, num_features=np.inf, steps=t, batch_size=1)
             for t in progress.over(steps, "steps", name)
         }
-        for index, (t, best) in enumerate(found.items()):
+        for index, (t, best) in enumerate(schedules.items()):
             x = (np.arange(t) + 0.5) / t
             ax.plot(x, best.lr, color=plotting.COLORS[index], lw=1.3, label=f"T = {t}")
             table += [{"task": name, "T": t, "x": x[i], "lr": best.lr[i]} for i in range(0, t, max(t // 50, 1))]
         plotting.finish(ax, "share of steps $t/T$", "best learning rate", f"{name}: a = {a:g}, b = {b:g}", log=False)
         ax.set_yscale("log")
-        verdicts += _judged(name, (a, b), found)
+        verdicts += _judged(name, (a, b), schedules)
     for ax, (name, (a, b)) in zip(axes[0, 2:], TASKS.items(), strict=True):
         runs = _trained(rfm.power_law(a, b, 2000, NOISE), size, taught, jax.random.split(jax.random.key(seed), seeds))
         plotting.draw_all(ax, runs)
@@ -50,14 +49,14 @@ def show(seed: int, *, steps: Counts, size: int, taught: int, seeds: int) -> Sho
     return Shown(figure, table, tuple(verdicts))
 
 
-def _judged(name: str, exponents: tuple[float, float], found: Mapping[int, theory.BestSchedule]) -> list[Verdict]:
+def _judged(name: str, exponents: tuple[float, float], schedules: Mapping[int, theory.BestSchedule]) -> list[Verdict]:
     """Set plateau, shape and risk beside what is claimed."""
     a, b = exponents
-    t = np.array(list(found))
-    lr = np.array([best.lr[int(EARLY * steps)] for steps, best in found.items()])
-    risk = np.array([best.risk for best in found.values()])
+    t = np.array(list(schedules))
+    lr = np.array([best.lr[int(EARLY * steps)] for steps, best in schedules.items()])
+    risk = np.array([best.risk for best in schedules.values()])
     if name == "easy":
-        shape = [_power(best.lr) for best in found.values()]
+        shape = [_power(best.lr) for best in schedules.values()]
         text = ", ".join(f"{x:.2f}" for x in shape) + f" at T = {', '.join(map(str, t))}"
         return [
             _exponent(f"{name}: peak ~ T^-(a - b)/a", t, lr, (a - b) / a),
@@ -65,10 +64,10 @@ def _judged(name: str, exponents: tuple[float, float], found: Mapping[int, theor
             condition(f"{name}: lr ~ (1 - t/T)^(2b - 1)", f"{2 * b - 1:g}", f"{text}: rising towards it",
                       bool(np.all(np.diff(shape) > 0) and shape[-1] < 2 * b - 1), yes="refined"),
         ]  # fmt: skip
-    share = [float(np.mean(best.lr < 0.5 * best.lr[int(EARLY * steps)])) for steps, best in found.items()]
+    share = [float(np.mean(best.lr < 0.5 * best.lr[int(EARLY * steps)])) for steps, best in schedules.items()]
     text = ", ".join(f"{x:.2f}" for x in share) + f" at T = {', '.join(map(str, t))}"
-    lost = [best.families["wsd"].excess for best in found.values()]
-    others = [min(best.families[x].excess for x in ("linear", "cosine", "power")) for best in found.values()]
+    lost = [best.families["wsd"].excess for best in schedules.values()]
+    others = [min(best.families[x].excess for x in ("linear", "cosine", "power")) for best in schedules.values()]
     wsd = f"{100 * lost[-1]:.1f} % above the best, the next family {100 * others[-1]:.1f} %"
     return [
         judge(f"{name}: plateau ~ T^0", -log_slope(t[-2:], lr[-2:]), claimed=0.0, close=NEAR),
@@ -100,12 +99,8 @@ def _power(lr: np.ndarray) -> float:
 def _trained(problem: rfm.Problem, size: int, steps: int, keys: jax.Array) -> list[Comparison]:
     """Train with the best schedule, the best linear one and the best constant rate."""
     best = theory.best_schedule(problem, num_features=size, steps=steps, batch_size=1)
-    times, runs = rfm.log_times(1, steps, 12, integer=True), []
-    for name, lr in {"best": best.lr, **{x: best.families[x].lr for x in ("linear", "wsd", "constant")}}.items():
-        args = Arguments(num_features=size, num_samples=np.inf, optimizer=rfm.SGD(TAME * lr, 1), times=times)
-        risks = rfm.simulate(problem, **args, keys=keys).risk
-        runs.append(Comparison("time", times, risks, theory.predict(problem, **args).risk, {"N": size}, name))
-    return runs
+    rates = {"best": best.lr} | {name: best.families[name].lr for name in ("linear", "wsd", "constant")}
+    return trained(problem, size, tamed(rates), steps, keys)
 
 
 main = Script(

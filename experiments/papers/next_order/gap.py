@@ -22,6 +22,7 @@ from rfm.optimizers import Optimizer
 A, B, NOISE = 1.8, 1.5, 0.1
 ROWS = 2  # P = ROWS N at every point
 LINE_POINTS = 15
+BESIDE = 0.014  # of the width of a panel, between points of one size
 SEEN = 3.0  # standard errors from which a point refuses a theory
 CLOSE = 0.1  # of the next order: the order after it is 1/N of it or so
 
@@ -63,7 +64,7 @@ def show(seed: int, *, sizes: Counts, times: Values, steps: int, seeds: int, mod
     ends = {"gradient descent": f"gradient descent, {steps} steps", "heavy ball": f"heavy ball, {steps} steps"}
     ends["ridge"] = "ridge"
     _draw(axes[0, 1], runs, lines, {(name, 0): text for name, text in ends.items()}, "other algorithms")
-    every = [run for own in runs.values() for run in own]
+    every = [run for pairs in runs.values() for run in pairs]
     table = [row for run in every for row in _rows(run)]
     agrees = agreement(every, "simulation = leading + next order")
     return Shown(figure, table, (agrees, *_judged(runs)))
@@ -89,7 +90,8 @@ def _draw(ax: Axes, runs: Mapping[str, Sequence[Comparison]], lines: Mapping, la
     for index, ((name, i), label) in enumerate(labels.items()):
         x, ratio = lines[name]
         ax.plot(x, 100 * ratio[:, i], color=plotting.COLORS[index], lw=1.3)
-        inverse = [1.0 / run.fixed["N"] for run in runs[name]]
+        beside = BESIDE * (index - 0.5 * (len(labels) - 1))  # points of one size side by side
+        inverse = [1.0 / run.fixed["N"] + beside * x[-1] for run in runs[name]]
         measured, errors = (100 * np.array([gap_of(run)[part][i] for run in runs[name]]) for part in (0, 1))
         plotting.draw_points(ax, inverse, measured, errors, index, label=label)
     ax.axhline(0.0, color="0.6", lw=0.8, zorder=0)
@@ -120,10 +122,10 @@ def slope(runs: Sequence[Comparison]) -> tuple[float, float]:
 def _judged(runs: Mapping[str, Sequence[Comparison]]) -> list[Verdict]:
     """Judge the gap over what is predicted, and whether the draws see that the leading order alone is wrong."""
     verdicts = []
-    for name, own in runs.items():
-        ratio, error = slope(own)
+    for name, pairs in runs.items():
+        ratio, error = slope(pairs)
         verdicts.append(judge(f"{name}: measured gap over predicted", ratio, claimed=1.0, error=error, close=CLOSE))
-    z = np.concatenate([np.abs(gap_of(run)[0] / gap_of(run)[1]) for own in runs.values() for run in own])
+    z = np.concatenate([np.abs(gap_of(run)[0] / gap_of(run)[1]) for pairs in runs.values() for run in pairs])
     text = f"{np.sum(z > SEEN)} of {len(z)} points more than {SEEN:g} standard errors off, {z.max():.0f} at most"
     return [*verdicts, condition("leading order alone", "refused", text, bool(np.mean(z > SEEN) > 0.5))]
 

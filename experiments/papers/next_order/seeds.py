@@ -12,12 +12,11 @@ from experiments.compare.keys import fold_keys
 from experiments.compare.laws import FLOW
 from experiments.compare.verdicts import Verdict, condition, judge
 from experiments.output import plotting, progress
+from experiments.papers.next_order.gap import NOISE, ROWS, A, B
 from experiments.papers.next_order.moments import std_of
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Arguments
 
-A, B, NOISE = 1.8, 1.5, 0.1
-ROWS = 2  # P = ROWS N at every point
 WANTED = 0.01  # relative standard error of a mean
 REACH = 16  # times the largest size drawn, to where theory alone says how many
 CLOSE = 0.06  # of an error
@@ -58,10 +57,10 @@ def show(seed: int, *, sizes: Counts, times: Values, errors: Values, seeds: int,
 
 def predicted(problem: rfm.Problem, n: float, times: np.ndarray) -> np.ndarray:
     """Draws that a relative error of WANTED takes, (T,), not rounded."""
-    found = theory.scatter(
+    scatter = theory.scatter(
         problem, num_features=n, num_samples=ROWS * n, optimizer=FLOW, times=times, pairs=False
     )  # fmt: skip
-    return (found.std / found.mean / WANTED) ** 2
+    return (scatter.std / scatter.mean / WANTED) ** 2
 
 
 def measured_number(risks: np.ndarray) -> tuple[float, float]:
@@ -77,12 +76,12 @@ def check(problem: rfm.Problem, n: int, risks: np.ndarray, time: float, errors: 
     The first are those of the whole number of draws, which are a little smaller than what was asked for. Errors whose
     draws make no two groups are left out.
     """
-    kept, one = [], np.sqrt(predicted(problem, n, np.array([time]))[0]) * WANTED
+    kept, wanted = [], np.sqrt(predicted(problem, n, np.array([time]))[0]) * WANTED
     for error in errors:
         count = theory.seeds_needed(
             problem, relative_error=error, num_features=n, num_samples=ROWS * n, optimizer=FLOW, times=[time]
         )
-        groups, known = len(risks) // count, one / np.sqrt(count)
+        groups, known = len(risks) // count, wanted / np.sqrt(count)
         if groups > 1:
             means = risks[: groups * count].reshape(groups, count).mean(1)
             ratio = means.std(ddof=1) / risks.mean() / known

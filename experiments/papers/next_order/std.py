@@ -10,14 +10,15 @@ from experiments.compare.laws import FLOW
 from experiments.compare.spread import Call
 from experiments.compare.verdicts import Verdict, condition
 from experiments.output import plotting
+from experiments.papers.next_order.gap import A, B
 from experiments.papers.next_order.moments import correlation_with, std_of
 from experiments.papers.row import Script, Shown, Values
 
-A, B = 1.8, 1.5
 TIMES = rfm.log_times(0.1, 1e3, 13)
 LINE_TIMES = rfm.log_times(0.1, 1e3, 25)
 CLOSE = 0.06  # of a standard deviation: the theory of it is the leading order alone
 APART = 0.05  # of a correlation
+APART_ON_PAGE = 1.16  # factor between the times at which the ratios at one time are drawn
 MIDDLE = 6  # of TIMES: with the risk at this time all others are correlated
 
 
@@ -43,7 +44,7 @@ def show(seed: int, *, size: int, rows: int, noises: Values, seeds: int, modes: 
             axes[0, 1].plot(TIMES, np.ones(len(TIMES)), color="0.6", lw=0.8)
             what = f"{name}, {label}"
             plotting.draw_points(axes[0, 0], TIMES, measured, error, index, label=what, hollow=hollow)
-            shift = 1.0 + 0.06 * (index - 0.5) + 0.03 * hollow  # side by side
+            shift = APART_ON_PAGE ** (2 * index + hollow - len(noises) + 0.5)  # side by side
             plotting.draw_points(axes[0, 1], TIMES * shift, measured / at, error / at, index, label=what, hollow=hollow)
             table += [
                 {"noise": noise, "of": name, "t": t, "std": s, "stderr": e, "theory": p}
@@ -58,7 +59,7 @@ def show(seed: int, *, size: int, rows: int, noises: Values, seeds: int, modes: 
     held = f"$N$ = {size}, $P$ = {rows}; {seeds} draws"
     plotting.finish(axes[0, 0], AXES["time"], "standard deviation between draws", held)
     axes[0, 1].axhspan(1 - CLOSE, 1 + CLOSE, color="0.93", zorder=-1)
-    axes[0, 1].set_ylim(0.8, 1.2)
+    axes[0, 1].set_ylim(0.85, 1.2)
     axes[0, 1].set_xscale("log")
     for ax, y, title in (
         (axes[0, 1], "measured over predicted", "grey: what the next order may add"),

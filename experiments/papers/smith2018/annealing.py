@@ -23,9 +23,9 @@ def show(seed: int, *, steps: int, size: int, rates: Values, seeds: int, modes: 
     figure, axes = plotting.new_figure(1, 2, width=4.4)
     ways = [_ways(lr, steps, size, problem) for lr in rates]
     names = tuple(ways[0])
-    ends = np.array([[_end(problem, size, how) for how in own.values()] for own in ways])
-    for index, (name, own) in enumerate(zip(names, ends.T, strict=True)):
-        axes[0, 0].plot(rates, own, color=plotting.COLORS[index], marker=".", lw=1.3, label=name)
+    ends = np.array([[_end(problem, size, how) for how in values.values()] for values in ways])
+    for index, (name, values) in enumerate(zip(names, ends.T, strict=True)):
+        axes[0, 0].plot(rates, values, color=plotting.COLORS[index], marker=".", lw=1.3, label=name)
     plotting.finish(axes[0, 0], "learning rate at first", "risk at the end", f"N = {size}, {BATCH * steps} samples")
     runs, keys = [], jax.random.split(jax.random.key(seed), seeds)
     for index, (name, optimizer) in enumerate(ways[-1].items()):
@@ -39,12 +39,12 @@ def show(seed: int, *, steps: int, size: int, rates: Values, seeds: int, modes: 
         runs.append(Comparison("seen", seen, risks, line, {"N": size}, name))
         plotting.draw(axes[0, 1], runs[-1], index)
     plotting.finish(axes[0, 1], "samples seen", "risk", f"learning rate {rates[-1]:g} at first; {seeds} draws")
-    table = [{"lr": lr} | dict(zip(names, own, strict=True)) for lr, own in zip(rates, ends, strict=True)]
+    table = [{"lr": lr} | dict(zip(names, values, strict=True)) for lr, values in zip(rates, ends, strict=True)]
     table += [row for run in runs for row in run.rows(way=run.label)]
     _, average, linear, ramp = ends.T
     moved, left = ramp / linear - 1.0, average / linear - 1.0
     text, also = (
-        ", ".join(f"{100 * x:+.1f} % at lr = {lr:g}" for x, lr in zip(own, rates, strict=True)) for own in (moved, left)
+        ", ".join(f"{100 * x:+.1f} % at lr = {lr:g}" for x, lr in zip(way, rates, strict=True)) for way in (moved, left)
     )
     return Shown(figure, table, (
         condition("growing batches, against decay at the same samples", "the same risk", text,

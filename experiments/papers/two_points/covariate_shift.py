@@ -7,9 +7,8 @@ import theory
 from experiments.compare.verdicts import condition
 from experiments.output import plotting, progress
 from experiments.papers.row import Counts, Script, Shown, Values
-from experiments.papers.two_points.draws import Model, agrees, fits
+from experiments.papers.two_points.draws import NOISE, RIDGE, A, B, Model, agrees, fits
 
-A, B, NOISE, RIDGE = 1.5, 1.25, 0.1, 1e-3
 POWERS = np.linspace(-0.6, 0.6, 25)  # of the spectrum that is trained on, over that of the test data, less one
 
 

@@ -8,9 +8,8 @@ import theory
 from experiments.compare.verdicts import REFINED, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.row import Counts, Script, Shown
-from experiments.papers.two_points.draws import Model, agrees, fits, risks
+from experiments.papers.two_points.draws import NOISE, RIDGE, A, B, Model, agrees, fits, risks
 
-A, B, NOISE, RIDGE = 1.5, 1.25, 0.1, 1e-3
 RIDGES = np.geomspace(1e-3, 3.0, 41)
 
 

@@ -7,10 +7,10 @@ import theory
 from experiments.compare.verdicts import CONFIRMED, OPEN, condition, judge
 from experiments.output import plotting, progress
 from experiments.papers.row import Counts, Script, Shown, Values
-from experiments.papers.two_points.draws import Call, Model, agrees, fits, risks
+from experiments.papers.two_points.draws import A, B, Call, Model, agrees, fits, risks
 from theory import exponents
 
-A, B, NOISE = 1.5, 1.25, 0.25
+NOISE = 0.25
 WEAK = 1e-6  # ridge of the teacher, next to none
 RIDGES, LINE = (1e-8, 1.0), 49  # that are tried for a student of infinite size
 BETWEEN = 0.05  # exponents at these sizes that count as the same
@@ -38,15 +38,15 @@ def show(seed: int, *, samples: Values, trained: Counts, times: int, ridges: Val
     problem, rng = rfm.power_law(A, B, modes, NOISE), np.random.default_rng(seed)
     n, p = trained
     teacher = Model(n, p, rfm.Ridge(WEAK))
-    told = fits(rng, problem, np.broadcast_to(problem.target, (draws, modes)), teacher, NOISE)
+    taught = fits(rng, problem, np.broadcast_to(problem.target, (draws, modes)), teacher, NOISE)
     strong = [Model(times * n, times * p, rfm.Ridge(ridge)) for ridge in ridges]
-    drawn = np.stack([risks(problem, fits(rng, problem, told, model, 0.0)) for model in strong], 1)
+    drawn = np.stack([risks(problem, fits(rng, problem, taught, model, 0.0)) for model in strong], 1)
     weak = teacher.arguments()
     known = np.array([
         theory.student(problem, teacher=weak, **x.arguments(), noise_var=0.0).risk[0]
         for x in strong
     ])  # fmt: skip
-    own, from_teacher = risks(problem, told), float(theory.predict(problem, **weak).risk[0])
+    of_teacher, from_teacher = risks(problem, taught), float(theory.predict(problem, **weak).risk[0])
     axes[0, 1].plot(ridges, known, color=plotting.COLORS[1], lw=1.3)
     error = drawn.std(0, ddof=1) / np.sqrt(draws)
     plotting.draw_points(axes[0, 1], np.array(ridges), drawn.mean(0), error, 1, label=f"student, N, P {times} x larger")
@@ -58,7 +58,7 @@ def show(seed: int, *, samples: Values, trained: Counts, times: int, ridges: Val
     ]
     rate = exponents.noisy_data_exponents(A, B)[0]
     slope = lambda y: -float(np.log(y[-1] / y[-2]) / np.log(samples[-1] / samples[-2]))  # noqa: E731
-    better = drawn.min(1) / own
+    better = drawn.min(1) / of_teacher
     return Shown(figure, table, (
         judge("exponent of the best student, teacher without a ridge", slope(students), claimed=rate, close=BETWEEN),
         condition("exponent of that teacher", "smaller: no decay in the end", f"{slope(teachers):.3f}",

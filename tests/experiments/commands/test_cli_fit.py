@@ -100,8 +100,8 @@ TEXT = "N,loss\n10,1.0\n20,0.7\n40,much\n80,0.4\n"
     ("text", "extra", "words"),
     [
         (None, [], "can be read (No such file"),
-        ("", [], "with a header and rows"),
-        ("N,loss\n", [], "with a header and rows"),
+        ("", [], "with a header and rows below it"),
+        ("N,loss\n", [], "with a header and rows below it"),
         (TEXT, [], "Column `loss` must hold numbers, but has 'much' in line 4"),
         ("N,loss\n10,nan\n", [], "Column `loss` holds no number in any row: name another by --loss."),
         ("N,loss\n10,0\n", [], "Column `loss` must hold numbers > 0, but has '0' in line 2"),

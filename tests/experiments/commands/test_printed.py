@@ -48,7 +48,8 @@ def calls(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.fit.models.STARTS", 4)
     quick = ["--replicas", "3", "--quick"]
     return {
-        "compare": [*SMALL, "--features", "30", "--samples", "40"],
+        # as in test_cli, whose programs are kept
+        "compare": ["--features", "40", "--samples", "60", "--modes", "300", "--seeds", "4", "--quick"],
         "decompose": [*SMALL, "--features", "16", "--samples", "20"],
         "double-descent": [*SMALL, "--size", "16"],
         "exponents": ["--quick"],

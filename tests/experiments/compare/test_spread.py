@@ -95,9 +95,9 @@ def test_mean_and_scatter_between_sizes_are_interpolated(axis):
     assert some.std == pytest.approx(every.std, rel=0.1)
 
 
-def test_momentum_has_a_mean_alone():
+def test_strong_momentum_has_a_mean_alone():
     problem, sizes = rfm.power_law(1.8, 1.5, 100, 0.1), dict(num_features=40, num_samples=60)
-    call = dict(**sizes, optimizer=rfm.HeavyBall(0.1, 0.9), times=np.array([10.0, 30.0, 100.0, 300.0]))
+    call = dict(**sizes, optimizer=rfm.HeavyBall(0.1, 0.92), times=np.array([10.0, 30.0, 100.0, 300.0]))
     leading = theory.predict(problem, **call).risk
     spread = spread_in_time(problem, leading, 4, **call)
     np.testing.assert_allclose(spread.mean, theory.predict(problem, correction=True, **call).risk)
@@ -108,6 +108,8 @@ def test_momentum_has_a_mean_alone():
     np.testing.assert_array_equal(standard_scores(pair), pair.z)
     _, row = judge_all(["t"], [pair], [spread])
     assert dict(zip(HEAD, row, strict=True))["std"] == "-"
+    weaker = spread_of(problem, **(call | {"optimizer": rfm.HeavyBall(0.1, 0.5), "times": call["times"][:2]}))
+    assert (weaker.std > 0.0).all()
 
 
 @pytest.mark.parametrize("size", [16, 100, 128, 129, 700])

@@ -40,7 +40,7 @@ def test_addresses_go_around():
         ("algorithm=sgd&schedule=/etc/passwd.csv", "`schedule` must be one of constant, linear, cosine, wsd, power"),
         ("algorithm=sgd&average=old", "`average` must be a decay >= 0 and < 1, polyak, tail"),
         ("algorithm=sgd&batch=16&P=8", "`batch` must be a number >= 1, at most P = 8, but is 16"),
-        ("algorithm=sgd&richness=1&P=512", "`P` must be inf for SGD where features are trained"),
+        ("algorithm=sgd&richness=1&P=512&stop=1000", "`stop` must be at most 200 here"),
         ("algorithm=sgd&average=0.9&K=2", "`average` must be none for K > 1"),
         ("algorithm=gd&richness=1&stop=1000", "`stop` must be at most 200 here, where theory follows every step"),
         ("start=100&stop=10", "`stop` must be larger than start = 100"),
@@ -92,7 +92,7 @@ def test_names_that_are_served(capsys):
         (["--static", "page.txt"], "--static must be a file NAME.html that is not there yet"),
         (
             ["--static", "p.html", "--at", "a=0.5"],
-            "--at must be a link of the page (Argument `a` must be a number from",
+            "--at must be a link of the page (a must be a number from",
         ),
     ],
 )

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -19,6 +21,8 @@ from experiments.output.plotting import new_figure
 from experiments.papers import row as rows
 from experiments.papers.index import ROW_MODULES, load
 from experiments.papers.row import Script, Shown
+
+CLAIMS = Path(__file__).parents[3] / "docs" / "claims.md"
 
 
 @pytest.mark.slow  # .ci/run runs all of them, by the command
@@ -39,6 +43,14 @@ def test_row(name, tmp_path):
     settings = json.loads((tmp_path / f"{name}-quick.json").read_text())["settings"]
     assert settings["parameters"] == json.loads(json.dumps(script.smoke))
     assert script.done("smoke", str(tmp_path), 0) == row
+
+
+def test_every_row_stands_in_the_table_of_claims():
+    """With a verdict; S2-T1, T3 is short for S2-T1, S2-T3."""
+    cells = [line.split(" | ") for line in CLAIMS.read_text().splitlines() if re.match(r"\| (S\d|FL)", line)]
+    told = [name for cell in cells for name in cell[0].removeprefix("| ").split(", ")]
+    assert sorted(name.rpartition("-")[2] for name in told) == sorted(name.rpartition("-")[2] for name in ROW_MODULES)
+    assert all(cell[2].split()[0] in findings.VERDICTS for cell in cells)
 
 
 # ---- verdicts

@@ -7,11 +7,13 @@ import pytest
 
 import rfm
 import theory
-from experiments.compare.trained_laws import lazy_clock
+from experiments.compare import best_sizes
+from experiments.compare.best_sizes import lazy_clock
 from experiments.papers.feature_learning import compute, sharpness, tuned_steps, weight_decay
 from rfm.arguments import Arguments
 from theory import exponents
 from theory.evaluation import problem_modes
+from theory.exponents.rich import COSTS
 from theory.spectrum import COARSE_PANEL
 
 
@@ -20,20 +22,29 @@ def test_budgets_balance_two_power_laws():
     e = exponents.time_exponent(compute.A, compute.B)
     sizes, times = np.geomspace(4.0, 1e9, 97), np.geomspace(1e-3, 1e14, 193)
     for count in compute.COUNTS:
-        p = e if count.richness == 0.0 or count.in_tau else exponents.rich_time_exponent(compute.A, compute.B)
+        p = e if count.richness == 0.0 or count.cost == "N tau" else exponents.rich_time_exponent(compute.A, compute.B)
         risk = sizes[:, None] ** (1.0 - compute.A) + times**-p
         # a clock that is not the time is told apart by its factor
-        grid = compute.Grid(sizes, times, risk, np.broadcast_to(7.0 * times, risk.shape))
-        best = grid.best(count, np.array([1e10, 1e11]))
+        grid = best_sizes.Grid(sizes, times, risk, np.broadcast_to(7.0 * times, risk.shape))
+        best = grid.best(count.cost, np.array([1e10, 1e11]))
         size, falls = np.log(best.size[1] / best.size[0]), -np.log(best.risk[1] / best.risk[0])
         np.testing.assert_allclose(np.array([size, falls]) / np.log(10.0), count.closed(), atol=2e-4)
-        spent = best.compute / best.size**count.power / (7.0 if count.in_tau else 1.0)
+        spent = best.compute / best.size ** COSTS[count.cost] / (7.0 if count.cost == "N tau" else 1.0)
         np.testing.assert_allclose(best.risk, best.size ** (1.0 - compute.A) + spent**-p, rtol=1e-5)  # of splines
 
 
 def test_published_exponents_of_compute():
-    rich = next(count for count in compute.COUNTS if count.richness and count.power == 1 and not count.in_tau)
-    np.testing.assert_allclose(rich.closed(), exponents.rich_frontier_exponents(compute.A, compute.B))
+    rich = next(count for count in compute.COUNTS if count.richness and count.cost == "N t")
+    e = exponents.time_exponent(compute.A, compute.B)
+    total = 2.0 + compute.B * (1.0 + e)
+    np.testing.assert_allclose(rich.closed(), (2.0 / total, 2.0 * e * compute.B / total))
+
+
+def test_small_models_are_at_rest_past_the_reach_of_the_theory():
+    """At N = 36 the contours end at t = 4e8 or so; clocks went backwards from there on."""
+    grid = best_sizes.predicted(1.5, 1.25, np.array([36.0]), np.geomspace(1e-2, 1e9, 111), richness=1.0)
+    assert np.all(np.diff(grid.tau) > 0.0)
+    assert np.all(grid.risk[0, -20:] == pytest.approx(grid.risk[0, -40], rel=1e-5))
 
 
 def test_clock_starts_before_its_first_time():

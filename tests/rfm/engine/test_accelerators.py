@@ -20,14 +20,13 @@ from rfm.precision import arithmetic
 PROBLEM = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
 KEYS = jax.random.split(jax.random.key(1), 6)
 TIMES = [1.0, 4.0, 90.0]
-OPTIMIZERS = [rfm.GradientFlow(), rfm.GradientDescent(0.3), rfm.Ridge(0.1)]
 CHILD = """
 import json, sys, jax, rfm
 jax.config.update("jax_enable_x64", True)
 problem = rfm.power_law(1.8, 1.5, 2500, noise_var=0.1)
 args = dict(num_features=7, num_samples=12, times=[1.0, 4.0, 90.0], keys=jax.random.split(jax.random.key(1), 6))
 curves = [rfm.simulate(problem, optimizer=optimizer, split=split, device=device, **args)
-          for optimizer in (rfm.GradientFlow(), rfm.GradientDescent(0.3))
+          for optimizer in (rfm.GradientDescent(0.3), rfm.GradientFlow())[: int(sys.argv[1])]
           for split, device in (("runs", "cpu"), ("runs", None), ("modes", None))]
 print(json.dumps([len(jax.devices()), [[c.risk.tolist(), c.train_loss.tolist()] for c in curves]]))
 """
@@ -55,15 +54,19 @@ def _accelerator(monkeypatch):
     jax.clear_caches()
 
 
-def test_all_runs_at_once(request):
+@pytest.mark.parametrize(
+    "optimizer",
+    [rfm.GradientFlow(), rfm.GradientDescent(0.3), pytest.param(rfm.Ridge(0.1), marks=pytest.mark.slow)],
+    ids=lambda x: type(x).__name__,
+)
+def test_all_runs_at_once(request, optimizer):
     """Batched numbers are those of runs one after another, and eigensystems are one call for all of them."""
-    known = [simulate(optimizer) for optimizer in OPTIMIZERS]
+    before = simulate(optimizer)
     _, _, one_by_one = planned(rfm.GradientFlow())
     request.getfixturevalue("_accelerator")
-    for before, optimizer in zip(known, OPTIMIZERS, strict=True):
-        curve = simulate(optimizer)
-        np.testing.assert_allclose(curve.risk, before.risk, rtol=SAME_SUMS)
-        np.testing.assert_allclose(curve.train_loss, before.train_loss, rtol=SAME_SUMS, atol=ROUNDING)
+    curve = simulate(optimizer)
+    np.testing.assert_allclose(curve.risk, before.risk, rtol=SAME_SUMS)
+    np.testing.assert_allclose(curve.train_loss, before.train_loss, rtol=SAME_SUMS, atol=ROUNDING)
     _, _, at_once = planned(rfm.GradientFlow())
     for program, shape, other in ((one_by_one, "7x7", "6x7x7"), (at_once, "6x7x7", "7x7")):
         calls = [line for line in program.as_text().splitlines() if "custom_call @lapack_dsyevd" in line]
@@ -71,15 +74,19 @@ def test_all_runs_at_once(request):
         assert all(f"(tensor<{shape}xf64>)" in line and f"(tensor<{other}xf64>)" not in line for line in calls)
 
 
-def test_four_devices_are_one():
-    """Six runs on four devices, which share runs or modes, and on one of them."""
+@pytest.mark.parametrize("algorithms", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_four_devices_are_one(algorithms):
+    """Six runs on four devices, which share runs or modes, and on one of them: steps, and gradient flow beside them."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"}
-    ended = subprocess.run([sys.executable, "-c", CHILD], env=environment, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", CHILD, str(algorithms)], env=environment, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stderr
     count, curves = json.loads(ended.stdout)
     assert count == 4
-    for start in (0, 3):
+    assert len(curves) == 3 * algorithms
+    for start in range(0, len(curves), 3):
         for other in curves[start + 1 : start + 3]:
             np.testing.assert_allclose(other, curves[start], rtol=1e-11, atol=ROUNDING)
 

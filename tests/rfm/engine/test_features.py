@@ -73,7 +73,7 @@ def test_theory_on_rows_is_that_of_their_spectrum():
     np.testing.assert_array_equal(theory.predict(problem, **sizes).risk, theory.predict(plain, **sizes).risk)
 
 
-@pytest.mark.parametrize("sizes", [(40, 80), (INF, 50)], ids=str)
+@pytest.mark.parametrize("sizes", [(40, 80), pytest.param((INF, 50), marks=pytest.mark.slow)], ids=str)
 def test_training_on_rows_against_theory(sizes):
     """2000 Gaussian rows, tested on those left out: four standard errors, 1/min(N, P), and the rows at hand, n^-1/2."""
     n = 2000

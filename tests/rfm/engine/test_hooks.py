@@ -28,22 +28,27 @@ def continued(call, args):
     return whole, first, second
 
 
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
+CALLS = {
+    "flow": (rfm.simulate, rfm.GradientFlow()),
+    "exact": (rfm.exact, rfm.GradientDescent(0.3)),
+    "decay": (rfm.simulate, rfm.GradientDescent(0.3, weight_decay=0.02)),
+    "optax": (rfm.simulate, rfm.Optax(optax.sgd(0.3))),  # whose steps are those of features: they are finitely many
+}
+CONTINUED = [(name, sizes) for name in CALLS for sizes in SIZES if name != "optax" or np.isfinite(sizes[0])]
+
+
 @pytest.mark.parametrize(
-    ("call", "optimizer"),
-    [
-        (rfm.simulate, rfm.GradientFlow()),
-        (rfm.exact, rfm.GradientDescent(0.3)),
-        (rfm.simulate, rfm.GradientDescent(0.3, weight_decay=0.02)),
-        (rfm.simulate, rfm.Optax(optax.sgd(0.3))),
+    ("name", "sizes"),
+    [  # every size by the flow, and every call at one size
+        pytest.param(*case, marks=() if case[0] == "flow" or case[1] == SIZES[0] else pytest.mark.slow)
+        for case in CONTINUED
     ],
-    ids=["flow", "exact", "decay", "optax"],
+    ids=str,
 )
-def test_a_run_is_continued(call, optimizer, sizes):
+def test_a_run_is_continued(name, sizes):
     """From the weights at a time, the same draw goes on as if it had not stopped: to rounding."""
+    call, optimizer = CALLS[name]
     n, p = sizes
-    if isinstance(optimizer, rfm.Optax) and np.isinf(n):
-        pytest.skip("its steps are those of features")
     args = dict(num_features=n, num_samples=p, optimizer=optimizer, times=STEPS, keys=KEYS)
     whole, first, second = continued(call, args)
     assert whole.weights.shape == (2, 3, int(min(n, 12) if n != jnp.inf else p))
@@ -102,10 +107,11 @@ def test_shapes_of_given_weights():
 
 
 def test_a_law_of_features_as_a_function():
-    """The same numbers as by name."""
+    """The same numbers as by name; both calls of gradient flow are one program."""
     law = functools.partial(jax.random.rademacher, dtype=float)
+    flow = RUN | {"optimizer": rfm.GradientFlow()}
     for call in (rfm.simulate, rfm.exact):
-        mine, known = (call(PROBLEM, **RUN | {"features": x}, keys=KEYS) for x in (law, "rademacher"))
+        mine, known = (call(PROBLEM, **flow | {"features": x}, keys=KEYS) for x in (law, "rademacher"))
         np.testing.assert_allclose(mine.risk, known.risk, rtol=1e-12)
     args = {x: RUN[x] for x in RUN if x != "num_features"}
     swept = rfm.sweep(PROBLEM, {"num_features": [7]}, KEYS, features=law, **args)
@@ -139,11 +145,12 @@ def test_minibatches_of_optax():
 def test_seeds_in_place_of_keys():
     """Seeds are keys that are split from key 0, everywhere; a single key is one draw."""
     keys = jax.random.split(jax.random.key(0), 2)
+    flow = RUN | {"optimizer": rfm.GradientFlow()}  # of which both calls are one program
     for call in (rfm.simulate, rfm.exact):
-        np.testing.assert_array_equal(call(PROBLEM, **RUN, seeds=2).risk, call(PROBLEM, **RUN, keys=keys).risk)
-        assert call(PROBLEM, **RUN, keys=keys[1]).risk.shape == (1, 3)
-    np.testing.assert_allclose(rfm.simulate(PROBLEM, **RUN, keys=keys[1]).risk[0],
-                               rfm.simulate(PROBLEM, **RUN, keys=keys).risk[1], rtol=1e-12)  # fmt: skip
+        np.testing.assert_array_equal(call(PROBLEM, **flow, seeds=2).risk, call(PROBLEM, **flow, keys=keys).risk)
+        assert call(PROBLEM, **flow, keys=keys[1]).risk.shape == (1, 3)
+    np.testing.assert_allclose(rfm.simulate(PROBLEM, **flow, keys=keys[1]).risk[0],
+                               rfm.simulate(PROBLEM, **flow, keys=keys).risk[1], rtol=1e-12)  # fmt: skip
     args = {x: RUN[x] for x in RUN if x != "num_features"}
     mine, known = (
         rfm.sweep(PROBLEM, {"num_features": [7]}, **given, **args) for given in (dict(seeds=2), dict(keys=keys))
@@ -165,7 +172,13 @@ def test_a_device_is_chosen():
     assert jax.config.jax_default_device is default
 
 
-@pytest.mark.parametrize("optimizer", [rfm.GradientFlow(), rfm.GradientDescent(0.3), rfm.SGD(0.1, 4), rfm.Ridge(0.1)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [  # the flow is solved as the ridge is, from an eigensystem
+        rfm.GradientFlow(), rfm.GradientDescent(0.3), rfm.SGD(0.1, 4),
+        pytest.param(rfm.Ridge(0.1), marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_single_precision(optimizer):
     """The same draws to some digits, and not to more: arithmetic truly is float32; results are float64."""
     args = RUN | {"optimizer": optimizer, "times": None if isinstance(optimizer, rfm.Ridge) else STEPS}

@@ -82,19 +82,19 @@ def test_exact_solutions_are_swept_too():
 
 
 def test_small_shapes_share_a_compilation():
-    """200 settings with 16 seeds over 4 shapes; other numbers compile nothing."""
+    """32 settings with 16 seeds over 4 shapes; other numbers compile nothing."""
     from rfm.engine.batches import run_batch
 
     grid = {
         "num_features": [7, 8],
         "num_samples": [10, 11],
-        "lr": np.linspace(0.05, 0.25, 10),
-        "noise_var": np.arange(5.0),
+        "lr": np.linspace(0.05, 0.25, 4),
+        "noise_var": np.arange(2.0),
     }
     keys = jax.random.split(jax.random.key(0), 16)
     before = run_batch._cache_size()
     swept = rfm.sweep(PROBLEM, grid, keys, **ARGUMENTS)
-    assert swept.risk.shape == (2, 2, 10, 5, 16, 4)
+    assert swept.risk.shape == (2, 2, 4, 2, 16, 4)
     assert run_batch._cache_size() == before + 1
     rfm.sweep(PROBLEM, {**grid, "noise_var": grid["noise_var"] + 5}, keys, **ARGUMENTS)
     assert run_batch._cache_size() == before + 1
@@ -116,12 +116,27 @@ def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
         np.testing.assert_allclose(getattr(swept, name)[[0, 6]], getattr(itself, name), rtol=SAME_SUMS, atol=ROUNDING)
 
 
-@pytest.mark.parametrize(("num_features", "num_samples"), [(40, 100), (128, 128), (33, 20), (48, np.inf), (np.inf, 48)])
-@pytest.mark.parametrize("optimizer", [rfm.GradientDescent(0.5), rfm.Ridge(0.1)], ids=lambda x: type(x).__name__)
-def test_how_many_runs_share_a_batch_does_not_matter(optimizer, num_features, num_samples):
+LENGTHS = [(40, 100), (128, 128), (33, 20), (48, np.inf), (np.inf, 48)]
+ALIKE = {"descent": rfm.GradientDescent(0.5), "ridge": rfm.Ridge(0.1)}
+SLOW = [
+    ("descent", LENGTHS[4]),
+    ("ridge", LENGTHS[2]),
+    ("ridge", LENGTHS[3]),
+]  # each kind of length is there by the other
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths"),
+    [
+        pytest.param(*case, marks=pytest.mark.slow if case in SLOW else ())
+        for case in ((name, lengths) for name in ALIKE for lengths in LENGTHS)
+    ],
+    ids=str,
+)
+def test_how_many_runs_share_a_batch_does_not_matter(name, lengths):
     """Bit for bit: with sums over 100 rows, the training loss of a batch was rounded by how many runs were in it."""
-    args = dict(optimizer=optimizer, times=None if isinstance(optimizer, rfm.Ridge) else [1, 4, 100])
-    args |= dict(num_features=num_features, num_samples=num_samples)
+    args = dict(optimizer=ALIKE[name], times=None if name == "ridge" else [1, 4, 100])
+    args |= dict(num_features=lengths[0], num_samples=lengths[1])
     whole = rfm.sweep(PROBLEM, {"noise_var": [0.0, 0.1, 0.2]}, KEYS, **args)
     for seeds in (2, SEEDS):
         part = rfm.sweep(PROBLEM, {"noise_var": [0.1]}, KEYS[:seeds], **args)
