@@ -240,7 +240,9 @@ class Solvable:
         theta[2] = 0.0
         clean = self._risk(theta)
         theta[2] = 1.0
-        return Candidate(theta, clean, self._risk(theta) - clean if "samples" in self.design.axes else 0.0 * clean)
+        with np.errstate(invalid="ignore"):  # infinite less infinite at N = P, t = infinity: not finite, so left out
+            noisy = self._risk(theta) - clean if "samples" in self.design.axes else 0.0 * clean
+        return Candidate(theta, clean, noisy)
 
     @cached_property
     def _candidates(self) -> list[Candidate]:
@@ -264,8 +266,11 @@ class Solvable:
             if np.all(np.isfinite(candidate.noisy)) and candidate.risk.max() > 0.0:
                 candidates.append(candidate)
         if not candidates:
-            allowed = "one for which the model has a finite loss: not at N = P for t = infinity, lr within stability"
-            checks.fail("FILE", allowed, "another")
+            same = self.design.features == self.design.samples
+            if np.any(same & np.isinf(self.design.times)):
+                allowed = "a table without rows of N = P that have no time, where the loss of the model is infinite "
+                checks.fail("FILE", f"{allowed}(leave them out, or add a column of times)", "one with such rows")
+            checks.fail("FILE", "one for which the model has a finite loss: lr within stability", "another")
         return candidates
 
 

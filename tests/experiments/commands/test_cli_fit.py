@@ -96,6 +96,9 @@ ROWS = [(10, 1.0), (20, 0.7), (40, 0.5), (80, 0.4), (160, 0.35), (320, 0.33)]
 TEXT = "N,loss\n10,1.0\n20,0.7\n40,much\n80,0.4\n"
 
 
+SQUARE = "N,P,loss\n" + "".join(f"{n},{p},{1 / n + 1 / p}\n" for n in (8, 16, 32) for p in (8, 16, 32))
+
+
 @pytest.mark.parametrize(
     ("text", "extra", "words"),
     [
@@ -127,6 +130,7 @@ TEXT = "N,loss\n10,1.0\n20,0.7\n40,much\n80,0.4\n"
         ("N,loss\n10,1\n20,0.5\n", ["--lr", "0.5"], "it belongs to gd"),
         ("t,loss\n1,1\n2.5,0.5\n", ["--optimizer", "gd"], "whole step counts for --optimizer gd"),
         ("t,loss\n1,1\n2,0.5\n", ["--optimizer", "gd", "--units", "t"], "whose steps are counted"),
+        (SQUARE, ["--modes", "50", "--quiet"], "rows of N = P that have no time"),
         ("N,loss,stderr\n10,1,0\n20,0.5,0.1\n", [], "Column `stderr` must hold numbers > 0"),
     ],
 )

@@ -14,7 +14,7 @@ from experiments.compare import laws
 from experiments.output import console
 
 WIDTH = 100
-LOSSES = "N,P,loss\n" + "".join(f"{n},{p},{1 / n + 1 / p}\n" for n in (8, 16, 32, 64) for p in (8, 16, 32, 64))
+LOSSES = "N,P,loss\n" + "".join(f"{n},{p},{1 / n + 1 / p}\n" for n in (8, 16, 32, 64) for p in (12, 24, 48, 96))
 SWEEP = """
 [run]
 seeds = 2
