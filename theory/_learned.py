@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
-from rfm.optimizers import Optimizer, Ridge, check_stability
+from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
 from rfm.precision import is_traced, settle
 from rfm.problem import MOST_MODES, Problem
 from theory._correction import largest
 from theory.arrays import Array, evaluated, namespace
-from theory.cases import Case, arithmetic, check_case
+from theory.cases import Case, arithmetic, check_case, richness_of
 from theory.contour import NODES
 from theory.dynamics import TOLERANCE
 from theory.evaluation import count_nodes, in_reach, model_of, most_nodes, route_of
@@ -29,6 +29,7 @@ def learned(
     times: ArrayLike | None = None,
     modes: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
 ) -> Array:
     """Predict the share of each mode that is learned: the average over draws of the student's coefficient over w_k.
 
@@ -40,13 +41,14 @@ def learned(
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), response functions of modes.
 
     Args:
-        problem: Spectrum; target and noise do not enter.
+        problem: Spectrum; target and noise enter where features are trained.
         num_features: Model size N, any number >= 1 or jnp.inf.
         num_samples: Data P, likewise; jnp.inf for SGD.
         optimizer: The training algorithm.
         times: (T,); None for Ridge.
         modes: (K,) numbers k of modes, 1 for the largest eigenvalue; None for all.
         parametrization: "ntk" or "standard".
+        richness: As in `predict`, of a full-batch algorithm.
 
     Returns:
         The share, (T, K); NaN where the contour does not resolve it.
@@ -62,8 +64,10 @@ def learned(
         array([[0.585, 0.028],
                [0.959, 0.403]])
     """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=richness_of(richness))
     check_case(case)
+    if case.richness is not None and isinstance(optimizer, SGD):
+        checks.fail("optimizer", "a full-batch algorithm where features are trained", optimizer)
     eigenvalues = eigenvalues_of(problem, modes)
     with arithmetic(case):
         arrays = case.arrays()

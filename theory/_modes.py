@@ -14,7 +14,7 @@ from rfm.pytrees import pytree
 from theory._correction import largest
 from theory._learned import eigenvalues_of, target_of
 from theory.arrays import Array, evaluated, namespace
-from theory.cases import Case, arithmetic, check_case, curve_times
+from theory.cases import Case, arithmetic, check_case, curve_times, richness_of
 from theory.dynamics import TOLERANCE
 from theory.evaluation import evaluate, in_reach, model_of, pair_nodes, route_of
 from theory.moments import forms_of, learned_share, own_forms, own_variances, variances, weighed_variance
@@ -134,6 +134,7 @@ def shifted(
     test_eigenvalues: ArrayLike | None = None,
     test_target: ArrayLike | None = None,
     parametrization: str = "ntk",
+    richness: ArrayLike = 0.0,
 ) -> Curve:
     """Predict the risk on test data of another covariance, or on another target, than those trained on.
 
@@ -154,6 +155,7 @@ def shifted(
             in no order of their own; None for those trained on.
         test_target: (M,) the target of the test data, likewise.
         parametrization: "ntk" or "standard".
+        richness: As in `predict`.
 
     Returns:
         A `Curve` with the shifted risk and the training loss of the run, (T,).
@@ -169,7 +171,7 @@ def shifted(
         >>> theory.predict(problem, **args).risk.round(3), flat.risk.round(3)
         (array([0.873, 0.481]), array([0.698, 1.944]))
     """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=richness_of(richness))
     check_full_batch(case)
     eigenvalues = eigenvalues_of(problem, None)
     target = target_of(problem, mode_numbers(problem, None))
@@ -182,9 +184,9 @@ def shifted(
         nodes = pair_nodes(arrays)
         curves = evaluate(arrays, nodes=nodes)
         risk = _shifted(arrays, (eigenvalues * arrays.clock, target, b, aim), nodes=nodes)
-        risk, train_loss, residual = settle((risk, curves.train_loss, curves.residual))
-    noise_var = problem.noise_var
-    return Curve(curve_times(times), risk, train_loss, residual < TOLERANCE, residual, THEORY, noise_var=noise_var)
+        risk, train_loss, residual, growth = settle((risk, curves.train_loss, curves.residual, curves.kernel_growth))
+    more = {"noise_var": problem.noise_var, "kernel_growth": growth}
+    return Curve(curve_times(times), risk, train_loss, residual < TOLERANCE, residual, THEORY, **more)
 
 
 @evaluated("nodes")

@@ -22,7 +22,7 @@ from theory.filters import FILTERS
 from theory.fixed_point import Model
 from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
-from theory.moments import Route, route_over_time, route_to_ridge
+from theory.moments import Route, route_along, route_over_time, route_to_ridge
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.rich_curves import trained_features, trained_in_batches
 from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, flat_tail, join, power_law_tail
@@ -164,6 +164,9 @@ def route_of(case: Case, model: Model, nodes: int) -> Route:
     """Return the points at which a full-batch case sums up ridges: one for Ridge, else a contour of so many nodes."""
     if isinstance(case.optimizer, Ridge):
         return route_to_ridge(model, case.optimizer.ridge)
+    if case.richness is not None:
+        around, _, response, residual = trained_features(case, model)
+        return route_along(around, response, model, namespace(residual).maximum(residual, around.residual))
     name, parameters = filter_of(case.optimizer)
     return route_over_time(model, FILTERS[name](**parameters), case.times, nodes)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array, by_xla, namespace
-from theory.dynamics import integrate, nodes_around
+from theory.dynamics import Around, integrate, nodes_around
 from theory.equivalent import ModeSums, one_model, two_point
 from theory.filters import Filter
 from theory.fixed_point import Model, degrees_of_freedom, kappa_real
@@ -53,10 +53,14 @@ class Route(NamedTuple):
 def route_over_time(model: Model, flt: Filter, times: Array, nodes: int) -> Route:
     """Return the route to `times` (T,) of a filter."""
     around = nodes_around(model, flt, flt.elapsed(times.max()), nodes)
-    coefficients = flt.response(around.z[None], times[:, None]) * around.weights[None]
+    return route_along(around, flt.response(around.z[None], times[:, None]), model, around.residual)
+
+
+def route_along(around: Around, response: Array, model: Model, residual: Array) -> Route:
+    """Return the route along the nodes of a contour with responses (T, n) there, and their error."""
     q = row_factors(around.df1 * model.inv_p, around.data, model.modes.mixture)
-    residual = namespace(q).where(around.stable, around.residual, float("inf"))
-    return Route(around.kappa, coefficients, q, residual, around.edge)
+    residual = namespace(q).where(around.stable, residual, float("inf"))
+    return Route(around.kappa, response * around.weights[None], q, residual, around.edge)
 
 
 def route_to_ridge(model: Model, ridge: Array) -> Route:

@@ -13,6 +13,7 @@ PROBLEM = rfm.power_law(1.8, 1.5, M)
 SIZES = dict(num_features=N, num_samples=P)
 TIMES = [0.3, 3.0, 30.0, 1000.0]
 STEPS = [1, 10, 100]
+CONTOUR = 1e-8  # at which a residual counts as converged
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,45 @@ def test_refused():
     for name, value in (("num_features", 0), ("num_samples", "x"), ("times", None), ("problem", None)):
         with pytest.raises(ValueError, match=f"Argument `{name}` must be"):
             theory.learned(**{"problem": PROBLEM, **args, name: value})
+
+
+@pytest.mark.parametrize("optimizer", [rfm.GradientFlow(), rfm.GradientDescent(0.2)], ids=["flow", "descent"])
+def test_trained_features_without_a_limit_of_size(optimizer):
+    """At N = P = infinity nothing scatters: what modes miss is the risk."""
+    problem = rfm.power_law(1.8, 1.5, M, 0.05)
+    args = dict(optimizer=optimizer, times=[1, 30, 300], richness=2.0)
+    share = theory.learned(problem, num_features=np.inf, num_samples=np.inf, **args)
+    risk = theory.predict(problem, num_features=np.inf, num_samples=np.inf, **args).risk
+    missed = problem.eigenvalues * problem.target**2 * (1.0 - share) ** 2
+    np.testing.assert_allclose(missed.sum(1), risk, rtol=CONTOUR)
+    shifted = theory.shifted(problem, **SIZES, **args)  # by nothing
+    known = theory.predict(problem, **SIZES, **args)
+    np.testing.assert_allclose(shifted.risk, known.risk, rtol=CONTOUR)
+    np.testing.assert_allclose(shifted.kernel_growth, known.kernel_growth, rtol=CONTOUR)
+
+
+def test_trained_features_of_plain_draws():
+    """Readout and layer trained by plain numpy, at a richness of 1; the lazy share is refused."""
+    richness, lr, rng, shares = 1.0, 0.1, np.random.default_rng(1), []
+    for _ in range(DRAWS // 2):
+        f = rng.standard_normal((N, M)) / np.sqrt(N)
+        x = rng.standard_normal((P, M)) * np.sqrt(PROBLEM.eigenvalues)
+        phi, theta, layer, kept = x @ f.T, np.zeros(N), np.eye(N), []
+        for _ in range(STEPS[-1]):
+            g = phi.T @ (x @ PROBLEM.target - phi @ (layer.T @ theta)) / P
+            theta, layer = theta + lr * layer @ g, layer + lr * richness * np.outer(theta, g)
+            kept.append(f.T @ (layer.T @ theta) / PROBLEM.target)
+        shares.append(np.array(kept)[np.array(STEPS) - 1, :10])
+    mean, stderr = np.mean(shares, 0), np.std(shares, 0, ddof=1) / np.sqrt(len(shares))
+    args = dict(optimizer=rfm.GradientDescent(lr), times=STEPS, modes=range(1, 11))
+    rich, lazy = (theory.learned(PROBLEM, **SIZES, **args, richness=g) for g in (richness, 0.0))
+    allowed = 4.0 * stderr + 1.0 / N * np.maximum(mean, 0.1)
+    assert np.all(np.abs(rich - mean) < allowed)
+    assert np.any(np.abs(lazy - mean) > allowed)
+
+
+def test_batches_that_train_features_are_refused():
+    with pytest.raises(ValueError, match="`optimizer` must be a full-batch algorithm where features are trained"):
+        theory.learned(
+            PROBLEM, num_features=N, num_samples=np.inf, optimizer=rfm.SGD(0.1, 8), times=STEPS, richness=1.0
+        )
