@@ -289,7 +289,7 @@ def _of_features(case: Case, *, pairs: bool | None) -> Scatter:
 
 def _check_outputs(problem: Problem) -> None:
     """Refuse several outputs, each of which has fluctuations of its own: powers that are summed do not tell them."""
-    if problem.num_outputs > 1:
+    if isinstance(problem, Problem) and problem.num_outputs > 1:
         checks.fail("problem", "one of a single output (problem.output(0)) where scatter is asked for", problem)
 
 

@@ -172,7 +172,7 @@ def scan_time(
     fixed = {"N": num_features, "P": num_samples} | _members(models)
     scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
     x, average = simulated.times[reached], None
-    covariance = covariance_in_time(problem, x, optimizer=algorithm, **sizes) if order > 1 else None
+    covariance = covariance_in_time(problem, x, optimizer=algorithm, **sizes) if order > 1 and x.size else None
     make = partial(Comparison, "time", x, fixed=fixed, scatter=scatter, order=order)
     if simulated.average_risk is not None:
         average = make(simulated.average_risk[:, reached], predicted.average_risk[reached], label="averaged weights")
