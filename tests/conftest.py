@@ -43,9 +43,14 @@ MOST_MAPS = 30_000  # of a process after a module; the largest adds 10,000
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _forget_compiled_programs():
-    """Each program on CPU holds tens of memory maps; a process may have 65,530, and XLA crashes at the next one."""
+def _leave_nothing_behind():
+    """Each program on CPU holds tens of memory maps; a process may have 65,530, and XLA crashes at the next one.
+
+    Figures are closed too: what a test draws into the current axes must not depend on the files before it.
+    """
     yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     maps = Path("/proc/self/maps")
     if not maps.exists() or len(maps.read_text().splitlines()) > MOST_MAPS:
         jax.clear_caches()
