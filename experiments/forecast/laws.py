@@ -96,7 +96,7 @@ def plan(forecast: Forecast, best: theory.Frontier, num_samples: float) -> Plan:
         loss[c], half[c] = (best.risk[c] + estimate.noise_var) * math.exp(ratio), width
         if math.isfinite(forecast.columns):
             stop = np.array([min(compute / forecast.columns, whole.at)])  # a budget need not be spent
-            stop = stop if isinstance(forecast.optimizer, rfm.GradientFlow) else np.floor(stop)  # steps are whole
+            stop = np.floor(stop) if forecast.optimizer.discrete else stop
             least = forecast.losses(math.inf, num_samples, stop)[0] if stop[0] > 0 else float(whole.loss.value)
             if n >= forecast.columns or least <= loss[c]:
                 columns[c], size[c], loss[c], when[c] = forecast.columns, forecast.columns, least, stop[0]
