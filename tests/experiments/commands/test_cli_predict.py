@@ -282,6 +282,9 @@ def test_groups_and_the_rows_of_a_loss(tmp_path, capsys):
             "--groups", "hospital")  # fmt: skip
     refused(tmp_path / "r", capsys, "--time-series must be left out with --groups", tmp_path / "table.csv",
             "--groups", "patient", "--time-series")  # fmt: skip
+    (tmp_path / "gap.csv").write_text("patient,a,y\nann,1,2\n,3,4\n")
+    refused(tmp_path / "r", capsys, "--groups must be a name in line 3, but is '': fill it in", tmp_path / "gap.csv",
+            "--groups", "patient")  # fmt: skip
 
 
 @pytest.mark.slow
