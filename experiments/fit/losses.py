@@ -124,6 +124,9 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
     labels = [row[place["run"]] for _, row in kept] if "run" in place else None
     columns = choose_time(columns, numbers, labels, notes)
     columns = derive(columns, numbers, how.flops_per_token, notes)
+    if len(kept) > 1 and not np.ptp(numbers["loss"]):
+        value = numbers["loss"][0]
+        raise ValueError(f"Column `{columns['loss']}` is {value:g} in all {len(kept)} rows: name another by --loss.")
     if "weight" in numbers and not numbers["weight"].any():
         raise ValueError(f"Column `{columns['weight']}` must hold a number > 0 in some row, but every weight is 0.")
     if not any(axis in numbers for axis in DESIGN_AXES):
