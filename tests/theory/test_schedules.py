@@ -16,6 +16,7 @@ from compilations import compilations
 
 import rfm
 import theory
+from theory import epochs
 
 VALUES = json.loads((Path(__file__).parent / "schedule_values.json").read_text())
 INF = np.inf
@@ -61,6 +62,15 @@ def test_samples_used_again(row):
     assert curve.converged
     np.testing.assert_allclose(curve.risk, row["risk"], rtol=1e-10)
     np.testing.assert_allclose(curve.train_loss, row["train_loss"], rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_nodes_that_are_given_up_too_early_are_seen(monkeypatch):
+    monkeypatch.setattr(epochs, "LEFT", 1e-3)
+    jax.clear_caches()
+    with pytest.raises(AssertionError, match="Not equal"):
+        test_samples_used_again(VALUES["epochs_replacement"][0])
+    jax.clear_caches()
 
 
 PROBLEM = rfm.power_law(1.7, 1.3, 200, 0.1)
