@@ -119,7 +119,8 @@ def epochs_by_steps(pairs: Pairs, steps: Steps) -> Losses:
     (s, c), losses = scan(advance, start, blocks)
     even = 4.0 * pairs.even[None] * pairs.of_pairs, 2.0 * (xp.arange(len(pairs.z)) % 2 == 0)[None] * pairs.of_nodes
     coarse = (s[0][0].weighed(even[0]) + c[0][0].weighed(even[1]))[0]
-    return Losses(*(None if x is None else x.reshape(-1)[:count] for x in losses), coarse)
+    risk, train_loss, average = (None if x is None else x.reshape(-1)[:count] for x in losses)
+    return Losses(risk, train_loss, average, coarse)
 
 
 def _follow(pairs: Pairs, start: tuple[Matrix, Matrix], steps: Steps) -> tuple[tuple[Matrix, Matrix], Any]:
