@@ -20,11 +20,12 @@ PROBLEM = rfm.power_law(1.6, 1.3, 200, 0.05)
 
 def test_schedule(tmp_path, capsys):
     # sizes of tests/theory/test_best_schedule.py, whose programs are there already
-    arguments = ["schedule", *LAW[:-3], "--features", "40", "--steps", "100", "--seeds", "12", "--batch-size", "4"]
+    arguments = ["schedule", *LAW[:-3], "--features", "40", "--steps", "100", "--batch-size", "4"]
     assert main([*arguments, "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     rows, record = outputs(tmp_path, "schedule-quick")
     settings = record["settings"]
+    assert settings["seeds"] == 16  # of --quick
     best = theory.best_schedule(PROBLEM, num_features=40, steps=100, batch_size=4)
     np.testing.assert_allclose(settings["lr"], best.lr, rtol=1e-9)
     assert {row["schedule"] for row in rows} == {*best.families, "best"}
@@ -38,7 +39,7 @@ def test_schedule(tmp_path, capsys):
             continue
         (last,) = (row for row in rows if row["schedule"] == name and row["t"] == "100.0")
         assert float(last["theory"]) == pytest.approx(family.risk, rel=1e-9)
-        # twelve seeds, and 1/N
+        # sixteen seeds, and 1/N
         assert abs(float(last["risk"]) - family.risk) < 4.0 * float(last["stderr"]) + 3.0 / 40 * family.risk
         assert float(last["lr"]) == pytest.approx(family.lr[-1], rel=1e-12)
 
