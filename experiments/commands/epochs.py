@@ -90,6 +90,11 @@ class Reuse(NamedTuple):
         return float(steps[least]) / self.an_epoch, float(risk[least])
 
     @property
+    def falls(self) -> bool:
+        """Tell whether the risk of theory is least at the end."""
+        return bool(np.isclose(self.best[0], self.epochs[-1]))
+
+    @property
     def epochs(self) -> np.ndarray:
         """Epochs of the recorded steps."""
         return self.risk.x / self.an_epoch
@@ -237,8 +242,7 @@ def stops(reuses: list[Reuse], words: list[str]) -> str:
     rows = [("P", "best stop", "risk there", "at the end", "training against theory")]
     for reuse, verdict in zip(reuses, words, strict=True):
         (epochs, risk), end = reuse.best, reuse.risk.theory[-1]
-        last = np.isclose(epochs, reuse.epochs[-1])
-        stop = f"not before {epochs:g} epochs" if last else f"{epochs:.3g} epochs"
+        stop = f"not before {epochs:g} epochs" if reuse.falls else f"{epochs:.3g} epochs"
         judged = verdict if reuse.label == OWN else f"not judged: {reuse.label}"
         rows.append((str(reuse.samples), stop, f"{risk:.4g}", f"{end / risk - 1:+.1%}", judged))
     return align(rows)
@@ -262,11 +266,13 @@ def draw(settings: Settings, reuses: list[Reuse]) -> Figure:
     caption = plotting.CAPTION if label == OWN else f"lines: {label}; "
     figure, axes = plotting.new_figure(1, 2, width=4.4, caption=caption + plotting.POINTS)
     left, right = axes[0]
+    starred = False
     for place, reuse in enumerate(reuses):
         plotting.draw(left, along_epochs(reuse.risk, reuse.an_epoch), place)
-        epochs, risk = reuse.best
-        label = "least risk" if place == 0 else None
-        left.plot(epochs, risk, "*", ms=11, mfc="none", color="k", zorder=4, label=label)
+        if not reuse.falls:
+            label = None if starred else "least risk"
+            left.plot(*reuse.best, "*", ms=11, mfc="none", color="k", zorder=4, label=label)
+            starred = True
         worth, x = reuse.worth(), reuse.epochs
         right.plot(x, worth.theory, color=plotting.COLORS[place], lw=1.3)
         plotting.draw_points(right, x, worth.simulated, worth.stderr, place, label=reuse.risk.label)

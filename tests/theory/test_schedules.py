@@ -135,6 +135,17 @@ def test_averages_against_their_definition():
     np.testing.assert_allclose(stays.average_risk, stays.risk[0], rtol=1e-9)
 
 
+@pytest.mark.parametrize("optimizer", [
+    rfm.SGD(lambda t: 0.0, 4), rfm.SGD(lambda t: 0.0, 4, 0.5, 0.9), rfm.DANA(lambda t: 0.0, lambda t: 0.0, 0.1, 4),
+], ids=["SGD", "momentum, average", "DANA"])  # fmt: skip
+def test_steps_that_rest(optimizer):
+    """A warm-up begins with such steps; where all are, nothing is learned."""
+    for samples in (INF, 40):
+        curve = predict(optimizer, num_samples=samples, times=[0, 3])
+        assert curve.converged
+        np.testing.assert_allclose(curve.risk, PROBLEM.eigenvalues @ PROBLEM.target**2, rtol=1e-12)
+
+
 SETTINGS = {
     "cosine": (rfm.SGD(optax.cosine_decay_schedule(0.3, 200), 4), INF),
     "warm-up, batches of one": (rfm.SGD(optax.warmup_cosine_decay_schedule(0.0, 0.15, 40, 200), 1), INF),
