@@ -97,11 +97,13 @@ def test_compare_as_people_train(tmp_path, capsys, one_size, order):
         "6",
     ]
     assert main(["compare", *LAW, "--optimizer", "sgd", *arguments, "--seeds", "12", "--out", str(tmp_path)]) == 0
-    assert "averaged weights" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "averaged weights" in printed
+    size = 16 if order == "replacement" else 6
+    assert f"sgd, lr 0.5, schedule cosine, batch size {size}, average 0.9, order {order}" in printed
     rows, record = outputs(tmp_path, "compare-sgd-quick")
     assert set(record["settings"]["agreement"]) == {"time", "features", "samples", "average"}
-    size = record["settings"]["batch_size"]
-    assert size == (16 if order == "replacement" else 6)
+    assert record["settings"]["batch_size"] == size
     optimizer = rfm.SGD(schedules.rate("cosine", 0.5, 24), size, average=0.9, order=order)
     along = [row for row in rows if row["axis"] == "time"]
     times = [float(row["x"]) for row in along]
@@ -186,6 +188,13 @@ def test_sweeps_that_are_refused(tmp_path, line, message):
     file = tmp_path / "epochs.toml"
     file.write_text(SWEEP.format(line.replace("FILE", str(schedule))))
     with pytest.raises(ValueError, match=re.escape(message)):
+        sweep_file.read(file)
+
+
+def test_sweeps_along_the_peak_of_a_schedule_are_refused(tmp_path):
+    file = tmp_path / "epochs.toml"
+    file.write_text(SWEEP.format('schedule = "wsd"') + "lr = [0.1, 0.2]\n")
+    with pytest.raises(ValueError, match=r"`grid.lr` must be left out where the optimizer has a schedule"):
         sweep_file.read(file)
 
 
