@@ -177,7 +177,7 @@ def table(best: theory.BestSchedule, trained: Mapping[str, Trained], judged: Map
         pair = each.pair
         shape = "" if np.isnan(each.shape) else f" {each.shape:.2f}"
         known = name != BEST, name != BEST and np.isfinite(measured)
-        losses = f"{expected:.1%}", f"{100 * measured:.1f} ± {100 * stderr:.1f} %"
+        losses = f"{expected:.2%}", f"{100 * measured:.2f} ± {100 * stderr:.1g} %"
         risk = f"{pair.mean[-1]:.5g} ± {pair.stderr[-1]:.1g}" if pair.seeds else "-"
         verdict = judged[name].words if pair.seeds else "not trained"
         losses = [text if there else "-" for text, there in zip(losses, known, strict=True)]

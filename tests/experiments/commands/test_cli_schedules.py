@@ -33,7 +33,7 @@ def test_schedule(tmp_path, capsys):
     assert trained >= {"constant"}
     for name, family in best.families.items():
         assert settings["families"][name]["excess"] == pytest.approx(family.excess, abs=1e-12)
-        assert f"{family.excess:.1%}" in printed
+        assert f"{family.excess:.2%}" in printed
         if name not in trained:  # at its peak one of the drawn models would diverge
             assert f"{name} is not trained: the learning rate must be <" in printed
             continue
