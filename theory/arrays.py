@@ -6,7 +6,7 @@ transformation follows, and whole grids, by XLA. An equation file asks for the n
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -129,6 +129,13 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tu
         start, result = step(start, tree.unflatten(parts))
         results.append(result)
     return start, jax.tree.map(lambda *parts: np.stack(parts), *results)
+
+
+def choose(index: Array, branches: Sequence[Callable[..., Any]], *values: Any) -> Any:
+    """Call the branch of a known or traced index, without keeping for derivatives what can be computed anew."""
+    if not by_xla(index, values):
+        return branches[int(index)](*values)
+    return lax.switch(jnp.asarray(index, int), [jax.checkpoint(branch) for branch in branches], *values)
 
 
 def over(function: Callable[[Any], Any], xs: Any) -> Any:

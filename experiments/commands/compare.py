@@ -123,6 +123,7 @@ def run(args: argparse.Namespace) -> None:
     judged = judge_scans(scans, fits)
     trained = f"; features trained, richness {settings.richness:g}" if settings.richness > 0.0 else ""
     text = [f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}{trained}"]
+    text += [] if settings.options["optimizer"] == "flow" else [algorithms.in_words(settings.options)]
     text += [exponent_table(scans, fits, closed_form(settings, task)), *verdict_lines(scans, judged)]
     text += [*final_growth(scans), *final_risks(scans), *messages]
     record = record_of(settings) | {"a": task.a, "b": task.b}
