@@ -104,8 +104,9 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         if only not in (None, name):
             continue
         module = command(name)
+        others = getattr(module, "OTHERWISE", {})
         for argument in getattr(module, "ARGUMENTS", SHARED):
-            sub.add_argument("--" + argument, **SHARED[argument])
+            sub.add_argument("--" + argument, **(SHARED[argument] | others.get(argument, {})))
         module.add_arguments(sub)
         for argument, keywords in PRINTED.items():
             sub.add_argument("--" + argument, **keywords)
