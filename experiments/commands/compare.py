@@ -19,7 +19,7 @@ from experiments.compare import algorithms
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import TOLD, Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.predicted import Members, seeds_of_curve
+from experiments.compare.predictions import Members, seeds_of_curve
 from experiments.compare.scans import Draws, Scan, check, scan_size, scan_time
 from experiments.compare.spread import Call, standard_scores
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows

@@ -15,7 +15,7 @@ from experiments.compare.algorithms import DESCENT, OWN, anew, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys, split_keys
 from experiments.compare.limits import whole
-from experiments.compare.predicted import Members, Predicted, order_of, predicted
+from experiments.compare.predictions import Members, Predicted, order_of, predicted
 from experiments.compare.spread import Call, Spread, spread_at
 from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost

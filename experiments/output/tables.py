@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 WIDTH, GAP = 100, 2  # characters of a table, and between its columns
+NUMBER = re.compile(r"(?<!\S)[+-]?\d[\d.]* (?:± [\d.]+ )?(?=[^\W\d]|%)")
 TIE = "\xa0"  # between a number and what it counts, which stay on one line where the column is as wide as both
 
 
@@ -25,11 +26,11 @@ def align(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
              is a fast clock
         >>> print(align([("verdict",), ("cannot tell 3 %: it needs 250 seeds",)], width=30))
         verdict
-        -------------------------
+        -------
         cannot tell 3 %: it needs
         250 seeds
     """
-    whole = [[re.sub(r"(?<=\d) (?=[^\W\d]|[%±])|(?<=±) ", TIE, cell) for cell in row] for row in rows]
+    whole = [[NUMBER.sub(lambda found: found[0].replace(" ", TIE), cell) for cell in row] for row in rows]
     widths = _widths(whole, width)
     head, *rest = (_lines(row, widths) for row in whole)
     return "\n".join([*head, "-" * max(map(len, head)), *chain.from_iterable(rest)]).replace(TIE, " ")

@@ -11,7 +11,7 @@ from experiments.commands.compare import MODEL_SIZES, OF_CURVE
 from experiments.compare.comparison import INFINITE, Comparison
 from experiments.compare.differences import Difference
 from experiments.compare.equivalence import agreements, seeds_to_tell
-from experiments.compare.predicted import Members, seeds_of_curve
+from experiments.compare.predictions import Members, seeds_of_curve
 from experiments.compare.scans import scan_size, scan_time
 from experiments.compare.spread import Call
 from experiments.compare.windows import fit_exponent, judge_scans

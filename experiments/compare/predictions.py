@@ -1,4 +1,4 @@
-"""What theory says of the models of a scan before they are trained: their mean, one model around it, and its draws."""
+"""Theory of the models of a scan before they are trained: their mean, one model around it, and how many to draw."""
 
 import dataclasses
 from typing import NamedTuple, TypedDict
