@@ -73,7 +73,7 @@ class Trained:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
-    add_seeds(parser, SEEDS, QUICK_SEEDS)
+    add_seeds(parser, f"{SEEDS}; {QUICK_SEEDS} with --quick")
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size")
     parser.add_argument(
         "--steps", type=int, metavar="T", help=f"length of training (default: {STEPS}; {QUICK_STEPS} with --quick)"
