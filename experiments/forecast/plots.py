@@ -17,7 +17,7 @@ from experiments.output import plotting
 from rfm.data.spectra import Estimate
 from rfm.problem import PowerLawTail
 
-BANDS = "lines: theory set right by training on the known rows; bands: 95 % over samples of rows; dashed: extrapolation"
+BANDS = "lines: theory corrected by training on the known rows; bands: 95 % over samples of rows; dashed: extrapolation"
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
 SHOWN = 6  # curves of a panel
 ROOM, DEEPEST = 3.0, 1e-7  # of an axis of losses

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 import rfm
 import theory
@@ -197,7 +198,7 @@ def test_selection():
     [
         (dict(noise_var=0.6), "`noise_var` must be on the grid, as 0, 0.5, 1 are .*method='nearest'"),
         (dict(time=2), "`time` must be on the grid, as 1, 10, 100 are"),
-        (dict(noise=0.5), "`noise` is no axis of this sweep, which has num_features, noise_var, time"),
+        (dict(noise=0.5), "`noise` is not an axis of this sweep, which has num_features, noise_var, time"),
         (dict(num_features="8x"), "`num_features` must be numeric"),
         (dict(num_features=[[8]]), "`num_features` must be a number on the grid"),
         (dict(num_features=np.nan), "`num_features` must be a number on the grid"),
@@ -248,8 +249,12 @@ def test_pictures():
     first, second = ax.get_lines()
     np.testing.assert_array_equal(first.get_ydata(), RISK.mean(0))
     np.testing.assert_array_equal(second.get_ydata(), THEORY.train_loss)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Monte Carlo", "theory"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        f"mean of {len(RISK)} seeds, Monte Carlo",
+        "theory",
+    ]
     assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert isinstance(ax.yaxis.get_minor_formatter(), LogFormatterSciNotation)
     band = ax.collections[0].get_paths()[0].vertices
     np.testing.assert_allclose(band[:, 1].max(), np.max(RISK.mean(0) + 2 * DRAWN.stderr()))
 
@@ -258,7 +263,8 @@ def test_pictures():
     np.testing.assert_array_equal(ax.get_lines()[2].get_ydata(), SWEPT.mean("test_loss")[:, 2, 1])
     assert ax.get_legend().get_texts()[2].get_text() == "noise_var = 1"
     ridge = theory.predict(PROBLEM, num_features=8, num_samples=16, optimizer=rfm.Ridge(0.1))
-    ridge.plot(ax=Figure().subplots())
+    ax = ridge.plot(ax=Figure().subplots())
+    assert ax.yaxis.get_minor_formatter()(280.0) == "280"  # less than a decade: no powers of ten
     assert DRAWN.plot() is matplotlib.pyplot.gca()
     matplotlib.pyplot.close("all")
 

@@ -61,7 +61,7 @@ def test_predict_and_check(tmp_path, file, capsys):
     assert settings["check"]["median"] < 0.05
     assert abs(settings["check"]["worst"]) < 0.3  # of 4 seeds
     assert settings["check"]["own_rows"]["median"] < 0.15  # told by 160 rows
-    assert "test loss told by the training rows alone" in " ".join(printed.split())
+    assert "test loss estimated from the training rows alone" in " ".join(printed.split())
     grid = [row for row in table(tmp_path / "predict-features-quick.csv") if row["what"] == "grid"]
     assert len(grid) == 2 * 96
     gap = []
