@@ -73,7 +73,7 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
         guess = (
             manual.guess(unknown[0].partition("=")[0], options) or f"; `rfm {args.command} --help` lists all of them"
         )
-        parser.exit(2, f"rfm {args.command}: error: {unknown[0]} is no argument of this command{guess}\n")
+        parser.exit(2, f"rfm {args.command}: error: {unknown[0]} is not an option here{guess}\n")
     console.begin(console.Form(args.json, args.quiet))
     for name in PRINTED:  # how a result is told is no part of it
         delattr(args, name)

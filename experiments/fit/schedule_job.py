@@ -32,7 +32,7 @@ class Curve(NamedTuple):
         weight: (T,) of relative residuals.
         fitted: Is it fitted, or only predicted?
         places: Of its rows in the table of all losses.
-        known: How many of the first rows are fitted as a run of their own, and are no prediction.
+        known: How many of the first rows are fitted as a run of their own, and not predicted.
     """
 
     label: str

@@ -53,7 +53,7 @@ def own_lines(trials: Sequence[Trial]) -> list[str]:
     total = records.own_summary(trials)
     if total is None:
         return []
-    cells = [("N", "P", "told by own rows: median error", "worst (at t)", "stop at", "best", "loss above the best")]
+    cells = [("N", "P", "by training rows: median error", "worst (at t)", "stop at", "best", "loss above the best")]
     for trial in trials:
         if (own := trial.own) is not None:
             n, p = trial.sizes

@@ -136,7 +136,7 @@ class Sweep:
             The sweep at these values.
 
         Raises:
-            ValueError: A name that is no axis, or a value that is not on it.
+            ValueError: A name that is not an axis, or a value that is not on it.
         """
         if method is not None:
             checks.one_of("method", method, (NEAREST,))

@@ -100,7 +100,7 @@ def sweep(
 
     Returns:
         Risk and training loss at every point, seed and time, NaN where other shards are not done. A learning rate
-            beyond stability is no error: a run has diverged, and is inf, from where its training loss is 10^6 times
+            beyond stability is not an error: a run has diverged, and is inf, from where its training loss is 10^6 times
             that of zero weights.
 
     Raises:

@@ -121,7 +121,7 @@ def test_intervals():
 def test_arithmetic_is_refused_with_the_cure(result, operation):
     for pair in ((result, THEORY), (result, 2.0), (2.0, result), (np.ones(3), result), (jnp.ones(3), result)):
         with pytest.raises(
-            TypeError, match=r"is no array: take one of its arrays, as in one.mean\(\) - other.mean\(\)"
+            TypeError, match=r"is not an array: use one of its arrays, as in one.mean\(\) - other.mean\(\)"
         ):
             operation(*pair)
 

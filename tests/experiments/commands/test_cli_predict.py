@@ -86,7 +86,7 @@ def test_predict_and_check(tmp_path, file, capsys):
 def test_plan_of_a_kernel(tmp_path, capsys):
     """A kernel in place of features: one spectrum and one plan in whole steps, and forecasts within their bands.
 
-    Forecasts are set right by three trainings at 40 random projections, which are other ones of a kernel.
+    Forecasts are corrected by three trainings at 40 random projections, which are other ones of a kernel.
     """
     np.savez(tmp_path / "kernel.npz", K=FEATURES @ FEATURES.T, y=LABELS)
     np.savez(tmp_path / "features.npz", X=FEATURES, y=LABELS)
