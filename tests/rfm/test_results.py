@@ -157,7 +157,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text").write_text("risk")
     np.savez(tmp_path / "other.npz", risk=RISK)
     np.save(tmp_path / "array.npy", RISK)
-    expected = r"Argument `path` must be .*(it is not one, or it is damaged|a damaged one)"
+    expected = r"Argument `path` must be .*(it is not one, or it is damaged|is not the store of a sweep, or is damaged)"
     for name in ("half", "text", "other.npz", "array.npy"):
         for kind in (rfm.Curve, rfm.Sweep):
             with pytest.raises(ValueError, match=expected):
@@ -263,8 +263,12 @@ def test_pictures():
     np.testing.assert_array_equal(ax.get_lines()[2].get_ydata(), SWEPT.mean("test_loss")[:, 2, 1])
     assert ax.get_legend().get_texts()[2].get_text() == "noise_var = 1"
     ridge = theory.predict(PROBLEM, num_features=8, num_samples=16, optimizer=rfm.Ridge(0.1))
-    ax = ridge.plot(ax=Figure().subplots())
+    ridge.plot(ax=Figure().subplots())
+    high = np.array([200.0, 280.0])
+    short = rfm.Curve(np.array([1.0, 10.0]), high, high, True, 0.0, "deterministic equivalent")
+    ax = short.plot(ax=Figure().subplots())
     assert ax.yaxis.get_minor_formatter()(280.0) == "280"  # less than a decade: no powers of ten
+    assert ax.get_legend().get_texts()[0].get_text() == "theory, deterministic equivalent"
     assert DRAWN.plot() is matplotlib.pyplot.gca()
     matplotlib.pyplot.close("all")
 
