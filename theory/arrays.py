@@ -33,7 +33,7 @@ def namespace(*values: object) -> Any:
 def evaluated(*static: str) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
     """Decorate an equation: compiled where an argument is an array of JAX, else evaluated by numpy, without warnings.
 
-    static: names of arguments that are no arrays.
+    static: names of arguments that are not arrays.
     """
 
     def decorate(function: Callable[P, Result]) -> Callable[P, Result]:
