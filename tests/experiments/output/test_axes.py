@@ -62,6 +62,7 @@ def test_a_legend_covers_no_error_bar():
     figure, grid = plotting.new_figure(1, 1)
     ax = grid[0, 0]
     ax.errorbar([1.0, 2.0, 3.0], [1.0, 2.0, 1.0], [0.9, 1.9, 0.9], fmt="o", label="simulation, two standard errors")
+    ax.errorbar([2.0], [np.nan], [0.9], fmt="o")  # nothing is drawn of a point that is NaN
     plotting.finish(ax, "x", "y", "", log=False)
     ax.legend(loc="upper center")
     axes.clear_legends(figure)
