@@ -95,7 +95,7 @@ def size(name: str, value: object, *, integer: bool) -> None:
 
 
 def _float(value: Any) -> float:
-    """The value as a float; NaN, which passes no check, where it is no real number: text, None, complex, masked."""
+    """The value as a float; NaN, which passes no check, where it is not a real number: text, None, complex, masked."""
     if isinstance(value, str | bytes | bytearray | memoryview | complex | np.complexfloating) or np.ma.is_masked(value):
         return np.nan
     if isinstance(value, np.ndarray) and value.dtype.kind in NOT_REAL:

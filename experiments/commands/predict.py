@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="KIND", help="labels as real, one-hot, parity or class")
     parser.add_argument("--kernel", action="store_true", help="FILE holds a kernel (n, n) in place of features")
     parser.add_argument("--num-modes", type=int, metavar="M", help="modes of the kernel (default: infinitely many)")
-    parser.add_argument("--map", choices=MAPS, help="take random neurons of what FILE holds as features")
+    parser.add_argument("--map", choices=MAPS, help="use random neurons of the inputs in FILE as features")
     parser.add_argument("--width", type=int, default=2_000, help="of the layer of --map")
     parser.add_argument("--features", type=float, nargs="+", metavar="N", help="model sizes, inf for all features")
     parser.add_argument("--samples", type=int, nargs="+", metavar="P", help="training samples")
@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target-loss", type=float, nargs="+", metavar="L", help="losses, to see what rows they take")
     parser.add_argument("--groups", metavar="GROUPS", help="column of a table, or FILE.npy: rows of one "
                         "group, such as a patient or a window, are not independent")  # fmt: skip
-    parser.add_argument("--time-series", action="store_true", help="rows are in order of time, and near ones alike")
+    parser.add_argument("--time-series", action="store_true", help="rows are in order of time, neighbours alike")
     parser.add_argument("--check", nargs="?", const="halves", choices=tuple(held_out.CHECKS),
-                        help="train on one half of the rows what the other half predicts; extrapolate: "
-                        "what an eighth predicts, on up to half of them")  # fmt: skip
+                        help="train on one half of the rows, beside the forecast from the other half; "
+                        "extrapolate: beside that from an eighth, on up to half of the rows")  # fmt: skip
     parser.add_argument("--model", choices=held_out.MODELS, default="project",
-                        help="of --check: N random projections of the features, or N of their columns")  # fmt: skip
+                        help="models of --check: N random projections of features, or N of their columns")  # fmt: skip
     parser.set_defaults(seeds=8)
 
 

@@ -52,7 +52,7 @@ def plain(name: str) -> str:
 
 
 def factor(name: str) -> float:
-    """Return how many one of the unit in the name of a column is; 1 for units that are no number.
+    """Return how many one of the unit in the name of a column is; 1 for units that are not numbers.
 
     Example:
         >>> factor("Params (M)"), factor("tokens [1e9]"), factor("tokens in billions"), factor("loss (nats)")

@@ -100,8 +100,8 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
 
     Raises:
         ValueError: A file that cannot be read or has no rows, a column that is not there, two roles of one column, two
-            columns that could both be the time, no axis at all, a cell that is no number (with its line), a number that
-            is not positive and finite (sizes may be infinite), or losses that rise along an axis where no model does.
+            columns that could both be the time, no axis at all, a cell that is not a number (with its line), a number
+            that is not positive and finite (sizes may be infinite), or losses that rise where no model does.
     """
     how = how if isinstance(how, Reading) else Reading(how or {})
     several: list[Any] = list(paths) if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
@@ -192,7 +192,7 @@ def _measured(
         notes.append(f"{starts} row{'s' * (starts > 1)} at `{columns['times']}` = 0, before training, left out")
     if not kept:
         if filled:
-            raise ValueError(f"Column `{columns['times']}` is 0 in every row: losses before training are no data.")
+            raise ValueError(f"Column `{columns['times']}` is 0 in every row: losses before training are not data.")
         raise ValueError(f"Column `{columns['loss']}` holds no number in any row: name another by --loss.")
     return kept
 

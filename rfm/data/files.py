@@ -22,7 +22,7 @@ def read(
     - FILE.npz: arrays X (n, d) or K (n, n), and y; in small letters too.
     - FILE.npy: the features, with labels=FILE.npy. They stay on disk (`numpy.memmap`), so that they may be larger
       than memory; `rfm.from_data` reads them block by block, and that is when NaN and infinity are found.
-    - FILE.csv: comma-separated, the first line names the columns; all that are no labels are features.
+    - FILE.csv: comma-separated, the first line names the columns; all that are not labels are features.
     - FILE.parquet: as .csv; needs pyarrow, the extra `[parquet]`.
 
     Args:
@@ -33,7 +33,7 @@ def read(
         target: Labels as "real" numbers, which is the default for numbers, or as classes: "one-hot", "parity" or
             "class", see `rfm.labels.encode`; text names classes.
         flat: Flatten rows of more than one axis, images.
-        left_out: Columns of a table that are no features, such as names of groups.
+        left_out: Columns of a table that are not features, such as names of groups.
 
     Returns:
         Features (n, d), or a kernel (n, n), in their type of numbers, and labels (n,) or (n, k).

@@ -59,7 +59,7 @@ def _with_point(cell: str) -> str:
 def read_csv(file: str, columns: Sequence[str] | None, left_out: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, d) float64 and labels (n,) or (n, k), numbers or text, of a file of cells, see `csv_lines`.
 
-    columns: names of the labels; None is "y", or the last column. left_out: columns that are no features. Raises
+    columns: names of the labels; None is "y", or the last column. left_out: columns that are not features. Raises
     ValueError for whatever is not such a table, telling line and column, and for one that does not fit into memory.
     """
     lines = csv_lines("file", file)

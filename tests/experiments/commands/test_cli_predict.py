@@ -61,7 +61,7 @@ def test_predict_and_check(tmp_path, file, capsys):
     assert settings["check"]["median"] < 0.05
     assert abs(settings["check"]["worst"]) < 0.3  # of 4 seeds
     assert settings["check"]["own_rows"]["median"] < 0.15  # told by 160 rows
-    assert "test loss told by the training rows alone" in " ".join(printed.split())
+    assert "test loss estimated from the training rows alone" in " ".join(printed.split())
     grid = [row for row in table(tmp_path / "predict-features-quick.csv") if row["what"] == "grid"]
     assert len(grid) == 2 * 96
     gap = []
@@ -86,7 +86,7 @@ def test_predict_and_check(tmp_path, file, capsys):
 def test_plan_of_a_kernel(tmp_path, capsys):
     """A kernel in place of features: one spectrum and one plan in whole steps, and forecasts within their bands.
 
-    Forecasts are set right by three trainings at 40 random projections, which are other ones of a kernel.
+    Forecasts are corrected by three trainings at 40 random projections, which are other ones of a kernel.
     """
     np.savez(tmp_path / "kernel.npz", K=FEATURES @ FEATURES.T, y=LABELS)
     np.savez(tmp_path / "features.npz", X=FEATURES, y=LABELS)
