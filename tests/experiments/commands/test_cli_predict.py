@@ -266,12 +266,8 @@ def table_of_pairs(folder):
 def test_groups_and_the_rows_of_a_loss(tmp_path, capsys):
     """A column of groups is no feature, and the first lines say what rows buy."""
     table_of_pairs(tmp_path)
-    assert (
-        run(
-            tmp_path / "g", tmp_path / "table.csv", "--groups", "patient", *SHORT, "--samples", 60, "--target-loss", 0.5
-        )
-        == 0
-    )
+    groups, sizes = ["--groups", "patient"], ["--samples", 60, "--target-loss", 0.5]
+    assert run(tmp_path / "g", tmp_path / "table.csv", *groups, *SHORT, *sizes) == 0
     grouped = capsys.readouterr().out.split("\n")
     assert grouped[0].startswith("What do 2 x rows buy? All 240 rows: loss ")
     assert any(line.startswith("How many rows for loss L? 0.5: ") for line in grouped)
@@ -280,11 +276,11 @@ def test_groups_and_the_rows_of_a_loss(tmp_path, capsys):
     assert "--groups patient: 240 rows in 120 groups" in said
     refused(tmp_path / "r", capsys, "--groups must be a column of the table ('patient', ", tmp_path / "table.csv",
             "--groups", "hospital")  # fmt: skip
-    refused(tmp_path / "r", capsys, "--time-series must be left out with --groups", tmp_path / "table.csv",
-            "--groups", "patient", "--time-series")  # fmt: skip
+    series = "--time-series must be left out with --groups"
+    refused(tmp_path / "r", capsys, series, tmp_path / "table.csv", *groups, "--time-series")
     (tmp_path / "gap.csv").write_text("patient,a,y\nann,1,2\n,3,4\n")
-    refused(tmp_path / "r", capsys, "--groups must be a name in line 3, but is '': fill it in", tmp_path / "gap.csv",
-            "--groups", "patient")  # fmt: skip
+    gap = "--groups must be a name in line 3, but is '': fill it in"
+    refused(tmp_path / "r", capsys, gap, tmp_path / "gap.csv", *groups)
 
 
 @pytest.mark.slow
