@@ -146,7 +146,7 @@ def check_case(case: Case) -> None:
 
 
 def _check_noisy(case: Case) -> None:
-    """Refuse noise of the features where it is no model."""
+    """Refuse noise of the features where it is not a model."""
     if not is_finite(case.num_features):
         allowed = "finite where features have noise (feature_noise=0 for the kernel)"
         checks.fail("num_features", allowed, case.num_features)

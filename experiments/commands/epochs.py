@@ -115,7 +115,7 @@ class Reuse(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
     usual, in_order, quick = USUAL[DRAWN_ANEW], USUAL["in order"], USUAL["quick"]
-    add_seeds(parser, usual[2], quick[2])
+    add_seeds(parser, f"{usual[2]}; {quick[2]} with --quick")
     words = [" ".join(map(str, sizes[0])) for sizes in (usual, in_order)]
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size")
     parser.add_argument(

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 def check_schedule(args: argparse.Namespace) -> None:
     """Refuse schedules that no length of training can have."""
     if schedules.is_file(args.schedule):
-        checks.fail("schedule", "one known by name, as every length of training has its own", args.schedule)
+        checks.fail("schedule", "a schedule known by name, since each length of training needs its own", args.schedule)
     if args.schedule != schedules.CONSTANT and np.isfinite(args.samples):
         checks.fail("samples", "left out with --schedule: the search is over one pass", args.samples)
 

@@ -73,7 +73,7 @@ class Trained:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
-    add_seeds(parser, SEEDS, QUICK_SEEDS)
+    add_seeds(parser, f"{SEEDS}; {QUICK_SEEDS} with --quick")
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size")
     parser.add_argument(
         "--steps", type=int, metavar="T", help=f"length of training (default: {STEPS}; {QUICK_STEPS} with --quick)"
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
     judged = dict(zip(pairs, agreements(list(pairs.values()), [0.0] * len(pairs)), strict=True))
     text = [describe(settings), table(best, trained, judged)]
     if not best.converged:
-        text.append("The search for the best schedule has not ended: more of it would still gain.")
+        text.append("The search for the best schedule stopped at its limit: a longer one would still gain.")
     text += [f"{name} is not trained: {each.refusal} Lower --most." for name, each in trained.items() if each.refusal]
     families = {name: {"risk": family.risk, "excess": family.excess, "peak": float(family.lr.max()),
                        "shape": None if np.isnan(family.shape) else family.shape}

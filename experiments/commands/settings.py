@@ -89,9 +89,9 @@ def check_endless(args: argparse.Namespace) -> None:
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
 
 
-def add_seeds(parser: argparse.ArgumentParser, usual: int, quick: int) -> None:
-    """Add the option --seeds of a command that takes fewer with --quick where none are typed."""
-    parser.add_argument("--seeds", type=int, help=f"{SHARED['seeds']['help']} (default: {usual}; {quick} with --quick)")
+def add_seeds(parser: argparse.ArgumentParser, usual: str) -> None:
+    """Add the option --seeds of a command that chooses a number where none is typed."""
+    parser.add_argument("--seeds", type=int, help=f"{SHARED['seeds']['help']} (default: {usual})")
 
 
 class Usual(NamedTuple):

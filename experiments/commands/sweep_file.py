@@ -20,7 +20,7 @@ EXAMPLE = """\
 [problem]                      # lambda_k = k^-b, lambda_k w_k^2 = k^-a
 a = 1.8
 b = 1.5
-num_modes = 10_000
+num_modes = 1_000
 noise_var = 0.01
 
 [optimizer]                    # flow, gd, heavy-ball, nesterov, sgd, adam, sign-sgd, ridge and their numbers
@@ -30,7 +30,7 @@ lr = 0.5
 [run]
 seeds = 16
 num_samples = 256              # a size is here or in the grid
-times = { start = 1, stop = 1e4, num = 40 }    # logarithmic; or a list
+times = { start = 1, stop = 1e3, num = 40 }    # logarithmic; or a list
 
 [grid]                         # lists, or { start, stop, num }; inf is a number
 num_features = [32, 64, 128, 256]

@@ -178,7 +178,7 @@ def _check_hidden(request: Request) -> int:
 
 
 def _check_richness(request: Request) -> None:
-    """Refuse to train features where that is no model, or is not served."""
+    """Refuse to train features where that is not a model, or is not served."""
     richness, optimizer = request.richness, request.optimizer
     if not request.trained:
         return
