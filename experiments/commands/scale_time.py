@@ -31,9 +31,11 @@ def run(args: argparse.Namespace) -> None:
     check_endless(args)
     checks.number("richness", args.richness, 0.0, "a finite number >= 0", inclusive=True)
     settings_of(Shared, args)  # refuses anything but a power law
+    sizes, stepped = (few[: 3 if args.quick else None] for few in (st.RUN_SIZES, st.T6_SIZES))
     setting = settings_of(
-        st.Setting, args, sizes=st.RUN_SIZES[: 3 if args.quick else None], pair=(st.SMALL, st.BIG), stepped=st.T6_SIZES,
-        steps=st.T6_STEPS, samples=st.T5_SAMPLES[: 1 if args.quick else None], algorithms=st.T6_ALGORITHMS,
+        st.Setting, args, sizes=sizes, pair=(sizes[0], sizes[-1]) if args.quick else (st.SMALL, st.BIG),
+        stepped=stepped, steps=st.T6_STEPS, samples=st.T5_SAMPLES[: 1 if args.quick else None],
+        algorithms=st.T6_ALGORITHMS,
     )  # fmt: skip
     panels = PANELS | ({"trained features": trained.panel} if args.richness > 0.0 else {})
     figure, axes = plotting.new_figure(*((3, 3) if args.richness > 0.0 else (2, 4)))

@@ -168,10 +168,10 @@ def test_sweeps():
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["shuffle", "fixed"])
 def test_a_thousand_steps_take_less_than_a_minute(order):
-    """Of two cores; the first hundred are those of a short call."""
-    problem, start = rfm.power_law(1.7, 1.3, 2000, 0.1), time.perf_counter()
+    """Of processor time, whatever else runs; the first hundred are those of a short call."""
+    problem, start = rfm.power_law(1.7, 1.3, 2000, 0.1), time.process_time()
     curve = predict(rfm.SGD(0.2, 6, order=order), (120, 96), [100, 1000], problem)
-    assert time.perf_counter() - start < 60.0
+    assert time.process_time() - start < 60.0
     assert curve.converged
     short = predict(rfm.SGD(0.2, 6, order=order), (120, 96), [50, 100], problem)
     np.testing.assert_allclose(curve.risk[0], short.risk[1], rtol=3e-12)
