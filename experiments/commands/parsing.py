@@ -37,7 +37,7 @@ SHARED = {
     "seeds": dict(type=int, default=16, help="independent draws, each with its own features and data"),
     "seed": dict(type=int, default=0, help="seed of the first key"),
     "out": dict(default="results", metavar="DIR", help="folder for figure, table and settings"),
-    "quick": dict(action="store_true", help="a first look in a third of the time: fewer points, files named *-quick"),
+    "quick": dict(action="store_true", help="a first look: fewer points, seeds or sizes, files named *-quick"),
 }
 NO_DRAWS = SHARED["seed"] | dict(help="accepted as by every command; this one uses no random numbers")
 RICHNESS: dict[str, Any] = dict(
