@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import rfm
 from experiments.commands.compare_words import QUANTITIES, exponent_table, final_growth, final_risks, verdict_lines
 from experiments.commands.parsing import RICHNESS
-from experiments.commands.settings import Shared, Usual, add_times, record_of, settings_of, timed
+from experiments.commands.settings import Shared, Usual, add_seeds, add_times, record_of, settings_of, timed
 from experiments.compare import algorithms
 from experiments.compare.comparison import INFINITE, with_size
 from experiments.compare.differences import TOLD, Agreement
@@ -38,14 +38,7 @@ from theory import exponents
 MODEL_SIZES = {8: 12, 16: 24, 32: 24, 64: 4, 128: 2, 256: 1, 512: 2}  # and how many draws of each a seed stands for
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
 SEEDS, OF_CURVE = 16, (8, 512)  # draws, and least and most of the learning curve where its scatter is predicted
-# where the arguments that commands share are others here
-OTHERWISE = {
-    "seeds": dict(
-        default=None,
-        help=f"independent draws (default: {SEEDS}; of the learning curve as many as tell {100 * TOLD[2]:g} %%, "
-        f"{OF_CURVE[0]} to {OF_CURVE[1]})",
-    )
-}
+ARGUMENTS = ("a", "b", "modes", "noise", "seed", "out", "quick")
 ONE_PASS = "one pass"
 TITLE = 48  # characters of a line
 TIMES = Usual(flow="0.1 1e6 71", steps="1 2000 34")
@@ -98,6 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training samples of the learning curve (default: 1024; 400 for real inputs; one pass for sgd)",
     )  # fmt: skip
     add_times(parser, TIMES)
+    told = f"as many as tell {100 * TOLD[2]:g} %%, {OF_CURVE[0]} to {OF_CURVE[1]}"
+    add_seeds(parser, f"{SEEDS}; of the learning curve {told}")
     algorithms.add_arguments(parser, tuple(algorithms.ALGORITHMS))
     parser.add_argument("--ensemble", type=int, default=1, metavar="K", help="feature draws whose models are averaged")
     parser.add_argument("--bags", type=int, default=1, metavar="B", help="data sets whose models are averaged")
@@ -143,6 +138,7 @@ def run(args: argparse.Namespace) -> None:
     seeds, more = f"{shared.seeds} seeds", settings.curve_seeds
     seeds += f" ({more} along time)" if more != shared.seeds else ""
     text = [f"{law}; {seeds}; noise variance {shared.noise:g}{trained}"]
+    text += [] if settings.options["optimizer"] == "flow" else [algorithms.in_words(settings.options)]
     text += [exponent_table(scans, fits, closed_form(settings, task)), *verdict_lines(scans, judged)]
     text += [*final_growth(scans), *final_risks(scans), *messages]
     record = record_of(settings) | {"a": task.a, "b": task.b}

@@ -123,7 +123,7 @@ def _covers(box: Bbox, data: Sequence[np.ndarray]) -> bool:
 
 def _drawn(ax: Axes) -> list[np.ndarray]:
     """Return points along all that is drawn, in pixels."""
-    return [points for points in _paths(ax) if len(points)]
+    return [points for points in _paths(ax) if points.size]
 
 
 def _paths(ax: Axes) -> Iterator[np.ndarray]:

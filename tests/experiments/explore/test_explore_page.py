@@ -33,7 +33,7 @@ def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
     after = moved(page, before)
     wait(page, "location.search.includes('a=1.85&')")
     wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
-    wait(page, f"/theory in \\d+ ms/.test({MODEL}('status').text)")
+    wait(page, f"/theory in [\\d.]+ s/.test({MODEL}('status').text)")
     wait(page, f"{MODEL}('call').text.includes('1.85')")
     scope = {}
     exec(text(page, "call"), scope)
@@ -148,7 +148,9 @@ def test_boxes_help_and_colours_by_keyboard(tab):
     box.press("Enter")
     wait(page, f"{MODEL}('problem').visible && {MODEL}('problem').text.includes('`N` must be a whole number')")
     assert column(page, "curve", "risk").size
-    assert "N=100&" in page.evaluate(f"() => {MODEL}('link').value")
+    link = page.evaluate(f"() => {MODEL}('link').value")
+    assert link.startswith(page.evaluate("() => location.origin") + "/?")  # the address by which this visitor came
+    assert "N=100&" in link
     handle = page.get_by_role("slider", name="P, data")
     assert handle.get_attribute("aria-valuetext") == "40"
     assert page.get_by_role("slider").count() == 10  # one a parameter of gradient flow, two of time

@@ -72,10 +72,11 @@ def test_a_legend_covers_no_error_bar():
 
 
 @pytest.mark.parametrize("bars", [[0.9, np.nan, 0.9], [np.nan] * 3])
-def test_error_bars_that_are_unknown_are_not_in_the_way(bars):
+@pytest.mark.parametrize("middle", [2.0, np.nan])
+def test_error_bars_that_are_unknown_are_not_in_the_way(bars, middle):
     figure, grid = plotting.new_figure(1, 1)
     ax = grid[0, 0]
-    ax.errorbar([1.0, 2.0, 3.0], [1.0, 2.0, 1.0], bars, fmt="o", label="one seed has no scatter")
+    ax.errorbar([1.0, 2.0, 3.0], [1.0, middle, 1.0], bars, fmt="o", label="one seed has no scatter")
     plotting.finish(ax, "x", "y", "", log=False)
     axes.tidy(figure)
 
