@@ -54,7 +54,7 @@ def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[s
             f"{least:.1f} % in the one it knows best and {most:.1f} % in the one it knows least."
         )
     if any(ratio != "-" for ratio in ratios.values()):
-        lines.append("Intervals are those of theory; std is the scatter of simulated draws over that of theory.")
+        lines.append("Intervals are those of theory where there is a std: simulated scatter over that of theory.")
     fitted = {axis: judgement.finite_size for axis, judgement in judged.items() if judgement.finite_size}
     if fitted:
         power = {1: "", 2: "^2"}

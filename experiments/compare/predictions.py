@@ -54,7 +54,7 @@ def predicted(problem: rfm.Problem, models: Members, order: int, call: Call, *, 
     momentum = getattr(call["optimizer"], "momentum", 0.0)
     if not momentum <= QUICK or (pairs and hasattr(call["optimizer"], "momentum")):
         curve = theory.predict(problem, correction=True, **call)
-        return Predicted(curve, Spread(curve.times, leading.risk, curve.risk, theory.scatter_near(problem, **call)))
+        return Predicted(curve, Spread(curve.times, leading.risk, curve.risk, np.full(len(curve.risk), np.nan)))
     found = theory.scatter(problem, pairs=pairs, **call)
     curve = dataclasses.replace(leading, risk=found.mean, train_loss=found.train_mean)
     return Predicted(curve, Spread(found.times, leading.risk, found.mean, found.std), found.covariance)

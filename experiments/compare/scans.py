@@ -169,7 +169,7 @@ def scan_time(
     if spread is not None:
         spread = spread.cut(reached)
         between = None if covariance is None else covariance[reached, reached]
-        risk = dataclasses.replace(risk, scatter=spread.std, covariance=between, line=spread.line, line_x=spread.x)
+        risk = dataclasses.replace(risk, scatter=spread.scatter, covariance=between, line=spread.line, line_x=spread.x)
     average = None
     if simulated.average_risk is not None:
         average = make(simulated.average_risk[:, reached], curve.average_risk[reached], label="averaged weights")
@@ -259,8 +259,10 @@ def scan_size(
     risk, spread = make(risks.T, _first(theories, "risk")), None
     if order > 1 and points:
         spread = spread_at(x, [known.spread for known in theories if known.spread is not None])
-        scatter = spread.std / np.sqrt(counts)
-        risk = dataclasses.replace(risk, scatter=scatter, line=spread.line, line_x=x)
+        scatter = spread.scatter
+        risk = dataclasses.replace(
+            risk, scatter=None if scatter is None else scatter / np.sqrt(counts), line=spread.line, line_x=x
+        )
     training = make(train_losses.T, _first(theories, "train_loss"), label="training loss")
     state = kind, label, tuple(messages), float(problem.noise_var)
     return Scan(risk, training, limits, *state, spread=spread)

@@ -55,6 +55,11 @@ class Spread:
         """The mean where the expansion holds, NaN elsewhere."""
         return np.where(self.small, self.mean, np.nan)
 
+    @property
+    def scatter(self) -> np.ndarray | None:
+        """The standard deviation where it is known at all points, None elsewhere."""
+        return None if np.isnan(self.std).any() else self.std
+
     def at(self, x: np.ndarray) -> "Spread":
         """Return what is known at some of the points."""
         return self.cut(np.searchsorted(self.x, x))
@@ -137,8 +142,7 @@ def _between(x: np.ndarray, known_x: np.ndarray, known: np.ndarray) -> np.ndarra
 def beside(pair: Comparison, spread: Spread) -> Comparison:
     """Return simulated risks beside a theory that has their points among its own; a pair without theory of its own."""
     here = spread.at(pair.x)
-    scatter = None if np.isnan(here.std).any() else here.std
-    return dataclasses.replace(pair, theory=here.mean, line_x=spread.x, line=spread.line, scatter=scatter, order=2)
+    return dataclasses.replace(pair, theory=here.mean, line_x=spread.x, line=spread.line, scatter=here.scatter, order=2)
 
 
 def columns_of(pair: Comparison, spread: Spread) -> dict[str, np.ndarray]:
