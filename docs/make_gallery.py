@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "gallery"
 PAGE = FOLDER.with_suffix(".md")
 ENTRY = re.compile(r"```sh\n(rfm [^\n]+)\n```\n\n!\[[^\]]*\]\(gallery/([\w-]+)\.png\)")
 # pixels, and colours that are far from each other: the most frequent ones would be shades of grey, and two oranges one
-WIDTH, COLORS, METHOD = 1200, 128, Image.Quantize.MAXCOVERAGE
+WIDTH, COLORS, METHOD = 1200, 256, Image.Quantize.MAXCOVERAGE
 
 
 def entries(text: str) -> dict[str, str]:

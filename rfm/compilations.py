@@ -22,7 +22,7 @@ def cache_compilations(folder: str | Path | None = None) -> Path | None:
         The folder that programs are kept in, None where RFM_CACHE=off keeps none.
 
     Raises:
-        ValueError: The folder is no folder, belongs to another user, or others may write to it.
+        ValueError: The path is not a folder, belongs to another user, or others may write to it.
         OSError: It cannot be made.
 
     Example:

@@ -49,7 +49,7 @@ def is_constant(optimizer: Batched) -> bool:
 
 
 def check_times(optimizer: Optimizer, times: object) -> None:
-    """Raise ValueError for something that is no algorithm, or for times it cannot be run at."""
+    """Raise ValueError for something that is not an algorithm, or for times it cannot be run at."""
     if not isinstance(optimizer, Optimizer):
         names = (c.__name__ + "(...)" for c in get_args(Optimizer))
         raw = isinstance(optimizer, tuple) and hasattr(optimizer, "update")

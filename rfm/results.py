@@ -72,7 +72,7 @@ def interval_of(values: Values, share: float, *, seeds: bool) -> tuple[Values, V
 def no_arithmetic(self: Any, *others: object) -> NoReturn:
     """Refuse to add, subtract, multiply or divide whole results, and say what to do."""
     name = type(self).__name__
-    raise TypeError(f"A {name} is no array: take one of its arrays, as in one.mean() - other.mean() or {name}.risk.")
+    raise TypeError(f"A {name} is not an array: use one of its arrays, as in one.mean() - other.mean() or {name}.risk.")
 
 
 def to_dataframe(result: Labelled) -> Any:
@@ -164,12 +164,31 @@ def plot(result: Labelled, name: str, x: str, ax: Any, style: Mapping[str, Any])
         ax = pyplot.gca()
     for index in lines:
         held = ((axis, points[i]) for (axis, points), i in zip(others.items(), index, strict=True) if len(points) > 1)
-        label = ", ".join([f"{axis} = {point:.4g}" for axis, point in held]) or result.attributes["kind"]
+        label = ", ".join([f"{axis} = {point:.4g}" for axis, point in held]) or _name(result, several=several)
         _draw_line(ax, along[x], mean[index], spread[index] if several else None, {"label": label, **style})
     ax.set_xlabel(x)
     ax.set_ylabel(name)
+    _number_short_axes(ax)
     ax.legend()
     return ax
+
+
+def _name(result: Labelled, *, several: bool) -> str:
+    """Name a line that is alone: what it is, and how it was made."""
+    kind = result.attributes["kind"]
+    if "seed" not in result.coordinates:
+        return f"theory, {kind}"
+    number = len(result.coordinates["seed"])
+    return f"mean of {number} seeds, {kind}" if several else f"one seed, {kind}"
+
+
+def _number_short_axes(ax: Any) -> None:
+    """Label a logarithmic axis of less than a decade with plain numbers: as 2.8 x 10^2 they push its name away."""
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = axis.get_view_interval()
+        if axis.get_scale() == "log":
+            usual = type(axis.get_major_formatter())  # again on an axis that has grown since
+            axis.set_minor_formatter("{x:g}" if high < 10.0 * low else usual())
 
 
 def _draw_line(ax: Any, x: Values, y: Values, spread: Values | None, style: Mapping[str, Any]) -> None:

@@ -93,8 +93,8 @@ def take_steps(
     """Repeat (v, memory) <- update(v, memory) for runs v (S, ...), and record at `times` (T,), rising step counts.
 
     Returns record(v, memory), v itself unless said otherwise, at all times (T, S, ...), and how many steps each run
-    took (S,): fewer than the last time where its |v|^2 passes `largest` or is no number any more; what is recorded of
-    it from there on means nothing.
+    took (S,): fewer than the last time where its |v|^2 passes `largest` or is not a number any more; what is recorded
+    of it from there on means nothing.
     """
     runs, axes = v.shape[:1], tuple(range(1, v.ndim))
 

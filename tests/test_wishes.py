@@ -63,6 +63,11 @@ def test_a_device():
     np.testing.assert_allclose(rfm.simulate(PROBLEM, **ARGS, seeds=4, device="cpu").risk, DRAWN.risk, rtol=1e-9)
 
 
+def test_single_precision():
+    single = rfm.simulate(PROBLEM, **ARGS, seeds=4, dtype="float32").risk
+    assert 0 < np.abs(single / DRAWN.risk - 1).max() < 1e-3
+
+
 def test_test_loss_and_other_losses():
     np.testing.assert_allclose(DRAWN.test_loss, DRAWN.risk + 0.1)
     for name in ("loss", "accuracy", "classification_error"):
@@ -77,6 +82,8 @@ def test_curves_are_data(curve, tmp_path):
     curve.save(tmp_path / "curve.npz")
     assert rfm.Curve.load(tmp_path / "curve.npz") == curve
     assert len(curve.plot().get_lines()) >= 1
+    assert len(curve.to_dataframe()) == curve.risk.size
+    assert curve.to_xarray().risk.shape == curve.risk.shape
 
 
 def test_selection_by_value():

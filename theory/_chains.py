@@ -200,7 +200,7 @@ def generations(
         A `Generations` with risk (n, T).
 
     Raises:
-        ValueError: For an n that is no whole number >= 1, a negative noise_var, and as `modes` does.
+        ValueError: For an n that is not a whole number >= 1, a negative noise_var, and as `modes` does.
 
     Example:
         >>> import rfm, theory

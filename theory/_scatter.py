@@ -99,15 +99,15 @@ def scatter(
         times: (T,); None for Ridge.
         parametrization: "ntk" or "standard".
         pairs: Work out covariances between all times; None: of up to 100 times.
-        ensemble: 1. The risk of an averaged model is no average of risks, and its scatter is not std over a root.
+        ensemble: 1. The risk of an averaged model is not an average of risks, and its scatter is not std over a root.
         bags: 1, likewise.
 
     Returns:
         A `Scatter` of numpy arrays.
 
     Raises:
-        ValueError: For arguments inside a JAX transformation, for pairs that is no boolean, for averages of models, for
-            SGD so near the edge of stability that the response to a draw is not linear, and as `correction` does.
+        ValueError: For arguments inside a JAX transformation, for pairs that is not a boolean, for averages of models,
+            for SGD so near the edge of stability that the response to a draw is not linear, and as `correction` does.
 
     Example:
         >>> import rfm, theory

@@ -6,7 +6,7 @@ transformation follows, and whole grids, by XLA. An equation file asks for the n
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -42,7 +42,7 @@ def namespace(*values: object) -> Any:
 def evaluated(*static: str) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
     """Decorate an equation: compiled where an argument is an array of JAX, else evaluated by numpy, without warnings.
 
-    static: names of arguments that are no arrays.
+    static: names of arguments that are not arrays.
     """
 
     def decorate(function: Callable[P, Result]) -> Callable[P, Result]:
@@ -144,6 +144,13 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tu
         start, result = step(start, tree.unflatten(parts))
         results.append(result)
     return start, jax.tree.map(lambda *parts: np.stack(parts), *results)
+
+
+def choose(index: Array, branches: Sequence[Callable[..., Any]], *values: Any) -> Any:
+    """Call the branch of a known or traced index, without keeping for derivatives what can be computed anew."""
+    if not by_xla(index, values):
+        return branches[int(index)](*values)
+    return lax.switch(jnp.asarray(index, int), [jax.checkpoint(branch) for branch in branches], *values)
 
 
 def over(function: Callable[[Any], Any], xs: Any) -> Any:

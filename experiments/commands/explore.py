@@ -1,4 +1,4 @@
-"""`rfm explore`: a page on this machine with a slider for every number, and the theory moving with it."""
+"""`rfm explore`: a page in the browser with a slider for every number; the theory follows the sliders."""
 
 import argparse
 import os

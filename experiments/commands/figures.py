@@ -57,7 +57,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         help="the same as --size smoke",
     )  # fmt: skip
     parser.add_argument(
-        "--data", metavar="DATA", help="real data for rows that train on it: a set, or a file, whose labels are classes"
+        "--data", metavar="DATA", help="real data for rows that use it: a data set or a file, with classes as labels"
     )
 
 
@@ -116,9 +116,14 @@ def run_rows(scripts: Sequence[Script], settings: Settings) -> Iterator[Row]:
         yield from (script(settings.size, settings.out, settings.seed, settings.data) for script in scripts)
         return
     with ThreadPoolExecutor(min(JOBS, os.cpu_count() or 1)) as pool, progress.bar(len(scripts), "row") as bar:
+        under_way: list[str] = []  # names, in the order they were started
 
         def run_row(script: Script) -> Row:
+            under_way.append(script.name)
+            bar.set_description(", ".join(under_way))
             row = _in_own_process(script, settings)
+            under_way.remove(script.name)
+            bar.set_description(", ".join(under_way))
             bar.update()
             return row
 

@@ -17,11 +17,11 @@ from rfm import checks
 ARGUMENTS = ("out", "quick")
 ROLES = {
     "features": "model size N; left out: infinite",
-    "samples": "training samples P, seen again and again; left out: fresh data (tokens of one pass are a time)",
+    "samples": "size P of a training set that is used repeatedly; left out: fresh data (tokens of one pass are a time)",
     "times": "training time t: tokens, steps, epochs; lr x steps for flow, steps for gd; left out: training has ended",
     "loss": "loss > 0",
     "stderr": "standard error of the loss, if known",
-    "weight": "how much the square of a relative residual counts, if rows are not alike",
+    "weight": "weight of a row's squared relative residual, if rows differ",
     "run": "name or seed of a training run: points of one run are correlated",
     "lr": "learning rate at each step: the law of schedules is fitted",
     "batch": "batch: samples seen are steps x batch where it differs between runs; less noise under a schedule",
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for role, words in ROLES.items():
         usual = ", ".join(COLUMNS[role][:12])
         parser.add_argument(f"--{OPTIONS.get(role, role)}", metavar="COLUMN",
-                            help=f"{words} (default: the first there of {usual})")  # fmt: skip
+                            help=f"{words} (default: the first column found of {usual})")  # fmt: skip
     parser.add_argument("--accuracy", action="store_true", help="the losses are accuracies: 1 - accuracy is fitted")
     parser.add_argument("--least-squares", action="store_true",
                         help="squares of relative residuals in place of Huber's loss of log residuals")  # fmt: skip
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     question.add_argument("--flops-per-token", type=float, default=6.0, metavar="F", help="C = F N t")
     question.add_argument("--predict", nargs="+", metavar="PLAN", help="losses of plans, as N=7e9,tokens=1.4e12")
     question.add_argument("--target-loss", type=float, metavar="L", help="the cheapest N and t that reach a loss")
-    theory = parser.add_argument_group("the solvable model, fitted where N and t can be its own")
+    theory = parser.add_argument_group("the solvable model, fitted if N and t can be in its units")
     theory.add_argument("--solvable", action="store_true", help="fit it whatever the sizes are")
     theory.add_argument("--modes", type=int, metavar="M", help="number of modes of the model (default: infinite)")
     theory.add_argument(
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--hold-out", type=float, default=HOLD_OUT, metavar="PART",
-        help="part of the rows, of the largest N, P or t, that a second fit does not see and has to predict; 0: none",
+        help="share of the rows, of the largest N, P or t, that a second fit predicts without seeing them; 0: none",
     )  # fmt: skip
     algorithms.add_arguments(parser, ("flow", "gd"), left_out=("schedule", "weight_decay"))
     parser.add_argument("--seed", **NO_DRAWS)

@@ -18,14 +18,14 @@ COMMANDS = {
     "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
     "predict": "learning curves of your own features or kernel and labels, before any training (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
-    "fit": "measured losses to laws: power laws, the theory, schedules; what is held out, the best size for a budget",
+    "fit": "fit laws to measured losses (power laws, the theory, schedules); predict held-out losses and best sizes",
     "schedule": "the best learning rate at every step, and what families of schedules lose to it (about 1 min)",
     "epochs": "loss against epochs: what using samples again is worth, and when to stop (about 1 min)",
-    "sweep": "a grid of settings times seeds from a TOML file, resumable, on all devices, beside its theory",
-    "explore": "a page on this machine with a slider for every number, and the theory moving with it",
+    "sweep": "run a grid of settings and seeds from a TOML file, on all devices, beside its theory; resumable",
+    "explore": "a page in the browser with a slider for every number; the theory follows the sliders",
     "figures": "published figures and claims, theory beside simulation, each with a verdict (minutes a row)",
     "report": "published claims and their verdicts on one HTML page, with every figure",
-    "rerun": "a result made again, with the command line in the JSON file beside it",
+    "rerun": "make a result again, from the command line kept in its JSON file",
     "scale-time": "is a larger model a faster clock? where that holds, and where it fails (about 2 min)",
 }
 # arguments that several commands take; a command names those it has in ARGUMENTS
@@ -39,7 +39,7 @@ SHARED = {
     "out": dict(default="results", metavar="DIR", help="folder for figure, table and settings"),
     "quick": dict(action="store_true", help="a first look in a third of the time: fewer points, files named *-quick"),
 }
-NO_DRAWS = SHARED["seed"] | dict(help="taken as by every command, but nothing here is random")
+NO_DRAWS = SHARED["seed"] | dict(help="accepted as by every command; this one uses no random numbers")
 RICHNESS: dict[str, Any] = dict(
     type=float, default=0.0, metavar="GAMMA", help="train features too, this many times as fast as the readout"
 )
@@ -73,7 +73,7 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
         guess = (
             manual.guess(unknown[0].partition("=")[0], options) or f"; `rfm {args.command} --help` lists all of them"
         )
-        parser.exit(2, f"rfm {args.command}: error: {unknown[0]} is no argument of this command{guess}\n")
+        parser.exit(2, f"rfm {args.command}: error: {unknown[0]} is not an option here{guess}\n")
     console.begin(console.Form(args.json, args.quiet))
     for name in PRINTED:  # how a result is told is no part of it
         delattr(args, name)

@@ -108,5 +108,5 @@ def draw(grid: Sequence[Best], lines: Lines, settings: Settings) -> Figure:
     phases.draw_map(axes[0, 0], "formula: seven phases")
     where = f"$C$ = {plotting.number(settings.compute)}"
     phases.draw_map(axes[0, 1], f"theory at {where}: {off:.3f} from the formula (median)", grid)
-    phases.draw_trend(axes[0, 2], lines, "each phase tends to its formula")
+    phases.draw_trend(axes[0, 2], lines, "one point of each phase")
     return figure

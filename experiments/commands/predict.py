@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="KIND", help="labels as real, one-hot, parity or class")
     parser.add_argument("--kernel", action="store_true", help="FILE holds a kernel (n, n) in place of features")
     parser.add_argument("--num-modes", type=int, metavar="M", help="modes of the kernel (default: infinitely many)")
-    parser.add_argument("--map", choices=MAPS, help="take random neurons of what FILE holds as features")
+    parser.add_argument("--map", choices=MAPS, help="use random neurons of the inputs in FILE as features")
     parser.add_argument("--width", type=int, default=2_000, help="of the layer of --map")
     parser.add_argument("--features", type=float, nargs="+", metavar="N", help="model sizes, inf for all features")
     parser.add_argument("--samples", type=int, nargs="+", metavar="P", help="training samples")
@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target-loss", type=float, nargs="+", metavar="L", help="losses, to see what rows they take")
     parser.add_argument("--groups", metavar="GROUPS", help="column of a table, or FILE.npy: rows of one "
                         "group, such as a patient or a window, are not independent")  # fmt: skip
-    parser.add_argument("--time-series", action="store_true", help="rows are in order of time, and near ones alike")
+    parser.add_argument("--time-series", action="store_true", help="rows are in order of time, neighbours alike")
     parser.add_argument("--check", nargs="?", const="halves", choices=tuple(held_out.CHECKS),
-                        help="train on one half of the rows what the other half predicts; extrapolate: "
-                        "what an eighth predicts, on up to half of them")  # fmt: skip
+                        help="train on one half of the rows, beside the forecast from the other half; "
+                        "extrapolate: beside that from an eighth, on up to half of the rows")  # fmt: skip
     parser.add_argument("--model", choices=held_out.MODELS, default="project",
-                        help="of --check: N random projections of the features, or N of their columns")  # fmt: skip
+                        help="models of --check: N random projections of features, or N of their columns")  # fmt: skip
     parser.set_defaults(seeds=8)
 
 
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> None:
     folder = output.check_folder(settings.out)
     with progress.until_done(f"reading {settings.file}"):
         source = load(settings)
-    task = job.prepare(settings, source)
     points = check_points(settings, source) if settings.check else []
+    task = job.prepare(settings, source)
 
     record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
     foretold, estimate = task.run(), task.forecast.estimate
@@ -104,12 +104,13 @@ def load(settings: Settings) -> Source:
         column = labels[0] if labels and len(labels) == 1 else labels
         named = () if settings.groups is None or settings.groups.lower().endswith(".npy") else (settings.groups,)
         data, y = files.read(file, column, kernel=settings.kernel, target=settings.target, left_out=named)
+    files.check_finite(file, data)
     if len(data) < job.FEWEST:
         checks.fail("file", f"of at least {job.FEWEST} rows (bands come from halves of them)", len(data))
     if settings.check and held_out.parts_of(len(data), share := held_out.CHECKS[settings.check])[0] < job.FEWEST:
         checks.fail("check", f"left out for fewer than {job.FEWEST / share:.0f} rows", settings.check)
     if not np.ptp(y, axis=0).any():
-        checks.fail("labels", "of non-zero variance", "constant")
+        checks.fail("labels", "of non-zero variance", y[0], f"all {len(y)} rows of {file} have this one; name others")
     remarks = [] if settings.target else oddities.of_labels(y)
     remarks += [] if settings.kernel else oddities.of_columns(data)
     rows = data if settings.map is None else mapped(settings, data)
@@ -120,7 +121,6 @@ def load(settings: Settings) -> Source:
 def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:
     """Put the data through a random layer, (n, width)."""
     width = checks.count("width", settings.width, "an integer >= 1")
-    files.check_finite(data)
     n, d = len(data), data[0].size
     refuse_too_large(8 * (2 * n * (width + d) + width * d), f"{n} rows of {width} features", "lower --width")
     return datasets.random_relu(images.flatten(data), width, jax.random.key(settings.seed))

@@ -15,7 +15,7 @@ ARGUMENTS = ("seed", "out")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which rows, and whether to run again what is there."""
     add_choice(parser)
-    parser.add_argument("--again", action="store_true", help="run rows again that the folder has with these settings")
+    parser.add_argument("--again", action="store_true", help="run rows again that the folder has already")
 
 
 def run(args: argparse.Namespace) -> None:

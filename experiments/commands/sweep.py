@@ -63,15 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command alone."""
     parser.epilog = "a FILE to start from:\n\n" + sweep_file.EXAMPLE
     parser.add_argument("file", metavar="FILE", help="the sweep, in TOML; the store is OUT/NAME.zarr")
-    parser.add_argument("--seed", type=int, help="of the first key, in place of the file's")
-    parser.add_argument("--memory", type=float, metavar="GB", help="that a batch may fill on each device")
+    parser.add_argument("--seed", type=int, help="seed of the first key, instead of the one in the file")
+    parser.add_argument("--memory", type=float, metavar="GB", help="memory that a batch may use on each device")
     parser.add_argument(
         "--devices", type=int, metavar="D", help="CPU devices that share the runs (default: one a core)"
     )
     parser.add_argument(
-        "--distributed", action="store_true", help="one of several processes: start this in each, as SLURM does"
+        "--distributed",
+        action="store_true",
+        help="be one of several processes; start the same command in each",
     )
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, where the cluster is not detected")
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="process 0, if the cluster is not detected")
     parser.add_argument("--processes", type=int, metavar="R", help="how many processes, with --coordinator")
     parser.add_argument("--process", type=int, metavar="I", help="which of them this is, 0 to R - 1")
     parser.add_argument(

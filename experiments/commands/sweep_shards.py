@@ -52,7 +52,7 @@ def status(spec: SweepFile, store: Path) -> Status:
         values = ", ".join(f"{name} = {x[i]:g}" for (name, x), i in zip(spec.grid.items(), point, strict=True))
         lines.append(f"  {values}: {missing[tuple(point)].sum()} of {len(spec.keys)} seeds are missing")
     if len(points) > MOST_LINES:
-        lines.append(f"  and {len(points) - MOST_LINES} points more")
+        lines.append(f"  and {len(points) - MOST_LINES} more points")
     record = {"store": str(store), "runs": missing.size, "missing": int(missing.sum())}
     return Status("\n".join(lines), record)
 

@@ -53,7 +53,7 @@ def judge(
         closed: As our closed form has it.
         error: Standard error of `measured`.
         close: Exponents that differ by less are the same.
-        known: What `closed` is called where it is no closed form, such as the slope of theory over the same window.
+        known: What `closed` is called where it is not a closed form, such as the slope of theory over the same window.
 
     Raises:
         ValueError: Neither `claimed` nor `closed` is given.

@@ -36,6 +36,7 @@ class Jobs:
 
     def __init__(self, doc: Document, refuse: Callable[[str], None]) -> None:
         self.doc, self.refuse, self.latest = doc, refuse, 0
+        self.session = doc.session_context  # kept, since the document of a closed page has none
 
     @property
     def ticket(self) -> "Ticket":
@@ -57,7 +58,7 @@ class Ticket(NamedTuple):
     @property
     def valid(self) -> bool:
         """Is nothing else wanted since, and the page still open?"""
-        session = self.jobs.doc.session_context
+        session = self.jobs.session
         return self.number == self.jobs.latest and not (session and session.destroyed)
 
     def start(self, pool: Executor, job: Callable[..., None], *args: object) -> None:

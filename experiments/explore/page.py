@@ -103,7 +103,7 @@ class Page:
             )  # fmt: skip
         self.plots.show_curves(point)
         self.plots.clear(self.plots.frontier)
-        self.widgets.status.text = f"theory in {1e3 * (time.perf_counter() - moved):.0f} ms"
+        self.widgets.status.text = f"theory in {time.perf_counter() - moved:.2f} s"
 
     def _show_band(self, point: model.Point, band: Spread) -> None:
         self._band = band

@@ -102,7 +102,7 @@ PARAMETERS = {
         "are learned later. The task is hard where a \u2212 1 < b, else easy.", 0.1, 4.0,
     ),
     "N": Parameter(
-        "N, model size", "The number of random features, which is that of trained weights. Infinite: the kernel "
+        "N, model size", "The number of random features, and so of trained weights. Infinite: the kernel "
         "method.", 1, 65_536, log=True, whole=True, infinite=True,
     ),
     "P": Parameter(
@@ -118,17 +118,17 @@ PARAMETERS = {
         "training loss and the test loss do.", 1e-6, 10.0, log=True, zero=True, step=0.05,
     ),
     "richness": Parameter(
-        "\u03b3, richness", "How fast the features are trained too, over the rate of the readout. 0: features stay as "
+        "\u03b3, richness", "How fast the features are trained, relative to the readout. 0: features stay as "
         "they are drawn, which is called lazy.", 1e-3, 100.0, log=True, zero=True, step=0.05,
     ),
     "M": Parameter(
-        "M, modes", "The number of eigenvalues. More modes than N and P: it hardly matters.",
+        "M, modes", "The number of eigenvalues. Beyond N and P it hardly matters.",
         1000, 10**9, log=True, whole=True, step=0.1,
     ),
     "lr": Parameter(
         "learning rate", "The size of a step along the gradient; the largest one of a schedule.", 1e-4, 10.0, log=True
     ),
-    "momentum": Parameter("momentum", "The part of the last step that the next one repeats.", 0.0, 0.9),
+    "momentum": Parameter("momentum", "The fraction of the last step that is added to the next one.", 0.0, 0.9),
     "batch": Parameter(
         "B, batch size", "The number of samples whose mean gradient a step follows; at most P.",
         1, 4096, log=True, whole=True, step=0.05,

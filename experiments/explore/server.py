@@ -63,7 +63,7 @@ def serve(port: int, host: str = HOST, *, browser: bool) -> None:
     bokeh_settings.allowed_ws_origin.set_value(hosts)
     bokeh_settings.resources.set_value("server")
     workers = Workers()
-    application = Application(FunctionHandler(partial(_open, workers, origin)))
+    application = Application(FunctionHandler(partial(_open, workers)))
     route = rf"/export/{NAME}\.({'|'.join(TYPES)})"
     app = BokehTornado(
         {"/": application}, extra_websocket_origins=hosts, extra_patterns=[(route, Export, {"workers": workers})]
@@ -111,10 +111,12 @@ def served_names(host: str) -> list[str]:
     return list(dict.fromkeys([*own, "localhost", HOST]))
 
 
-def _open(workers: Workers, origin: str, doc: Document) -> None:
+def _open(workers: Workers, doc: Document) -> None:
     context = doc.session_context
-    request = context.request if isinstance(context, BokehSessionContext) else None
-    Page(doc, workers, request.arguments if request else {}, origin)
+    if not isinstance(context, BokehSessionContext) or context.request is None:
+        raise TypeError("The page is opened by a browser alone.")
+    request = context.request  # its Host is one of `served_names`, and one by which this visitor reaches the page
+    Page(doc, workers, request.arguments, f"http://{request.headers['Host']}")
 
 
 class Export(RequestHandler):

@@ -24,7 +24,7 @@ def lines(fits: Fits) -> list[str]:
         ]  # fmt: skip
         text += ["", align([tuple(head), *rows])]
         if any(is_open(c.features) for c in by_kind["budget"]):
-            text.append("the table does not tell the best size: its interval spans more than a factor of 100")
+            text.append("the table does not determine the best size: its interval spans more than a factor of 100")
     if by_kind["asked"]:
         rows = [_plan(choice) for choice in by_kind["asked"]]
         text += ["", align([("asked for", flops, "loss"), *rows])]
@@ -43,7 +43,7 @@ def _plan(choice: Choice) -> tuple[str, str, str]:
 def _target(choice: Choice, flops: str) -> str:
     """Say what the cheapest way to a loss is."""
     if np.isinf(choice.compute.value):
-        return f"loss {choice.loss.value:g}: below the floor of the fitted law, so that no size and time reach it"
+        return f"loss {choice.loss.value:g}: below the floor of the fitted law, so no size and time reach it"
     text = (
         f"loss {choice.loss.value:g} for the least compute: N = {_cell(choice.features)}, t = {_cell(choice.times)}, "
     )

@@ -18,6 +18,7 @@ from rfm.data.tables import csv_lines
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 WIDE = re.compile(r"(?P<run>.*\S) - (?P<metric>\S.*)")
+NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
 EXTREMES = ("__MIN", "__MAX")
 
 
@@ -66,6 +67,8 @@ def _text(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
     if len(lines) < 2:
         checks.fail("FILE", f"a CSV file with a header and rows below it ({len(lines)} of 2 lines or more)", str(path))
     (_, header), *rows = lines
+    if all(NUMBER.fullmatch(name) for name in header):
+        checks.fail("FILE", "a table whose first line names its columns", ", ".join(header), "add such a line")
     for line, row in rows:
         if len(row) != len(header):
             checks.fail("FILE", f"rows of {len(header)} cells as its header", f"{len(row)} cells in line {line}")
@@ -94,7 +97,7 @@ def _json_lines(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]
     try:
         whole = json.loads(text) if text.lstrip().startswith("[") else None
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} must hold one JSON object a line, but line {error.lineno} is none.") from None
+        raise ValueError(f"{path} must hold one JSON object per line, but line {error.lineno} is not one.") from None
     if whole is not None:
         records = [(f"entry {i}", record) for i, record in enumerate(whole)]
     else:
@@ -103,10 +106,12 @@ def _json_lines(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]
                 try:
                     records.append((f"line {number}", json.loads(line)))
                 except json.JSONDecodeError:
-                    raise ValueError(f"{path} must hold one JSON object a line, but line {number} is none.") from None
+                    raise ValueError(
+                        f"{path} must hold one JSON object per line, but line {number} is not one."
+                    ) from None
     for where, record in records:
         if not isinstance(record, dict):
-            raise ValueError(f"{path} must hold one JSON object a line, but {where} is none.")
+            raise ValueError(f"{path} must hold one JSON object per line, but {where} is not one.")
     if not records:
         checks.fail("FILE", "a table with rows", f"{path} with 0 lines")
     flat = [(where, _flat(record)) for where, record in records]
@@ -164,7 +169,7 @@ def to_long(cells: Cells, loss: str | None) -> Cells:
         raise ValueError(f"Each run has several columns, {shown}: say by --loss which of them is the loss.")
     metric = metric or metrics[0]
     names = {header.index(name): match["run"] for name, match in wide.items() if match["metric"] == metric}
-    sizes = "" if column("features", None, single) else " (no column tells their sizes: taken for one size)"
+    sizes = "" if column("features", None, single) else " (no column gives their sizes: they are taken to be equal)"
     notes = [f"{len(names)} runs side by side: {', '.join(names.values())}{sizes}", *notes]
     kept = [header.index(name) for name in single]
     long = [

@@ -3,7 +3,7 @@
 With loss = E + A N^-alpha + B D^-beta and C = c N D, N D is best spent where alpha A N^-alpha = beta B D^-beta. Each
 answer has the quantiles of the same answer over draws of the parameters. The curve of best sizes read off parabolas
 through losses of equal compute (Hoffmann et al. 2022, approach 2) is a second opinion: it is the top of a parabola in
-log N through a curve that is no parabola, and its bias is that of the same parabolas through the fitted law itself.
+log N through a curve that is not a parabola, and its bias is that of the same parabolas through the fitted law itself.
 """
 
 import math
@@ -135,7 +135,7 @@ def read_plan(text: str, axes: Sequence[str]) -> dict[str, float]:
     """Return a plan, such as "N=7e9,tokens=1.4e12", as a value for each axis of a law.
 
     Raises:
-        ValueError: No such text, a name that is no axis, or an axis without a value.
+        ValueError: No such text, a name that is not an axis, or an axis without a value.
 
     Example:
         >>> read_plan("N=7B,tokens=1.4e12", ("features", "times"))

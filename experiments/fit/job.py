@@ -119,8 +119,9 @@ class Fits:
                 unsure.append(f"a {name}" if name == "power law" else "the last value")
             elif z > 0:
                 worse.append(f"a {name}" if name == "power law" else "the last value")
-        text = f"this table cannot tell the Chinchilla form from {' and '.join(unsure)}" if unsure else ""
-        lost = f"{' and '.join(worse)} forecast the rows held out better than the Chinchilla form" if worse else ""
+        text = f"on this table the Chinchilla form predicts no better than {' or '.join(unsure)}" if unsure else ""
+        beside = f"predict{'s' * (len(worse) == 1)} the rows held out better than the Chinchilla form"
+        lost = f"{' and '.join(worse)} {beside}" if worse else ""
         return "; ".join(part for part in (text, lost) if part)
 
 

@@ -100,8 +100,8 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
 
     Raises:
         ValueError: A file that cannot be read or has no rows, a column that is not there, two roles of one column, two
-            columns that could both be the time, no axis at all, a cell that is no number (with its line), a number that
-            is not positive and finite (sizes may be infinite), or losses that rise along an axis where no model does.
+            columns that could both be the time, no axis at all, a cell that is not a number (with its line), a number
+            that is not positive and finite (sizes may be infinite), or losses that rise where no model does.
     """
     how = how if isinstance(how, Reading) else Reading(how or {})
     several: list[Any] = list(paths) if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
@@ -114,8 +114,9 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
     columns = _columns(header, how)
     place = {role: header.index(name) for role, name in columns.items()}
     kept = _measured(rows, columns, place, notes)
+    file = f" of {tables[0][0]}" if len(tables) == 1 and isinstance(several[0], str | Path) else ""
     numbers = {
-        role: np.array([number(columns[role], where, row[i], role) for where, row in kept])
+        role: np.array([number(columns[role], where + file, row[i], role) for where, row in kept])
         for role, i in place.items() if role not in ("run", "time_too")
     }  # fmt: skip
     if "time_too" in place:
@@ -123,6 +124,8 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
     labels = [row[place["run"]] for _, row in kept] if "run" in place else None
     columns = choose_time(columns, numbers, labels, notes)
     columns = derive(columns, numbers, how.flops_per_token, notes)
+    if "weight" in numbers and not numbers["weight"].any():
+        raise ValueError(f"Column `{columns['weight']}` must hold a number > 0 in some row, but every weight is 0.")
     if not any(axis in numbers for axis in DESIGN_AXES):
         raise ValueError(
             f"No column is a model size, a number of samples or a time: name one of {', '.join(header)} by --features, "
@@ -186,7 +189,7 @@ def _measured(
         notes.append(f"{starts} row{'s' * (starts > 1)} at `{columns['times']}` = 0, before training, left out")
     if not kept:
         if filled:
-            raise ValueError(f"Column `{columns['times']}` is 0 in every row: losses before training are no data.")
+            raise ValueError(f"Column `{columns['times']}` is 0 in every row: losses before training are not data.")
         raise ValueError(f"Column `{columns['loss']}` holds no number in any row: name another by --loss.")
     return kept
 

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.compare.statistics import standard_error
 from experiments.fit import decision
@@ -144,6 +145,8 @@ def _draw_runs(ax: Axes, fits: Fits) -> None:
     named = "run" in fits.losses.columns and len(order) <= MOST_RUNS
     if named:
         ax.set_xticks(range(len(order)), [fits.losses.labels[number] for number in order], rotation=90, fontsize=6)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     words = "run" if named else "run, in the order of its error"
     plotting.finish(ax, words, "log measured / fitted", f"errors by run, {MODEL_NAMES[fit.model.name]}", log=False)
 

@@ -91,7 +91,7 @@ def parameters(fit: Fit) -> list[Reading]:
             if name == "noise":
                 readings.append(Reading(name, note="not identified: no data axis"))
         elif fit.flat[i]:
-            readings.append(Reading(name, note="not identified: others change the loss in the same way"))
+            readings.append(Reading(name, note="not identified: other parameters change the loss in the same way"))
         elif fit.alone[i]:
             readings.append(Reading(name, value, note="not identified: only one run determines it"))
         else:

@@ -22,8 +22,8 @@ def lines(fits: Fits, *, asked_to_hold_out: bool) -> list[str]:
     """Return the printed report: the data, the verdict, parameters, regimes, errors, and what follows for compute."""
     solvable, rejected = fits.solvable, fits.rejected
     text = [fits.losses.words, *fits.losses.other_notes]
-    text += [verdict(fits)] if solvable else ["the solvable model is left out: sizes of networks are not its N and t "
-                                              "(--units all fits their units)"]  # fmt: skip
+    text += [verdict(fits)] if solvable else ["the solvable model is not fitted: N and t of networks are not in its "
+                                              "units (--units all fits them)"]  # fmt: skip
     for fit in fits.whole:
         cells = [r.cells() for r in _parameters(fits, fit)]
         text += ["", align([(_title(fit), "value", "95 % interval", ""), *cells])]
@@ -57,7 +57,7 @@ def verdict(fits: Fits) -> str:
     solvable, chinchilla = (errors(fit, fits.fitted).median for fit in fits.by_squares)
     off = f"median error: solvable model {solvable:.2%}, power laws {chinchilla:.2%}"
     if fits.rejected is None:
-        return f"the solvable model and power laws describe this table alike ({off})"
+        return f"the solvable model and power laws describe this table equally well ({off})"
     better, worse = names if fits.ratio < 1.0 else names[::-1]
     times = max(fits.ratio, 1.0 / fits.ratio)
     much = f"{times:.2g} times better" if times < MANY else f"more than {MANY} times better"

@@ -32,7 +32,7 @@ class Curve(NamedTuple):
         weight: (T,) of relative residuals.
         fitted: Is it fitted, or only predicted?
         places: Of its rows in the table of all losses.
-        known: How many of the first rows are fitted as a run of their own, and are no prediction.
+        known: How many of the first rows are fitted as a run of their own, and not predicted.
     """
 
     label: str
@@ -141,7 +141,7 @@ def check_questions(settings: Settings) -> None:
     asked = {"compute": settings.compute, "predict": settings.plans, "target-loss": settings.target_loss}
     for option, value in asked.items():
         if value:
-            raise checks.ArgumentError(option, "left out for tables with a learning rate, whose law knows no best size",
+            raise checks.ArgumentError(option, "left out for tables with a learning rate, whose law has no best size",
                                        value)  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def own_lines(trials: Sequence[Trial]) -> list[str]:
     total = records.own_summary(trials)
     if total is None:
         return []
-    cells = [("N", "P", "told by own rows: median error", "worst (at t)", "stop at", "best", "loss above the best")]
+    cells = [("N", "P", "by training rows: median error", "worst (at t)", "stop at", "best", "loss above the best")]
     for trial in trials:
         if (own := trial.own) is not None:
             n, p = trial.sizes
@@ -65,7 +65,7 @@ def own_lines(trials: Sequence[Trial]) -> list[str]:
             ))  # fmt: skip
     return [
         align(cells),
-        f"test loss told by the training rows alone, {total['runs']} runs: error median {total['median']:.2%}, worst "
-        f"{total['worst']:+.2%}; stopped where it is least, the loss is {total['excess']:.2%} above the least of the "
-        f"run in the median, {total['worst_excess']:.2%} at most",
+        f"test loss estimated from the training rows alone, {total['runs']} runs: error median {total['median']:.2%}, "
+        f"worst {total['worst']:+.2%}; stopped where it is least, the loss is {total['excess']:.2%} above the "
+        f"least of the run in the median, {total['worst_excess']:.2%} at most",
     ]

@@ -1,4 +1,4 @@
-"""The forecast set right by losses measured on the known rows: theory times exp(rho), rho = log(measured/theory).
+"""The forecast corrected by losses measured on the known rows: theory times exp(rho), rho = log(measured/theory).
 
 At P up to half of the rows that is training on P of them; at all rows it is the loss of rows left out one by one. rho
 is linear in log P between, and constant beyond, where it is shrunk as far as its two sources differ.

@@ -1,4 +1,4 @@
-"""A forecast of held-out losses: the theory of an estimated population, set right by losses of the known rows.
+"""A forecast of held-out losses: the theory of an estimated population, corrected by losses of the known rows.
 
 **Loss** here is the held-out squared error, summed over outputs: risk plus the estimated label noise, which is what
 training on real rows measures. The band is what another sample of rows would change, in log loss, at 95 %: from the

@@ -20,7 +20,7 @@ def with_units(source: Source, settings: Settings, names: np.ndarray | None) -> 
         blocks = groups.time_blocks(source.data, source.labels)
         length = math.ceil(len(blocks) / (int(blocks.max()) + 1))
         if length == 1:
-            said = "rows in order of time do not correlate: each counts as one of its own"
+            said = "rows in order of time do not correlate: each counts as independent"
             return dataclasses.replace(source, remarks=(*source.remarks, said))
         return _grouped(source, blocks, "time-series", f"rows in order of time correlate: blocks of {length}")
     return distinct(source)

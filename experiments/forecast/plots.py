@@ -17,7 +17,7 @@ from experiments.output import plotting
 from rfm.data.spectra import Estimate
 from rfm.problem import PowerLawTail
 
-BANDS = "lines: theory set right by training on the known rows; bands: 95 % over samples of rows; dashed: extrapolation"
+BANDS = "lines: theory corrected by training on the known rows; bands: 95 % over samples of rows; dashed: extrapolation"
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
 SHOWN = 6  # curves of a panel
 ROOM, DEEPEST = 3.0, 1e-7  # of an axis of losses
@@ -175,9 +175,7 @@ def check(trials: Sequence[Trial]) -> Figure:
     caption = "lines: forecast from one half of the rows; points: training on the other half\n"
     caption += "bands and bars: two standard errors; dashed: extrapolation"
     if any(trial.own is not None for trial in trials):
-        caption += (
-            "\ndotted: told by the rows trained on alone, of two runs, which says to stop at the triangle; their best"
-        )
+        caption += "\ndotted: estimated from the training rows alone, for two runs: stop at the triangle; their best"
         caption += " time: star"
     figure, axes = plotting.new_figure(1, len(samples), width=max(3.7, 5.5 / len(samples)), caption=caption)
     for ax, p in zip(axes[0], samples, strict=True):

@@ -81,12 +81,12 @@ def warning_lines(forecast: Forecast) -> list[str]:
     if far > FAR:
         text.append(
             f"WARNING: training on {half} of the rows is up to a factor of {math.exp(far):.2f} from the theory (at t = "
-            f"{at:.3g}). The forecast is set right by it up to the known rows; beyond them expect errors of that size"
+            f"{at:.3g}). The forecast is corrected by it up to the known rows; beyond them expect errors of that size"
         )
     if forecast.unseen_noise > 0:
         text.append(
-            f"no label noise found: at most {forecast.unseen_noise:.2g} (3/n of the label variance, 95 %), and bands "
-            "reach as far"
+            f"no label noise found: at most {forecast.unseen_noise:.2g} (3/n of the label variance, 95 %), which the "
+            "bands include"
         )
     return text
 
@@ -97,9 +97,9 @@ def accuracy_lines(forecast: Forecast) -> list[str]:
         return []
     told = [f"{one.value:.1%} ± {1.96 * one.stderr:.1%} at P = {one.num_samples:.0f}" for one in forecast.accuracy]
     return [
-        f"accuracy on held-out known rows, N = inf, least loss over times: {', '.join(told)}; none is said beyond, "
-        "since squared error does not imply it (Gaussian scores of the same moments are 2 to 4 points too high on "
-        "digits and mnist), nor a cross-entropy: outputs trained by squared error are no probabilities"
+        f"accuracy on held-out known rows, N = inf, least loss over times: {', '.join(told)}; there is no forecast of "
+        "it, since squared error does not determine accuracy (Gaussian scores of the same moments are 2 to 4 points "
+        "too high on digits and mnist), nor of cross-entropy: outputs trained by squared error are not probabilities"
     ]
 
 
@@ -128,13 +128,13 @@ def _data_lines(name: str, source: Source, estimate: Estimate) -> list[str]:
     ]
     if not has_signal(estimate.sample):
         text.append(
-            "no signal found: the features explain no more of the labels than of noise, so there are no exponents"
+            "no signal found: the features explain no more of the labels than of pure noise, so there are no exponents"
         )
     if estimate.spread > WIDE:
         text.append(
-            f"WARNING: rows are of very different size, {estimate.spread:.0%} of their mean beyond what Gaussian rows "
-            "vary by. The theory knows sizes, but takes small and large rows for the same otherwise, which such rows "
-            "rarely are. Believe the errors that --check finds, not the band"
+            f"WARNING: the sizes of rows vary by {estimate.spread:.0%} of their mean more than those of Gaussian rows. "
+            "The theory takes sizes into account, but assumes that small and large rows are alike in all else, which "
+            "is rarely true. Trust the errors that --check finds, not the band"
         )
     return text
 

@@ -46,7 +46,7 @@ def read(path: str) -> tuple[list[str], dict[str, Any]]:
     """Return the words after `rfm` that made a result, and the versions of what made it.
 
     Raises:
-        ValueError: The file is no record of a command.
+        ValueError: The file is not a record of a command.
     """
     from rfm import checks
 

@@ -36,7 +36,7 @@ INSIDE = 1e-18, 1.0 - 1e-15  # a root is at neither end, where an eigenvalue is
 
 
 class EstimatedStopping(NamedTuple):
-    """When to stop, told by the training rows alone.
+    """When to stop, estimated from the training rows alone.
 
     Attributes:
         time: The one of `times` at which the estimated test loss is least.

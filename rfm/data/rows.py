@@ -32,7 +32,7 @@ class Moments(NamedTuple):
 
 
 def check_labels(labels: Any, rows: int, name: str = "features") -> np.ndarray:
-    """Return labels (n, K), float64. Raises ValueError for another length, or values that are no finite numbers.
+    """Return labels (n, K), float64. Raises ValueError for another length, or values that are not finite numbers.
 
     Warns of integers that look like classes.
     """

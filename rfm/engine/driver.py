@@ -115,7 +115,7 @@ def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
 
 
 def _check_stability(plan: Plan, task: Task, batch: Batch) -> None:
-    """ValueError for a learning rate beyond the stability of a draw, told by a bound where that is enough."""
+    """ValueError for a learning rate beyond the stability of a draw, shown by a bound where that is enough."""
     sizes = plan.setting._replace(counts=task.counts).true
     one_pass = isinstance(task.optimizer, SGD) and math.isinf(sizes.samples)  # which all curvatures limit
     if batch.bounds is not None and not one_pass:

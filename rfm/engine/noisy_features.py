@@ -29,7 +29,7 @@ def noise_of(value: Any) -> float | None:
 
 
 def check_noisy(problem: Problem, setting: Setting, optimizer: Any) -> None:
-    """Refuse noise of the features where it is no model, or is not served."""
+    """Refuse noise of the features where it is not a model, or is not served."""
     if jnp.isinf(setting.num_features):
         checks.fail("num_features", "finite where features have noise (feature_noise=0 for the kernel)", jnp.inf)
     if problem.mixture is not None:

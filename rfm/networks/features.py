@@ -210,7 +210,7 @@ def tangent_features(trained: Trained, inputs: np.ndarray, num_features: int, ke
         Features (n, num_features), float64.
 
     Raises:
-        ValueError: Inputs of another shape, or a num_features that is no whole number >= 1.
+        ValueError: Inputs of another shape, or a num_features that is not a whole number >= 1.
     """
     num_features = checks.count("num_features", num_features, "an integer >= 1")
     network, params = trained.network, trained.params

@@ -75,7 +75,7 @@ def _opened(path: Path, marker: Path) -> Iterator[BinaryIO]:
 
 def _wait(path: Path, file: BinaryIO, *, exclusive: bool) -> None:
     if _lock(file, exclusive=exclusive, wait=False) is False:
-        text = f"another process is at work on {path}: this one waits for it, and takes what it has done"
+        text = f"another process is writing {path}: this one waits, then uses what is done"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
         _lock(file, exclusive=exclusive, wait=True)
 
@@ -101,6 +101,6 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"cannot write the store ({error.strerror or error}); what it holds is whole, the same call resumes",
+            f"cannot write the store ({error.strerror or error}); what is stored is intact, and the same call resumes",
             str(path),
         ) from error

@@ -82,7 +82,7 @@ def read(path: Path, argument: str = "out") -> Manifest | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         pass
     cure = f"; delete {path / NAME} and run the same sweep again: what is whole of its chunks stays"
-    refuse(path, "is no store of a sweep, or a damaged one" + (cure if began else ""), argument)
+    refuse(path, "is not the store of a sweep, or is damaged" + (cure if began else ""), argument)
 
 
 def write(path: Path, manifest: Manifest) -> None:
@@ -121,7 +121,7 @@ def marker(path: Path) -> Path:
 def refuse(path: Path, reason: str, argument: str = "out") -> NoReturn:
     """Raise ValueError for a folder that cannot be the store of a sweep."""
     allowed = "a new name, or the store of the same sweep" if argument == "out" else "the store of a sweep"
-    checks.fail(argument, f"{allowed}; this one {reason}", str(path))
+    checks.fail(argument, f"{allowed} (this one {reason})", str(path))
 
 
 def _files(manifest: Manifest) -> dict[str, bytes]:

@@ -69,7 +69,7 @@ class Sweep:
             The sweep, NaN where a run is missing.
 
         Raises:
-            ValueError: There is no store of a sweep, or a damaged one: named is the file that is to be deleted, which
+            ValueError: There is not the store of a sweep, or is damaged: named is the file that is to be deleted, which
                 the same sweep makes again.
         """
         if not Path(path).exists():
@@ -136,14 +136,14 @@ class Sweep:
             The sweep at these values.
 
         Raises:
-            ValueError: A name that is no axis, or a value that is not on it.
+            ValueError: A name that is not an axis, or a value that is not on it.
         """
         if method is not None:
             checks.one_of("method", method, (NEAREST,))
         axes, held, indices = {}, dict(self.held), []
         for name in values:
             if name not in (*self.axes, "time"):
-                raise ValueError(f"`{name}` is no axis of this sweep, which has {', '.join((*self.axes, 'time'))}.")
+                raise ValueError(f"`{name}` is not an axis of this sweep, which has {', '.join((*self.axes, 'time'))}.")
         for name, points in (*self.axes.items(), ("time", self.times)):
             asked = values.get(name, points)
             index = np.array([_position(name, points, x, method) for x in np.atleast_1d(asked).tolist()])

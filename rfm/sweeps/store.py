@@ -243,7 +243,7 @@ def _merged(path: Path, known: Header, header: Header) -> Header:
     for name in sorted({*known.settings, *header.settings}):
         there, here = (settings.get(name) for settings in (known.settings, header.settings))
         if there != here:
-            refuse(path, f"is of another sweep: {name} is {there!r} there and {here!r} here")
+            refuse(path, f"is of another sweep, in which {name} is {there}, not {here}")
     if list(known.axes.values) != list(header.axes.values):
         refuse(path, f"has axes {', '.join(known.axes.values)}, not {', '.join(header.axes.values)}")
     if not np.array_equal(known.times, header.times):

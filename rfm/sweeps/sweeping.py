@@ -100,7 +100,7 @@ def sweep(
 
     Returns:
         Risk and training loss at every point, seed and time, NaN where other shards are not done. A learning rate
-            beyond stability is no error: a run has diverged, and is inf, from where its training loss is 10^6 times
+            beyond stability is not an error: a run has diverged, and is inf, from where its training loss is 10^6 times
             that of zero weights.
 
     Raises:
@@ -227,7 +227,7 @@ def _bar(work: Work, *, show: bool) -> Iterator[Callable[[float], object]]:
     total, left = work.seconds(np.ones_like(missing)), work.seconds(missing)
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with tqdm(total=total, initial=total - left, desc="sweep", bar_format=layout) as bar:
-        yield bar.update
+        yield lambda seconds: bar.update(min(seconds, total - bar.n))  # sums of floats end a little beyond the total
 
 
 def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[str, str]:

@@ -111,7 +111,7 @@ def test_unequal():
 
 
 def test_traced_numbers_are_equal_to_themselves_alone():
-    """And comparing them, or a dictionary of them, is no error."""
+    """And comparing them, or a dictionary of them, is not an error."""
 
     @jax.jit
     def f(lr):

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 import rfm
 import theory
@@ -120,7 +121,7 @@ def test_intervals():
 def test_arithmetic_is_refused_with_the_cure(result, operation):
     for pair in ((result, THEORY), (result, 2.0), (2.0, result), (np.ones(3), result), (jnp.ones(3), result)):
         with pytest.raises(
-            TypeError, match=r"is no array: take one of its arrays, as in one.mean\(\) - other.mean\(\)"
+            TypeError, match=r"is not an array: use one of its arrays, as in one.mean\(\) - other.mean\(\)"
         ):
             operation(*pair)
 
@@ -156,7 +157,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text").write_text("risk")
     np.savez(tmp_path / "other.npz", risk=RISK)
     np.save(tmp_path / "array.npy", RISK)
-    expected = r"Argument `path` must be .*(it is not one, or it is damaged|a damaged one)"
+    expected = r"Argument `path` must be .*(it is not one, or it is damaged|is not the store of a sweep, or is damaged)"
     for name in ("half", "text", "other.npz", "array.npy"):
         for kind in (rfm.Curve, rfm.Sweep):
             with pytest.raises(ValueError, match=expected):
@@ -197,7 +198,7 @@ def test_selection():
     [
         (dict(noise_var=0.6), "`noise_var` must be on the grid, as 0, 0.5, 1 are .*method='nearest'"),
         (dict(time=2), "`time` must be on the grid, as 1, 10, 100 are"),
-        (dict(noise=0.5), "`noise` is no axis of this sweep, which has num_features, noise_var, time"),
+        (dict(noise=0.5), "`noise` is not an axis of this sweep, which has num_features, noise_var, time"),
         (dict(num_features="8x"), "`num_features` must be numeric"),
         (dict(num_features=[[8]]), "`num_features` must be a number on the grid"),
         (dict(num_features=np.nan), "`num_features` must be a number on the grid"),
@@ -248,8 +249,12 @@ def test_pictures():
     first, second = ax.get_lines()
     np.testing.assert_array_equal(first.get_ydata(), RISK.mean(0))
     np.testing.assert_array_equal(second.get_ydata(), THEORY.train_loss)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Monte Carlo", "theory"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        f"mean of {len(RISK)} seeds, Monte Carlo",
+        "theory",
+    ]
     assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert isinstance(ax.yaxis.get_minor_formatter(), LogFormatterSciNotation)
     band = ax.collections[0].get_paths()[0].vertices
     np.testing.assert_allclose(band[:, 1].max(), np.max(RISK.mean(0) + 2 * DRAWN.stderr()))
 
@@ -259,6 +264,11 @@ def test_pictures():
     assert ax.get_legend().get_texts()[2].get_text() == "noise_var = 1"
     ridge = theory.predict(PROBLEM, num_features=8, num_samples=16, optimizer=rfm.Ridge(0.1))
     ridge.plot(ax=Figure().subplots())
+    high = np.array([200.0, 280.0])
+    short = rfm.Curve(np.array([1.0, 10.0]), high, high, True, 0.0, "deterministic equivalent")
+    ax = short.plot(ax=Figure().subplots())
+    assert ax.yaxis.get_minor_formatter()(280.0) == "280"  # less than a decade: no powers of ten
+    assert ax.get_legend().get_texts()[0].get_text() == "theory, deterministic equivalent"
     assert DRAWN.plot() is matplotlib.pyplot.gca()
     matplotlib.pyplot.close("all")
 

@@ -1,5 +1,6 @@
 """S1 Fig. 2a-c: the risk against model size at fixed times, and against time, at fixed data."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -21,6 +22,8 @@ from rfm.arguments import Arguments
 EARLY_TIMES = (10.0, 20.0, 50.0, 100.0)
 LINE_TIMES = rfm.log_times(1e-1, 1e6, 57)
 FIXED = 1000  # the size that is held
+SIZE_TIMES = (*EARLY_TIMES, END_OF_TRAINING)  # of the curves against size, and the sizes at which theory draws them
+BETWEEN = np.unique([*np.round(np.geomspace(32, 2048, 37)), FIXED]).tolist()  # the peak at N = P among them
 EARLY_AT, LATE_AT = 1e4, 1e8  # size where theory alone measures the early correction, and time where the one in time
 PLATEAU = 0.56  # of the start, where S1 draws the curve of the smallest size
 
@@ -44,11 +47,13 @@ def show(seed: int, axis: str, sizes: Counts, seeds: int, modes: int) -> Shown:
         for size, risks, line in zip(sizes, trained.risk, predicted.risk, strict=True)
     ]
     unlimited = theory.predict(problem, **(Arguments(**INFINITE) | args)).risk
+    between = {f"num_{axis}": [x for x in BETWEEN if sizes[0] <= x <= sizes[-1]]}
+    lines = theory.sweep(problem, between, **(args | Arguments(times=SIZE_TIMES)))
 
     figure, axes = plotting.new_figure(1, 3)
     findings = [
         agreement([curve.at(slice(None, None, 4)) for curve in curves]),
-        *_against_size(axes[0, 0], axis, curves, unlimited),
+        *_against_size(axes[0, 0], axis, curves, unlimited, lines),
         *_added(axes[0, 1], axis, curves, unlimited),
         *_against_time(axes[0, 2], axis, curves),
     ]
@@ -63,10 +68,14 @@ def show(seed: int, axis: str, sizes: Counts, seeds: int, modes: int) -> Shown:
     return Shown(figure, table, tuple(findings))
 
 
-def _against_size(ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray) -> list[Verdict]:
+def _against_size(
+    ax: Axes, axis: str, curves: Sequence[Comparison], unlimited: np.ndarray, lines: rfm.Sweep
+) -> list[Verdict]:
     """Draw a curve for each time, tending to the risk at infinite size; the last one falls as the floor of its size."""
-    early, ends = [across(curves, axis, t) for t in EARLY_TIMES], across(curves, axis, END_OF_TRAINING)
-    plotting.draw_all(ax, [*early, ends])
+    pairs = [across(curves, axis, t) for t in SIZE_TIMES]
+    x, ends = lines.axes[f"num_{axis}"], pairs[-1]
+    drawn = zip(pairs, lines.risk.T, strict=True)
+    plotting.draw_all(ax, [dataclasses.replace(pair, line_x=x, line=line) for pair, line in drawn])
     for t, color in zip(EARLY_TIMES, plotting.COLORS, strict=False):
         ax.axhline(np.interp(t, curves[0].x, unlimited), color=color, lw=0.6, ls=":")
     ends = ends.at(ends.x <= FIXED / 4)  # beyond it the size that is held limits the risk too

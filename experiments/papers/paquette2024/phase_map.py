@@ -27,7 +27,7 @@ FINE = 200  # pixels of the map
 ALPHA_LABEL = r"$\alpha$: eigenvalues $\lambda_k = k^{-2\alpha}$"
 BETA_LABEL = r"$\beta$: target $w_k = k^{-\beta}$"
 PHASE_LABELS = {
-    "Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.17, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2), "IVa": (0.4, 1.0),
+    "Ia": (1.0, 0.25), "Ib": (0.4, 0.3), "Ic": (0.19, 1.1), "II": (1.2, 0.75), "III": (0.8, 1.2), "IVa": (0.4, 1.0),
     "IVb": (0.27, 1.4),
 }  # fmt: skip
 Point = tuple[float, float]  # alpha, beta

@@ -42,7 +42,7 @@ def test_isoflop(tmp_path, capsys):
     record, values = fit(tmp_path, "isoflop_with_outliers.csv")
     printed = capsys.readouterr().out
     check_isoflop(printed, record, values)
-    assert "the solvable model is left out: sizes of networks are not its N and t" in printed
+    assert "the solvable model is not fitted: N and t of networks are not in its units" in printed
     assert "held out: largest N, t" in printed
 
 

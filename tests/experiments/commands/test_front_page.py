@@ -48,9 +48,15 @@ def test_versions(capsys):
     [
         (["comapre"], "rfm: error: there is no command comapre; did you mean compare? `rfm` alone lists all of them."),
         (["zzz"], "rfm: error: there is no command zzz; `rfm` alone lists all of them."),
-        (["compare", "--sede", "1"], "rfm compare: error: --sede is no argument of this command; did you mean --seed?"),
-        (["compare", "--zzz=1"], "rfm compare: error: --zzz=1 is no argument of this command; `rfm compare --help`"),
-        (["compare", "digits"], "rfm compare: error: digits is no argument of this command; `rfm compare --help`"),
+        (
+            ["compare", "--sede", "1"],
+            "rfm compare: error: --sede is not an option here; did you mean --seed?",
+        ),
+        (
+            ["compare", "--zzz=1"],
+            "rfm compare: error: --zzz=1 is not an option here; `rfm compare --help`",
+        ),
+        (["compare", "digits"], "rfm compare: error: digits is not an option here; `rfm compare --help`"),
     ],
 )
 def test_mistyped_words(arguments, message, capsys):

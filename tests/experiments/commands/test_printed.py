@@ -59,16 +59,19 @@ def calls(tmp_path, monkeypatch):
         "modes": [*SMALL, "--features", "16", "--samples", "20"],
         "phases": ["--quick"],
         "predict": [str(tmp_path / "rows.npz"), "--features", "4", "--samples", "12", *quick],
+        "epochs": ["--modes", "200", "--seeds", "2", "--features", "16", "--samples", "32", "--epochs", "4", "--quick"],
         "scale-time": ["--modes", "300", "--seeds", "2", "--quick"],
+        "schedule": [*SMALL, "--features", "16", "--steps", "64", "--batch-size", "4"],
         "sweep": [str(tmp_path / "small.toml"), "--quick"],
     }
 
 
 FAST = ("compare", "figures")
-NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in (
-    "compare", "decompose", "double-descent", "exponents", "figures", "fit", "frontier", "modes", "phases",
-    "predict", "scale-time", "sweep",
-)]  # fmt: skip
+WITHOUT_TABLES = ("explore", "report", "rerun")  # a page, lines of verdicts, the tables of another command
+NAMES = [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in parsing.COMMANDS if name not in WITHOUT_TABLES
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

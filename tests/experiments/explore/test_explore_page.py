@@ -16,19 +16,24 @@ from explore_browser import MODEL, START, column, drawn, moved, press, press_but
 
 from experiments.explore import model as explore
 from experiments.explore import static
+from experiments.explore.plots import TICKS
 from experiments.explore.settings import Settings
+from experiments.output.axes import LogTicks
 
 
 def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
     page = tab(START)
     before = drawn(page)
     assert len(before) == 60
+    for ends in ((0.05, 3.2), (0.35, 1.2), (1e-3, 1e3), (1e-40, 1.0)):  # as on the axes of figures
+        ticks = page.evaluate(f"cb_data => {{ {TICKS} }}", {"start": ends[0], "end": ends[1]})
+        np.testing.assert_allclose(ticks, LogTicks().tick_values(*ends), rtol=1e-12)
     press(page, "a", "ArrowRight", 5)
     wait(page, f"{MODEL}('link').value.includes('a=1.85&')")
     after = moved(page, before)
     wait(page, "location.search.includes('a=1.85&')")
     wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
-    wait(page, f"/theory in \\d+ ms/.test({MODEL}('status').text)")
+    wait(page, f"/theory in [\\d.]+ s/.test({MODEL}('status').text)")
     wait(page, f"{MODEL}('call').text.includes('1.85')")
     scope = {}
     exec(text(page, "call"), scope)
@@ -143,7 +148,9 @@ def test_boxes_help_and_colours_by_keyboard(tab):
     box.press("Enter")
     wait(page, f"{MODEL}('problem').visible && {MODEL}('problem').text.includes('`N` must be a whole number')")
     assert column(page, "curve", "risk").size
-    assert "N=100&" in page.evaluate(f"() => {MODEL}('link').value")
+    link = page.evaluate(f"() => {MODEL}('link').value")
+    assert link.startswith(page.evaluate("() => location.origin") + "/?")  # the address by which this visitor came
+    assert "N=100&" in link
     handle = page.get_by_role("slider", name="P, data")
     assert handle.get_attribute("aria-valuetext") == "40"
     assert page.get_by_role("slider").count() == 10  # one a parameter of gradient flow, two of time

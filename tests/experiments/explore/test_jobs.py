@@ -39,6 +39,7 @@ def test_a_page_that_is_closed_while_it_computes_logs_nothing(caplog):
 
     def close_and_fail(ticket):
         doc.session_context.destroyed = True
+        doc.session_context = None  # as bokeh leaves a document
         fails(ticket)
 
     with Workers().theory as pool, caplog.at_level(logging.ERROR):

@@ -63,7 +63,7 @@ def test_a_column_for_every_run():
     assert table.loss.tolist() == [5.62, 4.71, 4.12, 3.74, 3.52, 3.40, 5.31, 3.80, 3.39, 3.11, 2.94]
     assert table.run.tolist() == [0] * 6 + [1] * 5
     assert found.notes[:2] == [
-        "2 runs side by side: small-run, large-run (no column tells their sizes: taken for one size)",
+        "2 runs side by side: small-run, large-run (no column gives their sizes: they are taken to be equal)",
         "4 columns of MIN and MAX left out",
     ]
     assert found.places[-1] == "line 8 of 'large-run - val/loss'"
@@ -120,7 +120,7 @@ def test_json_lines_and_parquet(tmp_path):
         np.testing.assert_array_equal(other.table.design.features, found.table.design.features)
         np.testing.assert_array_equal(other.table.loss, found.table.loss)
     (tmp_path / "in.jsonl").write_text('{"N": 1}\nloss\n')
-    with pytest.raises(ValueError, match="one JSON object a line, but line 2 is none"):
+    with pytest.raises(ValueError, match="one JSON object per line, but line 2 is not one"):
         read(tmp_path / "in.jsonl")
 
 

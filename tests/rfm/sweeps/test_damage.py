@@ -145,7 +145,7 @@ def test_any_bit_of_any_file(whole, store):
             if name == "zarr.json":
                 assert not said or "damaged" in said
                 if said:
-                    with pytest.raises(ValueError, match="is no store of a sweep, or a damaged one; delete"):
+                    with pytest.raises(ValueError, match="is not the store of a sweep, or is damaged; delete"):
                         sweeps.run(store)
                     (store / name).unlink()
             else:

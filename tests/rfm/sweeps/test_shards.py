@@ -80,6 +80,6 @@ def test_shards_need_a_store():
 def test_a_shard_of_another_sweep_touches_nothing(whole, tmp_path):
     sweeps.run(tmp_path / "a.zarr", sweeps.LONE, seeds=2)
     before, other = results(tmp_path / "a.zarr"), rfm.GradientDescent(0.5, weight_decay=0.1)
-    with pytest.raises(ValueError, match="is of another sweep: weight_decay"):
+    with pytest.raises(ValueError, match="is of another sweep, in which weight_decay"):
         sweeps.run(tmp_path / "a.zarr", sweeps.LONE, seeds=2, shard=(0, 2), optimizer=other)
     assert results(tmp_path / "a.zarr") == before

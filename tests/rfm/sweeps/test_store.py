@@ -102,10 +102,10 @@ def test_what_is_done_is_written_where_the_rest_fails(tmp_path, monkeypatch):
     [
         (dict(times=[1, 4, 20, 101]), "has other times"),
         (dict(times=[1, 4]), "has other times"),
-        (dict(optimizer=rfm.GradientDescent(0.5, 0.1)), "weight_decay is '0.0' there and '0.1' here"),
+        (dict(optimizer=rfm.GradientDescent(0.5, 0.1)), "another sweep, in which weight_decay is 0.0, not 0.1"),
         (dict(optimizer=rfm.HeavyBall(0.5, 0.1)), "is of another sweep"),
-        (dict(parametrization="standard"), "parametrization is 'ntk' there"),
-        (dict(exact=True), "kind is 'Monte Carlo' there"),
+        (dict(parametrization="standard"), "parametrization is ntk, not standard"),
+        (dict(exact=True), "kind is Monte Carlo, not"),
         (dict(grid={**GRID, "momentum": [0.5]}, optimizer=rfm.HeavyBall(0.5, 0.1)), "is of another sweep"),
         (dict(grid={**GRID, "a": [1.8]}), "of another sweep"),
         (dict(grid=dict(reversed(GRID.items()))), "has axes num_features, num_samples, lr, noise_var, not"),
