@@ -257,6 +257,6 @@ def _known_generations(case: Case, arrays: Case, noise_var: Array, n: int) -> tu
             model = compressed(model, flt, flt.elapsed(arrays.times.max()))
         windows = windows_of(model, arrays.times, algorithm, parameters)
         risk = np.zeros((n, len(arrays.times)))
-        for times, some in windows.split():
+        for times, some in windows.split(len(model.modes.eigenvalues)):
             risk[:, times] = generations_in_time(some, model, noise_var, n)
         return risk, windows.residual

@@ -103,12 +103,14 @@ def modes(
     check_full_batch(case)
     eigenvalues, numbers = eigenvalues_of(problem, modes), mode_numbers(problem, modes)
     power = eigenvalues * target_of(problem, numbers) ** 2
+    panels = panels_of(eigenvalues, smooth=modes is None and is_smooth(optimizer))
     with arithmetic(case):
         arrays = case.arrays()
-        share, variance, own, residual, edge = settle(
-            _moments(arrays, eigenvalues * arrays.clock, nodes=pair_nodes(arrays)),
+        *moments, residual, edge = settle(
+            _moments(arrays, panels.eigenvalues * arrays.clock, nodes=pair_nodes(arrays)),
         )
         check_edge(case, arrays, edge)
+        share, variance, own = map(panels.values, moments)
     xp = namespace(share, variance)
     scatter = xp.sqrt(variance / xp.where(power > 0, power, 1.0)[None] + own)
     scatter = xp.where((power > 0)[None], scatter, xp.inf)

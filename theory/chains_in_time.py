@@ -29,7 +29,7 @@ def generations_in_time(windows: Windows, model: Model, noise_var: np.ndarray, n
     """Return the risk (n, T) of n generations, each on the labels of the one before, as `theory.generations`."""
     lam, weight, start = model.modes.eigenvalues, model.modes.multiplicity, model.modes.power
     which, c = windows.which, windows.coefficients
-    parts = parts_of(windows.kappa, model.modes)
+    parts = parts_of(windows.kappa, lam)
     spectrum = products(parts, weight * lam)
     forms = _sources(windows, model, pair_sums(windows.kappa, spectrum, spectrum))
     spectrum, forms, parts, kappa = jax.tree.map(lambda x: x[which], (spectrum, forms, parts, windows.kappa))

@@ -20,6 +20,7 @@ from theory.mixture import row_factors, row_sums
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
 LARGEST_MAPPED = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
+NOTHING = 1e-8  # of the label noise: a target beside which a risk may be so small that nodes must be nearer
 KNOWN_STEP = 0.14  # of a contour whose length is known, an error of 1e-13
 MOST_NODES = 4096  # 16 n^2 bytes a matrix, and a dozen of them
 
@@ -172,7 +173,7 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_mo
     stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
     w_max = xp.where(stable, w_max, 1.0)
-    if at_most and not by_xla(w_max, horizon):
+    if at_most and not by_xla(w_max, horizon) and model.modes.power.sum() >= NOTHING * model.noise_var:
         nodes = min(nodes, 2 * math.ceil(0.5 * length(horizon, w_max) / KNOWN_STEP))
     path = hyperbola(horizon, w_max, nodes)
     # the integral does not depend on the path, so no derivative goes through it

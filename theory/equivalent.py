@@ -14,7 +14,6 @@ from typing import NamedTuple
 from theory.arrays import Array, complex_of, namespace
 from theory.fixed_point import Model, resolvent
 from theory.mixture import RowSums
-from theory.spectrum import Modes
 
 
 class TwoPoint(NamedTuple):
@@ -51,9 +50,9 @@ class Products(NamedTuple):
     across: Array
 
 
-def parts_of(kappa: Array, modes: Modes) -> Array:
+def parts_of(kappa: Array, eigenvalues: Array) -> Array:
     """Return real and imaginary parts of 1/(kappa + lambda) for kappa (..., n), one below the other: (..., 2n, K)."""
-    r = resolvent(kappa, modes)
+    r = resolvent(kappa, eigenvalues)
     return namespace(r).concatenate([r.real, r.imag], axis=-2)
 
 
@@ -74,7 +73,7 @@ def products(parts: Array, weight: Array) -> Products:
 def two_point(kappa: Array, model: Model) -> tuple[ModeSums, ModeSums]:
     """Return the sums over modes at all pairs of kappa (n,), and at all pairs of it and its conjugate."""
     modes = model.modes
-    parts = parts_of(kappa, modes)
+    parts = parts_of(kappa, modes.eigenvalues)
     return pair_sums(kappa, products(parts, modes.multiplicity * modes.eigenvalues), products(parts, modes.power))
 
 
@@ -95,7 +94,7 @@ def pair_sums(kappa: Array, spectrum: Products, power: Products) -> tuple[ModeSu
 def one_real_point(kappa: Array, model: Model, rows: RowSums) -> TwoPoint:
     """Return E(s, s) - sigma^2 and its pieces at real kappa > 0 of any shape."""
     modes = model.modes
-    q = resolvent(kappa, modes) ** 2  # (..., K)
+    q = resolvent(kappa, modes.eigenvalues) ** 2  # (..., K)
     weights = modes.multiplicity * modes.eigenvalues, modes.power
     t1, big_t1 = (q @ weight for weight in weights)
     df2, big_t2 = (q @ (modes.eigenvalues * weight) for weight in weights)

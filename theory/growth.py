@@ -60,7 +60,7 @@ class Walk(NamedTuple):
 def drive_of(around: Around, model: Model) -> Drive:
     """Return |h|^2 spread over the nodes of a contour."""
     modes, _, inv_p, noise_var = model
-    bias = around.kappa * (resolvent(around.kappa, modes) @ modes.power)  # Q
+    bias = around.kappa * (resolvent(around.kappa, modes.eigenvalues) @ modes.power)  # Q
     share: Any = 1.0
     if modes.mixture is not None:
         rows = modes.mixture

@@ -20,7 +20,7 @@ import numpy as np
 
 from theory.arrays import Array, by_xla, namespace
 from theory.dynamics import Around, integrate
-from theory.equivalent import ModeSums, one_model, two_point
+from theory.equivalent import ModeSums, one_model, parts_of, products, two_point
 from theory.fixed_point import Model, degrees_of_freedom, kappa_real
 from theory.mixture import RowSums, data_response, row_factors, row_sums
 
@@ -153,10 +153,11 @@ def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
 
 def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Array) -> Array:
     """Return the sum of weights_k Var Delta_k, (T,), without that of each mode by itself."""
-    g = 1.0 / (route.kappa[:, None] + eigenvalues[None])  # (n, K)
+    parts = parts_of(route.kappa, eigenvalues)
+    (_, *of_features), (_, *of_data) = (products(parts, each) for each in (weights, weights * eigenvalues))
     pair, mirror = (
-        features * ((g * weights[None]) @ other.T) + data * ((g * (weights * eigenvalues)[None]) @ other.T)
-        for features, data, other in zip(*forms, (g, g.conj()), strict=True)
+        features * first + data * second
+        for features, data, first, second in zip(*forms, of_features, of_data, strict=True)
     )
     xp = namespace(pair)
     return xp.where(route.peak, xp.inf, xp.maximum(integrate(route.coefficients, pair, mirror), 0.0))

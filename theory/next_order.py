@@ -81,7 +81,7 @@ class Sums(NamedTuple):
 def one_replica(kappa: Array, model: Model) -> Point:
     """Return what one replica contributes at kappa (...,)."""
     modes, inv_n, inv_p, _ = model
-    g = kappa[..., None] * resolvent(kappa, modes)
+    g = kappa[..., None] * resolvent(kappa, modes.eigenvalues)
     e = 1.0 - g
     count = modes.multiplicity
     df2, t = e**2 @ count, (e * g) @ count
@@ -116,7 +116,7 @@ def turned_by_loss(df2: Array, mix: Array, kk: Array, model: Model) -> Pair:
 
 def _factors(kappa: Array, model: Model) -> list[tuple[bool, Array, Array]]:
     """Return the functions at a and at b of every sum of `Sums`, and whether it has an eigenvalue in it."""
-    g = kappa[..., None] * resolvent(kappa, model.modes)
+    g = kappa[..., None] * resolvent(kappa, model.modes.eigenvalues)
     e = 1.0 - g
     eg, ee = e * g, e * e
     return [
@@ -162,7 +162,7 @@ def sums_at_point(kappa: Array, model: Model) -> Sums:
 def training_correction(point: Point, data: Array, model: Model) -> Array:
     """Return the correction of phi = s y'(s + K)^-1 y/P, K the kernel matrix over P, at points; data: R1 there."""
     modes, kappa = model.modes, point.kappa
-    g = kappa[..., None] * resolvent(kappa, modes)
+    g = kappa[..., None] * resolvent(kappa, modes.eigenvalues)
     e, target = 1.0 - g, modes.power / modes.eigenvalues
     eeg, eee, eg, ee = (kappa * (f @ target) for f in (e * e * g, e**3, e * g, e * e))
     turned = point.inverse.trace(Symmetric(-2.0 * eeg, -2.0 * eeg, 2.0 * eee))

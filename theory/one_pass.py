@@ -90,7 +90,7 @@ def transforms(model: Model, times: Array, lr: Array, batch_size: Array, momentu
 
     kappa, _, residual = kappa_path(-along(small, large), model)
     df1, _ = degrees_of_freedom(kappa, model.modes)
-    bias = kappa * (resolvent(kappa, model.modes) @ model.modes.power)  # Q
+    bias = kappa * (resolvent(kappa, model.modes.eigenvalues) @ model.modes.power)  # Q
 
     def started(z: Array) -> Array:  # response to moments that are all one at the start
         return eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)

@@ -71,7 +71,7 @@ def one_pass_covariance(
 
 def _functions(kappa: np.ndarray, model: Model) -> Functions:
     modes, (s, slope, _, _) = model.modes, one_point(kappa, model)
-    h = resolvent(kappa, modes)
+    h = resolvent(kappa, modes.eigenvalues)
     e_squared = (modes.eigenvalues * h) ** 2
     target = modes.power / modes.eigenvalues
     response = model.inv_n * (e_squared @ target) / (1.0 - model.inv_n * (e_squared @ modes.multiplicity))

@@ -46,7 +46,7 @@ def nodes_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Nodes, Around]:
     """Return what the recursion needs of a model whose samples are fresh."""
     flt = region(steps, spectral_edge(model))
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
-    bias = around.kappa * (resolvent(around.kappa, model.modes) @ model.modes.power)  # Q
+    bias = around.kappa * (resolvent(around.kappa, model.modes.eigenvalues) @ model.modes.power)  # Q
     weights = -2.0 * around.weights  # clockwise, and twice the upper half
     return Nodes(around.z, weights * bias, -weights * around.z**2 * around.df1, model.noise_var), around
 

@@ -62,7 +62,7 @@ def trained_in_batches(case: Case, model: Model) -> LearningCurve:
     descent = dataclasses.replace(case, optimizer=GradientDescent(rates.lr.max()))
     flt, elapsed = _region(descent, model, rates)
     around = nodes_around(model, flt, elapsed, NODES)
-    bias = -2.0 * around.weights * around.kappa * (resolvent(around.kappa, model.modes) @ model.modes.power)
+    bias = -2.0 * around.weights * around.kappa * (resolvent(around.kappa, model.modes.eigenvalues) @ model.modes.power)
     density = 2.0 * around.weights * around.z * around.df1
     again = _again(around, model) if case.reused else None
     cloud = Cloud(around.z, drive_of(around, model).weights, density, bias, model.noise_var, again)

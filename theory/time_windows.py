@@ -19,6 +19,7 @@ from theory.mixture import row_factors
 NEARER = 6.0  # a vertex lies at NEARER/t, where both sides of the contour are equally far in units of its step
 RATIO = 2.0  # of times that share their nodes
 LEAST = 1e-18  # of the largest coefficient of a time: what does not count
+LARGEST = 4_000_000  # numbers in an array of times, nodes and modes
 MANY = 1.3  # times as many nodes as the fewest
 FACTOR = 3.0  # of steps along the real axis from vertex to vertex
 
@@ -35,13 +36,19 @@ class Windows(NamedTuple):
     q: np.ndarray
     residual: float
 
-    def split(self) -> list[tuple[np.ndarray, "Windows"]]:
-        """Return indexes of times with many nodes that count and of those with few, each with their windows."""
+    def split(self, modes: int) -> list[tuple[np.ndarray, "Windows"]]:
+        """Return indexes of times with many nodes that count, and of those with few, each with their windows.
+
+        modes: at which there are values for all nodes and times; no part has more of them than LARGEST.
+        """
         counts = np.count_nonzero(self.coefficients, axis=1)
         many = counts > MANY * counts.min()
-        return [
-            (index, self._at(index, counts[index].max())) for index in map(np.flatnonzero, (many, ~many)) if len(index)
-        ]
+        found = []
+        for index in (np.flatnonzero(some) for some in (many, ~many) if some.any()):
+            n = int(counts[index].max())
+            parts = math.ceil(len(index) * n * modes / LARGEST)
+            found += [(part, self._at(part, n)) for part in np.array_split(index, min(parts, len(index)))]
+        return found
 
     def _at(self, index: np.ndarray, n: int) -> "Windows":
         labels, which = np.unique(self.which[index], return_inverse=True)

@@ -151,7 +151,7 @@ def _real_and_upper(kappa: np.ndarray) -> tuple[int, int]:
 
 def _functions(kappa: np.ndarray, model: Model) -> Functions:
     modes, half = model.modes, sum(_real_and_upper(kappa))
-    g = kappa[:, None] * resolvent(kappa, modes)
+    g = kappa[:, None] * resolvent(kappa, modes.eigenvalues)
     powers = np.stack([1.0 - g, (1.0 - g) ** 2])
     columns = np.stack([modes.multiplicity, modes.power / modes.eigenvalues])
     weighed = (powers[None, :, :half] * columns[:, None, None]).reshape(4 * half, -1)

@@ -188,14 +188,17 @@ def test_generations_of_many_times(optimizer):
 
 
 def test_many_modes_are_summed_by_panels():
-    """A shift of 3,000 modes, against the moments of each of them; steps that oscillate take every mode."""
+    """All of 3,000 modes, and a shift of them, against each by itself; steps that oscillate take every mode."""
     problem = rfm.power_law(1.5, 1.25, 3000, NOISE_VAR)
     eigenvalues, target = problem.spectrum()
     test, aim = eigenvalues * (1.0 + np.sin(np.arange(3000))), target * np.where(np.arange(3000) % 2, 1.3, 0.5)
     for optimizer in (rfm.GradientFlow(), rfm.Ridge(0.01)):
         times = None if isinstance(optimizer, rfm.Ridge) else [0.5, 1e3]
         sizes = dict(num_features=40, num_samples=60, optimizer=optimizer, times=times)
-        modes = theory.modes(problem, **sizes)
+        modes = theory.modes(problem, **sizes, modes=np.arange(1, 3001))
+        every = theory.modes(problem, **sizes)
+        np.testing.assert_allclose(every.learned, modes.learned, rtol=FIXED_POINT)
+        np.testing.assert_allclose(every.scatter, modes.scatter, rtol=FIXED_POINT)
         variance = modes.risk / eigenvalues - (target * (1.0 - modes.learned)) ** 2
         known = ((aim - target * modes.learned) ** 2 + variance) @ test
         risk = theory.shifted(problem, **sizes, test_eigenvalues=test, test_target=aim).risk

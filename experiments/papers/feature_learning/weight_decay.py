@@ -94,7 +94,7 @@ def ridge_objective(problem: rfm.Problem, sizes: Counts, ridge: float) -> float:
     model = Model(problem_modes(problem, DEPTH), 1.0 / sizes[0], 1.0 / sizes[1], problem.noise_var)
     kappa, _ = kappa_real(np.float64(ridge), model)
     df1, _ = degrees_of_freedom(kappa, model.modes)
-    bias = kappa * (resolvent(kappa, model.modes) @ model.modes.power)
+    bias = kappa * (resolvent(kappa, model.modes.eigenvalues) @ model.modes.power)
     return float((1.0 - df1 / sizes[1]) * (problem.noise_var + bias))
 
 
