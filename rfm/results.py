@@ -184,12 +184,10 @@ def _name(result: Labelled, *, several: bool) -> str:
 
 def _number_short_axes(ax: Any) -> None:
     """Label a logarithmic axis of less than a decade with plain numbers: as 2.8 x 10^2 they push its name away."""
-    from matplotlib.ticker import LogFormatterSciNotation
-
     for axis in (ax.xaxis, ax.yaxis):
         low, high = axis.get_view_interval()
-        if axis.get_scale() == "log":
-            axis.set_minor_formatter("{x:g}" if high < 10.0 * low else LogFormatterSciNotation())
+        if axis.get_scale() == "log" and high < 10.0 * low:
+            axis.set_minor_formatter("{x:g}")  # until the scale is set again, with the next line
 
 
 def _draw_line(ax: Any, x: Values, y: Values, spread: Values | None, style: Mapping[str, Any]) -> None:
