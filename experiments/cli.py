@@ -56,7 +56,7 @@ def _run(argv: list[str] | None) -> int:
         _check_platform()
         with contextlib.suppress(ValueError, OSError, RuntimeError):  # no folder that is safe: every call compiles
             cache_compilations()
-        if hasattr(args, "seeds"):
+        if getattr(args, "seeds", None) is not None:
             checks.number("seeds", args.seeds, 2, "an integer >= 2 (standard errors are over seeds)", inclusive=True)
             if args.seeds > checks.MOST_SEEDS:
                 checks.fail("seeds", f"at most {checks.MOST_SEEDS:,}", args.seeds)

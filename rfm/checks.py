@@ -16,18 +16,19 @@ IDENTITY = "identity"  # of a hidden layer, in place of a width
 
 
 class ArgumentError(ValueError):
-    """A wrong argument: its name, what is allowed, and the value, kept so that a command can name its own option."""
+    """A wrong argument: its name, what is allowed, the value and what to do, for a command to name its own option."""
 
-    def __init__(self, name: str, allowed: str, value: object) -> None:
-        self.name, self.allowed, self.value = name, allowed, value
-        super().__init__(name, allowed, value)
+    def __init__(self, name: str, allowed: str, value: object, cure: str = "") -> None:
+        self.name, self.allowed, self.value, self.cure = name, allowed, value, cure
+        super().__init__(name, allowed, value, cure)
 
     def __str__(self) -> str:
         return self.sentence(f"Argument `{self.name}`")
 
     def sentence(self, subject: str) -> str:
         """Say what is wrong with an argument or option, which is the subject of the sentence."""
-        return f"{subject} must be {self.allowed}, but is {_shown(self.value)}."
+        cure = f": {self.cure}" if self.cure else ""
+        return f"{subject} must be {self.allowed}, but is {_shown(self.value)}{cure}."
 
 
 def _shown(value: object) -> str:
@@ -44,9 +45,9 @@ def _shown(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 4] + " ..."
 
 
-def fail(name: str, allowed: str, value: object) -> NoReturn:
+def fail(name: str, allowed: str, value: object, cure: str = "") -> NoReturn:
     """Raise the one ValueError of this package."""
-    raise ArgumentError(name, allowed, value)
+    raise ArgumentError(name, allowed, value, cure)
 
 
 def number(name: str, value: object, above: float, allowed: str, *, inclusive: bool = False) -> None:

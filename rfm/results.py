@@ -186,8 +186,9 @@ def _number_short_axes(ax: Any) -> None:
     """Label a logarithmic axis of less than a decade with plain numbers: as 2.8 x 10^2 they push its name away."""
     for axis in (ax.xaxis, ax.yaxis):
         low, high = axis.get_view_interval()
-        if axis.get_scale() == "log" and high < 10.0 * low:
-            axis.set_minor_formatter("{x:g}")  # until the scale is set again, with the next line
+        if axis.get_scale() == "log":
+            usual = type(axis.get_major_formatter())  # again on an axis that has grown since
+            axis.set_minor_formatter("{x:g}" if high < 10.0 * low else usual())
 
 
 def _draw_line(ax: Any, x: Values, y: Values, spread: Values | None, style: Mapping[str, Any]) -> None:

@@ -233,6 +233,14 @@ def _check_steps(name: str, values: Any, shown: Any) -> None:
         checks.fail(name, f"{allowed} at every step (at step {step} it is {values[step]})", shown)
 
 
+def check_within(sizes: Any, num_samples: float, shown: Any) -> None:
+    """Refuse batches (T,) of which one has more samples than there are, naming the step."""
+    if not is_traced(sizes) and np.any(sizes > num_samples):
+        step = np.argmax(sizes > num_samples)
+        allowed = f"at most num_samples = {num_samples} at every step (at step {step} it is {sizes[step]:g})"
+        checks.fail("batch_size", allowed, shown)
+
+
 def _numbers(optimizer: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(optimizer) if field.name in RULES]
 

@@ -34,24 +34,26 @@ each_row = rows()
 each_known = rows(lambda row: row.known)
 # one a kind: a flow, one pass with all that a spec has (momentum among it), rows used again
 COMPILED = ("GradientFlow", "SGD with warm-up, larger batches and an average", "SGD on a finite set")
+SPLIT = ("GradientFlow", "GradientDescent", "SGD", "SGD on a finite set")  # one a driver of the engine
 
 
-def run(call, row, keys=None):
-    more = {} if keys is None else dict(keys=keys)
+def run(call, row, keys=KEYS):
+    """A curve of the theory, or one a key: a single number of keys compiles a single program."""
+    more = {} if call is theory.predict else dict(keys=keys)
     sizes = dict(num_features=40, num_samples=row.num_samples)
     return call(PROBLEM, **sizes, optimizer=row.optimizer, times=row.times, **more)
 
 
 @pytest.fixture(scope="module")
 def computed():
-    """A function of (call, row) and, for simulations, the number of first keys: each curve is computed once."""
+    """A function of (call, row): each curve is computed once."""
     names = {id(row): name for name, row in ROWS.items()}
 
     @functools.cache
-    def curve(call, name, seeds):
-        return run(call, ROWS[name], KEYS[:seeds] if seeds else None)
+    def curve(call, name):
+        return run(call, ROWS[name])
 
-    return lambda call, row, seeds=None: curve(call, names[id(row)], seeds)
+    return lambda call, row: curve(call, names[id(row)])
 
 
 def test_every_algorithm_has_a_row():
@@ -70,9 +72,9 @@ def test_every_algorithm_has_a_row():
 def test_starts_untrained(row, computed):
     """t = 0, in simulation and theory."""
     power = np.sum(PROBLEM.eigenvalues * PROBLEM.target**2)
-    np.testing.assert_allclose(computed(rfm.simulate, row, len(FEW)).risk[:, 0], power, rtol=FORMULA)
+    np.testing.assert_allclose(computed(rfm.simulate, row).risk[:, 0], power, rtol=FORMULA)
     if row.solved:
-        np.testing.assert_allclose(computed(rfm.exact, row, len(KEYS)).risk[:, 0], power, rtol=FORMULA)
+        np.testing.assert_allclose(computed(rfm.exact, row).risk[:, 0], power, rtol=FORMULA)
     if row.known:
         predicted = computed(theory.predict, row)
         rtol = SAME_SUMS if row.expected else CONTOUR  # samples used again take pairs of nodes, which are fewer
@@ -82,9 +84,9 @@ def test_starts_untrained(row, computed):
 
 @rows(lambda row: row.solved)
 def test_simulation_equals_exact_solution(row, computed):
-    taken, solved = computed(rfm.simulate, row, len(FEW)), computed(rfm.exact, row, len(KEYS))
-    np.testing.assert_allclose(taken.risk, solved.risk[: len(FEW)], rtol=row.rtol)
-    np.testing.assert_allclose(taken.train_loss, solved.train_loss[: len(FEW)], rtol=row.rtol)
+    taken, solved = computed(rfm.simulate, row), computed(rfm.exact, row)
+    np.testing.assert_allclose(taken.risk, solved.risk, rtol=row.rtol)
+    np.testing.assert_allclose(taken.train_loss, solved.train_loss, rtol=row.rtol)
     assert taken.kind == row.kind
     assert solved.kind == SOLVED
 
@@ -92,7 +94,7 @@ def test_simulation_equals_exact_solution(row, computed):
 @each_known
 def test_theory_within_error(row, computed):
     """Four standard errors of 200 draws and a bias of 1/N."""
-    solved = computed(rfm.exact if row.expected else rfm.simulate, row, len(KEYS))
+    solved = computed(rfm.exact if row.expected else rfm.simulate, row)
     expected = computed(theory.predict, row)
     assert expected.kind == "deterministic equivalent"
     assert expected.converged
@@ -128,7 +130,7 @@ def test_compiled_theory_is_that_of_numpy(row):
 @rows(lambda row: row.expected and not row.solved)
 def test_noisy_steps_average_to_the_exact_expectation(row, computed):
     """The same features, 200 seeds: four standard errors of the difference, which has mean zero."""
-    gap = run(rfm.simulate, row, KEYS).risk - computed(rfm.exact, row, len(KEYS)).risk
+    gap = computed(rfm.simulate, row).risk - computed(rfm.exact, row).risk
     assert np.all(np.abs(gap.mean(0)) <= STANDARD_ERRORS * gap.std(0, ddof=1) / np.sqrt(len(KEYS)) + SAME_SUMS)
     assert gap[:, 1:].std() > 1e-3
 
@@ -148,14 +150,14 @@ def test_no_exact_solution_is_said(row):
 @each_row
 def test_shapes_and_labels(row, computed):
     count = 1 if row.times is None else len(row.times)
-    curve = computed(rfm.simulate, row, len(FEW))
+    curve = computed(rfm.simulate, row)
     times = [np.inf] if row.times is None else row.times
-    assert curve.risk.shape == curve.train_loss.shape == (3, count)
+    assert curve.risk.shape == curve.train_loss.shape == (len(KEYS), count)
     assert curve.kind == row.kind
-    assert curve.num_seeds == 3
+    assert curve.num_seeds == len(KEYS)
     np.testing.assert_array_equal(curve.times, times)
     assert curve.stderr().shape == curve.mean().shape == (count,)
-    np.testing.assert_allclose(curve.stderr(), curve.risk.std(0, ddof=1) / np.sqrt(3))
+    np.testing.assert_allclose(curve.stderr(), curve.risk.std(0, ddof=1) / np.sqrt(len(KEYS)))
     assert curve.converged
     assert curve.residual == 0.0
     assert not curve.message
@@ -170,20 +172,20 @@ def test_shapes_and_labels(row, computed):
 @each_row
 def test_a_seed_does_not_depend_on_its_neighbours(row, computed):
     """In another order: the same numbers."""
-    together = computed(rfm.simulate, row, len(FEW))
-    turned = run(rfm.simulate, row, FEW[::-1])
+    together = computed(rfm.simulate, row)
+    turned = run(rfm.simulate, row, KEYS[::-1])
     np.testing.assert_allclose(turned.risk[::-1], together.risk, rtol=SAME_SUMS)
-    assert len(np.unique(together.risk[:, -1])) == 3
+    assert len(np.unique(together.risk[:, -1])) == len(KEYS)
 
 
-@each_row
+@rows(quick=SPLIT)
 def test_batches_of_seeds_do_not_change_the_numbers(row, computed, monkeypatch):
     """Memory for two seeds at a time: three seeds come in two batches, the last one padded."""
     from rfm import devices
     from rfm.engine import batches
     from rfm.engine import driver as host
 
-    whole = computed(rfm.simulate, row, len(FEW))
+    whole = computed(rfm.simulate, row)
     plan = batches.Plan(batches.Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
     count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, host.Seeds(FEW, None))))  # noqa: E731
     memory = 2**30
@@ -192,17 +194,17 @@ def test_batches_of_seeds_do_not_change_the_numbers(row, computed, monkeypatch):
         memory *= 0.8
     assert count(plan) == 2
     assert count(plan._replace(bags=3)) == 3  # three models a seed
-    np.testing.assert_allclose(run(rfm.simulate, row, FEW).risk, whole.risk, rtol=SAME_SUMS)
+    np.testing.assert_allclose(run(rfm.simulate, row, FEW).risk, whole.risk[: len(FEW)], rtol=SAME_SUMS)
 
 
 @rows(lambda row: row.unstable is not None)
 def test_instability_is_named(row):
-    calls = [(rfm.simulate, FEW)]
-    calls += [(rfm.exact, KEYS)] if row.expected else []
-    calls += [(theory.predict, None)] if row.known else []
-    for call, keys in calls:
+    calls = [rfm.simulate]
+    calls += [rfm.exact] if row.expected else []
+    calls += [theory.predict] if row.known else []
+    for call in calls:
         with pytest.raises(ValueError, match=r"`lr` must be < .* = .*z_max.* .*largest curvature z.* = "):
-            run(call, row._replace(optimizer=row.unstable), keys)
+            run(call, row._replace(optimizer=row.unstable))
 
 
 @each_row
@@ -210,7 +212,7 @@ def test_pytrees_round_trip(row, computed):
     """Problem, spec and Curve through jax.tree, through jit, and unchanged by flattening."""
     from rfm.optimizers import resolve
 
-    curve = computed(theory.predict, row) if row.known else computed(rfm.simulate, row, len(FEW))
+    curve = computed(theory.predict, row) if row.known else computed(rfm.simulate, row)
     optimizer = row.optimizer if row.times is None else resolve(row.optimizer, row.times)  # a schedule as a table
     for tree in (PROBLEM, rfm.power_law(1.8, 1.5, 10**6), optimizer, curve):
         leaves, structure = jax.tree.flatten(tree)
@@ -233,7 +235,7 @@ def test_single_seed_has_no_standard_error():
 
 @each_row
 def test_frozen(row, computed):
-    curve = computed(rfm.simulate, row, len(FEW))
+    curve = computed(rfm.simulate, row)
     for thing, field in ((PROBLEM, "noise_var"), (row.optimizer, "lr"), (curve, "risk")):
         with pytest.raises(AttributeError):
             setattr(thing, field, 0.0)

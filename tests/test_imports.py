@@ -18,7 +18,7 @@ STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.full_batch", "rf
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments", "rfm.own_spectrum", "rfm.results")  # fmt: skip
 FRONT = tuple(f"theory.{name}" for name in (
     "_chains", "_correction", "_learned", "_modes", "_predict", "_scatter", "_sweep", "by_steps", "cases",
-    "evaluation", "equal_compute", "optimal", "reuse", "rich_curves", "scheduled", "schedules", "stopping",
+    "evaluation", "equal_compute", "optimal", "reuse", "rich_curves", "routes", "scheduled", "schedules", "stopping",
 ))  # fmt: skip
 ROOMS = {
     **dict.fromkeys(GROUND, "ground"),

@@ -8,17 +8,23 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import Optimizer
+from rfm.optimizers import Optimizer, Ridge
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
-from theory._modes import check_full_batch, stable
+from theory._learned import check_edge
+from theory._modes import check_full_batch, is_smooth
 from theory.arrays import Array, evaluated, namespace
 from theory.cases import Case, arithmetic, curve_times
+from theory.chains_in_time import generations_in_time
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.evaluation import depth_of, full_batch_curve, in_reach, model_of, pair_nodes, route_of
-from theory.fixed_point import Model
+from theory.evaluation import depth_of, filter_of, full_batch_curve, in_reach, model_of, pair_nodes
+from theory.filters import FILTERS
+from theory.fixed_point import Model, spectral_edge
+from theory.mode_rules import compressed
 from theory.moments import Route, forms_of, learned_share, variances
+from theory.routes import filter_along, route_of
+from theory.time_windows import windows_of
 
 MOST_GENERATIONS = 1000
 TEACHER = ("num_features", "num_samples", "optimizer", "times", "parametrization")
@@ -81,9 +87,12 @@ def student(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     check_full_batch(case)
     with arithmetic(known, case, noise):
-        first, second = stable(known), stable(case)
+        first, second = known.arrays(), case.arrays()
         noise = namespace(noise).asarray(noise, float)
-        curves, worst = settle(_student(first, second, noise, nodes=(pair_nodes(first), pair_nodes(second))))
+        nodes = pair_nodes(first), pair_nodes(second)
+        curves, worst, edge = settle(_student(first, second, noise, nodes=nodes))
+        check_edge(known, first, edge)
+        check_edge(case, second, curves.spectral_edge)
     residual = np.maximum(curves.residual, worst) if not is_traced(curves, worst) else curves.residual
     risk, train_loss = curves.risk, curves.train_loss
     return Curve(curve_times(times), risk, train_loss, residual < TOLERANCE, residual, THEORY, noise_var=noise)
@@ -104,21 +113,24 @@ def _teacher(problem: Problem, teacher: object) -> Case:
 
 
 @evaluated("nodes")
-def _student(teacher: Case, case: Case, noise_var: Array, *, nodes: tuple[int, int]) -> tuple[LearningCurve, Array]:
+def _student(
+    teacher: Case, case: Case, noise_var: Array, *, nodes: tuple[int, int]
+) -> tuple[LearningCurve, Array, Array]:
     teacher, case = in_reach(teacher), in_reach(case)
     xp = namespace(teacher.num_features, case.num_features)
     depth = xp.maximum(depth_of(teacher), depth_of(case))
     known, model = model_of(teacher, depth), model_of(case, depth)
-    route = route_of(teacher, known, nodes[0])
-    share, variance = _moments(route, known)
+    route = route_of(teacher, known, filter_along(teacher, known, nodes[0]))
+    share, variance = _moments(route if teacher.times is None else route.at(0), known)
     power, variance = known.modes.power, known.modes.multiplicity * variance
     told = power * share**2 + variance  # lambda E u^2
     missed = power * share * (1.0 - share) - variance  # lambda E (w - u) u
     model = model._replace(modes=model.modes._replace(power=told), noise_var=noise_var)
-    curves = full_batch_curve(case, model, nodes=nodes[1])
-    late = 1.0 - learned_share(route_of(case, model, nodes[1]), model.modes.eigenvalues)
+    trained = filter_along(case, model, nodes[1])
+    curves = full_batch_curve(case, model, nodes=nodes[1], trained=trained)
+    late = 1.0 - learned_share(route_of(case, model, trained), model.modes.eigenvalues)
     risk = xp.sum(power * (1.0 - share) ** 2 + variance) + curves.risk + 2.0 * (late @ missed)  # eq. 50
-    return curves._replace(risk=xp.maximum(risk, 0.0)), route.residual
+    return curves._replace(risk=xp.maximum(risk, 0.0)), route.residual, route.edge
 
 
 def _moments(route: Route, model: Model) -> tuple[Array, Array]:
@@ -205,9 +217,12 @@ def generations(
     case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
     check_full_batch(case)
     with arithmetic(case, noise):
-        arrays = stable(case)
+        arrays = case.arrays()
         noise = namespace(noise).asarray(noise, float)
-        risk, residual = settle(_generations(arrays, noise, n=n, nodes=pair_nodes(arrays)))
+        if is_traced(arrays, noise) or isinstance(optimizer, Ridge):
+            risk, residual = settle(_generations(arrays, noise, n=n, nodes=pair_nodes(arrays)))
+        else:
+            risk, residual = _known_generations(case, arrays, noise, n)
     return Generations(curve_times(times), risk, residual < TOLERANCE, residual)
 
 
@@ -216,7 +231,7 @@ def _generations(case: Case, noise_var: Array, *, n: int, nodes: int) -> tuple[A
     case = in_reach(case)
     first = model_of(case)
     xp = namespace(first.modes.power, case.num_features)
-    route = route_of(case, first, nodes)
+    route = route_of(case, first, filter_along(case, first, nodes))
     weight, start = first.modes.multiplicity, first.modes.power
     risks = []
     for i in range(route.coefficients.shape[0]):
@@ -228,3 +243,20 @@ def _generations(case: Case, noise_var: Array, *, n: int, nodes: int) -> tuple[A
             model = first._replace(modes=first.modes._replace(power=told), noise_var=noise_var)
         risks.append(xp.stack(risk))
     return xp.stack(risks, axis=1), route.residual
+
+
+def _known_generations(case: Case, arrays: Case, noise_var: Array, n: int) -> tuple[Array, Array]:
+    """Return `_generations` of known numbers, of which every time has few nodes of its own."""
+    with np.errstate(all="ignore"):
+        arrays = in_reach(arrays)
+        model = model_of(arrays)
+        check_edge(case, arrays, spectral_edge(model))
+        algorithm, parameters = filter_of(arrays.optimizer)
+        if is_smooth(arrays.optimizer):
+            flt = FILTERS[algorithm](**parameters)
+            model = compressed(model, flt, flt.elapsed(arrays.times.max()))
+        windows = windows_of(model, arrays.times, algorithm, parameters)
+        risk = np.zeros((n, len(arrays.times)))
+        for times, some in windows.split():
+            risk[:, times] = generations_in_time(some, model, noise_var, n)
+        return risk, windows.residual

@@ -9,13 +9,13 @@ from rfm import checks
 from rfm.optimizers import SGD, Optimizer, Ridge, check_stability
 from rfm.precision import is_traced, settle
 from rfm.problem import MOST_MODES, Problem
-from theory._correction import largest
 from theory.arrays import Array, evaluated, namespace
 from theory.cases import Case, arithmetic, check_case, richness_of
 from theory.contour import NODES
 from theory.dynamics import TOLERANCE
-from theory.evaluation import count_nodes, in_reach, model_of, most_nodes, route_of
+from theory.evaluation import count_nodes, in_reach, model_of, most_nodes
 from theory.moments import learned_share
+from theory.routes import filter_along, route_of
 
 MOST_NODES = 65_536
 
@@ -71,9 +71,9 @@ def learned(
     eigenvalues = eigenvalues_of(problem, modes)
     with arithmetic(case):
         arrays = case.arrays()
-        if not is_traced(arrays):
-            check_stability(arrays.optimizer, np.asarray(largest(arrays)), case.num_features, case.num_samples)
-        return settle(_share(arrays, eigenvalues * arrays.clock, nodes=nodes_of(arrays)))
+        share, edge = settle(_share(arrays, eigenvalues * arrays.clock, nodes=nodes_of(arrays)))
+        check_edge(case, arrays, edge)
+        return share
 
 
 def eigenvalues_of(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
@@ -112,8 +112,15 @@ def nodes_of(case: Case) -> int:
 
 
 @evaluated("nodes")
-def _share(case: Case, eigenvalues: Array, *, nodes: int) -> Array:
+def _share(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array]:
     case = in_reach(case)
-    route = route_of(case, model_of(case), nodes)
+    model = model_of(case)
+    route = route_of(case, model, filter_along(case, model, nodes))
     share = learned_share(route, eigenvalues)
-    return namespace(share).where(route.residual < TOLERANCE, share, math.nan)
+    return namespace(share).where(route.residual < TOLERANCE, share, math.nan), route.edge
+
+
+def check_edge(case: Case, arrays: Case, edge: Array) -> None:
+    """Raise ValueError for a learning rate beyond stability; edge: the largest curvature that was found on the way."""
+    if not is_traced(arrays, edge):
+        check_stability(arrays.optimizer, np.asarray(edge), case.num_features, case.num_samples)

@@ -7,17 +7,18 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, Optimizer, check_stability
+from rfm.optimizers import SGD, Optimizer
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
-from theory._correction import largest
-from theory._learned import eigenvalues_of, target_of
+from theory._learned import check_edge, eigenvalues_of, target_of
 from theory.arrays import Array, evaluated, namespace
 from theory.cases import Case, arithmetic, check_case, curve_times, richness_of
-from theory.dynamics import TOLERANCE
-from theory.evaluation import evaluate, in_reach, model_of, pair_nodes, route_of
-from theory.moments import forms_of, learned_share, own_forms, own_variances, variances, weighed_variance
+from theory.dynamics import TOLERANCE, LearningCurve
+from theory.evaluation import full_batch_curve, in_reach, model_of, pair_nodes
+from theory.mode_panels import panels_of
+from theory.moments import forms_and_own, forms_of, learned_share, own_variances, variances, weighed_variance
+from theory.routes import filter_along, route_of
 
 
 @pytree
@@ -103,10 +104,11 @@ def modes(
     eigenvalues, numbers = eigenvalues_of(problem, modes), mode_numbers(problem, modes)
     power = eigenvalues * target_of(problem, numbers) ** 2
     with arithmetic(case):
-        arrays = stable(case)
-        share, variance, own, residual = settle(
+        arrays = case.arrays()
+        share, variance, own, residual, edge = settle(
             _moments(arrays, eigenvalues * arrays.clock, nodes=pair_nodes(arrays)),
         )
+        check_edge(case, arrays, edge)
     xp = namespace(share, variance)
     scatter = xp.sqrt(variance / xp.where(power > 0, power, 1.0)[None] + own)
     scatter = xp.where((power > 0)[None], scatter, xp.inf)
@@ -115,13 +117,13 @@ def modes(
 
 
 @evaluated("nodes")
-def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array, Array, Array]:
+def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array, Array, Array, Array]:
     case = in_reach(case)
     model = model_of(case)
-    route = route_of(case, model, nodes)
-    variance = variances(route, forms_of(route, model), eigenvalues)
-    own = own_variances(route, own_forms(route, model), eigenvalues)
-    return learned_share(route, eigenvalues), variance, own, route.residual
+    route = route_of(case, model, filter_along(case, model, nodes))
+    forms, own = forms_and_own(route, model)
+    variance, own = variances(route, forms, eigenvalues), own_variances(route, own, eigenvalues)
+    return learned_share(route, eigenvalues), variance, own, route.residual, route.edge
 
 
 def shifted(
@@ -180,24 +182,28 @@ def shifted(
     if not is_traced(b) and np.any(b < 0):
         checks.fail("test_eigenvalues", ">= 0, the variances of the modes in the test data", float(b.min()))
     with arithmetic(case, b, aim):
-        arrays = stable(case)
-        nodes = pair_nodes(arrays)
-        curves = evaluate(arrays, nodes=nodes)
-        risk = _shifted(arrays, (eigenvalues * arrays.clock, target, b, aim), nodes=nodes)
-        risk, train_loss, residual, growth = settle((risk, curves.train_loss, curves.residual, curves.kernel_growth))
-    more = {"noise_var": problem.noise_var, "kernel_growth": growth}
-    return Curve(curve_times(times), risk, train_loss, residual < TOLERANCE, residual, THEORY, **more)
+        arrays = case.arrays()
+        panels = panels_of(eigenvalues, smooth=is_smooth(optimizer))
+        apart = aim - target
+        test = panels.sums(namespace(b, apart).stack([b * target**2, b * apart * target, b * apart**2, b]))
+        risk, curves = settle(_shifted(arrays, panels.eigenvalues * arrays.clock, test, nodes=pair_nodes(arrays)))
+        check_edge(case, arrays, curves.spectral_edge)
+    more = {"noise_var": problem.noise_var, "kernel_growth": curves.kernel_growth}
+    return Curve(curve_times(times), risk, curves.train_loss, curves.converged, curves.residual, THEORY, **more)
 
 
 @evaluated("nodes")
-def _shifted(case: Case, test: tuple[Array, Array, Array, Array], *, nodes: int) -> Array:
+def _shifted(case: Case, eigenvalues: Array, test: Array, *, nodes: int) -> tuple[Array, LearningCurve]:
+    """Return the shifted risk and the curves of a case; test: B times w^2, w (w' - w), (w' - w)^2 and 1, (4, K)."""
     case = in_reach(case)
     model = model_of(case)
-    route = route_of(case, model, nodes)
-    eigenvalues, target, b, aim = test
-    of_average = (aim[None] - target[None] * learned_share(route, eigenvalues)) ** 2 @ b
+    trained = filter_along(case, model, nodes)
+    curves, route = full_batch_curve(case, model, nodes=nodes, trained=trained), route_of(case, model, trained)
+    late = 1.0 - learned_share(route, eigenvalues)
+    of_average = late**2 @ test[0] + 2.0 * late @ test[1] + test[2].sum()
     # the variance is that of eigenvalues in units of the clock
-    return of_average + weighed_variance(route, forms_of(route, model), eigenvalues, b * case.clock)  # eq. 49
+    variance = weighed_variance(route, forms_of(route, model), eigenvalues, test[3] * case.clock)
+    return of_average + variance, curves  # eq. 49
 
 
 def _of_modes(name: str, value: ArrayLike | None, trained: np.ndarray) -> Array:
@@ -221,17 +227,14 @@ def mode_numbers(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
     return np.arange(1.0, problem.num_modes + 1) if modes is None else np.asarray(modes, float)
 
 
+def is_smooth(optimizer: Optimizer) -> bool:
+    """Tell whether single modes do not oscillate."""
+    return not hasattr(optimizer, "momentum")
+
+
 def check_full_batch(case: Case) -> None:
     """Refuse what `predict` does, and SGD, whose batches scatter the modes in a way of their own."""
     check_case(case)
     if isinstance(case.optimizer, SGD):
         allowed = "a full-batch algorithm (theory.learned gives the average of SGD, and no theory its scatter in modes)"
         checks.fail("optimizer", allowed, case.optimizer)
-
-
-def stable(case: Case) -> Case:
-    """Return a case as arrays; ValueError for a learning rate beyond stability. Call inside `arithmetic`."""
-    arrays = case.arrays()
-    if not is_traced(arrays):
-        check_stability(arrays.optimizer, np.asarray(largest(arrays)), case.num_features, case.num_samples)
-    return arrays

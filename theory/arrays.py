@@ -6,7 +6,7 @@ transformation follows, and whole grids, by XLA. An equation file asks for the n
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 Array = Any  # of numpy or of JAX
+KNOWN = (np.ndarray, np.generic, float, int, type(None))
 Tree = TypeVar("Tree")
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -22,12 +23,20 @@ Result = TypeVar("Result")
 
 def by_xla(*values: object) -> bool:
     """Is any leaf an array of JAX, so that XLA evaluates?"""
-    return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(values))
+    for value in values:
+        if isinstance(value, KNOWN):  # asked first, as the loops of numpy ask often
+            continue
+        if isinstance(value, jax.Array) or any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
+            return True
+    return False
 
 
 def namespace(*values: object) -> Any:
     """Return jax.numpy if any of some arrays is one of JAX, else numpy."""
-    return jnp if any(isinstance(value, jax.Array) for value in values) else np
+    for value in values:
+        if not isinstance(value, KNOWN) and isinstance(value, jax.Array):
+            return jnp
+    return np
 
 
 def evaluated(*static: str) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
@@ -111,13 +120,19 @@ def log1p(x: Any) -> Any:
     return complex_of(size, np.arctan2(v, 1.0 + u))
 
 
-def repeat(count: int, step: Callable[[Tree], Tree], start: Tree) -> Tree:
-    """Apply a step so many times."""
+def repeat(count: int, step: Callable[[Tree], Tree], start: Tree, *, settled: float | None = None) -> Tree:
+    """Apply a step so many times; settled: the share of known numbers that the last one need not move them by."""
     if by_xla(start):
         return lax.fori_loop(0, count, lambda _, carry: step(carry), start)
     for _ in range(count):
-        start = step(start)
+        before, start = start, step(start)
+        if settled is not None and _settled(start, before, settled):
+            break
     return start
+
+
+def _settled(x: Any, before: Any, share: float) -> bool:
+    return bool(np.all(np.abs(x - before) <= share * np.abs(x)))
 
 
 def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tuple[Any, Any]:
@@ -129,6 +144,13 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any) -> tu
         start, result = step(start, tree.unflatten(parts))
         results.append(result)
     return start, jax.tree.map(lambda *parts: np.stack(parts), *results)
+
+
+def choose(index: Array, branches: Sequence[Callable[..., Any]], *values: Any) -> Any:
+    """Call the branch of a known or traced index, without keeping for derivatives what can be computed anew."""
+    if not by_xla(index, values):
+        return branches[int(index)](*values)
+    return lax.switch(jnp.asarray(index, int), [jax.checkpoint(branch) for branch in branches], *values)
 
 
 def over(function: Callable[[Any], Any], xs: Any) -> Any:

@@ -20,7 +20,7 @@ from theory.fixed_point import Model, spectral_edge
 from theory.mode_rules import few_modes
 from theory.one_pass import effective_edge
 from theory.one_pass_steps import nodes_of, one_pass_by_steps
-from theory.second_moments import Steps, is_stable, levels, region, then_rest
+from theory.second_moments import Steps, is_stable, levels, not_at_rest, region, then_rest
 
 MOST_BYTES = 2**30  # of the responses of all modes, where samples come in order
 MOST_GROWTH = 1e3  # of the loss: the memory of DANA has no edge of stability in the mean square, but a run that grows
@@ -104,7 +104,7 @@ def is_ordered(case: Case) -> bool:
 
 def curves_in_order(case: Case, model: Model) -> LearningCurve:
     """Return curves at the times of a case of arrays whose samples come in epochs."""
-    steps, size = steps_of(case), float(batched_of(case).batch_size)
+    steps, size = not_at_rest(steps_of(case)), float(batched_of(case).batch_size)
     order = Order(round(float(case.num_samples) / size), size, batched_of(case).order == "shuffle", case.fourth_moment)
     theta = _responses_to_gradients(steps)
     measure = few_modes(model, 2.0 * float(theta.sum(1).max()), _end_of_modes(model, steps), shared=case.fourth_moment)

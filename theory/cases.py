@@ -13,8 +13,8 @@ from rfm.optimizers import DANA, SGD, Batched, Optax, Optimizer, Ridge, check_ti
 from rfm.precision import complex128, is_traced
 from rfm.problem import Problem, check_problem
 from rfm.pytrees import pytree, static
-from rfm.sgd import DRAWN_ANEW, changes
-from rfm.steps import MOST_STEPS
+from rfm.sgd import DRAWN_ANEW, changes, check_within
+from rfm.steps import MOST_STEPS, each_step
 from theory.filters import FILTERS
 
 Tree = TypeVar("Tree")
@@ -136,7 +136,7 @@ def check_case(case: Case) -> None:
     if isinstance(optimizer, Optax):
         checks.fail("optimizer", f"one with a theory: {', '.join([*FILTERS, 'SGD', 'DANA', 'Ridge'])}", optimizer)
     if isinstance(optimizer, Batched):
-        _check_batches(optimizer, num_samples)
+        _check_batches(optimizer, num_samples, case.times)
     if case.richness is not None:
         _check_trained(case)
     if case.feature_noise is not None:
@@ -180,12 +180,16 @@ def _check_trained_batches(optimizer: SGD, case: Case) -> None:
         checks.fail("average", "None where features are trained (rfm.simulate takes any)", optimizer.average)
 
 
-def _check_batches(optimizer: Batched, num_samples: Any) -> None:
+def _check_batches(optimizer: Batched, num_samples: Any, times: Any) -> None:
     """Refuse batches that a training set has not, and orders that are not served."""
-    size, finite = optimizer.batch_size, is_finite(num_samples)
+    size = optimizer.batch_size
     if optimizer.order != DRAWN_ANEW:
         _check_order(optimizer, num_samples)
-    if finite and not changes(size) and not is_traced(size, num_samples) and size > float(num_samples):
+    if is_traced(size, num_samples, times) or not is_finite(num_samples):
+        return
+    if changes(size):
+        check_within(each_step("batch_size", size, int(np.max(times))), num_samples, size)
+    elif size > float(num_samples):
         checks.fail("batch_size", f"a number >= 1, at most num_samples = {num_samples}", size)
 
 

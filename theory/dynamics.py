@@ -6,11 +6,12 @@ and the training loss with E replaced by R1(-z) R1(-z') E(-z, -z'), R1 = 1 - df1
 and the label noise in it by averages of their own (`theory.mixture`).
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 
-from theory.arrays import Array, barrier, evaluated, namespace, stop_gradient
+from theory.arrays import Array, barrier, by_xla, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.equivalent import TwoPoint, one_model, pieces, two_point
 from theory.filters import FILTERS, Filter
@@ -19,6 +20,7 @@ from theory.mixture import row_factors, row_sums
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
 LARGEST_MAPPED = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
+KNOWN_STEP = 0.14  # of a contour whose length is known, an error of 1e-13
 MOST_NODES = 4096  # 16 n^2 bytes a matrix, and a dozen of them
 
 
@@ -79,7 +81,9 @@ def learning_curve(
     flt = FILTERS[algorithm](**parameters)
     modes, _, inv_p, noise_var = model
     xp = namespace(times, modes.eigenvalues)
-    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes) if trained is None else trained.around
+    around = (
+        nodes_around(model, flt, flt.elapsed(times.max()), nodes, at_most=True) if trained is None else trained.around
+    )
     z, kappa, untrained, residual, stable = around.z, around.kappa, around.weights, around.residual, around.stable
     q = row_factors(around.df1 * inv_p, around.data, modes.mixture)  # (n, J)
     row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
@@ -149,22 +153,28 @@ class Around(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Trained features in place of a filter: nodes, growth (T,) of the kernel, filter (T, n), and its error."""
+    """Nodes and filter (T, n) there, and its error; where features are trained also the growth (T,) of the kernel."""
 
     around: Around
-    growth: Array
+    growth: Array | None
     response: Array
     residual: Array
 
 
-def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int) -> Around:
-    """Return the nodes of a contour for times up to `horizon`, in units of `Filter.elapsed`."""
+def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_most: bool = False) -> Around:
+    """Return the nodes of a contour for times up to `horizon`, in units of `Filter.elapsed`.
+
+    at_most: fewer nodes, where nothing is compiled for their number and they are as close as KNOWN_STEP.
+    """
     xp = namespace(horizon, model.modes.eigenvalues)
     edge = spectral_edge(model)
     w_max = flt.stability(edge)
     stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
-    path = hyperbola(horizon, xp.where(stable, w_max, 1.0), nodes)
+    w_max = xp.where(stable, w_max, 1.0)
+    if at_most and not by_xla(w_max, horizon):
+        nodes = min(nodes, 2 * math.ceil(0.5 * length(horizon, w_max) / KNOWN_STEP))
+    path = hyperbola(horizon, w_max, nodes)
     # the integral does not depend on the path, so no derivative goes through it
     z = stop_gradient(flt.curvature(stop_gradient(path.nodes)))
     weights = stop_gradient(path.weights * flt.log_slope(path.nodes))
@@ -174,13 +184,18 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int) -> Aroun
 
 
 def integrate(rows: Array, pair: Array, mirror: Array) -> Array:
-    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (T, n) -> (T,).
-
-    The four quadrants of two contours that are their own mirror images, pair symmetric and mirror Hermitian: one real
-    quadratic form in (Re l, Im l).
-    """
+    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (T, n) -> (T,)."""
     xp = namespace(rows)
-    top = xp.concatenate([mirror.real + pair.real, mirror.imag - pair.imag], axis=1)
-    bottom = xp.concatenate([-mirror.imag - pair.imag, mirror.real - pair.real], axis=1)
     rows = xp.concatenate([rows.real, rows.imag], axis=1)
-    return 2.0 * xp.sum(rows @ xp.concatenate([top, bottom]) * rows, axis=1)
+    return 2.0 * xp.sum(rows @ quadratic_form(pair, mirror) * rows, axis=1)
+
+
+def quadratic_form(pair: Array, mirror: Array) -> Array:
+    """Return half of the real quadratic form of `integrate` in (Re l, Im l), (..., 2n, 2n).
+
+    The four quadrants of two contours that are their own mirror images, pair symmetric and mirror Hermitian.
+    """
+    xp = namespace(pair)
+    top = xp.concatenate([mirror.real + pair.real, mirror.imag - pair.imag], axis=-1)
+    bottom = xp.concatenate([-mirror.imag - pair.imag, mirror.real - pair.real], axis=-1)
+    return xp.concatenate([top, bottom], axis=-2)

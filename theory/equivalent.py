@@ -14,6 +14,7 @@ from typing import NamedTuple
 from theory.arrays import Array, complex_of, namespace
 from theory.fixed_point import Model, resolvent
 from theory.mixture import RowSums
+from theory.spectrum import Modes
 
 
 class TwoPoint(NamedTuple):
@@ -42,31 +43,52 @@ class ModeSums(NamedTuple):
     big_t2: Array
 
 
-def two_point(kappa: Array, model: Model) -> tuple[ModeSums, ModeSums]:
-    """Return the sums over modes at all pairs of kappa (n,), and at all pairs of it and its conjugate.
+class Products(NamedTuple):
+    """Weighted sums over modes of r = 1/(kappa + lambda), (..., n), of r r' and of r conj(r'), (..., n, n)."""
 
-    With 1/(kappa + lambda) = x + iy both follow from the real sums of xx', xy', yx' and yy': one product of matrices
-    each for t1 and T1, a fifth of the time that complex ones take.
+    single: Array
+    here: Array
+    across: Array
+
+
+def parts_of(kappa: Array, modes: Modes) -> Array:
+    """Return real and imaginary parts of 1/(kappa + lambda) for kappa (..., n), one below the other: (..., 2n, K)."""
+    r = resolvent(kappa, modes)
+    return namespace(r).concatenate([r.real, r.imag], axis=-2)
+
+
+def products(parts: Array, weight: Array) -> Products:
+    """Sum over modes with weights (..., K).
+
+    With r = x + iy both products follow from the real sums of xx', xy', yx' and yy': one product of matrices, a fifth
+    of the time that complex ones take.
     """
-    n = kappa.shape[0]
-    r = resolvent(kappa, model.modes)  # (n, K)
-    stacked = namespace(r).concatenate([r.real, r.imag])  # (2n, K)
+    n = parts.shape[-2] // 2
+    real = (parts * weight[..., None, :]) @ parts.swapaxes(-1, -2)
+    xx, xy, yx, yy = real[..., :n, :n], real[..., :n, n:], real[..., n:, :n], real[..., n:, n:]
+    single = (parts @ weight[..., None])[..., 0]
+    single = complex_of(single[..., :n], single[..., n:])
+    return Products(single, complex_of(xx - yy, yx + xy), complex_of(xx + yy, yx - xy))
 
-    def sums(weight: Array) -> tuple[Array, Array, Array]:  # of r, r r' and r conj(r')
-        products = (stacked * weight[None]) @ stacked.T
-        xx, xy, yx, yy = products[:n, :n], products[:n, n:], products[n:, :n], products[n:, n:]
-        return r @ weight, complex_of(xx - yy, yx + xy), complex_of(xx + yy, yx - xy)
 
-    df1, t1, t1_across = sums(model.modes.multiplicity * model.modes.eigenvalues)
-    power, big_t1, big_t1_across = sums(model.modes.power)
+def two_point(kappa: Array, model: Model) -> tuple[ModeSums, ModeSums]:
+    """Return the sums over modes at all pairs of kappa (n,), and at all pairs of it and its conjugate."""
+    modes = model.modes
+    parts = parts_of(kappa, modes)
+    return pair_sums(kappa, products(parts, modes.multiplicity * modes.eigenvalues), products(parts, modes.power))
 
-    def pair(kappa_other: Array, df1: Array, t1: Array, power: Array, big_t1: Array) -> ModeSums:
+
+def pair_sums(kappa: Array, spectrum: Products, power: Products) -> tuple[ModeSums, ModeSums]:
+    """Return `two_point` of sums over modes with weights lambda and lambda w^2, for kappa (..., n)."""
+
+    def pair(kappa_other: Array, df1: Array, t1: Array, single: Array, big_t1: Array) -> ModeSums:
         # lambda^2 q = lambda/(k' + lambda) - k lambda q saves two products; what it cancels is small in E
-        k = kappa[:, None]
-        return ModeSums(k * kappa_other[None], t1, df1[None] - k * t1, big_t1, power[None] - k * big_t1)
+        k = kappa[..., :, None]
+        kappa_other, df1, single = (x[..., None, :] for x in (kappa_other, df1, single))
+        return ModeSums(k * kappa_other, t1, df1 - k * t1, big_t1, single - k * big_t1)
 
-    here = pair(kappa, df1, t1, power, big_t1)
-    across = pair(kappa.conj(), df1.conj(), t1_across, power.conj(), big_t1_across)
+    here = pair(kappa, spectrum.single, spectrum.here, power.single, power.here)
+    across = pair(kappa.conj(), spectrum.single.conj(), spectrum.across, power.single.conj(), power.across)
     return here, across
 
 

@@ -16,13 +16,18 @@ from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.by_steps import curves_by_steps, curves_in_order, is_ordered, smallest_scale, step_nodes, steps_of
 from theory.cases import Case, Members, arithmetic, check_case, float_arrays, refuse_members
 from theory.contour import CONTOUR_STEP, NODES
-from theory.dynamics import MOST_NODES, LearningCurve, learning_curve, nodes_needed, smallest_curvature
+from theory.dynamics import (
+    MOST_NODES,
+    LearningCurve,
+    Trained,
+    learning_curve,
+    nodes_needed,
+    smallest_curvature,
+)
 from theory.equivalent import TwoPoint
-from theory.filters import FILTERS
 from theory.fixed_point import Model
 from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
-from theory.moments import Route, route_along, route_over_time, route_to_ridge
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.rich_curves import trained_features, trained_in_batches
 from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, flat_tail, join, power_law_tail
@@ -114,11 +119,17 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     return full_batch_curve(case, model, nodes=nodes, split=split)
 
 
-def full_batch_curve(case: Case, model: Model, *, nodes: int, split: bool = False) -> LearningCurve:
-    """Return curves of a full-batch algorithm for a model that may have another target than that of the case."""
+def full_batch_curve(
+    case: Case, model: Model, *, nodes: int, split: bool = False, trained: Trained | None = None
+) -> LearningCurve:
+    """Return curves of a full-batch algorithm for a model that may have another target than that of the case.
+
+    trained: of `filter_along` for the case, if it is there.
+    """
     optimizer = case.optimizer
     if not isinstance(optimizer, Ridge):
-        trained = None if case.richness is None else trained_features(case, model)
+        if trained is None and case.richness is not None:
+            trained = trained_features(case, model)
         return learning_curve(model, case.times, *filter_of(optimizer), nodes=nodes, split=split, trained=trained)
     end = static_risk(model, optimizer.ridge)
     pieces = TwoPoint(*(value[None] for value in end.pieces))
@@ -158,17 +169,6 @@ def depth_of(case: Case) -> Array:
     if case.richness is not None:
         depth = depth + math.log(MOST_GROWTH)  # a kernel that grows sees smaller curvatures
     return depth
-
-
-def route_of(case: Case, model: Model, nodes: int) -> Route:
-    """Return the points at which a full-batch case sums up ridges: one for Ridge, else a contour of so many nodes."""
-    if isinstance(case.optimizer, Ridge):
-        return route_to_ridge(model, case.optimizer.ridge)
-    if case.richness is not None:
-        around, _, response, residual = trained_features(case, model)
-        return route_along(around, response, model, namespace(residual).maximum(residual, around.residual))
-    name, parameters = filter_of(case.optimizer)
-    return route_over_time(model, FILTERS[name](**parameters), case.times, nodes)
 
 
 def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0, *, panel: int = PANEL) -> Modes:

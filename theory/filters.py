@@ -75,8 +75,9 @@ def gradient_descent(lr: Array | tuple[Array, Array], weight_decay: Array = 0.0)
 def preconditioned(power: Array, damping: Array, lr: Array | None = None) -> Filter:
     """r_t(z) = exp(-t z') or (1 - lr z')^t, z' = z/(z + d)^power, d the damping.
 
-    The cut of z' from z = -d on stays outside: the contour passes the origin nearer than that. For power <= 1, z' is in
-    the right half plane where z is, and in the disc |1 - lr z'| <= 1 where z is in that on (0, z_end), lr z_end' = 2.
+    The cut of z' from z = -d on stays far outside, as r_t has no bound near it: the contour passes the origin nearer.
+    For power <= 1, z' is in the right half plane where z is, and in the disc |1 - lr z'| <= 1 where z is in that on
+    (0, z_end), lr z_end' = 2.
     """
     # notation: p = power, d = damping
     p, d = power, damping
@@ -88,14 +89,14 @@ def preconditioned(power: Array, damping: Array, lr: Array | None = None) -> Fil
     if lr is None:
         return gradient_flow()._replace(
             response=lambda z, t: namespace(z).exp(-moved(z) * t),  # eq. 52
-            elapsed=lambda t: xp.maximum(t * d**-p, 1.0 / d),
+            elapsed=lambda t: xp.maximum(t * d**-p, SHORTEST / d),
         )
     bracket = Bracket(xp.log(d) - 60.0, xp.log(d) + 60.0)
     z_end = stop_gradient(xp.exp(bisect(lambda x: lr * moved(xp.exp(x)) < 2.0, bracket, BISECTIONS).low))
     disc = gradient_descent(2.0 / z_end)
     return disc._replace(
         response=lambda z, t: namespace(z).exp(t * log1p(-_off_one(lr * moved(z)))),
-        elapsed=lambda t: xp.maximum(xp.maximum(lr * t * d**-p, 1.0 / d) * z_end, SHORTEST),
+        elapsed=lambda t: xp.maximum(xp.maximum(lr * t * d**-p, SHORTEST / d) * z_end, SHORTEST),
     )
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from theory.arrays import Array, namespace, repeat, stop_gradient
 
 SEARCH_STEPS = 24  # of Newton on the real axis, monotone from below
+SETTLED = 1e-14  # of it, a step that is the last one
 POLISH_STEPS = 2  # two differentiated steps give exact first and second derivatives
 
 
@@ -63,7 +64,7 @@ def data_response(x: Array, mixture: Mixture | None, start: Array | None = None)
     if start is None:
         xp = namespace(x, tau)
         least = xp.maximum(xp.maximum(1.0 - x * (nu @ tau), 0.0), -(1.0 + 1e-9) * tau.max() * x)
-        response = repeat(SEARCH_STEPS, step, stop_gradient(least))
+        response = repeat(SEARCH_STEPS, step, stop_gradient(least), settled=SETTLED)
     else:
         response = start
     response = stop_gradient(response)
@@ -75,16 +76,15 @@ def data_response(x: Array, mixture: Mixture | None, start: Array | None = None)
 
 def row_factors(x: Array, data: Array, mixture: Mixture | None) -> Array:
     """Return q (..., J) of every size, (..., 1) for equal rows, at x = df1/P with the response R1 there."""
-    xp = namespace(x)
     if mixture is None:
-        return xp.ones_like(x)[..., None]
-    sizes = xp.expand_dims(mixture.sizes, tuple(range(x.ndim)))  # (1, ..., J)
+        return namespace(x).ones_like(x)[..., None]
+    sizes = mixture.sizes.reshape((1,) * x.ndim + (-1,))  # (1, ..., J)
     return 1.0 / (data[..., None] + sizes * x[..., None])
 
 
 def row_sums(q: Array, other: Array, mixture: Mixture | None) -> RowSums:
-    """Average over rows at all pairs of points: factors q (n, J) and q' (n, J) give (n, n) each."""
-    return _averages(lambda weight: (q * weight[None]) @ other.T, mixture)  # eq. 10
+    """Average over rows at all pairs of points: factors q (..., n, J) and q' give (..., n, n) each."""
+    return _averages(lambda weight: (q * weight[None]) @ other.swapaxes(-1, -2), mixture)  # eq. 10
 
 
 def row_squares(q: Array, mixture: Mixture | None) -> RowSums:

@@ -6,10 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array
-from theory.fixed_point import Model
+from theory.filters import Filter
+from theory.fixed_point import Model, spectral_edge
 
 POINTS, MORE_POINTS = 20.0, 2.5  # of the compressed modes, and for every e-fold of time
 TINY = 1e-300
+ENDLESS = 1e200  # what `Filter.curvature` maps to the end of the stable region
+LEAST_END = 1.05  # of the largest eigenvalue
 EXHAUSTED = 1e-13  # size of a polynomial that vanishes wherever there are modes
 
 
@@ -47,6 +50,18 @@ def few_modes(model: Model, reach: float, end: float = math.inf, *, shared: bool
         return Measure(there, spectrum, there, starts)
     (there, spectrum), (also, starts) = (rule(x, x[None]) for x in sums)
     return Measure(there, spectrum[0], also, starts[0])
+
+
+def compressed(model: Model, flt: Filter, latest: Array) -> Model:
+    """Return a model of `few_modes` for a filter without oscillations up to a time, in units of `Filter.elapsed`."""
+    edge = spectral_edge(model)
+    reach = 1.0 / flt.curvature(1.0 / np.maximum(latest, 1.0 / flt.stability(edge)))
+    end = model.modes.eigenvalues.max() * max(float(flt.curvature(np.float64(ENDLESS)) / edge), LEAST_END)
+    few = few_modes(model, float(reach), float(end), shared=True)
+    modes = model.modes._replace(
+        eigenvalues=few.eigenvalues, multiplicity=few.spectrum / few.eigenvalues, power=few.power
+    )
+    return model._replace(modes=modes)
 
 
 def _gauss(x: Array, weights: Array, wanted: Array, points: int) -> tuple[Array, Array]:

@@ -19,9 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array, by_xla, namespace
-from theory.dynamics import Around, integrate, nodes_around
+from theory.dynamics import Around, integrate
 from theory.equivalent import ModeSums, one_model, two_point
-from theory.filters import Filter
 from theory.fixed_point import Model, degrees_of_freedom, kappa_real
 from theory.mixture import RowSums, data_response, row_factors, row_sums
 
@@ -32,7 +31,7 @@ class Route(NamedTuple):
     """Points kappa (n,) at which ridges are summed up to T filters with the coefficients (T, n).
 
     Linear functions are -2 Re sum, quadratic ones as in `dynamics.integrate`; one real ridge has the coefficient -1/2.
-    q: row factors (n, J) of `theory.mixture`.
+    q: row factors (n, J) of `theory.mixture`. peak: whether it is the interpolation peak, where variances are infinite.
     """
 
     kappa: Array
@@ -40,6 +39,7 @@ class Route(NamedTuple):
     q: Array
     residual: Array
     edge: Array
+    peak: Array | bool = False
 
     def at(self, index: int) -> "Route":
         """Return the route to one of the filters, without points that do not count where that is known."""
@@ -48,12 +48,6 @@ class Route(NamedTuple):
             return self._replace(coefficients=row[None])
         kept = np.abs(row) > LEAST * np.abs(row).max()
         return self._replace(kappa=self.kappa[kept], coefficients=row[None, kept], q=self.q[kept])
-
-
-def route_over_time(model: Model, flt: Filter, times: Array, nodes: int) -> Route:
-    """Return the route to `times` (T,) of a filter."""
-    around = nodes_around(model, flt, flt.elapsed(times.max()), nodes)
-    return route_along(around, flt.response(around.z[None], times[:, None]), model, around.residual)
 
 
 def route_along(around: Around, response: Array, model: Model, residual: Array) -> Route:
@@ -69,7 +63,8 @@ def route_to_ridge(model: Model, ridge: Array) -> Route:
     kappa = kappa[None]
     x = degrees_of_freedom(kappa, model.modes)[0] * model.inv_p
     q = row_factors(x, data_response(x, model.modes.mixture)[0], model.modes.mixture)
-    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual)
+    peak = (ridge == 0) & (model.inv_n == model.inv_p) & (model.inv_n > 0) & (kappa[0] > 0)
+    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual, peak)
 
 
 class Forms(NamedTuple):
@@ -81,28 +76,36 @@ class Forms(NamedTuple):
 
 def forms_of(route: Route, model: Model) -> Forms:
     """Return what scatters the modes of a model, whose target may be another than that which the route was made for."""
+    return _forms(_pairs(route, model), model)
+
+
+def forms_and_own(route: Route, model: Model) -> tuple[Forms, tuple[Array, Array]]:
+    """Return `forms_of`, and J of `own_variances` at all pairs of points and at all pairs with a conjugate."""
+    pairs = _pairs(route, model)
+    df1, _ = degrees_of_freedom(route.kappa, model.modes)
+    here, across = (
+        _loop(df1[:, None], other[None], sums.df2, (model.inv_n, model.inv_p * rows.signal))
+        for (sums, rows), other in zip(pairs, (df1, df1.conj()), strict=True)
+    )
+    return _forms(pairs, model), (here, across)
+
+
+def _pairs(route: Route, model: Model) -> list[tuple[ModeSums, RowSums]]:
+    """Return sums over modes and rows at all pairs of points, and at all pairs with a conjugate."""
     rows = (row_sums(route.q, other, model.modes.mixture) for other in (route.q, route.q.conj()))
-    sums = two_point(route.kappa, model)
-    here, across = (_sources(x, model, seen) for x, seen in zip(sums, rows, strict=True))
+    return list(zip(two_point(route.kappa, model), rows, strict=True))
+
+
+def _forms(pairs: list[tuple[ModeSums, RowSums]], model: Model) -> Forms:
+    here, across = (sources(sums, model, rows) for sums, rows in pairs)
     return Forms((here[0], across[0]), (here[1], across[1]))
 
 
-def _sources(sums: ModeSums, model: Model, rows: RowSums) -> tuple[Array, Array]:
+def sources(sums: ModeSums, model: Model, rows: RowSums) -> tuple[Array, Array]:
+    """Return what scatters the modes at pairs of points, elementwise: features, and data per lambda."""
     data = model.inv_p * (model.noise_var * rows.noise + one_model(sums, model, rows) * rows.signal)
     features = sums.kk * (sums.big_t2 + sums.t1 * data) * model.inv_n / (1.0 - sums.df2 * model.inv_n)
     return features, data
-
-
-def own_forms(route: Route, model: Model) -> tuple[Array, Array]:
-    """Return J of `own_variances` at all pairs of points, and at all pairs with a conjugate."""
-    df1, _ = degrees_of_freedom(route.kappa, model.modes)
-    pairs = zip(two_point(route.kappa, model), (df1, df1.conj()), (route.q, route.q.conj()), strict=True)
-    here, across = (
-        _loop(df1[:, None], other[None], sums.df2, (model.inv_n, model.inv_p * rows.signal))
-        for sums, other, q in pairs
-        for rows in (row_sums(route.q, q, model.modes.mixture),)
-    )
-    return here, across
 
 
 def _loop(df1: Array, other: Array, df2: Array, inverse: tuple[Array, Array]) -> Array:
@@ -127,7 +130,8 @@ def own_variances(route: Route, forms: tuple[Array, Array], eigenvalues: Array) 
     g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
     rows = (route.coefficients * route.kappa[None])[:, None] * (eigenvalues[:, None] * g**2)[None]
     own = integrate(rows.reshape(-1, points), *forms).reshape(len(route.coefficients), -1)
-    return namespace(own).maximum(own, 0.0)  # eq. 53
+    xp = namespace(own)
+    return xp.where(route.peak, xp.inf, xp.maximum(own, 0.0))  # eq. 53
 
 
 def learned_share(route: Route, eigenvalues: Array) -> Array:
@@ -143,7 +147,8 @@ def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
     g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
     rows = (route.coefficients[:, None] * g[None]).reshape(-1, points)  # (T K, n)
     features, data = (integrate(rows, *form).reshape(times, -1) for form in forms)
-    return xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
+    variance = xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
+    return xp.where(route.peak, xp.inf, variance)
 
 
 def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Array) -> Array:
@@ -153,4 +158,5 @@ def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Ar
         features * ((g * weights[None]) @ other.T) + data * ((g * (weights * eigenvalues)[None]) @ other.T)
         for features, data, other in zip(*forms, (g, g.conj()), strict=True)
     )
-    return namespace(pair).maximum(integrate(route.coefficients, pair, mirror), 0.0)
+    xp = namespace(pair)
+    return xp.where(route.peak, xp.inf, xp.maximum(integrate(route.coefficients, pair, mirror), 0.0))

@@ -21,6 +21,7 @@ from theory.arrays import Array, namespace, scan, shared, stop_gradient
 from theory.filters import SHORTEST, Filter, ellipse, gradient_descent, lens
 
 LEAST_RATE = 1e-12  # of the largest learning rate: one of zero bounds nothing
+SLOWEST = 1e-100  # a learning rate that stands for zero, where all are
 LEAST_CHANCE = 1e-12  # of a batch: all samples leave nothing to it
 TINY = 1e-9  # a w at which the map of the half plane is linear
 SLACK = 6.0  # -log of what the angle of a lens lets a direction grow by in all steps
@@ -146,12 +147,17 @@ def then_rest(steps: Steps, count: int) -> Steps:
     return Steps(*(None if x is None else longer(x, y) for x, y in zip(steps, rest, strict=True)))
 
 
+def not_at_rest(steps: Steps) -> Steps:
+    """Return steps of which none has a rate of zero: where all have, that bounds no curvature."""
+    return steps._replace(lr=namespace(steps.lr).maximum(steps.lr, SLOWEST))
+
+
 def region(steps: Steps, edge: Array | float = 0.0) -> Filter:
     """Return the region of z in which every step contracts, as a filter; `elapsed` is that of all steps together.
 
     Members of `jax.vmap` have one region, in which the steps of all contract that do so up to the edge.
     """
-    xp = namespace(steps.lr, steps.chance)
+    xp, steps = namespace(steps.lr, steps.chance), not_at_rest(steps)
     lr, chance, m = steps.lr, steps.chance, steps.momentum
     if steps.push is not None:
         return memory_region(steps, edge)

@@ -9,19 +9,20 @@ nodes for two such sums, so that a spectrum of 10^9 modes costs as much as one o
 
 from fractions import Fraction
 from functools import lru_cache
-from math import comb, factorial
+from math import ceil, comb, factorial
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from theory.arrays import Array, namespace
+from theory.arrays import Array, by_xla, namespace
 from theory.mixture import Mixture
 
 SINGLE_MODES = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
 COARSE_PANEL = 64  # of a tail in sums that are good to 1e-6
+PER_FOLD, AT_ENDS = 8.0, 24.0  # as many as PANEL has for exp(-29): fewer do for a shorter tail that is known
 FLATTEST = 1e-40  # of the largest eigenvalue: one of a flat tail
 DEEPEST = 300.0  # no tail is resolved below lambda = exp(-300) of its scale: its square is still a float64
 
@@ -84,6 +85,8 @@ def power_law_tail(law: TailLaw, first: int, depth: Array, *, panel: int = PANEL
         v_end = xp.minimum(b * log_end, v_end)
         k_parts.append(end + offsets)
         n_parts = [xp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
+    if not by_xla(v_start, v_end):
+        panel = min(panel, ceil(PER_FOLD * max(float(v_end - v_start), 0.0) + AT_ENDS))
     x, dx = _strip_rule(panel)
     k_parts.append(xp.exp((v_start + (v_end - v_start) * x) / b))  # (panel,)
     n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b, eq. 18

@@ -2,22 +2,26 @@
 
 import argparse
 import dataclasses
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfm
 from experiments.commands.compare_words import QUANTITIES, exponent_table, final_growth, final_risks, verdict_lines
 from experiments.commands.parsing import RICHNESS
-from experiments.commands.settings import Shared, Usual, add_times, record_of, settings_of, timed
+from experiments.commands.settings import Shared, Usual, add_seeds, add_times, record_of, settings_of, timed
 from experiments.compare import algorithms
 from experiments.compare.comparison import INFINITE, with_size
-from experiments.compare.differences import Agreement
+from experiments.compare.differences import TOLD, Agreement
 from experiments.compare.exponent import Exponent
-from experiments.compare.scans import Draws, Members, Scan, check, scan_size, scan_time
+from experiments.compare.predictions import Members, seeds_of_curve
+from experiments.compare.scans import Draws, Scan, check, scan_size, scan_time
+from experiments.compare.spread import Call, standard_scores
 from experiments.compare.tasks import POOL, POOL_DIMENSION, Task, power_law_rows, real_rows, task_of_rows
 from experiments.compare.windows import fit_exponent, judge_scans
 from experiments.output import files, plotting, progress
@@ -33,6 +37,8 @@ from theory import exponents
 
 MODEL_SIZES = {8: 12, 16: 24, 32: 24, 64: 4, 128: 2, 256: 1, 512: 2}  # and how many draws of each a seed stands for
 STEADY = 32  # size from which curvatures of hundreds of draws are alike
+SEEDS, OF_CURVE = 16, (8, 512)  # draws, and least and most of the learning curve where its scatter is predicted
+ARGUMENTS = ("a", "b", "modes", "noise", "seed", "out", "quick")
 ONE_PASS = "one pass"
 TITLE = 48  # characters of a line
 TIMES = Usual(flow="0.1 1e6 71", steps="1 2000 34")
@@ -53,6 +59,7 @@ class Settings:
     data: str | None
     times: tuple[float, ...]
     sizes: tuple[int, ...]
+    curve_seeds: int
 
     @property
     def real(self) -> bool:
@@ -84,6 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training samples of the learning curve (default: 1024; 400 for real inputs; one pass for sgd)",
     )  # fmt: skip
     add_times(parser, TIMES)
+    told = f"as many as tell {100 * TOLD[2]:g} %%, {OF_CURVE[0]} to {OF_CURVE[1]}"
+    add_seeds(parser, f"{SEEDS}; of the learning curve {told}")
     algorithms.add_arguments(parser, tuple(algorithms.ALGORITHMS))
     parser.add_argument("--ensemble", type=int, default=1, metavar="K", help="feature draws whose models are averaged")
     parser.add_argument("--bags", type=int, default=1, metavar="B", help="data sets whose models are averaged")
@@ -108,8 +117,12 @@ def run(args: argparse.Namespace) -> None:
         Settings, args, times=times, sizes=tuple(MODEL_SIZES)[:largest],
         features=(200 if real else 512 // part) if args.features is None else args.features,
         samples=samples if args.samples is None else args.samples,
+        shared=settings_of(Shared, args, seeds=SEEDS if args.seeds is None else args.seeds),
+        curve_seeds=SEEDS if args.seeds is None else args.seeds,
     )  # fmt: skip
     task = make_task(settings)
+    if args.seeds is None and not args.quick:
+        settings = dataclasses.replace(settings, curve_seeds=seeds_for_curve(settings, task.problem, optimizer))
     scans = scan_all(settings, task.problem, optimizer)
     messages = [f"{QUANTITIES[scan.axis]}: {message}" for scan in scans for message in scan.messages]
     scans = [scan for scan in scans if len(scan.x)]
@@ -122,7 +135,10 @@ def run(args: argparse.Namespace) -> None:
     shared = settings.shared
     judged = judge_scans(scans, fits)
     trained = f"; features trained, richness {settings.richness:g}" if settings.richness > 0.0 else ""
-    text = [f"{law}; {shared.seeds} seeds; noise variance {shared.noise:g}{trained}"]
+    seeds, more = f"{shared.seeds} seeds", settings.curve_seeds
+    seeds += f" ({more} along time)" if more != shared.seeds else ""
+    text = [f"{law}; {seeds}; noise variance {shared.noise:g}{trained}"]
+    text += [] if settings.options["optimizer"] == "flow" else [algorithms.in_words(settings.options)]
     text += [exponent_table(scans, fits, closed_form(settings, task)), *verdict_lines(scans, judged)]
     text += [*final_growth(scans), *final_risks(scans), *messages]
     record = record_of(settings) | {"a": task.a, "b": task.b}
@@ -141,13 +157,13 @@ def run(args: argparse.Namespace) -> None:
 
 def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> list[Scan]:
     """Train and predict along time, model size and data."""
-    times, keys = np.array(settings.times), settings.shared.keys
+    times, keys, count = np.array(settings.times), settings.shared.keys, settings.curve_seeds
     curve = Sizes(num_features=settings.features, num_samples=settings.num_samples)
     plan = plan_sizes(settings, optimizer)
-    runs = [(curve, 1)]
+    runs = [(curve, math.ceil(count / len(keys)))]
     for axis, sizes, draws, held in plan:
         runs += [(with_size(axis, size, held), count) for size, count in zip(sizes, draws, strict=True)]
-    members = Members(ensemble=settings.ensemble, bags=settings.bags, richness=settings.richness)
+    members = members_of(settings)
     check(problem, optimizer, times, keys, runs, feature_law=settings.map, **members)
     how = Draws(**members, keys=keys, features=settings.map)
     scans = []
@@ -157,9 +173,24 @@ def scan_all(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> 
             scans.append(scan_size(problem, axis, sizes, optimizer=optimizer, time=times[-1], draws=draws,
                                    on_point=bar.update, **held, **how))  # fmt: skip
         bar.set_description("time")
-        scans.insert(0, scan_time(problem, times, optimizer=optimizer, **curve, **how))
+        more = Draws(
+            **members, keys=jax.random.split(jax.random.key(settings.shared.seed), count), features=settings.map
+        )
+        scans.insert(0, scan_time(problem, times, optimizer=optimizer, **curve, **more))
         bar.update()
     return scans
+
+
+def members_of(settings: Settings) -> Members:
+    """Return what is averaged, and the richness."""
+    return Members(ensemble=settings.ensemble, bags=settings.bags, richness=settings.richness)
+
+
+def seeds_for_curve(settings: Settings, problem: rfm.Problem, optimizer: Optimizer) -> int:
+    """Count the draws of the learning curve with which the verdict on it tells what it should."""
+    curve = Sizes(num_features=settings.features, num_samples=settings.num_samples)
+    call = Call(**curve, optimizer=optimizer, times=np.array(settings.times))
+    return seeds_of_curve(problem, members_of(settings), settings.map, call, OF_CURVE) or settings.shared.seeds
 
 
 def plan_sizes(settings: Settings, optimizer: Optimizer) -> list[SizePlan]:
@@ -222,9 +253,11 @@ def table(scan: Scan) -> list[dict]:
     risk, training = scan.risk, scan.training
     columns = {
         "x": scan.x, "risk": risk.mean, "stderr": risk.stderr, "theory": risk.theory,
-        "theory_all_else_infinite": scan.limit, "z": risk.z, "relative_gap": risk.gap,
+        "theory_all_else_infinite": scan.limit, "z": standard_scores(risk), "relative_gap": risk.gap,
         "train_loss": training.mean, "train_loss_theory": training.theory,
     }  # fmt: skip
+    if scan.spread is not None:
+        columns |= {"leading": scan.spread.leading, "std": scan.spread.std}
     if not scan.comparable:
         del columns["z"], columns["relative_gap"]
     if (average := scan.average) is not None:
@@ -237,8 +270,10 @@ def table(scan: Scan) -> list[dict]:
 
 def draw(scans: Sequence[Scan], fits: Sequence[Exponent], judged: dict[str, Agreement]) -> Figure:
     """Draw the scans side by side, each under its verdict."""
-    drawn = any(scan.own_theory for scan in scans)
-    figure, axes = plotting.new_figure(1, len(scans), caption=(plotting.CAPTION if drawn else "") + plotting.POINTS)
+    caption = (plotting.CAPTION if any(scan.own_theory for scan in scans) else "") + plotting.POINTS
+    if any(scan.spread is not None for scan in scans):
+        caption = plotting.SPREAD
+    figure, axes = plotting.new_figure(1, len(scans), caption=caption)
     for ax, scan, fit in zip(axes[0], scans, fits, strict=True):
         words = f"simulation against theory: {judged[scan.axis].words}" if scan.axis in judged else ""
         message = textwrap.fill(words, TITLE)

@@ -6,6 +6,7 @@ from experiments.compare.comparison import SYMBOLS
 from experiments.compare.differences import Agreement
 from experiments.compare.exponent import Exponent
 from experiments.compare.scans import Scan
+from experiments.compare.spread import scatter_ratio
 from experiments.compare.windows import AVERAGE
 from experiments.output.tables import align
 
@@ -34,15 +35,16 @@ def exponent_table(scans: Sequence[Scan], fits: Sequence[Exponent], closed: dict
 
 def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[str]:
     """Return the table of verdicts, and what they rest on."""
-    rows = [("simulation against theory", "slope", "level", "verdict")]
+    rows = [("simulation against theory", "slope", "level", "std", "verdict")]
+    ratios = {scan.axis: scatter_ratio(scan.risk) for scan in scans}
     labels = {scan.axis: scan.theory_label for scan in scans} | ({AVERAGE: ""} if AVERAGE in judged else {})
     for axis, label in labels.items():
         judgement = judged.get(axis)
         if judgement is None:
-            rows.append((QUANTITIES[axis], "-", "-", f"not judged: {label}"))
+            rows.append((QUANTITIES[axis], "-", "-", "-", f"not judged: {label}"))
             continue
         slope = "flat" if judgement.slope is None else str(judgement.slope)
-        rows.append((QUANTITIES[axis], slope, str(judgement.level), judgement.words))
+        rows.append((QUANTITIES[axis], slope, str(judgement.level), ratios.get(axis, "-"), judgement.words))
     lines = ["", align(rows)]
     if judged:
         every = [difference for judgement in judged.values() for difference in judgement.differences.values()]
@@ -51,6 +53,8 @@ def verdict_lines(scans: Sequence[Scan], judged: dict[str, Agreement]) -> list[s
             "Differences are over all points of a row, with 95 % intervals. Of those above this run would see\n"
             f"{least:.1f} % in the one it knows best and {most:.1f} % in the one it knows least."
         )
+    if any(ratio != "-" for ratio in ratios.values()):
+        lines.append("Intervals are those of theory; std is the scatter of simulated draws over that of theory.")
     fitted = {axis: judgement.finite_size for axis, judgement in judged.items() if judgement.finite_size}
     if fitted:
         power = {1: "", 2: "^2"}

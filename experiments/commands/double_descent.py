@@ -37,6 +37,7 @@ END_TIME = 1e5  # flow time that stands for the end of training; at infinity the
 SIZE_RATIOS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)  # of the varied size to the fixed one
 QUICK_RATIOS = (0.25, 1.0, 4.0)
 LINE_RATIOS = np.union1d(np.geomspace(1 / 8, 8, 25), np.geomspace(0.71, 1.42, 21))  # denser around the peak
+QUICK_LINE = 5  # one in so many of these for a quick look
 PANEL_PLACES = {"features": (0, 0), "samples": (0, 1), "time": (1, 0), "cures": (1, 1)}
 
 
@@ -103,7 +104,7 @@ def train(settings: Settings) -> list[Series]:
     shared = settings.shared
     keys = shared.keys
     ratios = QUICK_RATIOS if shared.quick else SIZE_RATIOS
-    line = LINE_RATIOS[:: 2 if shared.quick else 1]
+    line = LINE_RATIOS[:: QUICK_LINE if shared.quick else 1]
     sizes = [round(ratio * settings.size) for ratio in ratios]
     equal = Sizes(num_features=settings.size, num_samples=settings.size)
     noises = dict.fromkeys((0.0, shared.noise))  # one curve where the noise asked for is zero

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of
+from experiments.commands.settings import Shared, add_seeds, record_of, settings_of
 from experiments.compare.algorithms import OWN, theory_of
 from experiments.compare.comparison import Comparison, derive
 from experiments.compare.equivalence import agreements
@@ -23,6 +23,7 @@ from rfm.sgd import DRAWN_ANEW, ORDERS
 from theory.reuse import MOST_FRESH, first_below
 from theory.schedules import MOST_STEPS
 
+ARGUMENTS = ("a", "b", "modes", "noise", "seed", "out", "quick")
 # training sets, epochs and seeds that are not given: batches drawn anew, samples in order, a quick look
 USUAL = {DRAWN_ANEW: ((32, 128, 512), 32, 64), "in order": ((16, 32, 64, 128), 16, 64), "quick": ((32,), 8, 16)}
 POINTS = 4  # at which training is recorded, as epochs double
@@ -89,6 +90,11 @@ class Reuse(NamedTuple):
         return float(steps[least]) / self.an_epoch, float(risk[least])
 
     @property
+    def falls(self) -> bool:
+        """Tell whether the risk of theory is least at the end."""
+        return bool(np.isclose(self.best[0], self.epochs[-1]))
+
+    @property
     def epochs(self) -> np.ndarray:
         """Epochs of the recorded steps."""
         return self.risk.x / self.an_epoch
@@ -108,30 +114,32 @@ class Reuse(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
-    usual, in_order = USUAL[DRAWN_ANEW], USUAL["in order"]
+    usual, in_order, quick = USUAL[DRAWN_ANEW], USUAL["in order"], USUAL["quick"]
+    add_seeds(parser, f"{usual[2]}; {quick[2]} with --quick")
     words = [" ".join(map(str, sizes[0])) for sizes in (usual, in_order)]
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size")
     parser.add_argument(
         "--samples", type=int, nargs="+", metavar="P",
-        help=f"training sets (default: {words[0]}; {words[1]} for samples in order)",
+        help=f"training sets (default: {words[0]}; {words[1]} for samples in order; {quick[0][0]} with --quick)",
     )  # fmt: skip
     parser.add_argument(
-        "--epochs", type=int, metavar="E", help=f"how often all are used (default: {usual[1]}; {in_order[1]} in order)"
-    )
+        "--epochs", type=int, metavar="E",
+        help=f"how often all are used (default: {usual[1]}; {in_order[1]} in order; {quick[1]} with --quick)",
+    )  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=4, metavar="B", help="samples a step")
     parser.add_argument("--lr", type=float, default=0.1, help="learning rate")
     parser.add_argument(
         "--order", choices=ORDERS, default=DRAWN_ANEW,
         help="batches drawn anew at every step, or epochs: shuffled anew, or in a fixed order",
     )  # fmt: skip
-    parser.set_defaults(a=1.6, b=1.3, noise=0.1, seeds=USUAL[DRAWN_ANEW][2])
+    parser.set_defaults(a=1.6, b=1.3, noise=0.1)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the tables, write epochs.png, .pdf, .csv and .json."""
     folder = files.check_folder(args.out)
     samples, epochs, seeds = USUAL["quick" if args.quick else args.order if args.order == DRAWN_ANEW else "in order"]
-    args.seeds = min(args.seeds, seeds) if args.quick else args.seeds
+    args.seeds = seeds if args.seeds is None else args.seeds
     sets = samples if args.samples is None else tuple(sorted(set(args.samples)))
     checks.count("batch_size", args.batch_size, "an integer >= 1")
     settings = settings_of(
@@ -234,8 +242,7 @@ def stops(reuses: list[Reuse], words: list[str]) -> str:
     rows = [("P", "best stop", "risk there", "at the end", "training against theory")]
     for reuse, verdict in zip(reuses, words, strict=True):
         (epochs, risk), end = reuse.best, reuse.risk.theory[-1]
-        last = np.isclose(epochs, reuse.epochs[-1])
-        stop = f"not before {epochs:g} epochs" if last else f"{epochs:.3g} epochs"
+        stop = f"not before {epochs:g} epochs" if reuse.falls else f"{epochs:.3g} epochs"
         judged = verdict if reuse.label == OWN else f"not judged: {reuse.label}"
         rows.append((str(reuse.samples), stop, f"{risk:.4g}", f"{end / risk - 1:+.1%}", judged))
     return align(rows)
@@ -259,11 +266,13 @@ def draw(settings: Settings, reuses: list[Reuse]) -> Figure:
     caption = plotting.CAPTION if label == OWN else f"lines: {label}; "
     figure, axes = plotting.new_figure(1, 2, width=4.4, caption=caption + plotting.POINTS)
     left, right = axes[0]
+    starred = False
     for place, reuse in enumerate(reuses):
         plotting.draw(left, along_epochs(reuse.risk, reuse.an_epoch), place)
-        epochs, risk = reuse.best
-        label = "least risk" if place == 0 else None
-        left.plot(epochs, risk, "*", ms=11, mfc="none", color="k", zorder=4, label=label)
+        if not reuse.falls:
+            label = None if starred else "least risk"
+            left.plot(*reuse.best, "*", ms=11, mfc="none", color="k", zorder=4, label=label)
+            starred = True
         worth, x = reuse.worth(), reuse.epochs
         right.plot(x, worth.theory, color=plotting.COLORS[place], lw=1.3)
         plotting.draw_points(right, x, worth.simulated, worth.stderr, place, label=reuse.risk.label)

@@ -196,10 +196,10 @@ def draw(
     best = smooth(line.compute, line.times, 1 - line.size_exponent)
     right.plot(*best, color=time, ls="-.", label=f"$t^*$, slope {1 - grows:.3f}")
     if steady:
-        constant, style = joined(steady), {"color": plotting.LIMIT, "lw": 1.0, "ls": "--"}
-        left.plot(constant.compute, constant.risk, **style, label="frontier, constant rate")
-        right.plot(constant.compute, constant.num_features, **style, label="$N^*$ and $t^*$, constant rate")
-        right.plot(constant.compute, constant.times, **style)
+        constant, thin = joined(steady), {"lw": 0.9, "ls": ":"}
+        left.plot(constant.compute, constant.risk, color=plotting.FRONTIER, **thin, label="frontier, constant rate")
+        right.plot(constant.compute, constant.num_features, color=size, **thin, label="$N^*$, constant rate")
+        right.plot(constant.compute, constant.times, color=time, **thin, label="$t^*$, constant rate")
     task = f"a = {settings.shared.a:g}, b = {settings.shared.b:g}, {settings.options['optimizer']}"
     task += "" if settings.schedule is None else f", {settings.schedule}"
     falls = line.risk_exponent[-1]

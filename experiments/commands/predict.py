@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> None:
     folder = output.check_folder(settings.out)
     with progress.until_done(f"reading {settings.file}"):
         source = load(settings)
-    task = job.prepare(settings, source)
     points = check_points(settings, source) if settings.check else []
+    task = job.prepare(settings, source)
 
     record = {**vars(args), "features": task.features, "samples": task.samples, "times": task.forecast.times.tolist()}
     foretold, estimate = task.run(), task.forecast.estimate
@@ -104,12 +104,13 @@ def load(settings: Settings) -> Source:
         column = labels[0] if labels and len(labels) == 1 else labels
         named = () if settings.groups is None or settings.groups.lower().endswith(".npy") else (settings.groups,)
         data, y = files.read(file, column, kernel=settings.kernel, target=settings.target, left_out=named)
+    files.check_finite(file, data)
     if len(data) < job.FEWEST:
         checks.fail("file", f"of at least {job.FEWEST} rows (bands come from halves of them)", len(data))
     if settings.check and held_out.parts_of(len(data), share := held_out.CHECKS[settings.check])[0] < job.FEWEST:
         checks.fail("check", f"left out for fewer than {job.FEWEST / share:.0f} rows", settings.check)
     if not np.ptp(y, axis=0).any():
-        checks.fail("labels", "of non-zero variance", "constant")
+        checks.fail("labels", "of non-zero variance", y[0], f"all {len(y)} rows of {file} have this one; name others")
     remarks = [] if settings.target else oddities.of_labels(y)
     remarks += [] if settings.kernel else oddities.of_columns(data)
     rows = data if settings.map is None else mapped(settings, data)
@@ -120,7 +121,6 @@ def load(settings: Settings) -> Source:
 def mapped(settings: Settings, data: np.ndarray) -> np.ndarray:
     """Put the data through a random layer, (n, width)."""
     width = checks.count("width", settings.width, "an integer >= 1")
-    files.check_finite(data)
     n, d = len(data), data[0].size
     refuse_too_large(8 * (2 * n * (width + d) + width * d), f"{n} rows of {width} features", "lower --width")
     return datasets.random_relu(images.flatten(data), width, jax.random.key(settings.seed))

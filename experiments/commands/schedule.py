@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import rfm
 import theory
-from experiments.commands.settings import Shared, record_of, settings_of
+from experiments.commands.settings import Shared, add_seeds, record_of, settings_of
 from experiments.compare.comparison import Comparison
 from experiments.compare.differences import Agreement
 from experiments.compare.equivalence import agreements
@@ -22,6 +22,7 @@ from rfm import checks
 from rfm.arguments import Sizes
 from theory.schedules import FAMILIES, FASTEST, MOST_STEPS
 
+ARGUMENTS = ("a", "b", "modes", "noise", "seed", "out", "quick")
 STEPS, QUICK_STEPS = 2000, 200
 SEEDS, QUICK_SEEDS = 256, 16
 POINTS = 16  # steps along a curve at which training is recorded
@@ -72,14 +73,17 @@ class Trained:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments and defaults of this command alone."""
+    add_seeds(parser, f"{SEEDS}; {QUICK_SEEDS} with --quick")
     parser.add_argument("--features", type=int, default=128, metavar="N", help="model size")
-    parser.add_argument("--steps", type=int, metavar="T", help=f"length of training (default: {STEPS})")
+    parser.add_argument(
+        "--steps", type=int, metavar="T", help=f"length of training (default: {STEPS}; {QUICK_STEPS} with --quick)"
+    )
     parser.add_argument("--batch-size", type=int, default=1, metavar="B", help="fresh samples a step")
     parser.add_argument(
         "--most", type=float, default=FASTEST, metavar="SHARE",
         help="of the largest stable learning rate that may be used; less where some drawn model would diverge",
     )  # fmt: skip
-    parser.set_defaults(a=1.6, b=1.3, noise=0.05, seeds=SEEDS)
+    parser.set_defaults(a=1.6, b=1.3, noise=0.05)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -91,8 +95,8 @@ def run(args: argparse.Namespace) -> None:
         checks.fail("steps", f"an integer from 2 to {MOST_STEPS:,}", steps)
     if not 0.0 < args.most < 1.0:
         checks.fail("most", "a number > 0 and < 1", args.most)
-    if args.quick:
-        args.seeds = min(args.seeds, QUICK_SEEDS)
+    if args.seeds is None:
+        args.seeds = QUICK_SEEDS if args.quick else SEEDS
     settings = settings_of(Settings, args, steps=steps)
     shared = settings.shared
     slow = rfm.SGD(np.full(steps, SLOWEST), settings.batch_size)
@@ -173,7 +177,7 @@ def table(best: theory.BestSchedule, trained: Mapping[str, Trained], judged: Map
         pair = each.pair
         shape = "" if np.isnan(each.shape) else f" {each.shape:.2f}"
         known = name != BEST, name != BEST and np.isfinite(measured)
-        losses = f"{expected:.1%}", f"{100 * measured:.1f} ± {100 * stderr:.1f} %"
+        losses = f"{expected:.2%}", f"{100 * measured:.2f} ± {100 * stderr:.1g} %"
         risk = f"{pair.mean[-1]:.5g} ± {pair.stderr[-1]:.1g}" if pair.seeds else "-"
         verdict = judged[name].words if pair.seeds else "not trained"
         losses = [text if there else "-" for text, there in zip(losses, known, strict=True)]

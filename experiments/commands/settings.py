@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 
 import rfm
+from experiments.commands.parsing import SHARED
 from experiments.compare import algorithms
 from rfm import checks
 from rfm.arguments import Sizes
@@ -86,6 +87,11 @@ def check_endless(args: argparse.Namespace) -> None:
     """Refuse exponents of a law that has no limit of infinitely many modes."""
     checks.number("a", args.a, 1.0, "a number > 1")
     checks.number("b", args.b, 1.0, "a number > 1 (infinitely many modes, a trace that converges)")
+
+
+def add_seeds(parser: argparse.ArgumentParser, usual: str) -> None:
+    """Add the option --seeds of a command that chooses a number where none is typed."""
+    parser.add_argument("--seeds", type=int, help=f"{SHARED['seeds']['help']} (default: {usual})")
 
 
 class Usual(NamedTuple):

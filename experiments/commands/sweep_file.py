@@ -14,6 +14,7 @@ from experiments.compare.algorithms import ALGORITHMS
 from rfm import checks
 from rfm.grid import SIZES, check_room
 from rfm.optimizers import Optimizer
+from rfm.sgd import changes
 
 EXAMPLE = """\
 [problem]                      # lambda_k = k^-b, lambda_k w_k^2 = k^-a
@@ -91,6 +92,8 @@ def read(path: str | Path, *, quick: bool = False, seed: int | None = None) -> S
         times = _values("times", times, whole=whole)
     known = np.ones(1) if times is None else np.append(times[np.isfinite(times)], 1.0)  # others are refused later
     optimizer = _optimizer(algorithm, float(np.max(known)))
+    if "lr" in grid and changes(getattr(optimizer, "lr", 0.0)):
+        checks.fail("grid.lr", "left out where the optimizer has a schedule: a file for each peak", grid["lr"])
     if quick:
         grid = {name: values[[0, -1]] if len(values) > 1 else values for name, values in grid.items()}
         seeds = min(QUICK_SEEDS, seeds)

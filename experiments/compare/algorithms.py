@@ -148,6 +148,12 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in ("optimizer", *OPTIONS) if hasattr(args, name)}
 
 
+def in_words(options: Mapping[str, Any]) -> str:
+    """Return the algorithm and its options in a few words: those of `options_of` that it has and that are not off."""
+    shown = (f"{name.replace('_', ' ')} {value}" for name, value in options.items() if value not in (None, 0.0))
+    return ", ".join(shown).removeprefix("optimizer ")
+
+
 def is_plain(options: Mapping[str, Any]) -> bool:
     """Is the learning rate constant, and no weight decay asked for?"""
     return options.get("schedule") in (None, schedules.CONSTANT) and not options.get("weight_decay")

@@ -7,9 +7,10 @@ could.
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 TOLD = {1: 0.05, 2: 0.03}  # relative difference that a run should tell, by the order of theory: `Comparison.order`
 SHARE = 0.9  # of it: an interval that ends before is no such difference, but for a chance of a few in 100
@@ -33,20 +34,10 @@ def seeds_for(predicted: float, told: float, tests: int = 1, allowance: float = 
 
     Example:
         >>> seeds_for(0.03, 0.03)
-        19
+        17
     """
-    low, high = 1, 2
-
-    def enough(seeds: int) -> bool:
-        factor = stdtrit(seeds - 1, 1.0 - 0.5 * CHANCE / tests) + stdtrit(seeds - 1, 1.0 - CHANCE)
-        return float(factor) * predicted / seeds**0.5 <= SHARE * told - allowance
-
-    while not enough(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    factor = float(ndtri(1.0 - 0.5 * CHANCE / tests) + ndtri(1.0 - CHANCE))
+    return max(2, math.ceil((factor * predicted / (SHARE * told - allowance)) ** 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Difference:
     Attributes:
         value: Simulation/theory - 1.
         stderr: Its standard error over draws.
-        freedom: Degrees of freedom of the standard error.
+        freedom: Degrees of freedom of the standard error; infinite where theory predicts it.
         seeds: Draws that it rests on, for advice.
         allowance: Difference that the finite size may make, where it was not fitted.
         tests: How many differences are tested together.

@@ -2,7 +2,8 @@
 
 The logarithm of simulated mean over theory is taken as a level, a slope along the axis, and a finite-size part c s^k
 with s = 1/N + 1/P, where theory leaves out the powers of s from the k-th on. They are fitted at once, by least squares
-with weights that are known beforehand: as theory has the scatter, or as it falls with s. Where s hardly varies c cannot
+with weights that are known beforehand: as theory has the scatter, or as it falls with s. Errors are those that theory
+predicts where its scatter is known and below FAR of the mean, else measured over draws. Where s hardly varies c cannot
 be fitted, and FINITE_SIZE s^k is allowed instead. A level is measured where the run knows it best, so that it does not
 depend on the slope.
 """
@@ -22,6 +23,7 @@ from rfm import checks
 FITTED = 4.0  # the finite-size part is fitted where 1/N + 1/P varies by this factor
 VANISHED = 1e-12  # of the largest risk: what is below has no relative gap
 FLATTEST = 0.02  # exponents below have no relative difference
+FAR = 0.3  # of the mean: draws that scatter by more are far from Gaussian, and the scatter of theory is rough
 
 
 def agreements(comparisons: Sequence[Comparison], exponents: Sequence[float | None]) -> list[Agreement]:
@@ -94,6 +96,11 @@ class _Points(NamedTuple):
     @property
     def mean(self) -> np.ndarray:
         return self.risks.mean(0)
+
+    @property
+    def near(self) -> bool:
+        """Is the predicted scatter known, and small?"""
+        return self.spread is not None and bool(np.diag(self.spread).max() <= FAR**2)
 
 
 def _points(comparisons: Sequence[Comparison], sizes: Sequence[float] | None) -> _Points:
@@ -187,7 +194,7 @@ def _functionals(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _difference(points: _Points, part: np.ndarray, *, fitted: bool) -> Difference:
-    """part @ log(simulated mean/theory), and its error: of the mean's logarithm, to first order in its scatter."""
+    """part @ log(simulated mean/theory), and its error: as predicted, or measured to first order in the scatter."""
     seeds, share = len(points.risks), points.risks / points.mean * part
     each = standard_error(share) ** 2 if points.independent else np.array([standard_error(share.sum(1)) ** 2])
     variance = max(float(each.sum()), 1e-24)
@@ -196,6 +203,8 @@ def _difference(points: _Points, part: np.ndarray, *, fitted: bool) -> Differenc
     most = max(gap[gap > 0].sum(), -gap[gap < 0].sum())
     value = float(part @ np.log(points.mean / points.theory))
     predicted = None if points.spread is None else _predicted(points, part)
+    if predicted is not None and points.near:
+        variance, freedom = predicted**2 / seeds, np.inf
     return Difference(
         value, float(np.sqrt(variance)), freedom, seeds, float(most), told=points.told, predicted=predicted
     )  # fmt: skip

@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,20 +15,13 @@ from experiments.compare.algorithms import DESCENT, OWN, anew, theory_of
 from experiments.compare.comparison import INFINITE, Comparison, with_size
 from experiments.compare.keys import fold_keys, split_keys
 from experiments.compare.limits import whole
-from experiments.compare.spread import covariance_in_time
+from experiments.compare.predictions import Members, Predicted, order_of, predicted
+from experiments.compare.spread import Call, Spread, spread_at
 from rfm.arguments import Sizes
 from rfm.engine.preview import RunArguments, check_cost, cost
 from rfm.engine.preview import check as check_run
 from rfm.optimizers import Optimizer, check_stability, resolve
 from rfm.sgd import DRAWN_ANEW
-
-
-class Members(TypedDict):
-    """Numbers of models that are averaged, and how fast their features learn."""
-
-    ensemble: int
-    bags: int
-    richness: float
 
 
 class Draws(Members):
@@ -52,6 +45,7 @@ class Scan:
         noise_var: Label noise, which training losses have in them and risks have not.
         average: Risk of the average of the weights over steps, where there is one, along time.
         growth: The growth of the kernel, where features are trained.
+        spread: Theory of one model at the same points, to both orders, where the next one is known.
     """
 
     risk: Comparison
@@ -63,6 +57,7 @@ class Scan:
     noise_var: float = 0.0
     average: Comparison | None = None
     growth: Comparison | None = None
+    spread: Spread | None = None
 
     @property
     def axis(self) -> str:
@@ -164,33 +159,34 @@ def scan_time(
     simulated = _simulate(problem, optimizer=optimizer, times=times, keys=keys, features=features, **sizes, **models)
     algorithm, label = theory_of(optimizer, problem, times=times, richness=richness, **sizes)
     order = order_of(problem, algorithm, features, models)
-    how = partial(theory.predict, times=times, correction=order > 1, **models)
-    predicted = how(problem, optimizer=algorithm, **sizes)
-    unlimited = how(whole(problem), optimizer=anew(algorithm), **INFINITE)
-    known = _known(predicted)
-    reached = slice(min(len(simulated.times), known))
-    fixed = {"N": num_features, "P": num_samples} | _members(models)
-    scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **sizes)[reached] if order > 1 else None
-    x, average = simulated.times[reached], None
-    covariance = covariance_in_time(problem, x, optimizer=algorithm, **sizes) if order > 1 and x.size else None
-    make = partial(Comparison, "time", x, fixed=fixed, scatter=scatter, order=order)
+    here = predicted(problem, models, order, Call(**sizes, optimizer=algorithm, times=times), pairs=True)
+    unlimited = theory.predict(whole(problem), optimizer=anew(algorithm), times=times, **INFINITE, **models)
+    curve, spread = here.curve, here.spread
+    reached = slice(min(len(simulated.times), _known(curve)))
+    x, covariance = simulated.times[reached], here.covariance
+    make = partial(Comparison, "time", x, fixed={"N": num_features, "P": num_samples} | _members(models), order=order)
+    risk = make(simulated.risk[:, reached], curve.risk[reached])
+    if spread is not None:
+        spread = spread.cut(reached)
+        between = None if covariance is None else covariance[reached, reached]
+        risk = dataclasses.replace(risk, scatter=spread.std, covariance=between, line=spread.line, line_x=spread.x)
+    average = None
     if simulated.average_risk is not None:
-        average = make(simulated.average_risk[:, reached], predicted.average_risk[reached], label="averaged weights")
+        average = make(simulated.average_risk[:, reached], curve.average_risk[reached], label="averaged weights")
     growth = None
     if simulated.kernel_growth is not None:
-        growth = make(
-            simulated.kernel_growth[:, reached], predicted.kernel_growth[reached], label="growth of the kernel"
-        )
+        growth = make(simulated.kernel_growth[:, reached], curve.kernel_growth[reached], label="growth of the kernel")
     return Scan(
-        make(simulated.risk[:, reached], predicted.risk[reached], covariance=covariance),
-        make(simulated.train_loss[:, reached], predicted.train_loss[reached], label="training loss"),
+        risk,
+        make(simulated.train_loss[:, reached], curve.train_loss[reached], label="training loss"),
         unlimited.risk[reached],
         simulated.kind,
         label,
-        tuple(filter(None, (simulated.message, predicted.message))),
+        tuple(filter(None, (simulated.message, curve.message))),
         float(problem.noise_var),
         average,
         growth,
+        spread,
     )
 
 
@@ -237,7 +233,7 @@ def scan_size(
     if richness > 0.0 and decay > 0.0:
         end = dict(models, optimizer=optimizer, times=times)
     held = Sizes(num_features=num_features, num_samples=num_samples)
-    points, messages, kind, label, order = [], [], "", OWN, 1
+    points, theories, messages, kind, label, order = [], [], [], "", OWN, 1
     for size, count in zip(map(int, sizes), [1] * len(sizes) if draws is None else draws, strict=True):
         here = with_size(axis, size, held)
         seeds = split_keys(fold_keys(keys, size), count)
@@ -248,41 +244,36 @@ def scan_size(
         kind = simulated.kind
         on_point()
         order = order_of(problem, algorithm, features, models)
-        how = partial(theory.predict, correction=order > 1, **models)
-        predicted = how(problem, optimizer=algorithm, times=times, **here)
-        if message := simulated.message or ("" if _known(predicted) else predicted.message):
+        known = predicted(problem, models, order, Call(**here, optimizer=algorithm, times=times))
+        if message := simulated.message or ("" if _known(known.curve) else known.curve.message):
             messages.append(f"at {'N' if axis == 'features' else 'P'} = {size} {message}")
             continue
         limit = theory.predict(whole(problem), correction=order > 1, **end, **with_size(axis, size))
         risks, train_losses = (y[:, 0].reshape(-1, count).mean(1) for y in (simulated.risk, simulated.train_loss))
-        scatter = 1.0
-        if order > 1:
-            scatter = theory.scatter_near(problem, optimizer=algorithm, times=times, **here)[0] / np.sqrt(count)
-        points.append((float(size), count, risks, predicted.risk[0], limit.risk[0], train_losses,
-                       predicted.train_loss[0], scatter))  # fmt: skip
-    columns = zip(*points, strict=True) if points else ((),) * 8
-    x, counts, risks, risk, limit, train_losses, train_loss, scatters = map(np.array, columns)
+        points.append((float(size), count, limit.risk[0], risks, train_losses))
+        theories.append(known)
+    x, counts, limits, risks, train_losses = map(np.array, zip(*points, strict=True) if points else ((),) * 5)
     fixed = {"P": num_samples} if axis == "features" else {"N": num_features}
     fixed |= ({} if time is None else {"t": float(time)}) | _members(models)
-    known = scatters if order > 1 else None
-    make = partial(Comparison, axis, x, fixed=fixed, draws=counts, scatter=known, order=order)
-    training = make(train_losses.T, train_loss, label="training loss")
-    return Scan(make(risks.T, risk), training, limit, kind, label, tuple(messages), float(problem.noise_var))
+    make = partial(Comparison, axis, x, fixed=fixed, draws=counts, order=order)
+    risk, spread = make(risks.T, _first(theories, "risk")), None
+    if order > 1 and points:
+        spread = spread_at(x, [known.spread for known in theories if known.spread is not None])
+        scatter = spread.std / np.sqrt(counts)
+        risk = dataclasses.replace(risk, scatter=scatter, line=spread.line, line_x=x)
+    training = make(train_losses.T, _first(theories, "train_loss"), label="training loss")
+    state = kind, label, tuple(messages), float(problem.noise_var)
+    return Scan(risk, training, limits, *state, spread=spread)
 
 
-def order_of(problem: rfm.Problem, algorithm: Optimizer, features: str, models: Members) -> int:
-    """Return the power of 1/N and 1/P at which the gap of theory begins: 2 where the next order is known.
-
-    It is known for one model of Gaussian features and rows, trained by full batches, features as drawn.
-    """
-    gaussian = features == "gaussian" and problem.population is None and problem.mixture is None
-    one_model = models["ensemble"] == models["bags"] == 1 and models["richness"] == 0.0
-    return 2 if gaussian and one_model and not isinstance(algorithm, rfm.SGD) else 1
+def _first(theories: Sequence[Predicted], loss: str) -> np.ndarray:
+    """Return a loss of each at its first time, (X,)."""
+    return np.array([getattr(known.curve, loss)[0] for known in theories])
 
 
-def _known(predicted: rfm.Curve) -> int:
+def _known(curve: rfm.Curve) -> int:
     """Count the times up to which theory has a risk."""
-    finite = np.isfinite(predicted.risk)
+    finite = np.isfinite(curve.risk)
     return len(finite) if finite.all() else int(np.argmin(finite))
 
 

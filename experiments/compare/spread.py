@@ -11,14 +11,13 @@ from scipy.interpolate import PchipInterpolator
 import rfm
 import theory
 from experiments.compare.comparison import Comparison, with_size
-from experiments.compare.equivalence import agreements
+from experiments.compare.equivalence import FAR, agreements
 from rfm.arguments import Sizes
 from rfm.optimizers import Optimizer
 
 LARGE = 0.1  # of the leading risk: what follows a next order above it is a percent or more, and unknown
 PEAK = (0.25, 0.75, 0.9, 1.0, 1.1, 1.4, 2.2)  # of N = P: where the next order is not interpolated
 QUICK = 0.9  # momentum up to which a scatter takes two seconds; at 0.97 it takes ten
-FAR = 0.3  # of the mean: draws that scatter by more are far from Gaussian
 
 
 class Call(TypedDict):
@@ -58,8 +57,11 @@ class Spread:
 
     def at(self, x: np.ndarray) -> "Spread":
         """Return what is known at some of the points."""
-        here = np.searchsorted(self.x, x)
-        return Spread(self.x[here], self.leading[here], self.mean[here], self.std[here])
+        return self.cut(np.searchsorted(self.x, x))
+
+    def cut(self, points: slice | np.ndarray) -> "Spread":
+        """Return some of the points, by their places."""
+        return Spread(self.x[points], self.leading[points], self.mean[points], self.std[points])
 
 
 def spread_of(problem: rfm.Problem, leading: np.ndarray | None = None, **call: Unpack[Call]) -> Spread:
@@ -82,16 +84,6 @@ def spread_in_time(problem: rfm.Problem, leading: np.ndarray, points: int, **cal
     some = np.unique(np.linspace(0, len(times) - 1, points).round().astype(int))
     call["times"] = times[some]
     return dataclasses.replace(between(times, leading, spread_of(problem, leading[some], **call)), mean=mean)
-
-
-def covariance_in_time(
-    problem: rfm.Problem, times: np.ndarray, *, num_features: float, num_samples: float, optimizer: Optimizer
-) -> np.ndarray | None:
-    """Predict the covariance (T, T) of one draw's risk between times; None where it takes long."""
-    if hasattr(optimizer, "momentum"):
-        return None
-    call = Call(num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times)
-    return theory.scatter(problem, **call).covariance
 
 
 def joined(points: ArrayLike, line: np.ndarray) -> np.ndarray:
@@ -163,6 +155,14 @@ def standard_scores(pair: Comparison) -> np.ndarray:
     return (pair.mean - pair.theory) / stderr
 
 
+def scatter_ratio(pair: Comparison) -> str:
+    """Return the standard deviation of simulated rows over that of theory, over all points, "-" where none is known."""
+    if pair.scatter is None:
+        return "-"
+    kept = pair.scatter > 0.0
+    return f"{np.sqrt(np.mean(pair.risks.var(0, ddof=1)[kept] / pair.scatter[kept] ** 2)):.2f}"
+
+
 # below a table of verdicts
 JUDGED = (
     "Theory is the next order in 1/N and 1/P, at points where that and the scatter are small; z is in\n"
@@ -190,9 +190,8 @@ def judge_all(names: Sequence[str], pairs: Sequence[Comparison], spreads: Sequen
         if not here.any():
             rows.append((name, "-", "-", "-", points, "the next order is large"))
             continue
-        (pair, judgement), ratio = next(judged), "-"
-        if pair.scatter is not None:
-            ratio = f"{np.sqrt(np.mean(pair.risks.var(0, ddof=1) / pair.scatter**2)):.2f}"
+        pair, judgement = next(judged)
+        ratio = scatter_ratio(pair)
         z = standard_scores(pair)
         worst = int(np.argmax(np.abs(z)))
         place = f"{z[worst]:+.1f} at {pair.x[worst]:.3g}"

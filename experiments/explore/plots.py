@@ -3,7 +3,17 @@
 from typing import Literal
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DataRange1d, GlyphRenderer, HoverTool, LegendItem, SaveTool, TeeHead, Whisker
+from bokeh.models import (
+    ColumnDataSource,
+    CustomJSTicker,
+    DataRange1d,
+    GlyphRenderer,
+    HoverTool,
+    LegendItem,
+    SaveTool,
+    TeeHead,
+    Whisker,
+)
 from bokeh.plotting import figure
 
 import theory
@@ -16,6 +26,22 @@ from experiments.output.plotting import COLORS
 from rfm.curve import Curve
 
 TOOLS = "pan,box_zoom,wheel_zoom,reset"
+# of a logarithmic axis of any length, as `axes.LogTicks` has them; those of Bokeh leave most of a short axis bare
+TICKS = """
+const low = Math.min(cb_data.start, cb_data.end), high = Math.max(cb_data.start, cb_data.end)
+const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high))
+for (const digits of [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]]) {
+  const stride = digits.length > 1 ? 1 : Math.ceil((last - first + 1) / 8), ticks = []
+  for (let power = Math.ceil(first / stride) * stride; power <= last; power += stride)
+    for (const digit of digits) ticks.push(Number(`${digit}e${power}`))
+  const seen = ticks.filter(tick => tick >= low && tick <= high)
+  if (seen.length >= 3) return seen
+}
+const unit = 10 ** Math.floor(Math.log10((high - low) / 3))
+const step = unit * [5, 2, 1].find(digit => 3 * digit * unit <= high - low)
+return Array.from({length: 10}, (_, i) => Number(((Math.ceil(low / step) + i) * step).toPrecision(12)))
+  .filter(tick => tick <= high)
+"""
 PART_COLUMNS = {f"part_{name}": name for name in RISK_PARTS}  # by their columns
 
 
@@ -201,6 +227,8 @@ def _figure(title: str, *, height: int, y_axis_type: Literal["linear", "log"] = 
     )  # fmt: skip
     plot.add_tools(SaveTool(filename="explore"))  # without a name it asks for one
     plot.toolbar.logo = None
+    if y_axis_type == "log":
+        plot.yaxis.ticker = CustomJSTicker(major_code=TICKS)
     return plot
 
 

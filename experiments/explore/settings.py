@@ -11,7 +11,7 @@ import numpy as np
 import rfm
 from experiments.compare import schedules
 from experiments.compare.algorithms import ALGORITHMS, Drawn, theory_of
-from experiments.compare.scans import Members, order_of
+from experiments.compare.predictions import Members, order_of
 from experiments.explore.parameters import NO_AVERAGE, OPTION_OF, PARAMETERS, TEXTS, USUAL, WITH_THEORY
 from rfm import checks
 from rfm.arguments import Arguments, Sizes

@@ -18,6 +18,7 @@ from rfm.data.tables import csv_lines
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 WIDE = re.compile(r"(?P<run>.*\S) - (?P<metric>\S.*)")
+NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
 EXTREMES = ("__MIN", "__MAX")
 
 
@@ -66,6 +67,8 @@ def _text(path: str | Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
     if len(lines) < 2:
         checks.fail("FILE", f"a CSV file with a header and rows below it ({len(lines)} of 2 lines or more)", str(path))
     (_, header), *rows = lines
+    if all(NUMBER.fullmatch(name) for name in header):
+        checks.fail("FILE", "a table whose first line names its columns", ", ".join(header), "add such a line")
     for line, row in rows:
         if len(row) != len(header):
             checks.fail("FILE", f"rows of {len(header)} cells as its header", f"{len(row)} cells in line {line}")

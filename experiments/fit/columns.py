@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from rfm import checks
-from rfm.data.tables import DECIMAL_COMMA
+from rfm.data.tables import DECIMAL_COMMA, MISSING
 
 # what a column may be called where the command line names none, the likeliest first
 TOKENS = ("tokens", "D", "n_tokens", "num_tokens", "tokens_seen", "training_tokens", "train_tokens", "total_tokens",
@@ -31,7 +31,7 @@ COLUMNS = {
 }  # fmt: skip
 OPTIONS = {"lr": "lr-column"}  # what the option of a role is called, if not as the role
 SIZES = ("features", "samples", "times", "batch", "flops")  # roles of numbers such as 70M
-GAPS = ("", "nan", "na", "n/a", "none", "null", "-", "inf", "-inf", "infinity")
+GAPS = (*MISSING, "nan", "inf", "-inf", "infinity")
 SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 SUFFIXED = re.compile(r"(.*\d\.?)\s*([kmgbt])", re.IGNORECASE)
 THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
@@ -105,6 +105,7 @@ def number(name: str, where: str, cell: str, role: str) -> float:
     Raises:
         ValueError: Anything else; the sentence names column and place.
     """
+    cure = "mend it or delete the row; a row with an empty loss is left out"
     here, text, times = f"{cell!r} in {where}", cell, factor(name)
     if role in SIZES and (match := SUFFIXED.fullmatch(text)):
         text, times = match[1], SUFFIXES[match[2].lower()]
@@ -115,9 +116,9 @@ def number(name: str, where: str, cell: str, role: str) -> float:
     try:
         value = float(text) * times
     except ValueError:
-        raise ValueError(f"Column `{name}` must hold numbers, but has {here}.") from None
+        raise ValueError(f"Column `{name}` must hold numbers, but has {here}: {cure}.") from None
     least = "numbers >= 0" if role in ("lr", "weight") else "numbers > 0"
     if not ((value >= 0 if role in ("lr", "weight") else value > 0)
             and (role in ("features", "samples") or math.isfinite(value))):  # fmt: skip
-        raise ValueError(f"Column `{name}` must hold {least}, but has {here}.")
+        raise ValueError(f"Column `{name}` must hold {least}, but has {here}: {cure}.")
     return value

@@ -114,8 +114,9 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
     columns = _columns(header, how)
     place = {role: header.index(name) for role, name in columns.items()}
     kept = _measured(rows, columns, place, notes)
+    file = f" of {tables[0][0]}" if len(tables) == 1 and isinstance(several[0], str | Path) else ""
     numbers = {
-        role: np.array([number(columns[role], where, row[i], role) for where, row in kept])
+        role: np.array([number(columns[role], where + file, row[i], role) for where, row in kept])
         for role, i in place.items() if role not in ("run", "time_too")
     }  # fmt: skip
     if "time_too" in place:
@@ -123,6 +124,8 @@ def read(paths: Source | Sequence[Source], how: Reading | Mapping[str, str | Non
     labels = [row[place["run"]] for _, row in kept] if "run" in place else None
     columns = choose_time(columns, numbers, labels, notes)
     columns = derive(columns, numbers, how.flops_per_token, notes)
+    if "weight" in numbers and not numbers["weight"].any():
+        raise ValueError(f"Column `{columns['weight']}` must hold a number > 0 in some row, but every weight is 0.")
     if not any(axis in numbers for axis in DESIGN_AXES):
         raise ValueError(
             f"No column is a model size, a number of samples or a time: name one of {', '.join(header)} by --features, "

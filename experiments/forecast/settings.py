@@ -159,6 +159,9 @@ def check_points(settings: Settings, source: Source) -> list[tuple[float, int]]:
     features, samples = settings.features or features, settings.samples or samples
     if settings.model == "columns":
         features = [n for n in features if n <= source.data.shape[1] or math.isinf(n)]
+        if not features:
+            allowed = f"at most the {source.data.shape[1]} columns, with --model columns"
+            checks.fail("features", allowed, settings.features)
     points = [(n, p) for n in features for p in samples if p <= held_out.LEFT * rows]
     if not points:
         allowed = f"at most {held_out.LEFT:.0%} of the {rows} rows of a half, to be checked"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.forecast.trained import Rows, known_rows
+from rfm import checks
 from rfm.data import from_data
 from rfm.data.kernels import centered, resolved, rounding
 from rfm.data.rows import kernel_of
@@ -102,9 +103,15 @@ class Source:
             return from_data.estimate_kernel(
                 self.data, self.labels, num_modes=self.num_modes, replicas=replicas, seed=seed, groups=self.groups
             )
-        return from_data.estimate_features(
-            self.data, self.labels, replicas=replicas, seed=seed, groups=self.groups
-        )  # fmt: skip
+        try:
+            return from_data.estimate_features(
+                self.data, self.labels, replicas=replicas, seed=seed, groups=self.groups
+            )  # fmt: skip
+        except checks.ArgumentError as error:
+            if error.name != "features":
+                raise
+            # --features are the sizes of models
+            checks.fail("file", error.allowed, error.value, error.cure or "a feature has to differ between rows")
 
     def part(self, rows: np.ndarray, scale: float = 1.0) -> "Source":
         """Return some of the rows, with the covariance divided by `scale`."""

@@ -73,6 +73,7 @@ class Losses(NamedTuple):
         draws: Variance of the logarithm of the loss over draws of rows, of a single draw.
         doubt: Variance of the difference to generalized cross-validation, relative; zero where rows were drawn.
         right: Part of the rows whose largest output is that of their class.
+        hard: What of `chance` comes from rows that are hard to predict and bad to train on.
     """
 
     num_samples: float
@@ -81,6 +82,7 @@ class Losses(NamedTuple):
     draws: np.ndarray
     doubt: np.ndarray
     right: np.ndarray
+    hard: np.ndarray
 
 
 def measure(rows: Rows, num_features: float, how: How, seed: int, *, on_point: Callable[[], object]) -> list[Losses]:
@@ -131,10 +133,10 @@ def _trained(rows: Rows, sizes: tuple[float, int], how: How, seed: int, draws: i
     scatter = each.var(0, ddof=1)
     part = num_samples / n
     sampled = _variance_of_mean(of_rows[known], rows.groups[known])
-    chance = (
-        sampled + part * scatter + scatter / draws + _of_hard_rows(each, used, np.where(known[:, None], of_rows, loss))
-    )
-    return Losses(num_samples, loss, chance / loss**2, scatter / loss**2, np.zeros_like(loss), right / draws)
+    hard = _of_hard_rows(each, used, np.where(known[:, None], of_rows, loss)) / loss**2
+    scatter /= loss**2
+    chance = sampled / loss**2 + part * scatter + scatter / draws + hard
+    return Losses(num_samples, loss, chance, scatter, np.zeros_like(loss), right / draws, hard)
 
 
 def _of_hard_rows(each: np.ndarray, used: np.ndarray, of_rows: np.ndarray) -> np.ndarray:
@@ -211,7 +213,11 @@ def _predict(x: np.ndarray, y: np.ndarray, test: np.ndarray, how: How) -> np.nda
 
 
 def _left_out(rows: Rows, num_features: float, how: How, rng: np.random.Generator, half: Losses) -> Losses:
-    """Leave out each row, or group, in turn: exact, by ridge regression at complex ridges, see `left_out_errors`."""
+    """Leave out each row, or group, in turn: exact, by ridge regression at complex ridges, see `left_out_errors`.
+
+    What a row trained on adds to the loss falls as 1/P: from half of the rows to all its variance, P times, halves,
+    and P times its covariance with the row's own error stays.
+    """
     draws = 1 if np.isinf(num_features) else LEFT_OUT_DRAWS
     losses, chance, doubt, right = [], [], [], []
     for _ in range(draws):
@@ -222,7 +228,8 @@ def _left_out(rows: Rows, num_features: float, how: How, rng: np.random.Generato
         doubt.append(_variance_of_mean(each - other, rows.groups))
         right.append(_hits(rows.y[:, :, None] - errors, rows.y, rows.level))
     loss, chance, doubt, right = (np.mean(values, axis=0) for values in (losses, chance, doubt, right))
-    return Losses(len(rows.y), loss, chance / loss**2 + half.draws / 2, half.draws / 2, doubt / loss**2, right)
+    chance, draws = chance / loss**2 + half.draws / 2 + half.hard, half.draws / 2
+    return Losses(len(rows.y), loss, chance, draws, doubt / loss**2, right, half.hard)
 
 
 def left_out_errors(rows: Rows, how: How) -> tuple[np.ndarray, np.ndarray]:

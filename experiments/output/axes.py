@@ -123,7 +123,7 @@ def _covers(box: Bbox, data: Sequence[np.ndarray]) -> bool:
 
 def _drawn(ax: Axes) -> list[np.ndarray]:
     """Return points along all that is drawn, in pixels."""
-    return [points for points in _paths(ax) if len(points)]
+    return [points for points in _paths(ax) if points.size]
 
 
 def _paths(ax: Axes) -> Iterator[np.ndarray]:
@@ -133,7 +133,8 @@ def _paths(ax: Axes) -> Iterator[np.ndarray]:
     for collection in ax.collections:
         if isinstance(collection, LineCollection):  # error bars
             to = collection.get_transform().transform
-            yield from (_filled(_finite(to(np.asarray(segment, float)))) for segment in collection.get_segments())
+            whole = (segment for segment in collection.get_segments() if len(segment))  # no bar of NaN
+            yield from (_filled(_finite(to(np.asarray(segment, float)))) for segment in whole)
         elif collection.get_offsets().size and len(collection.get_offsets()) > 1:  # type: ignore[arg-type]
             yield _finite(ax.transData.transform(np.asarray(collection.get_offsets())))
 

@@ -24,6 +24,8 @@ def draw_scan(ax: Axes, scan: Scan, exponent: Exponent | None = None, message: s
     dotted = {} if scan.comparable else {"ls": ":"}
     named = {} if scan.own_theory else {"label": scan.theory_label}
     plotting.draw(ax, scan.risk.at(points), line_style=named | dotted)
+    if scan.spread is not None:
+        plotting.draw_spread(ax, scan.spread.cut(keep))
     if scan.axis == "time" and np.isfinite(scan.risk.fixed["P"]):  # on fresh data it is the risk, noise added
         if scan.noise_var > 0:  # training losses have the label noise in them, the risk has not
             color = plotting.COLORS[plotting.RISK]

@@ -62,7 +62,7 @@ def read(
             checks.fail("labels", f"a file FILE.npy of the labels of {file!r}", None)
         _check_matrix(matrix)
         if ending == ".npz":  # what stays on disk is checked by whoever reads it, rather than read twice
-            check_finite(matrix)
+            check_finite(file, matrix)
     else:
         reader = tables.read_csv if ending == ".csv" else tables.read_parquet
         matrix, y = reader(file, [labels] if isinstance(labels, str) else labels, left_out)
@@ -73,10 +73,8 @@ def read(
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim not in (1, 2) or len(y) != n or not y.size:
         checks.fail("labels", f"of shape ({n},) or ({n}, k), one a row of features", y.shape)
+    tables.check_finite(file, y, lambda i, *_: f"row {i} (from 0)", "labels")
     y = encode(y, target)
-    if not np.all(np.isfinite(y)):
-        row = int(np.argwhere(~np.isfinite(y))[0, 0])
-        checks.fail("labels", f"finite in row {row} (from 0)", y[row])
     return (matrix.reshape(n, -1) if flat else matrix), y
 
 
@@ -113,9 +111,9 @@ def read_groups(file: str | os.PathLike, groups: str) -> np.ndarray:
     checks.fail("groups", "FILE.npy, a column of a table or an array of an archive", groups)
 
 
-def check_finite(matrix: np.ndarray) -> None:
+def check_finite(file: str, matrix: np.ndarray) -> None:
     """Raise ValueError for NaN or infinity in a matrix (n, ...) from a file, telling the row and column."""
-    tables.check_finite("file", matrix, lambda i, *j: f"row {i}, column {', '.join(map(str, j))} (from 0)")
+    tables.check_finite(file, matrix, lambda i, *j: f"row {i}, column {', '.join(map(str, j))} (from 0)")
 
 
 def _ending(argument: str, file: str, allowed: Sequence[str]) -> str:

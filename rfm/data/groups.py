@@ -66,6 +66,9 @@ def numbered(groups: Any, rows: int) -> np.ndarray:
     names = np.asarray(groups)
     if names.shape != (rows,):
         checks.fail("groups", f"of shape ({rows},), one a row of features", names.shape)
+    if names.dtype.kind == "f" and np.isnan(names).any():
+        row = int(np.isnan(names).argmax())
+        checks.fail("groups", f"a number or name in row {row} (from 0)", names[row], "give the row a group of its own")
     kinds, numbers = np.unique(names, return_inverse=True)
     if len(kinds) < 2:
         checks.fail("groups", "at least two, or no group is left to test on", len(kinds))

@@ -82,5 +82,7 @@ def _numbered(labels: np.ndarray, target: str | None) -> np.ndarray:
         checks.fail("labels", f"whole numbers or text for target={target!r}", labels)
     names, classes = np.unique(labels, return_inverse=True)
     if not 2 <= len(names) <= max(2, len(labels) // 2):
-        checks.fail("labels", f"at least two classes, and at most half as many as the {len(labels)} rows", len(names))
+        cure = f"every label is {str(names[0])!r}" if len(names) == 1 else "name another column, or give numbers"
+        allowed = f"at least two classes, and at most half as many as the {len(labels)} rows"
+        checks.fail("labels", allowed, len(names), cure)
     return classes

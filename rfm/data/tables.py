@@ -20,6 +20,8 @@ from rfm.devices import available_memory
 
 BLOCK = 2**20  # numbers converted at a time
 SEPARATORS = ",;\t|"
+LARGEST = 1e100  # of numbers: the square of a square is still finite
+MISSING = ("", "na", "n/a", "none", "null", "-")  # cells, in small letters, that stand for no number
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -70,19 +72,21 @@ def read_csv(file: str, columns: Sequence[str] | None, left_out: Sequence[str] =
     chosen = _label_columns(header, columns, left_out)
     others = _feature_columns(header, chosen, left_out)
     size = _rows_of_block(len(header))
-    features, labels = [], []
+    features, labels, places = [], [], []
     while block := list(itertools.islice(lines, size)):
         for line, row in block:
             if len(row) != len(header):
-                checks.fail("file", f"of {len(header)} columns in line {line}, as in its first", len(row))
+                cure = f"mend or delete that line of {file}"
+                checks.fail("file", f"of {len(header)} columns in line {line}, as in its first", len(row), cure)
         if not features and len(block) == size:  # the rest will be as long as the first block
             read = sum(len(cell) + 1 for _, row in block for cell in row)
             blocks = math.ceil(os.path.getsize(file) / read)
             check_fits(file, 2 * 8 * blocks * size * len(header))  # the blocks, and all of them joined
-        features.append(_numbers(block, others, header))
+        features.append(_numbers(file, block, others, header))
         labels += [[row[i].strip() for i in chosen] for _, row in block]
+        places += [f"line {line}" for line, _ in block]
     matrix = np.concatenate([np.empty((0, len(others))), *features])
-    return matrix, _label_array(labels, [header[i] for i in chosen])
+    return matrix, _label_array(file, labels, places, [header[i] for i in chosen])
 
 
 def read_parquet(
@@ -112,27 +116,35 @@ def read_parquet(
                     column = part.column(name)  # by name: "x" reads "x.1" too
                     if column.null_count:
                         row = column.is_null().to_pylist().index(True)
-                        checks.fail("file", f"a number in row {row} (from 0) of column {name!r}", None)
+                        checks.fail("file", f"a number in row {row} (from 0) of column {name!r}", None, mended(file))
                     features[:, j] = column.to_numpy()
             chosen = [schema.names[i] for i in chosen]
             part = table.read(chosen)
             labels = list(zip(*(part.column(name).to_pylist() for name in chosen), strict=True))
     except (pa.ArrowException, OSError) as error:
         checks.fail("file", f"a Parquet file ({str(error).splitlines()[0]})", file)
-    check_finite("file", features, lambda i, j: f"row {i} (from 0) of column {names[j]!r}")
-    return features, _label_array(labels, chosen)
+    check_finite(file, features, lambda i, j: f"row {i} (from 0) of column {names[j]!r}")
+    return features, _label_array(file, labels, [f"row {i} (from 0)" for i in range(n)], chosen)
 
 
-def check_finite(argument: str, matrix: np.ndarray, place: Callable[..., str]) -> None:
-    """Raise ValueError for NaN or infinity in (n, ...), read block by block; place(i, j, ...) names the place."""
+def mended(file: str) -> str:
+    """Say what to do about a cell of a file that holds no number."""
+    return f"fill it in or delete the row, in {file}"
+
+
+def check_finite(file: str, matrix: np.ndarray, place: Callable[..., str], argument: str = "file") -> None:
+    """Raise ValueError for NaN, infinity, or beyond LARGEST in (n, ...), by blocks; place(i, j, ...) says where."""
     if matrix.dtype.kind != "f":
         return
     size = _rows_of_block(matrix[:1].size)
     for start in range(0, len(matrix), size):
         block = np.asarray(matrix[start : start + size])
-        if not np.all(np.isfinite(block)):
-            i, *rest = map(int, np.argwhere(~np.isfinite(block))[0])
-            checks.fail(argument, f"finite in {place(start + i, *rest)}", float(block[i, *rest]))
+        if not np.all(allowed := np.abs(block) < LARGEST):
+            i, *rest = map(int, np.argwhere(~allowed)[0])
+            value = float(block[i, *rest])
+            kind = f"less than {LARGEST:g} in size" if np.isfinite(value) else "finite"
+            cure = f"give it in another unit, in {file}" if np.isfinite(value) else mended(file)
+            checks.fail(argument, f"{kind} in {place(start + i, *rest)}", value, cure)
 
 
 def _rows_of_block(width: int) -> int:
@@ -154,15 +166,26 @@ def read_column(file: str, argument: str, name: str) -> np.ndarray:
 
         header = pq.read_schema(file).names
         if name in header:
-            return np.array([str(cell) for cell in pq.read_table(file, columns=[name]).column(name).to_pylist()])
+            cells = pq.read_table(file, columns=[name]).column(name).to_pylist()
+            cells = [("" if cell is None else str(cell), f"row {i} (from 0)") for i, cell in enumerate(cells)]
+            return _named(file, argument, cells)
     else:
         lines = csv_lines("file", file)
         header = [cell.strip() for cell in next(lines, (0, []))[1]]
         if name in header:
             place = header.index(name)
-            return np.array([row[place].strip() if place < len(row) else "" for _, row in lines])
+            cells = [(row[place].strip() if place < len(row) else "", f"line {line}") for line, row in lines]
+            return _named(file, argument, cells)
     known = ", ".join(map(repr, header[:8])) + (", ..." if len(header) > 8 else "")
     checks.fail(argument, f"a column of the table ({known}), or FILE.npy", name)
+
+
+def _named(file: str, argument: str, cells: list[tuple[str, str]]) -> np.ndarray:
+    """Return the text of cells beside their places; ValueError about `argument` where one is empty."""
+    for cell, place in cells:
+        if cell.lower() in (*MISSING, "nan"):
+            checks.fail(argument, f"a name in {place}", cell, mended(file))
+    return np.array([cell for cell, _ in cells])
 
 
 def _feature_columns(header: list[str], chosen: list[int], left_out: Sequence[str]) -> list[int]:
@@ -194,7 +217,9 @@ def _label_columns(header: list[str], columns: Sequence[str] | None, left_out: S
     return [header.index(name) for name in dict.fromkeys(columns)]
 
 
-def _numbers(block: list[tuple[int, list[str]]], columns: list[int], header: list[str]) -> np.ndarray:
+def _numbers(
+    file: str, block: list[tuple[int, list[str]]], columns: list[int], header: list[str]
+) -> np.ndarray:  # fmt: skip
     """Finite numbers (n, d) in some columns of numbered lines."""
     lines, names = [line for line, _ in block], [header[i] for i in columns]
     rows = [[row[i] for i in columns] for _, row in block]
@@ -202,22 +227,40 @@ def _numbers(block: list[tuple[int, list[str]]], columns: list[int], header: lis
         x = np.array(rows, dtype=float).reshape(len(rows), len(names))
     except ValueError:
         i, j = next((i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if not _is_number(cell))
-        checks.fail("file", f"a number in line {lines[i]} of column {names[j]!r}", rows[i][j])
-    check_finite("file", x, lambda i, j: f"line {lines[i]} of column {names[j]!r}")
+        missing = rows[i][j].strip().lower() in MISSING
+        cure = mended(file) if missing else f"mend it, or leave a column of text out of {file}"
+        checks.fail("file", f"a number in line {lines[i]} of column {names[j]!r}", rows[i][j], cure)
+    check_finite(file, x, lambda i, j: f"line {lines[i]} of column {names[j]!r}")
     return x
 
 
-def _label_array(rows: list, names: list[str]) -> np.ndarray:
+def _label_array(file: str, rows: list, places: list[str], names: list[str]) -> np.ndarray:
     """Labels (n, k) read as text or objects: numbers where all are numbers, else text; (n,) of one column."""
     for j, name in enumerate(names):
-        row = next((i for i, row in enumerate(rows) if row[j] is None or row[j] == ""), None)
+        row = _without_label([row[j] for row in rows])
         if row is not None:
-            checks.fail("file", f"a label in row {row} (from 0) of column {name!r}", rows[row][j])
+            checks.fail("file", f"a label in {places[row]} of column {name!r}", rows[row][j], mended(file))
     try:
         labels = np.array(rows, dtype=float)
     except (TypeError, ValueError):
         labels = np.array(rows, dtype=str)
+    else:
+        check_finite(file, labels, lambda i, j: f"{places[i]} of column {names[j]!r}")
     return labels[:, 0] if labels.ndim == 2 and len(names) == 1 else labels
+
+
+def _without_label(cells: list) -> int | None:
+    """Return the first row whose cell is empty, stands for no number, or is text among numbers that are no classes."""
+    for row, cell in enumerate(cells):
+        if cell is None or cell == "":
+            return row
+    if not all(isinstance(cell, str) for cell in cells):
+        return None
+    numbers = [float(cell) if _is_number(cell) else None for cell in cells]
+    others = [row for row, value in enumerate(numbers) if value is None]
+    missing = [row for row in others if cells[row].lower() in MISSING] if len(others) < len(cells) else []
+    real = sum(value is not None and value % 1.0 != 0.0 for value in numbers)
+    return next(iter(missing or (others if 2 * real > len(cells) else [])), None)
 
 
 def _is_number(text: str) -> bool:

@@ -18,7 +18,7 @@ from rfm.optimizers import Batched, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem
 from rfm.protocols import Stepper
-from rfm.sgd import DRAWN_ANEW, changes
+from rfm.sgd import DRAWN_ANEW, changes, check_within
 
 
 class Request(NamedTuple):
@@ -233,17 +233,19 @@ def _check_batches(request: Request, num_samples: float, optimizer: Batched | Op
     """Return the size of the largest batch as int; refuse batches that the problem cannot draw."""
     problem, size, order = request.problem, optimizer.batch_size, getattr(optimizer, "order", DRAWN_ANEW)
     population, fresh = problem.population, math.isinf(num_samples)
+    most = len(population.rows) if fresh and population is not None else num_samples
     if fresh and order != DRAWN_ANEW:
         checks.fail("order", f"{DRAWN_ANEW!r} for one pass, where no sample comes twice", order)
     if changes(size):
         if order != DRAWN_ANEW:
             checks.fail("batch_size", f"a number for order={order!r}", size)
         if isinstance(optimizer, Batched):
-            size = np.max(optimizer.tabulated(int(request.stops[-1])).batch_size)
+            sizes = optimizer.tabulated(int(request.stops[-1])).batch_size
+            check_within(sizes, most, size)
+            size = np.max(sizes)
     checks.size("batch_size", size, integer=True)
     if fresh and population is None and isinstance(optimizer, Optax):
         checks.fail("num_samples", "finite for minibatches of Optax (SGD makes one pass over fresh data)", num_samples)
-    most = len(population.rows) if fresh and population is not None else num_samples
     if math.isinf(size) or size > most:
         checks.fail("batch_size", f"a finite integer, at most num_samples = {most}", size)
     if fresh and population is not None and problem.noise_var > population.unexplained:

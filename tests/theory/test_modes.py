@@ -8,6 +8,7 @@ from tolerances import FIXED_POINT
 
 import rfm
 import theory
+from theory.mode_panels import panels_of
 
 M, DRAWS, NOISE_VAR = 100, 300, 0.1
 PROBLEM = rfm.power_law(1.5, 1.25, M, NOISE_VAR)
@@ -167,6 +168,40 @@ def test_limits():
         np.testing.assert_allclose(theory.student(PROBLEM, teacher=teacher, **slow).risk, chain, rtol=FIXED_POINT)
     other = theory.student(PROBLEM, teacher=slow, **fast, parametrization="standard")
     np.testing.assert_allclose(other.risk, chain, rtol=FIXED_POINT)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [rfm.GradientFlow(), rfm.GradientDescent(1.2), rfm.HeavyBall(0.3, 0.9), rfm.Preconditioned(0.5, 0.1)],
+    ids=str,
+)
+def test_generations_of_many_times(optimizer):
+    """Contours of few nodes for neighbouring times: the first generation is predicted by one for all of them."""
+    for n, p in ((40, 60), (50, 50), (np.inf, 30)):
+        sizes = dict(num_features=n, num_samples=p, optimizer=optimizer, times=[0, 1, 2, 7, 30, 1000, 10**6])
+        chain = theory.generations(PROBLEM, 2, **sizes)
+        np.testing.assert_allclose(chain.risk[0], theory.predict(PROBLEM, **sizes).risk, rtol=FIXED_POINT)
+        ends = theory.student(PROBLEM, teacher=sizes | dict(times=[30]), **sizes)  # the second, at the same time
+        np.testing.assert_allclose(chain.risk[1, 4], ends.risk[4], rtol=FIXED_POINT)
+        assert abs(chain.risk[1, 4] / chain.risk[0, 4] - 1.0) > 1e-3
+        assert chain.converged
+
+
+def test_many_modes_are_summed_by_panels():
+    """A shift of 3,000 modes, against the moments of each of them; steps that oscillate take every mode."""
+    problem = rfm.power_law(1.5, 1.25, 3000, NOISE_VAR)
+    eigenvalues, target = problem.spectrum()
+    test, aim = eigenvalues * (1.0 + np.sin(np.arange(3000))), target * np.where(np.arange(3000) % 2, 1.3, 0.5)
+    for optimizer in (rfm.GradientFlow(), rfm.Ridge(0.01)):
+        times = None if isinstance(optimizer, rfm.Ridge) else [0.5, 1e3]
+        sizes = dict(num_features=40, num_samples=60, optimizer=optimizer, times=times)
+        modes = theory.modes(problem, **sizes)
+        variance = modes.risk / eigenvalues - (target * (1.0 - modes.learned)) ** 2
+        known = ((aim - target * modes.learned) ** 2 + variance) @ test
+        risk = theory.shifted(problem, **sizes, test_eigenvalues=test, test_target=aim).risk
+        np.testing.assert_allclose(risk, known, rtol=FIXED_POINT)
+    assert len(panels_of(eigenvalues, smooth=True).eigenvalues) < 300
+    assert len(panels_of(eigenvalues, smooth=False).eigenvalues) == 3000
 
 
 def test_infinitely_many_modes():

@@ -64,6 +64,15 @@ def test_what_it_contains():
     np.testing.assert_allclose(known.risk, left**2 @ (LAMBDA * W**2), rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize("lr", [None, 0.3])
+def test_times_beside_the_cut(lr):
+    """Times as short as 1/damping, where the cut of the filter is near, are those of a list that reaches further."""
+    sizes = SIZES | dict(optimizer=rfm.Preconditioned(0.9, 1.0, lr))
+    for call in (theory.predict, lambda *args, **more: theory.generations(*args, 3, **more)):
+        alone, beside = (call(PROBLEM, **sizes, times=times).risk for times in ([1.0, 3.0], [1.0, 3.0, 1e5]))
+        np.testing.assert_allclose(alone, beside[..., :2], rtol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("argument", "numbers"),
     [

@@ -16,6 +16,7 @@ from compilations import compilations
 
 import rfm
 import theory
+from theory import epochs
 
 VALUES = json.loads((Path(__file__).parent / "schedule_values.json").read_text())
 INF = np.inf
@@ -61,6 +62,15 @@ def test_samples_used_again(row):
     assert curve.converged
     np.testing.assert_allclose(curve.risk, row["risk"], rtol=1e-10)
     np.testing.assert_allclose(curve.train_loss, row["train_loss"], rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_nodes_that_are_given_up_too_early_are_seen(monkeypatch):
+    monkeypatch.setattr(epochs, "LEFT", 1e-3)
+    jax.clear_caches()
+    with pytest.raises(AssertionError, match="Not equal"):
+        test_samples_used_again(VALUES["epochs_replacement"][0])
+    jax.clear_caches()
 
 
 PROBLEM = rfm.power_law(1.7, 1.3, 200, 0.1)
@@ -123,6 +133,17 @@ def test_averages_against_their_definition():
     np.testing.assert_allclose(same.average_risk, same.risk, rtol=1e-12)
     stays = predict(rfm.SGD(0.2, 4, average=lambda t: 1.0))
     np.testing.assert_allclose(stays.average_risk, stays.risk[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", [
+    rfm.SGD(lambda t: 0.0, 4), rfm.SGD(lambda t: 0.0, 4, 0.5, 0.9), rfm.DANA(lambda t: 0.0, lambda t: 0.0, 0.1, 4),
+], ids=["SGD", "momentum, average", "DANA"])  # fmt: skip
+def test_steps_that_rest(optimizer):
+    """A warm-up begins with such steps; where all are, nothing is learned."""
+    for samples in (INF, 40):
+        curve = predict(optimizer, num_samples=samples, times=[0, 3])
+        assert curve.converged
+        np.testing.assert_allclose(curve.risk, PROBLEM.eigenvalues @ PROBLEM.target**2, rtol=1e-12)
 
 
 SETTINGS = {

@@ -42,6 +42,15 @@ def test_refused(name):
 def test_batches_beyond_the_samples_are_refused():
     with pytest.raises(ValueError, match=r"`batch_size` must be .* at most num_samples = 30"):
         predict(rfm.SGD(0.1, 40), 30, 30)
+    grows, message = (
+        rfm.SGD(0.1, lambda t: 20 + t),
+        r"`batch_size` must be at most num_samples = 30 .*at step 11 it is 31",
+    )
+    with pytest.raises(ValueError, match=message):
+        predict(grows, 30, 30)
+    with pytest.raises(ValueError, match=message):
+        rfm.simulate(PROBLEM, num_features=8, num_samples=30, optimizer=grows, times=STEPS, seeds=2)
+    predict(grows, 30, 30, [0, 11])
 
 
 def test_searches_say_what_they_need():

@@ -131,6 +131,9 @@ SQUARE = "N,P,loss\n" + "".join(f"{n},{p},{1 / n + 1 / p}\n" for n in (8, 16, 32
         ("t,loss\n1,1\n2.5,0.5\n", ["--optimizer", "gd"], "whole step counts for --optimizer gd"),
         ("t,loss\n1,1\n2,0.5\n", ["--optimizer", "gd", "--units", "t"], "whose steps are counted"),
         (SQUARE, ["--modes", "50", "--quiet"], "rows of N = P that have no time"),
+        (TEXT, [], "in line 4 of in.csv: mend it or delete the row"),
+        ("1,2\n3,4\n", [], "a table whose first line names its columns, but is '1, 2'"),
+        ("N,loss,weight\n10,1,0\n20,0.5,0\n", [], "Column `weight` must hold a number > 0 in some row"),
         ("N,loss,stderr\n10,1,0\n20,0.5,0.1\n", [], "Column `stderr` must hold numbers > 0"),
     ],
 )

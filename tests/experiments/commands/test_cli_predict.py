@@ -118,6 +118,8 @@ def damaged(what):
     x, y = FEATURES.copy(), LABELS.copy()
     if what == "nan":
         x[7, 3] = np.nan
+    elif what == "huge":
+        x[2, 1] = 1e200
     elif what == "constant":
         x[:] = 2.5
     elif what == "short labels":
@@ -141,14 +143,15 @@ def damaged(what):
     ("what", "message"),
     [
         ("nan", "row 7, column 3"),
-        ("constant", "must be of non-zero variance"),
+        ("constant", "error: FILE must be of non-zero variance"),
         ("short labels", "(600,) or (600, k)"),
         ("one row", "at least two"),
         ("label nan", "row 5"),
         ("text", "numbers"),
         ("objects", "without objects"),
         ("few rows", "at least 12 rows"),
-        ("constant labels", "--labels must be of non-zero variance"),
+        ("constant labels", "--labels must be of non-zero variance, but is [2. 2.]: all 600 rows of "),
+        ("huge", "less than 1e+100 in size in row 2, column 1 (from 0), but is 1e+200: give it in another unit"),
         ("X", "one X and one y, but is ['y']"),
         ("y", "one X and one y, but is ['X']"),
     ],
@@ -203,6 +206,7 @@ def test_bad_arguments(tmp_path, file, capsys, arguments, message):
     ("name", "content", "message"),
     [
         ("text.csv", b"a,b,y\n1,2,3\n4,red,6\n", "a number in line 3 of column 'b', but is 'red'"),
+        ("gap.csv", b"a,b,y\n1,2,3\n4,5,\n", "a label in line 3 of column 'y', but is '': fill it in or delete "),
         ("ragged.csv", b"a,b,y\n1,2,3\n4,5\n", "of 3 columns in line 3"),
         ("empty.csv", b"", "not an empty one"),
         ("columns.csv", b"a,b,y\n1,2,3\n", "--labels must be columns of the table ('a', 'b', 'y'), but is 'price'"),
@@ -278,6 +282,9 @@ def test_groups_and_the_rows_of_a_loss(tmp_path, capsys):
             "--groups", "hospital")  # fmt: skip
     refused(tmp_path / "r", capsys, "--time-series must be left out with --groups", tmp_path / "table.csv",
             "--groups", "patient", "--time-series")  # fmt: skip
+    (tmp_path / "gap.csv").write_text("patient,a,y\nann,1,2\n,3,4\n")
+    refused(tmp_path / "r", capsys, "--groups must be a name in line 3, but is '': fill it in", tmp_path / "gap.csv",
+            "--groups", "patient")  # fmt: skip
 
 
 @pytest.mark.slow

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import rfm
-from experiments.commands.compare import MODEL_SIZES
+from experiments.commands.compare import MODEL_SIZES, OF_CURVE
 from experiments.compare.comparison import INFINITE, Comparison
 from experiments.compare.differences import Difference
 from experiments.compare.equivalence import agreements, seeds_to_tell
+from experiments.compare.predictions import Members, seeds_of_curve
 from experiments.compare.scans import scan_size, scan_time
+from experiments.compare.spread import Call
 from experiments.compare.windows import fit_exponent, judge_scans
 
 SIZES = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
@@ -104,6 +106,32 @@ def test_seeds_from_the_predicted_scatter():
     assert max(numbers) <= 1.2 * needed + 2
 
 
+def test_a_learning_curve_is_drawn_as_often_as_its_verdict_needs():
+    """Small models scatter more; three times as many draws see a third of the difference; averages have no scatter."""
+    problem, one = rfm.power_law(1.8, 1.5, 300), Members(ensemble=1, bags=1, richness=0.0)
+
+    def seeds(n, models=one, between=(2, 10_000)):
+        call = Call(num_features=n, num_samples=2 * n, optimizer=rfm.GradientFlow(), times=rfm.log_times(0.1, 1e4, 31))
+        return seeds_of_curve(problem, models, "gaussian", call, between)
+
+    assert 1.5 * seeds(64) < seeds(32) < 4 * seeds(64)
+    assert seeds(32, between=(2, 5)) == 5
+    assert seeds(32, models=Members(ensemble=2, bags=1, richness=0.0)) is None
+
+
+def test_errors_are_those_of_theory_where_its_scatter_is_small():
+    """Draws that happen to be alike do not make an interval small; a scatter that is large is measured."""
+    pair = size_scan(np.random.default_rng(8))
+    alike = dataclasses.replace(pair, risks=np.tile(pair.mean, (16, 1)))
+    known, far = (
+        dataclasses.replace(alike, scatter=share * pair.theory / np.sqrt(SIZES * pair.draws)) for share in (1.0, 4.0)
+    )
+    (judged,), (measured,) = agreements([known], [EXPONENT]), agreements([far], [EXPONENT])
+    assert 0.005 < judged.level.half_width < 0.05
+    assert judged.level.freedom == np.inf
+    assert measured.level.half_width < 1e-6
+
+
 def test_intervals_cover():
     """95 % of intervals hold the true difference, of points that move together and of independent ones."""
     rng = np.random.default_rng(4)
@@ -148,6 +176,7 @@ def scans_of(problem, keys):
         scan_size(problem, axis, sizes, **INFINITE, time=1e6, draws=draws, **how) for axis in ("features", "samples")
     ]
     times = rfm.log_times(0.1, 1e6, 71)
+    how["keys"] = keys[: OF_CURVE[0]]
     return [scan_time(problem, times, num_features=sizes[-1], num_samples=2 * sizes[-1], **how), *along]
 
 

@@ -16,13 +16,18 @@ from explore_browser import MODEL, START, column, drawn, moved, press, press_but
 
 from experiments.explore import model as explore
 from experiments.explore import static
+from experiments.explore.plots import TICKS
 from experiments.explore.settings import Settings
+from experiments.output.axes import LogTicks
 
 
 def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
     page = tab(START)
     before = drawn(page)
     assert len(before) == 60
+    for ends in ((0.05, 3.2), (0.35, 1.2), (1e-3, 1e3), (1e-40, 1.0)):  # as on the axes of figures
+        ticks = page.evaluate(f"cb_data => {{ {TICKS} }}", {"start": ends[0], "end": ends[1]})
+        np.testing.assert_allclose(ticks, LogTicks().tick_values(*ends), rtol=1e-12)
     press(page, "a", "ArrowRight", 5)
     wait(page, f"{MODEL}('link').value.includes('a=1.85&')")
     after = moved(page, before)

@@ -71,6 +71,16 @@ def test_a_legend_covers_no_error_bar():
     assert not ((bars > (box.x0, box.y0)) & (bars < (box.x1, box.y1))).all(1).any()
 
 
+@pytest.mark.parametrize("bars", [[0.9, np.nan, 0.9], [np.nan] * 3])
+@pytest.mark.parametrize("middle", [2.0, np.nan])
+def test_error_bars_that_are_unknown_are_not_in_the_way(bars, middle):
+    figure, grid = plotting.new_figure(1, 1)
+    ax = grid[0, 0]
+    ax.errorbar([1.0, 2.0, 3.0], [1.0, middle, 1.0], bars, fmt="o", label="one seed has no scatter")
+    plotting.finish(ax, "x", "y", "", log=False)
+    axes.tidy(figure)
+
+
 def test_the_window_of_a_slope_is_explained():
     from experiments.compare.exponent import Exponent
 
