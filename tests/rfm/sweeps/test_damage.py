@@ -237,7 +237,7 @@ def test_changed_attributes(whole, store, change):
 def test_attributes_that_are_no_object(whole, store):
     for text in ("", "[]", "null", "[" * 100_000, '{"attributes": []}', "\xff"):
         (store / "zarr.json").write_text(text, encoding="latin-1")
-        assert "or a damaged one; delete" in load(store, whole)
+        assert "or is damaged; delete" in load(store, whole)
 
 
 def test_what_a_user_adds_is_no_damage(whole, store):

@@ -130,9 +130,9 @@ def test_foreign_folders_are_refused(whole, tmp_path):
         (tmp_path / name / file).write_text('{"attributes": {}}')
     before = contents(tmp_path)
     for name in ("file", "group", "other"):
-        with pytest.raises(ValueError, match=r"Argument `out` must be .* no store of a sweep, or a damaged one"):
+        with pytest.raises(ValueError, match=r"Argument `out` must be .* not the store of a sweep, or is damaged"):
             sweeps.run(tmp_path / name)
-        with pytest.raises(ValueError, match=r"Argument `path` must be .* no store of a sweep, or a damaged one"):
+        with pytest.raises(ValueError, match=r"Argument `path` must be .* not the store of a sweep, or is damaged"):
             rfm.Sweep.load(tmp_path / name)
     assert contents(tmp_path) == before
     (tmp_path / "empty").mkdir()
