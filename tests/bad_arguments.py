@@ -154,7 +154,6 @@ CASES = {
             (theory.decompose, {}),
             (theory.correction, {}),
             (theory.scatter, {}),
-            (theory.scatter_near, {}),
             (theory.seeds_needed, {"relative_error": 0.1}),
         )
     },

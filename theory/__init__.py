@@ -20,7 +20,7 @@ from theory._correction import correction
 from theory._learned import learned
 from theory._modes import ModeCurves, modes, shifted
 from theory._predict import Decomposition, decompose, largest_curvature, predict
-from theory._scatter import Scatter, scatter, scatter_near, seeds_needed
+from theory._scatter import Scatter, scatter, seeds_needed
 from theory._sweep import sweep
 from theory.optimal import frontier
 from theory.reuse import BestEpochs, EpochsWorth, best_epochs, epochs_worth
@@ -54,7 +54,6 @@ __all__ = [
     "modes",
     "predict",
     "scatter",
-    "scatter_near",
     "seeds_needed",
     "shifted",
     "student",

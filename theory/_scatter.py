@@ -11,10 +11,9 @@ from rfm.optimizers import SGD, Batched, Optimizer, Ridge
 from rfm.precision import is_traced
 from rfm.problem import Problem
 from rfm.pytrees import pytree
-from theory._correction import check_next_order, corrected
+from theory._correction import corrected
 from theory.cases import Case, check_case, curve_times, is_finite
 from theory.evaluation import filter_of, in_reach, model_of, pair_nodes, solve
-from theory.filters import FILTERS
 from theory.fixed_point import Model, kappa_real
 from theory.next_order_curves import resolved
 from theory.one_pass_scatter import LARGEST, one_pass_covariance
@@ -194,56 +193,6 @@ def seeds_needed(
         model = model_of(arrays)
         variance = np.where(np.isinf(risk), np.inf, risk_variance(_replicas(arrays, model), model))
     return max(1, math.ceil(float(np.max(variance / (relative_error * risk) ** 2))))
-
-
-def scatter_near(
-    problem: Problem,
-    *,
-    num_features: ArrayLike,
-    num_samples: ArrayLike,
-    optimizer: Optimizer,
-    times: ArrayLike | None = None,
-    parametrization: str = "ntk",
-) -> np.ndarray:
-    """Predict about the standard deviation of the risk: a ridge of 1/t in place of training up to t.
-
-    It is right where training has ended and within a fifth or so before, at a fiftieth of the price of `scatter`: good
-    for weights, not for tests.
-
-    Args:
-        problem: Spectrum, target and noise.
-        num_features: Model size N.
-        num_samples: Data P.
-        optimizer: A full-batch algorithm.
-        times: (T,); None for Ridge.
-        parametrization: "ntk" or "standard".
-
-    Returns:
-        The standard deviation of one draw, (T,).
-
-    Raises:
-        ValueError: As `correction` does.
-
-    Example:
-        >>> import rfm, theory
-        >>> problem = rfm.power_law(a=1.5, b=1.25, num_modes=300, noise_var=0.1)
-        >>> args = dict(num_features=30, num_samples=60, optimizer=rfm.GradientFlow(), times=[0.3, 1e6])
-        >>> bool(abs(theory.scatter_near(problem, **args) / theory.scatter(problem, **args).std - 1.0).max() < 0.2)
-        True
-    """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
-    check_next_order(case)
-    arrays = in_reach(case.arrays())
-    model = model_of(arrays)
-    if isinstance(arrays.optimizer, Ridge):
-        ridges = np.reshape(arrays.optimizer.ridge, 1)
-    else:
-        algorithm, parameters = filter_of(arrays.optimizer)
-        flt = FILTERS[algorithm](**parameters)
-        elapsed = [float(np.reshape(flt.elapsed(np.reshape(t, 1)), ())) for t in arrays.times]
-        ridges = flt.curvature(1.0 / np.maximum(elapsed, SHORTEST))
-    kappa, _ = kappa_real(ridges, model)
-    return np.sqrt([risk_variance([side_at(x, model)], model)[0] for x in kappa])
 
 
 def _replicas(case: Case, model: Model) -> list[Side]:

@@ -147,14 +147,6 @@ def test_training_loss_at_a_ridge(n, p):
     np.testing.assert_allclose(ended.train_std, late.train_std, rtol=1e-4, atol=1e-6)
 
 
-def test_a_ridge_in_place_of_time_is_near():
-    times = np.geomspace(0.1, 1e6, 8)
-    args = dict(num_features=40, num_samples=80, optimizer=FLOW, times=times)
-    np.testing.assert_allclose(theory.scatter_near(PROBLEM, **args), theory.scatter(PROBLEM, **args).std, rtol=0.2)
-    assert theory.scatter_near(PROBLEM, **(args | {"times": [0.0]}))[0] < 1e-20
-    assert theory.scatter_near(PROBLEM, **args)[-1] == pytest.approx(theory.scatter(PROBLEM, **args).std[-1], rel=1e-3)
-
-
 @pytest.mark.parametrize(
     "optimizer",
     [
