@@ -51,7 +51,7 @@ class Panels(NamedTuple):
 
 
 def panels_of(eigenvalues: np.ndarray, *, smooth: bool) -> Panels:
-    """Return the panels of decreasing eigenvalues (K,); smooth: else every mode is a point"""
+    """Return the panels of decreasing eigenvalues (K,); smooth: else every mode is a point."""
     count = len(eigenvalues)
     whole = max(WHOLE, int(np.count_nonzero(eigenvalues * FAR > eigenvalues[0])))
     places = np.log(eigenvalues[whole:])
