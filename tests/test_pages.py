@@ -129,6 +129,7 @@ def test_outputs_of_the_guide_are_true(tmp_path, monkeypatch):
             assert not missing, "\n".join(missing)
 
 
+@pytest.mark.slow
 def test_pages_build_without_warnings(tmp_path):
     """HTML of all pages, every public name in the reference; nothing is fetched."""
     pytest.importorskip("sphinx")

@@ -67,7 +67,7 @@ def test_the_first_epoch_is_one_pass():
     np.testing.assert_allclose(gaps[0] / gaps[1], 4.0, rtol=0.3)
 
 
-@pytest.mark.parametrize("order", ["shuffle", "fixed"])
+@pytest.mark.parametrize("order", [pytest.param("shuffle", marks=pytest.mark.slow), "fixed"])
 def test_fourth_moment(order):
     """With it the first epoch is one pass, without a term left out; and batches of one are closer to training."""
     endless = rfm.power_law(1.7, 1.3, None, 0.1)
@@ -112,6 +112,7 @@ def test_epochs_see_every_sample_once(order):
     assert 0.5 < np.median(ratio) / len(shares) < 2.0
 
 
+@pytest.mark.slow
 def test_shuffling_is_between_fixed_order_and_replacement():
     """Late in training samples drawn anew at every step do worse than any order that sees all of them."""
     args = dict(num_features=40, num_samples=24, times=[6 * 20], keys=jax.random.split(jax.random.key(5), 128))

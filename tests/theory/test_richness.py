@@ -153,6 +153,7 @@ def test_the_end_is_that_of_the_features_as_drawn():
     assert abs(bent[1] / bent[0] - 1.0) > 0.05
 
 
+@pytest.mark.slow
 def test_transformations():
     """One curve, many at once and a derivative; a map over richness shares its contour."""
     args = dict(ARGS, optimizer=FLOW, times=TIMES)

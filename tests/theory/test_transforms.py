@@ -50,7 +50,7 @@ ALGORITHMS = {
 }
 each_algorithm = pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name in ("sgd", "ridge") else pytest.mark.slow) for name in ALGORITHMS],
+    [pytest.param(name, marks=() if name == "ridge" else pytest.mark.slow) for name in ALGORITHMS],
 )
 
 
@@ -148,7 +148,12 @@ VARIANTS = [
 
 @pytest.mark.parametrize(
     ("room", "modes"),
-    [pytest.param("sweep", 50, marks=pytest.mark.slow), ("sweep", MODES), ("simulate", 2000), ("exact", 50)],
+    [
+        pytest.param("sweep", 50, marks=pytest.mark.slow),
+        pytest.param("sweep", MODES, marks=pytest.mark.slow),
+        ("simulate", 2000),
+        ("exact", 50),
+    ],
 )
 def test_one_compilation_a_shape(room, modes):
     """Spectrum, target, noise, learning rate and seeds are traced, sizes too on grids of the theory."""

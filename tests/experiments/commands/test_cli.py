@@ -87,7 +87,8 @@ def test_compare_one_pass_sgd(tmp_path, capsys, one_size):
     assert record["settings"]["samples"] == "one pass"
 
 
-@pytest.mark.parametrize("name", [pytest.param("adam", marks=pytest.mark.slow), "sign-sgd"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["adam", "sign-sgd"])
 def test_compare_without_a_theory(tmp_path, capsys, one_size, name):
     assert main([*COMPARE, "--optimizer", name, *STEPS, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out

@@ -70,7 +70,11 @@ def test_both_columns(tmp_path, capsys):
     [
         ("eight_evals_of_a_run.csv", ["96 losses against N, 12 runs\n", "by least squares: E 1.764, A 617"]),
         ("column_t_as_samples.csv", ["n → N; 8 losses against N, t, 7 runs; not used: flops"]),
-        ("wandb_gaps.csv", ["step → t, val/loss → loss; 6 losses against t, 1 run, 5 rows without `val/loss` left"]),
+        pytest.param(
+            "wandb_gaps.csv",
+            ["step → t, val/loss → loss; 6 losses against t, 1 run, 5 rows without `val/loss` left"],
+            marks=pytest.mark.slow,
+        ),
         ("wandb_wide.csv", ["11 losses against t, 2 runs", "4 columns of MIN and MAX left out"]),
         ("sizes_as_70M.csv", ["params → N, tokens → t; 8 losses against N, t, 8 runs; not used: model"]),
     ],

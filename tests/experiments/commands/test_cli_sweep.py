@@ -119,8 +119,11 @@ def test_wrong_options(file, tmp_path, capsys, extra, text):
     [
         ({'name = "gd"\nlr = 0.5': 'name = "ridge"', "times =": "# times =", "lr = [0.1, 0.5, 40.0]": "ridge = [0.1]",
           "{ start = 0.01, stop = 0.1, num = 2 }": "[0.0]", "[12, 20]": "[12]"}, "1 points x 4 seeds"),
-        ({'name = "gd"': 'name = "sgd"\nbatch_size = 4', "[0.1, 0.5, 40.0]": "[0.1]", "[12, 20]": "[12]",
-          "noise_var = { start = 0.01, stop = 0.1, num = 2 }": "momentum = [0.0, 0.5]"}, "against theory at"),
+        pytest.param(
+            {'name = "gd"': 'name = "sgd"\nbatch_size = 4', "[0.1, 0.5, 40.0]": "[0.1]", "[12, 20]": "[12]",
+             "noise_var = { start = 0.01, stop = 0.1, num = 2 }": "momentum = [0.0, 0.5]"}, "against theory at",
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_corners_of_files(file, tmp_path, capsys, changes, text):

@@ -211,6 +211,7 @@ def test_exports(tmp_path):
     assert record["N"] == 24
 
 
+@pytest.mark.slow
 def test_the_frontier_between_its_budgets():
     """Through a third of the budgets the line still holds the others, which straight lines through as many miss."""
     optima = list(laws.frontier(dataclasses.replace(SMALL, P=math.inf, stop=1e6, noise=0.0)))

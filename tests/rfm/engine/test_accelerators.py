@@ -56,7 +56,10 @@ def _accelerator(monkeypatch):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [rfm.GradientFlow(), rfm.GradientDescent(0.3), pytest.param(rfm.Ridge(0.1), marks=pytest.mark.slow)],
+    [
+        rfm.GradientFlow(),
+        *(pytest.param(x, marks=pytest.mark.slow) for x in (rfm.GradientDescent(0.3), rfm.Ridge(0.1))),
+    ],
     ids=lambda x: type(x).__name__,
 )
 def test_all_runs_at_once(request, optimizer):

@@ -175,8 +175,8 @@ def test_a_device_is_chosen():
 @pytest.mark.parametrize(
     "optimizer",
     [  # the flow is solved as the ridge is, from an eigensystem
-        rfm.GradientFlow(), rfm.GradientDescent(0.3), rfm.SGD(0.1, 4),
-        pytest.param(rfm.Ridge(0.1), marks=pytest.mark.slow),
+        rfm.GradientFlow(), rfm.GradientDescent(0.3),
+        *(pytest.param(x, marks=pytest.mark.slow) for x in (rfm.SGD(0.1, 4), rfm.Ridge(0.1))),
     ],
 )  # fmt: skip
 def test_single_precision(optimizer):

@@ -111,6 +111,7 @@ def test_steps_are_those_of_the_network(name):
     np.testing.assert_allclose(solved.train_loss, taken.train_loss, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_algorithms_that_are_only_simulated():
     """optax sees readout and layer as two arrays; SGD of all rows is descent; batches come from the training set."""
     args = dict(num_features=12, num_samples=9, times=STEPS, richness=RICHNESS, keys=KEYS)

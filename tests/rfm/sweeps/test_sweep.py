@@ -32,7 +32,9 @@ KEYS = jax.random.split(jax.random.key(3), SEEDS)
             marks=pytest.mark.slow,
         ),
         (rfm.GradientFlow(), {"num_samples": [16, np.inf], "b": [1.2, 1.5]}, {"num_features": 9}),
-        (rfm.HeavyBall(0.2, 0.5), {"momentum": [0.1, 0.9], "num_modes": [700, 900]}, SIZES),
+        pytest.param(
+            rfm.HeavyBall(0.2, 0.5), {"momentum": [0.1, 0.9], "num_modes": [700, 900]}, SIZES, marks=pytest.mark.slow
+        ),
         (rfm.SGD(0.1, 2), {"batch_size": [1, 3], "lr": [0.1, 0.2], "noise_var": [0.0, 1.0]}, ONE_PASS),
         pytest.param(
             rfm.SGD(0.1, 2), {"batch_size": [3], "momentum": [0.0, 0.3]}, SIZES, marks=pytest.mark.slow
@@ -100,6 +102,7 @@ def test_small_shapes_share_a_compilation():
     assert run_batch._cache_size() == before + 1
 
 
+@pytest.mark.slow
 def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
     """Thirteen sizes are four programs at most, on the same draws; without longer arrays one a size."""
     problem, sizes = rfm.power_law(1.8, 1.5, 1300, 0.1), np.unique(np.geomspace(8, 400, 13).astype(int))
