@@ -44,7 +44,8 @@ def _narrow(below: Callable[[Array], Array], bracket: Bracket) -> Bracket:
     low, high = (np.reshape(end, -1) for end in bracket)
     ends = low + (high - low) * np.linspace(0.0, 1.0, 2**AT_ONCE + 1)
     inner = np.reshape(ends[1:-1], (-1, *np.shape(bracket.low)))
-    above = np.append(~np.reshape(below(inner), -1), True)
+    with np.errstate(all="ignore"):  # far from the root a function may overflow
+        above = np.append(~np.reshape(below(inner), -1), True)
     first = int(np.argmax(above))
     return Bracket(*(np.reshape(ends[i], np.shape(bracket.low)) for i in (first, first + 1)))
 

@@ -34,8 +34,8 @@ SCANNED_SIZES = (24, 32, 48, 64, 96, 128)
 TIME_RANGE = (0.1, 1e6, 71)
 CURVE = Sizes(num_features=1024, num_samples=np.inf)  # of the learning curve
 CURVE_MODES = 20_000  # enough for the times at which 1024 features are many
-# one in so many is trained along time: the gap of early times to theory is of order 1/N, so large models, not many
-CURVE_SEEDS = 8
+CURVE_SEEDS = 8  # one in so many is trained along time: gaps at early times are of order 1/N, so large models
+LEFT_OUT = "a quick look: laws of compute are left out, each of whose points is a search over sizes\n"
 RICH, PRECONDITIONED = "time rich", "time preconditioned"
 # laws that training runs measure, and along what
 SCANS = {"time": "time", RICH: "time", PRECONDITIONED: "time", "model": "features", "data": "samples"}
@@ -106,8 +106,7 @@ def run(args: argparse.Namespace) -> None:
     record = record_of(settings) | {"verdicts": {row.law.name: verdict(row) for row in rows}}
     record["fits"] = {row.law.name: dataclasses.asdict(row.trained) for row in rows if row.trained is not None}
     record["agreement"] = {row.law.name: row.agreement.record() for row in rows if row.agreement is not None}
-    text += "; exponents p of x^-p, negative where a quantity grows\n"
-    text += "a quick look: laws of compute are left out\n" if shared.quick else ""
+    text += f"; exponents p of x^-p, negative where a quantity grows\n{LEFT_OUT if shared.quick else ''}"
     text += exponent_table(rows) + amplitude_table(rows, settings) + seeming_gain(settings)
     lines = [*map(table_row, rows), *points]
     files.save_and_tell(folder, files.Result("exponents", lines, record, lambda: figure, text))
@@ -131,15 +130,11 @@ def measure(settings: Settings) -> tuple[list[Row], Figure, list[dict]]:
 
 
 def _laws(settings: Settings) -> list[Law]:
-    """Return the laws of flow, and those of trained features and of preconditioned flow where they are asked for.
-
-    A quick look leaves out those of compute.
-    """
+    """Return the laws of flow, and of trained features and preconditioned flow where asked for, as LEFT_OUT says."""
     a, b = settings.shared.a, settings.shared.b
     rich = rich_laws(a, b, settings.richness) if settings.richness > 0.0 else []
     conditioned = [] if settings.preconditioned is None else preconditioned_laws(a, b, settings.preconditioned)
     laws = [*all_laws(a, b), *rich, *conditioned]
-    # each of their points is a search over model sizes: three quarters of the time
     return [law for law in laws if not (settings.shared.quick and law.name.startswith("compute"))]
 
 

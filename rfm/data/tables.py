@@ -139,7 +139,7 @@ def check_finite(file: str, matrix: np.ndarray, place: Callable[..., str], argum
     size = _rows_of_block(matrix[:1].size)
     for start in range(0, len(matrix), size):
         block = np.asarray(matrix[start : start + size])
-        if not np.all(allowed := np.abs(block) < LARGEST):
+        if not np.all(allowed := np.abs(block) <= min(LARGEST, float(np.finfo(block.dtype).max))):
             i, *rest = map(int, np.argwhere(~allowed)[0])
             value = float(block[i, *rest])
             kind = f"less than {LARGEST:g} in size" if np.isfinite(value) else "finite"

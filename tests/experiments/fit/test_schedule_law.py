@@ -102,7 +102,7 @@ def test_runs_held_out(tmp_path):
     assert {row["run"] for row in held_rows} == {path.name for path in held}
     wrong = [abs(row["predicted"] / row["loss"] - 1) for row in held_rows if row["model"] == "schedule law"]
     assert np.mean(wrong) < 1.2e-3
-    with pytest.raises(ValueError, match="law knows no best size"):
+    with pytest.raises(ValueError, match="law has no best size"):
         fit_losses(fitted, compute=[1e20])
 
 
