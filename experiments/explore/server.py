@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+import logging
 import re
 import signal
 import socket
 import sys
+import traceback
 from functools import partial
+from pathlib import Path
 
 import psutil
 from bokeh.application import Application
@@ -30,6 +33,7 @@ from experiments.output import console
 from rfm import checks
 
 HOST = "127.0.0.1"
+LOGS = ("bokeh.server.protocol_handler", "tornado.application")  # where messages to a closed page are logged
 EVERYWHERE = ("0.0.0.0", "::")
 WARNING = (
     "Anyone who reaches {address} can use the processors of this machine, and see nothing but this page; there is no "
@@ -73,6 +77,8 @@ def serve(port: int, host: str = HOST, *, browser: bool) -> None:
     http.add_sockets(sockets)
     loop = IOLoop.current()
     server = BaseServer(loop, app, http)
+    for name in LOGS:
+        logging.getLogger(name).addFilter(of_open_page)
     server.start()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: loop.add_callback_from_signal(loop.stop))
@@ -86,6 +92,15 @@ def serve(port: int, host: str = HOST, *, browser: bool) -> None:
     loop.start()
     server.stop(wait=False)
     console.tell("rfm explore: stopped")
+
+
+def of_open_page(record: logging.LogRecord) -> bool:
+    """Is a line of the log not about a message on its way while its page was closed? Bokeh asserts an open session."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, AssertionError):
+        return True
+    (last,) = traceback.extract_tb(error.__traceback__, limit=-1)
+    return not (last.name == "session" and Path(last.filename).parts[-3:] == ("bokeh", "server", "connection.py"))
 
 
 def is_local(host: str) -> bool:

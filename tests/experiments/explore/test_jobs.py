@@ -1,6 +1,7 @@
 """Jobs of a page and the threads of the server: a page may be closed, and must not wait for others."""
 
 import logging
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -9,10 +10,12 @@ import pytest
 bokeh = pytest.importorskip("bokeh")
 
 from bokeh.document import Document  # noqa: E402
+from bokeh.server.connection import ServerConnection  # noqa: E402
 
 import theory  # noqa: E402
 from experiments.explore.jobs import Jobs, Workers  # noqa: E402
 from experiments.explore.page import Page  # noqa: E402
+from experiments.explore.server import of_open_page  # noqa: E402
 
 
 def page_of(*, closed=False):
@@ -46,6 +49,23 @@ def test_a_page_that_is_closed_while_it_computes_logs_nothing(caplog):
         jobs.ticket.start(pool, close_and_fail)
     assert not refused
     assert not caplog.records
+
+
+def test_messages_to_a_page_that_is_closed_are_not_logged():
+    """What Bokeh asserts then, and, as a control, another assertion and a line without an error."""
+
+    def record(read):
+        try:
+            read(SimpleNamespace(_session=None))
+        except AssertionError:
+            return logging.makeLogRecord({"exc_info": sys.exc_info()})
+
+    def another(_):
+        raise AssertionError
+
+    assert not of_open_page(record(ServerConnection.session.fget))
+    assert of_open_page(record(another))
+    assert of_open_page(logging.makeLogRecord({}))
 
 
 def test_jobs_of_a_closed_page_are_not_begun():
