@@ -120,25 +120,6 @@ def test_traced():
     np.testing.assert_allclose(slope, (last(0.1, 0.0101) - last(0.1, 0.0099)) / 2e-4, rtol=1e-4)
 
 
-REFUSED = {
-    "forgetting": (lambda: rfm.DANA(0.1, 0.1, 0.0), r"`forgetting` must be a number > 0 and <= 1"),
-    "lr": (lambda: rfm.DANA(0.0, 0.1, 0.1), r"`lr` must be a finite number > 0"),
-    "momentum_lr": (lambda: rfm.DANA(0.1, lambda t: 0.1 - t, 0.1), r"`momentum_lr` must be a finite .*at step 1 "),
-    "b": (lambda: rfm.DANA.decay(0.1, 0.9), r"`b` must be a number > 1"),
-    "unstable": (lambda: rfm.DANA(lambda t: 0.1 + t, 0.1, 0.1, 4), r"`lr` must be < .* at step 199"),
-    "unstable memory": (lambda: rfm.DANA(0.1, 9.0, 0.1, 4), r"`momentum_lr` must be smaller"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused(name):
-    make, message = REFUSED[name]
-    with pytest.raises(ValueError, match=message):
-        predict(make())
-    with pytest.raises(ValueError, match=message):
-        rfm.simulate(PROBLEM, num_features=8, num_samples=INF, optimizer=make(), times=STEPS, seeds=2)
-
-
 def test_noise_that_grows_is_refused():
     """Batches of one and a memory far beyond 2 lr/N; and what has no theory."""
     with pytest.raises(ValueError, match="`momentum_lr` must be smaller: the noise"):

@@ -1,4 +1,4 @@
-"""What is refused of schedules and batches, in words that say what is served in its place."""
+"""What is refused of schedules, batches and DANA, in words that say what is served in its place."""
 
 import numpy as np
 import optax
@@ -27,6 +27,15 @@ REFUSED = {
     "a decay": (lambda: rfm.SGD(0.1, average=1.0), r"`average` must be a number >= 0 and < 1"),
     "an order": (lambda: rfm.SGD(0.1, order="random"), r"`order` must be one of 'replacement', 'shuffle', 'fixed'"),
     "an order of one pass": (lambda: rfm.SGD(0.1, order="shuffle"), r"`order` must be 'replacement' for one pass"),
+    "DANA, forgetting": (lambda: rfm.DANA(0.1, 0.1, 0.0), r"`forgetting` must be a number > 0 and <= 1"),
+    "DANA, lr": (lambda: rfm.DANA(0.0, 0.1, 0.1), r"`lr` must be a finite number > 0"),
+    "DANA, momentum_lr": (
+        lambda: rfm.DANA(0.1, lambda t: 0.1 - t, 0.1),
+        r"`momentum_lr` must be a finite .*at step 1 ",
+    ),
+    "DANA, b": (lambda: rfm.DANA.decay(0.1, 0.9), r"`b` must be a number > 1"),
+    "DANA, unstable": (lambda: rfm.DANA(lambda t: 0.1 + t, 0.1, 0.1, 4), r"`lr` must be < .* at step 199"),
+    "DANA, unstable memory": (lambda: rfm.DANA(0.1, 9.0, 0.1, 4), r"`momentum_lr` must be smaller"),
 }
 
 
