@@ -72,7 +72,9 @@ def seeds_of_curve(
         return None
     times = np.asarray(call["times"], float)
     times = times[np.unique(np.linspace(0, len(times) - 1, SOME).round().astype(int))]
-    found = theory.scatter(problem, **(call | {"times": times}))
+    some = call.copy()
+    some["times"] = times
+    found = theory.scatter(problem, **some)
     fixed = {"N": call["num_features"], "P": call["num_samples"]}
     pair = Comparison(
         "time", times, np.ones((0, len(times))), found.mean, fixed, scatter=found.std, covariance=found.covariance,
