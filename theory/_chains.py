@@ -22,7 +22,7 @@ from theory.evaluation import depth_of, filter_of, full_batch_curve, in_reach, m
 from theory.filters import FILTERS
 from theory.fixed_point import Model, spectral_edge
 from theory.mode_rules import compressed
-from theory.moments import Route, forms_of, learned_share, variances
+from theory.moments import Route, forms_along, learned_share, variances
 from theory.routes import filter_along, route_of
 from theory.time_windows import windows_of
 
@@ -136,7 +136,7 @@ def _student(
 def _moments(route: Route, model: Model) -> tuple[Array, Array]:
     """Return the share (K,) that is learned of every mode, and lambda x its variance, on a route to one filter."""
     eigenvalues = model.modes.eigenvalues
-    return learned_share(route, eigenvalues)[0], variances(route, forms_of(route, model), eigenvalues)[0]
+    return learned_share(route, eigenvalues)[0], variances(route, forms_along(route, model), eigenvalues)[0]
 
 
 @pytree
@@ -239,7 +239,7 @@ def _generations(case: Case, noise_var: Array, *, n: int, nodes: int) -> tuple[A
         for _ in range(n):
             share, variance = _moments(route.at(i), model)
             told, overlap = told * share**2 + weight * variance, overlap * share  # eq. 51
-            risk.append(xp.sum(start - 2.0 * overlap + told))
+            risk.append(xp.maximum(xp.sum(start - 2.0 * overlap + told), 0.0))
             model = first._replace(modes=first.modes._replace(power=told), noise_var=noise_var)
         risks.append(xp.stack(risk))
     return xp.stack(risks, axis=1), route.residual
@@ -259,4 +259,4 @@ def _known_generations(case: Case, arrays: Case, noise_var: Array, n: int) -> tu
         risk = np.zeros((n, len(arrays.times)))
         for times, some in windows.split(len(model.modes.eigenvalues)):
             risk[:, times] = generations_in_time(some, model, noise_var, n)
-        return risk, windows.residual
+        return risk, windows.route.residual

@@ -7,18 +7,29 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, Optimizer
+from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._learned import check_edge, eigenvalues_of, target_of
-from theory.arrays import Array, evaluated, namespace
+from theory.arrays import Array, by_xla, evaluated, namespace
 from theory.cases import Case, arithmetic, check_case, curve_times, richness_of
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.evaluation import full_batch_curve, in_reach, model_of, pair_nodes
+from theory.evaluation import filter_of, full_batch_curve, in_reach, model_of, pair_nodes
 from theory.mode_panels import panels_of
-from theory.moments import forms_and_own, forms_of, learned_share, own_variances, variances, weighed_variance
+from theory.moments import (
+    Forms,
+    Route,
+    forms_of,
+    learned_share,
+    loops_of,
+    own_variances,
+    pairs_along,
+    variances,
+    weighed_variance,
+)
 from theory.routes import filter_along, route_of
+from theory.time_windows import windows_of
 
 
 @pytree
@@ -112,7 +123,7 @@ def modes(
         check_edge(case, arrays, edge)
         share, variance, own = map(panels.values, moments)
     xp = namespace(share, variance)
-    scatter = xp.sqrt(variance / xp.where(power > 0, power, 1.0)[None] + own)
+    scatter = xp.sqrt(xp.maximum(variance / xp.where(power > 0, power, 1.0)[None] + own, 0.0))
     scatter = xp.where((power > 0)[None], scatter, xp.inf)
     risk = power[None] * (1.0 - share) ** 2 + variance
     return ModeCurves(curve_times(times), numbers, share, scatter, risk, residual < TOLERANCE, residual)
@@ -122,10 +133,25 @@ def modes(
 def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array, Array, Array, Array]:
     case = in_reach(case)
     model = model_of(case)
-    route = route_of(case, model, filter_along(case, model, nodes))
-    forms, own = forms_and_own(route, model)
-    variance, own = variances(route, forms, eigenvalues), own_variances(route, own, eigenvalues)
-    return learned_share(route, eigenvalues), variance, own, route.residual, route.edge
+    if isinstance(case.optimizer, Ridge) or by_xla(case):
+        route = route_of(case, model, filter_along(case, model, nodes))
+        pairs = pairs_along(route, model)
+        found = _along(route, forms_of(pairs, model), loops_of(route, pairs, model), eigenvalues)
+        return *found, route.residual, route.edge
+    windows = windows_of(model, case.times, *filter_of(case.optimizer))
+    found = np.zeros((3, len(case.times), len(eigenvalues)))
+    for times, some in windows.split(len(eigenvalues)):
+        pairs = pairs_along(some.route, model)
+        forms = some.at_times((forms_of(pairs, model), loops_of(some.route, pairs, model)))
+        found[:, times] = np.stack(_along(some.along(), *forms, eigenvalues))[:, :, 0]
+    share, variance, own = found
+    return share, variance, own, windows.route.residual, windows.route.edge
+
+
+def _along(route: Route, forms: Forms, loops: tuple[Array, Array], eigenvalues: Array) -> tuple[Array, Array, Array]:
+    """Return the share, its variance by the forms and what a mode does to itself, along a route."""
+    own = own_variances(route, loops, eigenvalues)
+    return learned_share(route, eigenvalues), variances(route, forms, eigenvalues), own
 
 
 def shifted(
@@ -200,11 +226,14 @@ def _shifted(case: Case, eigenvalues: Array, test: Array, *, nodes: int) -> tupl
     case = in_reach(case)
     model = model_of(case)
     trained = filter_along(case, model, nodes)
-    curves, route = full_batch_curve(case, model, nodes=nodes, trained=trained), route_of(case, model, trained)
+    route = route_of(case, model, trained)
+    pairs = pairs_along(route, model)
+    trained = trained and trained._replace(pairs=pairs)
+    curves = full_batch_curve(case, model, nodes=nodes, trained=trained)
     late = 1.0 - learned_share(route, eigenvalues)
     of_average = late**2 @ test[0] + 2.0 * late @ test[1] + test[2].sum()
     # the variance is that of eigenvalues in units of the clock
-    variance = weighed_variance(route, forms_of(route, model), eigenvalues, test[3] * case.clock)
+    variance = weighed_variance(route, forms_of(pairs, model), eigenvalues, test[3] * case.clock)
     return of_average + variance, curves  # eq. 49
 
 

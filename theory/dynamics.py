@@ -13,10 +13,10 @@ import jax
 
 from theory.arrays import Array, barrier, by_xla, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
-from theory.equivalent import TwoPoint, one_model, pieces, two_point
+from theory.equivalent import PairValues, TwoPoint, pieces, values_at_pairs
 from theory.filters import FILTERS, Filter
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
-from theory.mixture import row_factors, row_sums
+from theory.mixture import row_factors
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
 LARGEST_MAPPED = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
@@ -87,16 +87,14 @@ def learning_curve(
     )
     z, kappa, untrained, residual, stable = around.z, around.kappa, around.weights, around.residual, around.stable
     q = row_factors(around.df1 * inv_p, around.data, modes.mixture)  # (n, J)
-    row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
-    sums = list(zip(two_point(kappa, model), row_pairs, strict=True))
+    known = values_at_pairs(kappa, q, model) if trained is None or trained.pairs is None else trained.pairs
     response = flt.response(z[None], times[:, None]) if trained is None else trained.response
     r = response * untrained[None]  # (T, n)
     data = around.exact_data(model)
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
     rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
     share = xp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
-    risks = [one_model(x, model, seen) for x, seen in sums]
-    pairs = [(x, x * seen.train_signal) for x, (_, seen) in zip(risks, sums, strict=True)]
+    pairs = [(x.risk, x.risk * x.rows.train_signal) for x in known]
 
     def integrals(rows: Array, q: Array, pairs: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
         """Risk, the risk of no training, and training loss."""
@@ -126,7 +124,7 @@ def learning_curve(
     risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
     parts = None
     if split:
-        here, across = (pieces(x, model, seen) for x, seen in sums)
+        here, across = (pieces(x.sums, model, x.rows) for x in known)
         parts = jax.tree.map(lambda x, y: xp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
     return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, around.edge, kernel_growth=growth)
 
@@ -154,12 +152,16 @@ class Around(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Nodes and filter (T, n) there, and its error; where features are trained also the growth (T,) of the kernel."""
+    """Nodes and filter (T, n) there, and its error; where features are trained also the growth (T,) of the kernel.
+
+    pairs: of the nodes, for the model at hand, if they are there.
+    """
 
     around: Around
     growth: Array | None
     response: Array
     residual: Array
+    pairs: tuple[PairValues, PairValues] | None = None
 
 
 def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_most: bool = False) -> Around:
@@ -185,10 +187,14 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_mo
 
 
 def integrate(rows: Array, pair: Array, mirror: Array) -> Array:
-    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (T, n) -> (T,)."""
-    xp = namespace(rows)
-    rows = xp.concatenate([rows.real, rows.imag], axis=1)
-    return 2.0 * xp.sum(rows @ quadratic_form(pair, mirror) * rows, axis=1)
+    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (..., T, n) -> (..., T)."""
+    rows = namespace(rows).concatenate([rows.real, rows.imag], axis=-1)
+    return of_rows(rows, quadratic_form(pair, mirror))
+
+
+def of_rows(rows: Array, form: Array) -> Array:
+    """Return twice a quadratic form of every row, (..., T, 2n) -> (..., T)."""
+    return 2.0 * namespace(rows).einsum("...i,...i->...", rows @ form, rows)
 
 
 def quadratic_form(pair: Array, mirror: Array) -> Array:

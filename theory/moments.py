@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array, by_xla, namespace
-from theory.dynamics import Around, integrate
-from theory.equivalent import ModeSums, one_model, parts_of, products, two_point
-from theory.fixed_point import Model, degrees_of_freedom, kappa_real
-from theory.mixture import RowSums, data_response, row_factors, row_sums
+from theory.dynamics import Around, integrate, of_rows, quadratic_form
+from theory.equivalent import PairValues, parts_of, products, values_at_pairs
+from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
+from theory.mixture import data_response, row_factors
 
 LEAST = 1e-20  # of the largest coefficient: what does not count
 
@@ -74,36 +74,36 @@ class Forms(NamedTuple):
     data: tuple[Array, Array]
 
 
-def forms_of(route: Route, model: Model) -> Forms:
-    """Return what scatters the modes of a model, whose target may be another than that which the route was made for."""
-    return _forms(_pairs(route, model), model)
+def pairs_along(route: Route, model: Model) -> tuple[PairValues, PairValues]:
+    """Return values at all pairs of points of a route, for a model whose target may be another than the route's."""
+    return values_at_pairs(route.kappa, route.q, model)
 
 
-def forms_and_own(route: Route, model: Model) -> tuple[Forms, tuple[Array, Array]]:
-    """Return `forms_of`, and J of `own_variances` at all pairs of points and at all pairs with a conjugate."""
-    pairs = _pairs(route, model)
-    df1, _ = degrees_of_freedom(route.kappa, model.modes)
-    here, across = (
-        _loop(df1[:, None], other[None], sums.df2, (model.inv_n, model.inv_p * rows.signal))
-        for (sums, rows), other in zip(pairs, (df1, df1.conj()), strict=True)
-    )
-    return _forms(pairs, model), (here, across)
-
-
-def _pairs(route: Route, model: Model) -> list[tuple[ModeSums, RowSums]]:
-    """Return sums over modes and rows at all pairs of points, and at all pairs with a conjugate."""
-    rows = (row_sums(route.q, other, model.modes.mixture) for other in (route.q, route.q.conj()))
-    return list(zip(two_point(route.kappa, model), rows, strict=True))
-
-
-def _forms(pairs: list[tuple[ModeSums, RowSums]], model: Model) -> Forms:
-    here, across = (sources(sums, model, rows) for sums, rows in pairs)
+def forms_of(pairs: tuple[PairValues, PairValues], model: Model) -> Forms:
+    """Return what scatters the modes of a model."""
+    here, across = (sources(each, model) for each in pairs)
     return Forms((here[0], across[0]), (here[1], across[1]))
 
 
-def sources(sums: ModeSums, model: Model, rows: RowSums) -> tuple[Array, Array]:
+def forms_along(route: Route, model: Model) -> Forms:
+    """Return `forms_of` the points of a route."""
+    return forms_of(pairs_along(route, model), model)
+
+
+def loops_of(route: Route, pairs: tuple[PairValues, PairValues], model: Model) -> tuple[Array, Array]:
+    """Return J of `own_variances` at all pairs of points and at all pairs with a conjugate."""
+    df1, _ = degrees_of_freedom(route.kappa, model.modes)
+    here, across = (
+        _loop(df1[..., :, None], other[..., None, :], each.sums.df2, (model.inv_n, model.inv_p * each.rows.signal))
+        for each, other in zip(pairs, (df1, df1.conj()), strict=True)
+    )
+    return here, across
+
+
+def sources(pairs: PairValues, model: Model) -> tuple[Array, Array]:
     """Return what scatters the modes at pairs of points, elementwise: features, and data per lambda."""
-    data = model.inv_p * (model.noise_var * rows.noise + one_model(sums, model, rows) * rows.signal)
+    sums, rows, risk = pairs
+    data = model.inv_p * (model.noise_var * rows.noise + risk * rows.signal)
     features = sums.kk * (sums.big_t2 + sums.t1 * data) * model.inv_n / (1.0 - sums.df2 * model.inv_n)
     return features, data
 
@@ -126,29 +126,32 @@ def own_variances(route: Route, forms: tuple[Array, Array], eigenvalues: Array) 
     by the response to a source that moves s in one mode. Rows of unequal size weigh 1/P as in `theory.mixture`. For one
     mode it is of the order of 1/N; for the risk of the next order, which is without it.
     """
-    points = route.coefficients.shape[1]
-    g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
-    rows = (route.coefficients * route.kappa[None])[:, None] * (eigenvalues[:, None] * g**2)[None]
-    own = integrate(rows.reshape(-1, points), *forms).reshape(len(route.coefficients), -1)
+    g = resolvent(route.kappa, eigenvalues).swapaxes(-1, -2)  # (..., K, n)
+    (own,) = _of_modes(route, route.kappa[..., None, :] * (eigenvalues[:, None] * g**2), forms)
     xp = namespace(own)
     return xp.where(route.peak, xp.inf, xp.maximum(own, 0.0))  # eq. 53
 
 
 def learned_share(route: Route, eigenvalues: Array) -> Array:
-    """Return the average share of a mode that is learned, 1 - E Delta_k/w_k, (T, K)."""
-    eigenvalues = eigenvalues[None]
-    return -2.0 * (route.coefficients @ (eigenvalues / (route.kappa[:, None] + eigenvalues))).real
+    """Return the average share of a mode that is learned, 1 - E Delta_k/w_k, (..., T, K)."""
+    return -2.0 * (route.coefficients @ (eigenvalues[None] * resolvent(route.kappa, eigenvalues))).real
 
 
 def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
-    """Return lambda_k Var Delta_k, (T, K), which is its part of the risk beside that of the average."""
+    """Return lambda_k Var Delta_k, (..., T, K), which is its part of the risk beside that of the average."""
     xp = namespace(route.kappa, eigenvalues)
-    times, points = route.coefficients.shape
-    g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
-    rows = (route.coefficients[:, None] * g[None]).reshape(-1, points)  # (T K, n)
-    features, data = (integrate(rows, *form).reshape(times, -1) for form in forms)
+    g = resolvent(route.kappa, eigenvalues).swapaxes(-1, -2)  # (..., K, n)
+    features, data = _of_modes(route, g, *forms)
     variance = xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
     return xp.where(route.peak, xp.inf, variance)
+
+
+def _of_modes(route: Route, g: Array, *forms: tuple[Array, Array]) -> list[Array]:
+    """Return quadratic forms of coefficients times g (..., K, n), for every filter and mode: (..., T, K) each."""
+    rows = route.coefficients[..., :, None, :] * g[..., None, :, :]  # (..., T, K, n)
+    *several, times, modes, points = rows.shape
+    rows = namespace(rows).concatenate([rows.real, rows.imag], axis=-1).reshape(*several, times * modes, 2 * points)
+    return [of_rows(rows, quadratic_form(*form)).reshape(*several, times, modes) for form in forms]
 
 
 def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Array) -> Array:

@@ -8,6 +8,8 @@ from tolerances import FIXED_POINT
 
 import rfm
 import theory
+from theory import time_windows
+from theory.filters import FILTERS
 from theory.mode_panels import panels_of
 
 M, DRAWS, NOISE_VAR = 100, 300, 0.1
@@ -185,6 +187,19 @@ def test_generations_of_many_times(optimizer):
         np.testing.assert_allclose(chain.risk[1, 4], ends.risk[4], rtol=FIXED_POINT)
         assert abs(chain.risk[1, 4] / chain.risk[0, 4] - 1.0) > 1e-3
         assert chain.converged
+
+
+@pytest.mark.parametrize("optimizer", [rfm.GradientFlow(), rfm.GradientDescent(1.9), rfm.HeavyBall(0.3, 0.9)], ids=str)
+def test_contours_of_single_times(optimizer, monkeypatch):
+    """At N, P infinite a mode is what its filter leaves; an ellipse of half as many nodes fails."""
+    times = np.append(np.arange(12.0), [30.0, 300.0, 1e4, 1e8])
+    args = dict(num_features=np.inf, num_samples=np.inf, optimizer=optimizer, times=times)
+    flt = FILTERS[type(optimizer).__name__](**vars(optimizer))
+    exact = 1.0 - flt.response(LAMBDA[None] + 0j, times[:, None]).real
+    np.testing.assert_allclose(theory.modes(PROBLEM, **args).learned, exact, rtol=FIXED_POINT, atol=1e-12)
+    monkeypatch.setattr(time_windows, "EXACT", 16.0)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(theory.modes(PROBLEM, **args).learned, exact, rtol=FIXED_POINT, atol=1e-12)
 
 
 def test_many_modes_are_summed_by_panels():
