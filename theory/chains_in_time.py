@@ -7,7 +7,7 @@ import numpy as np
 from theory.arrays import Array
 from theory.equivalent import ModeSums, PairValues, Products, one_model, pair_sums, parts_of, products, row_pairs
 from theory.fixed_point import Model
-from theory.moments import Forms, Route, learned_share, sources, variances
+from theory.moments import Forms, Route, learned_share, rows_of_modes, sources, variances_of_rows
 from theory.time_windows import Windows
 
 
@@ -31,7 +31,7 @@ def generations_in_time(windows: Windows, model: Model, noise_var: np.ndarray, n
     forms = _sources(windows.route, model, spectrum)
     spectrum, forms, parts = windows.at_times((spectrum, forms, parts))
     route = windows.along()
-    share = learned_share(route, lam)[:, 0]
+    rows, share = rows_of_modes(route, lam), learned_share(route, lam)[:, 0]
     told = overlap = np.broadcast_to(start[None], share.shape)
     risks, noise = [], np.asarray(model.noise_var)
     for _ in range(n):
@@ -39,8 +39,8 @@ def generations_in_time(windows: Windows, model: Model, noise_var: np.ndarray, n
         (here, across), (of_data, across_of_data) = (
             [form.at(pair, noise) for form, pair in zip(kind, pairs, strict=True)] for kind in forms
         )
-        now = Forms((here, across), (of_data, across_of_data))
-        told, overlap = told * share**2 + weight[None] * variances(route, now, lam)[:, 0], overlap * share
+        variance = variances_of_rows(rows, route, Forms((here, across), (of_data, across_of_data)), lam)[:, 0]
+        told, overlap = told * share**2 + weight[None] * variance, overlap * share
         risks.append(np.maximum((start[None] - 2.0 * overlap + told).sum(1), 0.0))
         noise = noise_var
     return np.stack(risks)

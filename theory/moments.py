@@ -127,7 +127,7 @@ def own_variances(route: Route, forms: tuple[Array, Array], eigenvalues: Array) 
     mode it is of the order of 1/N; for the risk of the next order, which is without it.
     """
     g = resolvent(route.kappa, eigenvalues).swapaxes(-1, -2)  # (..., K, n)
-    (own,) = _of_modes(route, route.kappa[..., None, :] * (eigenvalues[:, None] * g**2), forms)
+    own = of_rows(_rows(route, route.kappa[..., None, :] * (eigenvalues[:, None] * g**2)), _form(forms))
     xp = namespace(own)
     return xp.where(route.peak, xp.inf, xp.maximum(own, 0.0))  # eq. 53
 
@@ -139,19 +139,31 @@ def learned_share(route: Route, eigenvalues: Array) -> Array:
 
 def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
     """Return lambda_k Var Delta_k, (..., T, K), which is its part of the risk beside that of the average."""
-    xp = namespace(route.kappa, eigenvalues)
-    g = resolvent(route.kappa, eigenvalues).swapaxes(-1, -2)  # (..., K, n)
-    features, data = _of_modes(route, g, *forms)
+    return variances_of_rows(rows_of_modes(route, eigenvalues), route, forms, eigenvalues)
+
+
+def rows_of_modes(route: Route, eigenvalues: Array) -> Array:
+    """Return coefficients over kappa + lambda, (..., T, K, 2n), real and imaginary parts one after the other."""
+    return _rows(route, resolvent(route.kappa, eigenvalues).swapaxes(-1, -2))
+
+
+def variances_of_rows(rows: Array, route: Route, forms: Forms, eigenvalues: Array) -> Array:
+    """Return `variances` by the `rows_of_modes` of the route."""
+    xp = namespace(rows)
+    features, data = (of_rows(rows, _form(form)) for form in forms)
     variance = xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
     return xp.where(route.peak, xp.inf, variance)
 
 
-def _of_modes(route: Route, g: Array, *forms: tuple[Array, Array]) -> list[Array]:
-    """Return quadratic forms of coefficients times g (..., K, n), for every filter and mode: (..., T, K) each."""
-    rows = route.coefficients[..., :, None, :] * g[..., None, :, :]  # (..., T, K, n)
-    *several, times, modes, points = rows.shape
-    rows = namespace(rows).concatenate([rows.real, rows.imag], axis=-1).reshape(*several, times * modes, 2 * points)
-    return [of_rows(rows, quadratic_form(*form)).reshape(*several, times, modes) for form in forms]
+def _rows(route: Route, g: Array) -> Array:
+    """Return coefficients times g (..., K, n), for every filter and mode, (..., T, K, 2n)."""
+    rows = route.coefficients[..., :, None, :] * g[..., None, :, :]
+    return namespace(rows).concatenate([rows.real, rows.imag], axis=-1)
+
+
+def _form(pair_and_mirror: tuple[Array, Array]) -> Array:
+    """Return the `quadratic_form` of rows of modes, with an axis for the filters."""
+    return quadratic_form(*pair_and_mirror)[..., None, :, :]
 
 
 def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Array) -> Array:

@@ -22,11 +22,11 @@ NEARER = 14.0  # a vertex lies at NEARER/t or so, where both sides of the contou
 STEP, ANGLE = 0.12, 0.95  # of a hyperbola for one window, an error of 1e-13
 RATIO = 2.0  # of times that share their nodes
 FEWEST, ROUND = 6, 24  # nodes of an ellipse around the spectrum, for early times
+ALIKE = 6.0  # numbers of nodes that share an ellipse differ by less
 EXACT, GROWTH = 32.0, 4.0  # its error is exp(-EXACT), and a filter on it at most exp(GROWTH)
 WIDER = np.linspace(0.1, 4.0, 40)  # ellipses on which the size of a filter is looked at
 LEAST = 1e-18  # of the largest coefficient of a time: what does not count
-LARGEST = 4_000_000  # numbers in an array of times, nodes and modes
-MANY = 1.5  # times as many nodes as the fewest
+LARGEST = 40_000  # numbers in an array of times, nodes and modes: more than that leave the cache
 
 
 class Windows(NamedTuple):
@@ -45,18 +45,17 @@ class Windows(NamedTuple):
         return jax.tree.map(lambda x: x[self.which] if np.ndim(x) else x, tree)
 
     def split(self, modes: int) -> list[tuple[np.ndarray, "Windows"]]:
-        """Return indexes of times with many nodes that count, and of those with few, each with their windows.
+        """Return indexes of times with about as many nodes that count, each with their windows.
 
-        modes: at which there are values for all nodes and times; no part has more of them than LARGEST.
+        modes: at which there are values for all nodes and times; no part of several times has more of them than
+        LARGEST.
         """
         counts = np.count_nonzero(self.route.coefficients, axis=1)
-        many = counts > MANY * counts.min()
-        found = []
-        for index in (np.flatnonzero(some) for some in (many, ~many) if some.any()):
-            n = int(counts[index].max())
-            parts = math.ceil(len(index) * n * modes / LARGEST)
-            found += [(part, self._at(part, n)) for part in np.array_split(index, min(parts, len(index)))]
-        return found
+        order = np.argsort(counts, kind="stable")
+        parts = math.ceil(counts.sum() * modes / LARGEST)
+        return [
+            (part, self._at(part, int(counts[part].max()))) for part in np.array_split(order, min(parts, len(order)))
+        ]
 
     def _at(self, index: np.ndarray, n: int) -> "Windows":
         labels, which = np.unique(self.which[index], return_inverse=True)
@@ -95,7 +94,9 @@ def _contours(flt: Filter, ends: tuple[float, float], times: np.ndarray) -> tupl
     horizons = np.maximum(np.maximum(elapsed[1:] / NEARER, elapsed[0]), 1.0 / w_max)
     nodes = _around(flt, edge, times)
     early = nodes <= ROUND
-    scales = np.where(early, -1.0, np.ceil(np.log(horizons * w_max) / math.log(RATIO) - 1e-9))
+    scales = np.where(
+        early, -np.ceil(np.where(early, nodes, 0.0) / ALIKE), np.ceil(np.log(horizons * w_max) / math.log(RATIO) - 1e-9)
+    )
     labels, which = np.unique(scales, return_inverse=True)
     paths = []
     for i in range(len(labels)):
