@@ -1,5 +1,6 @@
 """`student` and `generations`: models that are trained on the labels of other models."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from rfm.pytrees import pytree
 from theory._learned import check_edge
 from theory._modes import check_full_batch, is_smooth
 from theory.arrays import Array, evaluated, namespace
-from theory.cases import Case, arithmetic, curve_times
+from theory.cases import Case, arithmetic, curve_times, feature_noise_of
 from theory.chains_in_time import generations_in_time
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.evaluation import depth_of, filter_of, full_batch_curve, in_reach, model_of, pair_nodes
@@ -27,7 +28,7 @@ from theory.routes import filter_along, route_of
 from theory.time_windows import windows_of
 
 MOST_GENERATIONS = 1000
-TEACHER = ("num_features", "num_samples", "optimizer", "times", "parametrization")
+TEACHER = ("num_features", "num_samples", "optimizer", "times", "parametrization", "feature_noise")
 
 
 def student(
@@ -41,6 +42,7 @@ def student(
     noise_var: ArrayLike | None = None,
     parametrization: str = "ntk",
     features: str = "independent",
+    feature_noise: ArrayLike = 0.0,
 ) -> Curve:
     """Predict the risk of a model that is trained on the labels of another: distillation, weak to strong.
 
@@ -48,14 +50,15 @@ def student(
         E u_k^2 = w_k^2 learned'_k^2 + Var'_k,   E (w_k - u_k) u_k = w_k^2 learned'_k (1 - learned'_k) - Var'_k
 
     with u the teacher's function, learned' and Var' its moments (`theory.modes`), and learned the student's. Both have
-    features and data of their own; a student that shares the teacher's features is another problem, and refused.
+    features and data of their own; a student that shares the teacher's features is another problem, and refused. Noise
+    of the teacher's features is noise on its labels, of variance feature_noise |v|^2.
 
     Source: the moments of `theory.modes`. Weak-to-strong generalization in this model: arXiv 2603.05691.
 
     Args:
         problem: Spectrum, target and noise; the teacher is trained on its labels.
         teacher: num_features, num_samples, optimizer and, unless that is Ridge, times = the one time at which its
-            training ends; parametrization if it is not "ntk".
+            training ends; parametrization if it is not "ntk", feature_noise if its features have noise.
         num_features: Model size N of the student.
         num_samples: Data P of the student, labelled by the teacher.
         optimizer: A full-batch algorithm, of the student.
@@ -64,6 +67,7 @@ def student(
             predictions.
         parametrization: "ntk" or "standard", of the student.
         features: "independent" of those of the teacher.
+        feature_noise: As in `predict`, of the student.
 
     Returns:
         A `Curve` with the student's risk on the true target, and its training loss on the teacher's labels.
@@ -84,8 +88,13 @@ def student(
     known = _teacher(problem, teacher)
     noise = problem.noise_var if noise_var is None else noise_var
     checks.number("noise_var", noise, 0.0, "a finite variance >= 0, or None for that of the problem", inclusive=True)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    noisy = feature_noise_of(feature_noise)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, feature_noise=noisy)
     check_full_batch(case)
+    if (known.feature_noise is None) != (noisy is None):  # both have the modes of a flat tail, or none has
+        known, case = (
+            x if x.feature_noise is not None else dataclasses.replace(x, feature_noise=0.0) for x in (known, case)
+        )
     with arithmetic(known, case, noise):
         first, second = known.arrays(), case.arrays()
         noise = namespace(noise).asarray(noise, float)
@@ -107,7 +116,8 @@ def _teacher(problem: Problem, teacher: object) -> Case:
         checks.fail("teacher", "trained up to one time, with times of one number", times)
     times = times if times is None or is_traced(times) else np.reshape(np.asarray(times, float), 1)
     n, p, optimizer = (teacher[name] for name in TEACHER[:3])
-    case = Case(problem, n, p, optimizer, times, teacher.get("parametrization", "ntk"))
+    noise = feature_noise_of(teacher.get("feature_noise", 0.0))
+    case = Case(problem, n, p, optimizer, times, teacher.get("parametrization", "ntk"), feature_noise=noise)
     check_full_batch(case)
     return case
 
@@ -123,7 +133,7 @@ def _student(
     route = route_of(teacher, known, filter_along(teacher, known, nodes[0]))
     share, variance = _moments(route if teacher.times is None else route.at(0), known)
     power, variance = known.modes.power, known.modes.multiplicity * variance
-    told = power * share**2 + variance  # lambda E u^2
+    told = power * share**2 + variance  # lambda E u^2, of a flat tail what no student learns: eq. 71
     missed = power * share * (1.0 - share) - variance  # lambda E (w - u) u
     model = model._replace(modes=model.modes._replace(power=told), noise_var=noise_var)
     trained = filter_along(case, model, nodes[1])
@@ -174,6 +184,7 @@ def generations(
     times: ArrayLike | None = None,
     noise_var: ArrayLike | None = None,
     parametrization: str = "ntk",
+    feature_noise: ArrayLike = 0.0,
 ) -> Generations:
     """Predict the risk of n generations of models, each trained on fresh data with the labels of the one before.
 
@@ -195,6 +206,7 @@ def generations(
         noise_var: Variance of the noise on the labels of generations after the first; None for that of the problem,
             0 for predictions as they are.
         parametrization: "ntk" or "standard".
+        feature_noise: As in `predict`, of every generation; on its labels it is noise too.
 
     Returns:
         A `Generations` with risk (n, T).
@@ -214,7 +226,8 @@ def generations(
         checks.fail("n", f"a whole number from 1 to {MOST_GENERATIONS}", n)
     noise = problem.noise_var if noise_var is None else noise_var
     checks.number("noise_var", noise, 0.0, "a finite variance >= 0, or None for that of the problem", inclusive=True)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    noisy = feature_noise_of(feature_noise)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, feature_noise=noisy)
     check_full_batch(case)
     with arithmetic(case, noise):
         arrays = case.arrays()

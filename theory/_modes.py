@@ -13,7 +13,7 @@ from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._learned import check_edge, eigenvalues_of, target_of
 from theory.arrays import Array, by_xla, evaluated, namespace
-from theory.cases import Case, arithmetic, check_case, curve_times, richness_of
+from theory.cases import Case, arithmetic, check_case, curve_times, feature_noise_of, richness_of
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.evaluation import filter_of, full_batch_curve, in_reach, model_of, pair_nodes
 from theory.mode_panels import panels_of
@@ -42,7 +42,7 @@ class ModeCurves:
         learned: (T, K) share of the mode that is learned: the student's coefficient over that of the target.
         scatter: (T, K) its standard deviation over draws of features, data and noise; infinite without a target.
         risk: (T, K) the mode's part of the risk, lambda_k E (w_k - coefficient)^2 to leading order: over all modes they
-            sum to the risk of `predict`.
+            sum to the risk of `predict`, less feature_noise |v|^2 where features have noise.
         converged: Whether residual is below 1e-8.
         residual: Estimated relative error.
 
@@ -73,6 +73,7 @@ def modes(
     times: ArrayLike | None = None,
     modes: ArrayLike | None = None,
     parametrization: str = "ntk",
+    feature_noise: ArrayLike = 0.0,
 ) -> ModeCurves:
     """Predict how much of each mode is learned, how that scatters between draws, and the mode's part of the risk.
 
@@ -93,6 +94,7 @@ def modes(
         times: (T,); None for Ridge.
         modes: (K,) numbers k of modes, 1 for the largest eigenvalue; None for all.
         parametrization: "ntk" or "standard".
+        feature_noise: As in `predict`.
 
     Returns:
         A `ModeCurves`.
@@ -110,7 +112,8 @@ def modes(
                [0.959, 0.403]]), array([[0.185, 0.248],
                [0.122, 0.777]]))
     """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    noise = feature_noise_of(feature_noise)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, feature_noise=noise)
     check_full_batch(case)
     eigenvalues, numbers = eigenvalues_of(problem, modes), mode_numbers(problem, modes)
     power = eigenvalues * target_of(problem, numbers) ** 2
@@ -165,12 +168,14 @@ def shifted(
     test_target: ArrayLike | None = None,
     parametrization: str = "ntk",
     richness: ArrayLike = 0.0,
+    feature_noise: ArrayLike = 0.0,
 ) -> Curve:
     """Predict the risk on test data of another covariance, or on another target, than those trained on.
 
         risk(t) = sum_k B_k E (w'_k - coefficient_k)^2 = sum_k B_k {[w'_k - w_k learned_k(t)]^2 + Var_k(t)}
 
-    with B the variances of the modes in the test data and w' the target there; training is that of the problem.
+    with B the variances of the modes in the test data and w' the target there; training is that of the problem. Where
+    features have noise the rows of the test data have the same, and the risk counts feature_noise |v|^2 beside.
 
     Source: the moments of `theory.modes`. Covariate shift in random features: Tripuraneni, Adlam and Pennington 2021
     (arXiv 2111.08234); in kernel regression: Canatar, Bordelon and Pehlevan 2021 (arXiv 2106.02261).
@@ -186,6 +191,7 @@ def shifted(
         test_target: (M,) the target of the test data, likewise.
         parametrization: "ntk" or "standard".
         richness: As in `predict`.
+        feature_noise: As in `predict`.
 
     Returns:
         A `Curve` with the shifted risk and the training loss of the run, (T,).
@@ -201,7 +207,10 @@ def shifted(
         >>> theory.predict(problem, **args).risk.round(3), flat.risk.round(3)
         (array([0.873, 0.481]), array([0.698, 1.944]))
     """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=richness_of(richness))
+    rich, noise = richness_of(richness), feature_noise_of(feature_noise)
+    case = Case(
+        problem, num_features, num_samples, optimizer, times, parametrization, richness=rich, feature_noise=noise
+    )
     check_full_batch(case)
     eigenvalues = eigenvalues_of(problem, None)
     target = target_of(problem, mode_numbers(problem, None))
@@ -232,9 +241,12 @@ def _shifted(case: Case, eigenvalues: Array, test: Array, *, nodes: int) -> tupl
     curves = full_batch_curve(case, model, nodes=nodes, trained=trained)
     late = 1.0 - learned_share(route, eigenvalues)
     of_average = late**2 @ test[0] + 2.0 * late @ test[1] + test[2].sum()
-    # the variance is that of eigenvalues in units of the clock
-    variance = weighed_variance(route, forms_of(pairs, model), eigenvalues, test[3] * case.clock)
-    return of_average + variance, curves  # eq. 49
+    weights = test[3] * case.clock  # the variance is that of eigenvalues in units of the clock
+    if case.feature_noise is not None:  # |v|^2 is N times the variance of a mode of a flat tail
+        xp = namespace(eigenvalues, weights)
+        eigenvalues = xp.append(eigenvalues, model.modes.eigenvalues[-1])
+        weights = xp.append(weights, case.feature_noise * case.num_features)  # eq. 70
+    return of_average + weighed_variance(route, forms_of(pairs, model), eigenvalues, weights), curves  # eq. 49
 
 
 def _of_modes(name: str, value: ArrayLike | None, trained: np.ndarray) -> Array:

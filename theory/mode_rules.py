@@ -8,6 +8,7 @@ import numpy as np
 from theory.arrays import Array
 from theory.filters import Filter
 from theory.fixed_point import Model, spectral_edge
+from theory.spectrum import Modes, apart, join
 
 POINTS, MORE_POINTS = 20.0, 2.5  # of the compressed modes, and for every e-fold of time
 TINY = 1e-300
@@ -57,11 +58,10 @@ def compressed(model: Model, flt: Filter, latest: Array) -> Model:
     edge = spectral_edge(model)
     reach = 1.0 / flt.curvature(1.0 / np.maximum(latest, 1.0 / flt.stability(edge)))
     end = model.modes.eigenvalues.max() * max(float(flt.curvature(np.float64(ENDLESS)) / edge), LEAST_END)
-    few = few_modes(model, float(reach), float(end), shared=True)
-    modes = model.modes._replace(
-        eigenvalues=few.eigenvalues, multiplicity=few.spectrum / few.eigenvalues, power=few.power
-    )
-    return model._replace(modes=modes)
+    modes, tail = apart(model.modes)
+    few = few_modes(model._replace(modes=modes), float(reach), float(end), shared=True)
+    compressed = Modes(few.eigenvalues, few.spectrum / few.eigenvalues, few.power)
+    return model._replace(modes=join(compressed, tail)._replace(mixture=modes.mixture))
 
 
 def _gauss(x: Array, weights: Array, wanted: Array, points: int) -> tuple[Array, Array]:
