@@ -132,7 +132,8 @@ def _student(
     known, model = model_of(teacher, depth), model_of(case, depth)
     route = route_of(teacher, known, filter_along(teacher, known, nodes[0]))
     share, variance = _moments(route if teacher.times is None else route.at(0), known)
-    power, variance = known.modes.power, known.modes.multiplicity * variance
+    infinite = xp.isinf(variance).any()
+    power, variance = known.modes.power, known.modes.multiplicity * xp.where(infinite, 0.0, variance)
     told = power * share**2 + variance  # lambda E u^2, of a flat tail what no student learns: eq. 71
     missed = power * share * (1.0 - share) - variance  # lambda E (w - u) u
     model = model._replace(modes=model.modes._replace(power=told), noise_var=noise_var)
@@ -140,7 +141,10 @@ def _student(
     curves = full_batch_curve(case, model, nodes=nodes[1], trained=trained)
     late = 1.0 - learned_share(route_of(case, model, trained), model.modes.eigenvalues)
     risk = xp.sum(power * (1.0 - share) ** 2 + variance) + curves.risk + 2.0 * (late @ missed)  # eq. 50
-    return curves._replace(risk=xp.maximum(risk, 0.0)), route.residual, route.edge
+    # of a teacher at the interpolation peak anything that is learned is infinite
+    risk = xp.where(infinite & (True if case.times is None else case.times > 0), xp.inf, xp.maximum(risk, 0.0))
+    train_loss = xp.where(infinite & (curves.train_loss > 0), xp.inf, curves.train_loss)
+    return curves._replace(risk=risk, train_loss=train_loss), route.residual, route.edge
 
 
 def _moments(route: Route, model: Model) -> tuple[Array, Array]:
@@ -248,11 +252,12 @@ def _generations(case: Case, noise_var: Array, *, n: int, nodes: int) -> tuple[A
     weight, start = first.modes.multiplicity, first.modes.power
     risks = []
     for i in range(route.coefficients.shape[0]):
-        told, overlap, model, risk = start, start, first, []
+        told, overlap, model, risk, infinite = start, start, first, [], False
         for _ in range(n):
             share, variance = _moments(route.at(i), model)
-            told, overlap = told * share**2 + weight * variance, overlap * share  # eq. 51
-            risk.append(xp.maximum(xp.sum(start - 2.0 * overlap + told), 0.0))
+            infinite = infinite | xp.isinf(variance).any()
+            told, overlap = told * share**2 + weight * xp.where(infinite, 0.0, variance), overlap * share  # eq. 51
+            risk.append(xp.where(infinite, xp.inf, xp.maximum(xp.sum(start - 2.0 * overlap + told), 0.0)))
             model = first._replace(modes=first.modes._replace(power=told), noise_var=noise_var)
         risks.append(xp.stack(risk))
     return xp.stack(risks, axis=1), route.residual

@@ -39,7 +39,7 @@ def generations_in_time(windows: Windows, model: Model, noise_var: np.ndarray, n
         (here, across), (of_data, across_of_data) = (
             [form.at(pair, noise) for form, pair in zip(kind, pairs, strict=True)] for kind in forms
         )
-        variance = variances_of_rows(rows, route, Forms((here, across), (of_data, across_of_data)), lam)[:, 0]
+        variance = variances_of_rows(rows, Forms((here, across), (of_data, across_of_data)), lam)[:, 0]
         told, overlap = told * share**2 + weight[None] * variance, overlap * share
         risks.append(np.maximum((start[None] - 2.0 * overlap + told).sum(1), 0.0))
         noise = noise_var

@@ -36,15 +36,18 @@ class Panels(NamedTuple):
         return namespace(weights).concatenate([weights[:, : self.whole], *(x @ _transform() for x in moments)], axis=1)
 
     def values(self, values: Array) -> Array:
-        """Return values (T, K) at all modes from those (T, m) at the points."""
+        """Return values (T, K) at all modes from those (T, m) at the points; infinite where they are."""
         if not self.ends:
             return values
+        xp = namespace(values)
+        infinite = xp.isinf(values[:, :1])
+        values = xp.where(infinite, 0.0, values)
         starts = self.whole + DEGREE * np.arange(len(self.ends) - 1)
         parts = (
             values[:, k : k + DEGREE] @ _transform().T @ self.polynomials[:, i - self.whole : j - self.whole]
             for k, (i, j) in zip(starts, self._spans(), strict=True)
         )
-        return namespace(values).concatenate([values[:, : self.whole], *parts], axis=1)
+        return xp.where(infinite, xp.inf, xp.concatenate([values[:, : self.whole], *parts], axis=1))
 
     def _spans(self) -> list[tuple[int, int]]:
         return list(zip(self.ends[:-1], self.ends[1:], strict=True))

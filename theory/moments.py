@@ -23,6 +23,7 @@ from theory.dynamics import Around, integrate, of_rows, quadratic_form
 from theory.equivalent import PairValues, parts_of, products, values_at_pairs
 from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
 from theory.mixture import data_response, row_factors
+from theory.static import static_risk
 
 LEAST = 1e-20  # of the largest coefficient: what does not count
 
@@ -31,7 +32,7 @@ class Route(NamedTuple):
     """Points kappa (n,) at which ridges are summed up to T filters with the coefficients (T, n).
 
     Linear functions are -2 Re sum, quadratic ones as in `dynamics.integrate`; one real ridge has the coefficient -1/2.
-    q: row factors (n, J) of `theory.mixture`. peak: whether it is the interpolation peak, where variances are infinite.
+    q: row factors (n, J) of `theory.mixture`. ridge: the one ridge, if it is one, of which kappa = 0 is a limit.
     """
 
     kappa: Array
@@ -39,7 +40,7 @@ class Route(NamedTuple):
     q: Array
     residual: Array
     edge: Array
-    peak: Array | bool = False
+    ridge: Array | None = None
 
     def at(self, index: int) -> "Route":
         """Return the route to one of the filters, without points that do not count where that is known."""
@@ -63,26 +64,38 @@ def route_to_ridge(model: Model, ridge: Array) -> Route:
     kappa = kappa[None]
     x = degrees_of_freedom(kappa, model.modes)[0] * model.inv_p
     q = row_factors(x, data_response(x, model.modes.mixture)[0], model.modes.mixture)
-    peak = (ridge == 0) & (model.inv_n == model.inv_p) & (model.inv_n > 0) & (kappa[0] > 0)
-    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual, peak)
+    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual, ridge)
 
 
 class Forms(NamedTuple):
-    """Sources of scatter, at all pairs of points and at all pairs with a conjugate: features, and data per lambda."""
+    """Sources of scatter, at all pairs of points and at all pairs with a conjugate: features, and data per lambda.
+
+    infinite: (..., 1, 1) whether variances are, as they are at the interpolation peak.
+    """
 
     features: tuple[Array, Array]
     data: tuple[Array, Array]
+    infinite: Array | bool = False
 
 
 def pairs_along(route: Route, model: Model) -> tuple[PairValues, PairValues]:
     """Return values at all pairs of points of a route, for a model whose target may be another than the route's."""
-    return values_at_pairs(route.kappa, route.q, model)
+    here, across = values_at_pairs(route.kappa, route.q, model)
+    if route.ridge is None:
+        return here, across
+    # as many features or samples as modes, or of each other: limits, of which kk/(N - df2) is zero where kappa is
+    sums, xp = here.sums, namespace(route.kappa, model.modes.eigenvalues)
+    sums = sums._replace(df2=xp.where(sums.kk == 0, 0.0, sums.df2))
+    risk = xp.reshape(static_risk(model, route.ridge).pieces.risk, (1, 1))
+    return here._replace(sums=sums, risk=risk), across._replace(sums=sums, risk=risk)
 
 
 def forms_of(pairs: tuple[PairValues, PairValues], model: Model) -> Forms:
     """Return what scatters the modes of a model."""
-    here, across = (sources(each, model) for each in pairs)
-    return Forms((here[0], across[0]), (here[1], across[1]))
+    xp = namespace(pairs[0].risk)
+    infinite = xp.isinf(pairs[0].risk[..., :1, :1])
+    here, across = (sources(each._replace(risk=xp.where(infinite, 0.0, each.risk)), model) for each in pairs)
+    return Forms((here[0], across[0]), (here[1], across[1]), infinite)
 
 
 def forms_along(route: Route, model: Model) -> Forms:
@@ -97,7 +110,10 @@ def loops_of(route: Route, pairs: tuple[PairValues, PairValues], model: Model) -
         _loop(df1[..., :, None], other[..., None, :], each.sums.df2, (model.inv_n, model.inv_p * each.rows.signal))
         for each, other in zip(pairs, (df1, df1.conj()), strict=True)
     )
-    return here, across
+    if route.ridge is None:
+        return here, across
+    here = namespace(here).nan_to_num(here)  # where variances are infinite, or kappa is zero, it is as good as none
+    return here, here
 
 
 def sources(pairs: PairValues, model: Model) -> tuple[Array, Array]:
@@ -128,8 +144,7 @@ def own_variances(route: Route, forms: tuple[Array, Array], eigenvalues: Array) 
     """
     g = resolvent(route.kappa, eigenvalues).swapaxes(-1, -2)  # (..., K, n)
     own = of_rows(_rows(route, route.kappa[..., None, :] * (eigenvalues[:, None] * g**2)), _form(forms))
-    xp = namespace(own)
-    return xp.where(route.peak, xp.inf, xp.maximum(own, 0.0))  # eq. 53
+    return namespace(own).maximum(own, 0.0)  # eq. 53
 
 
 def learned_share(route: Route, eigenvalues: Array) -> Array:
@@ -139,7 +154,7 @@ def learned_share(route: Route, eigenvalues: Array) -> Array:
 
 def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
     """Return lambda_k Var Delta_k, (..., T, K), which is its part of the risk beside that of the average."""
-    return variances_of_rows(rows_of_modes(route, eigenvalues), route, forms, eigenvalues)
+    return variances_of_rows(rows_of_modes(route, eigenvalues), forms, eigenvalues)
 
 
 def rows_of_modes(route: Route, eigenvalues: Array) -> Array:
@@ -147,12 +162,12 @@ def rows_of_modes(route: Route, eigenvalues: Array) -> Array:
     return _rows(route, resolvent(route.kappa, eigenvalues).swapaxes(-1, -2))
 
 
-def variances_of_rows(rows: Array, route: Route, forms: Forms, eigenvalues: Array) -> Array:
+def variances_of_rows(rows: Array, forms: Forms, eigenvalues: Array) -> Array:
     """Return `variances` by the `rows_of_modes` of the route."""
     xp = namespace(rows)
-    features, data = (of_rows(rows, _form(form)) for form in forms)
+    features, data = of_rows(rows, _form(forms.features)), of_rows(rows, _form(forms.data))
     variance = xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
-    return xp.where(route.peak, xp.inf, variance)
+    return xp.where(forms.infinite, xp.inf, variance)
 
 
 def _rows(route: Route, g: Array) -> Array:
@@ -172,7 +187,8 @@ def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Ar
     (_, *of_features), (_, *of_data) = (products(parts, each) for each in (weights, weights * eigenvalues))
     pair, mirror = (
         features * first + data * second
-        for features, data, first, second in zip(*forms, of_features, of_data, strict=True)
+        for features, data, first, second in zip(forms.features, forms.data, of_features, of_data, strict=True)
     )
     xp = namespace(pair)
-    return xp.where(route.peak, xp.inf, xp.maximum(integrate(route.coefficients, pair, mirror), 0.0))
+    variance = xp.maximum(integrate(route.coefficients, pair, mirror), 0.0)
+    return xp.where(xp.asarray(forms.infinite)[..., 0], xp.inf, variance)
