@@ -82,6 +82,7 @@ def learning_curve(
     flt = FILTERS[algorithm](**parameters)
     modes, _, inv_p, noise_var = model
     xp = namespace(times, modes.eigenvalues)
+    power = modes.power.sum()
     around = (
         nodes_around(model, flt, flt.elapsed(times.max()), nodes, at_most=True) if trained is None else trained.around
     )
@@ -91,8 +92,10 @@ def learning_curve(
     response = flt.response(z[None], times[:, None]) if trained is None else trained.response
     r = response * untrained[None]  # (T, n)
     data = around.exact_data(model)
+    # without a target the risk of 1 - r is that of r, where what is learned of noise early would cancel
+    moving = untrained[None] - r if not by_xla(power) and power == 0 else r
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
-    rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
+    rows = barrier(xp.concatenate([moving, untrained[None], r * data[None]]))
     share = xp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
     pairs = [(x.risk, x.risk * x.rows.train_signal) for x in known]
 
@@ -110,11 +113,11 @@ def learning_curve(
     halved = jax.tree.map(lambda x: x[::2, ::2], pairs)
     coarse_risk, _, coarse_loss = integrals(2.0 * rows[:, ::2], q[::2], halved)
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
-    start = xp.maximum(modes.power.sum() + noise_var, xp.finfo(z.real.dtype).tiny)
+    start = xp.maximum(power + noise_var, xp.finfo(z.real.dtype).tiny)
     risk_gap = (coarse_risk - risk) / xp.maximum(risk, 1e-12 * start)
     train_gap = (coarse_loss - train_loss) / start
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
-    missed = xp.abs(at_start - modes.power.sum()) / start
+    missed = xp.abs(at_start - power) / start
     residual = xp.max(xp.stack([residual, xp.max(risk_gap**2), xp.max(train_gap**2), missed]))
     growth = None
     if trained is not None:
@@ -188,8 +191,12 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_mo
 
 def integrate(rows: Array, pair: Array, mirror: Array) -> Array:
     """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (..., T, n) -> (..., T)."""
-    rows = namespace(rows).concatenate([rows.real, rows.imag], axis=-1)
-    return of_rows(rows, quadratic_form(pair, mirror))
+    return of_rows(real_rows(rows), quadratic_form(pair, mirror))
+
+
+def real_rows(rows: Array) -> Array:
+    """Return real and imaginary parts of rows (..., n), one after the other: (..., 2n)."""
+    return namespace(rows).concatenate([rows.real, rows.imag], axis=-1)
 
 
 def of_rows(rows: Array, form: Array) -> Array:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array, by_xla, namespace
-from theory.dynamics import Around, integrate, of_rows, quadratic_form
+from theory.dynamics import Around, integrate, of_rows, quadratic_form, real_rows
 from theory.equivalent import PairValues, parts_of, products, values_at_pairs
 from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
 from theory.mixture import data_response, row_factors
@@ -172,8 +172,7 @@ def variances_of_rows(rows: Array, forms: Forms, eigenvalues: Array) -> Array:
 
 def _rows(route: Route, g: Array) -> Array:
     """Return coefficients times g (..., K, n), for every filter and mode, (..., T, K, 2n)."""
-    rows = route.coefficients[..., :, None, :] * g[..., None, :, :]
-    return namespace(rows).concatenate([rows.real, rows.imag], axis=-1)
+    return real_rows(route.coefficients[..., :, None, :] * g[..., None, :, :])
 
 
 def _form(pair_and_mirror: tuple[Array, Array]) -> Array:
