@@ -14,18 +14,15 @@ from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._learned import check_edge
-from theory._modes import check_full_batch, is_smooth
+from theory._modes import check_full_batch
 from theory.arrays import Array, evaluated, namespace
 from theory.cases import Case, arithmetic, curve_times, feature_noise_of
 from theory.chains_in_time import generations_in_time
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.evaluation import depth_of, filter_of, full_batch_curve, in_reach, model_of, pair_nodes
-from theory.filters import FILTERS
+from theory.evaluation import depth_of, full_batch_curve, in_reach, model_of, pair_nodes
 from theory.fixed_point import Model, spectral_edge
-from theory.mode_rules import compressed
 from theory.moments import Route, forms_along, learned_share, variances
-from theory.routes import filter_along, route_of
-from theory.time_windows import windows_of
+from theory.routes import filter_along, route_of, windows_along
 
 MOST_GENERATIONS = 1000
 TEACHER = ("num_features", "num_samples", "optimizer", "times", "parametrization", "feature_noise")
@@ -268,12 +265,9 @@ def _known_generations(case: Case, arrays: Case, noise_var: Array, n: int) -> tu
     with np.errstate(all="ignore"):
         arrays = in_reach(arrays)
         model = model_of(arrays)
-        check_edge(case, arrays, spectral_edge(model))
-        algorithm, parameters = filter_of(arrays.optimizer)
-        if is_smooth(arrays.optimizer):
-            flt = FILTERS[algorithm](**parameters)
-            model = compressed(model, flt, flt.elapsed(arrays.times.max()))
-        windows = windows_of(model, arrays.times, algorithm, parameters)
+        edge = spectral_edge(model)
+        check_edge(case, arrays, edge)
+        model, windows = windows_along(arrays, model, edge)
         risk = np.zeros((n, len(arrays.times)))
         for times, some in windows.split(len(model.modes.eigenvalues)):
             risk[:, times] = generations_in_time(some, model, noise_var, n)

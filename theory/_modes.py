@@ -15,7 +15,8 @@ from theory._learned import check_edge, eigenvalues_of, target_of
 from theory.arrays import Array, by_xla, evaluated, namespace
 from theory.cases import Case, arithmetic, check_case, curve_times, feature_noise_of, richness_of
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.evaluation import filter_of, full_batch_curve, in_reach, model_of, pair_nodes
+from theory.evaluation import full_batch_curve, in_reach, model_of, pair_nodes
+from theory.fixed_point import spectral_edge
 from theory.mode_panels import panels_of
 from theory.moments import (
     Forms,
@@ -28,8 +29,7 @@ from theory.moments import (
     variances,
     weighed_variance,
 )
-from theory.routes import filter_along, route_of
-from theory.time_windows import windows_of
+from theory.routes import filter_along, is_smooth, route_of, windows_along
 
 
 @pytree
@@ -141,7 +141,7 @@ def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Arra
         pairs = pairs_along(route, model)
         found = _along(route, forms_of(pairs, model), loops_of(route, pairs, model), eigenvalues)
         return *found, route.residual, route.edge
-    windows = windows_of(model, case.times, *filter_of(case.optimizer))
+    model, windows = windows_along(case, model, spectral_edge(model))
     found = np.zeros((3, len(case.times), len(eigenvalues)))
     for times, some in windows.split(len(eigenvalues)):
         pairs = pairs_along(some.route, model)
@@ -268,11 +268,6 @@ def _of_modes(name: str, value: ArrayLike | None, trained: np.ndarray) -> Array:
 def mode_numbers(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
     """Return the numbers (K,) of checked modes."""
     return np.arange(1.0, problem.num_modes + 1) if modes is None else np.asarray(modes, float)
-
-
-def is_smooth(optimizer: Optimizer) -> bool:
-    """Tell whether single modes do not oscillate."""
-    return not hasattr(optimizer, "momentum")
 
 
 def check_full_batch(case: Case) -> None:

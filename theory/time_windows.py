@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from theory.arrays import Array
 from theory.contour import Contour, ellipse, hyperbola, length
 from theory.dynamics import LARGEST_MAPPED
 from theory.filters import FILTERS, Filter
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
+from theory.fixed_point import Model, degrees_of_freedom, kappa_path
 from theory.mixture import row_factors
 from theory.moments import Route
 
@@ -63,9 +64,9 @@ class Windows(NamedTuple):
         return Windows(which, Route(kappa[labels, :n], coefficients[index, :n], q[labels, :n], *rest))
 
 
-def windows_of(model: Model, times: np.ndarray, algorithm: str, parameters: dict[str, Any]) -> Windows:
-    """Return windows for all times (T,) of a filter named in `filters.FILTERS`."""
-    flt, edge = FILTERS[algorithm](**parameters), spectral_edge(model)
+def windows_of(model: Model, times: np.ndarray, algorithm: str, parameters: dict[str, Any], edge: Array) -> Windows:
+    """Return windows for all times (T,) of a filter named in `filters.FILTERS`; edge: of the spectrum."""
+    flt = FILTERS[algorithm](**parameters)
     w_max = float(flt.stability(edge))
     stable = 0.0 < w_max < LARGEST_MAPPED
     which, paths = _contours(flt, (float(edge), w_max if stable else 1.0), times)
