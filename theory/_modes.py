@@ -126,8 +126,9 @@ def modes(
         check_edge(case, arrays, edge)
         share, variance, own = map(panels.values, moments)
     xp = namespace(share, variance)
-    scatter = xp.sqrt(xp.maximum(variance / xp.where(power > 0, power, 1.0)[None] + own, 0.0))
-    scatter = xp.where((power > 0)[None], scatter, xp.inf)
+    # without a target a mode has no share, whose scatter is infinite
+    weight, least = xp.where(power > 0, 1.0 / xp.where(power > 0, power, 1.0), 0.0), xp.where(power > 0, 0.0, xp.inf)
+    scatter = xp.sqrt(xp.maximum(variance * weight[None] + own, least[None]))
     risk = power[None] * (1.0 - share) ** 2 + variance
     return ModeCurves(curve_times(times), numbers, share, scatter, risk, residual < TOLERANCE, residual)
 
