@@ -202,7 +202,7 @@ def test_refused_by_name(function, more):
     with pytest.raises(ValueError, match="`num_features` must be finite where features have noise"):
         function(PROBLEM, **args(np.inf, 50), **more, feature_noise=0.1)
     series = rfm.correlated_rows(PROBLEM, autocorrelation=0.5)
-    with pytest.raises(ValueError, match="`problem` must be one with rows of equal size.* where features have noise"):
+    with pytest.raises(ValueError, match=r"`problem` must be one with rows of equal size.* where features have noise"):
         function(series, **args(20, 50), **more, feature_noise=0.1)
 
 
