@@ -1,4 +1,4 @@
-"""How programs are compiled: quickly, and kept on disk for the next process of the same user."""
+"""Compilation of programs: quick, and kept on disk for the next process of the same user."""
 
 import os
 import platform
