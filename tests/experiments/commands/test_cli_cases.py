@@ -239,8 +239,7 @@ def test_a_closed_pipe(tmp_path):
         "-m",
         "experiments.cli",
         "fit",
-        case("wandb_wide.csv"),
-        *HELD,
+        case("eight_evals_of_a_run.csv"),
         "--out",
         str(tmp_path),
     ]
