@@ -18,6 +18,7 @@ from rfm.data import datasets as datasets
 from rfm.data import files as files
 from rfm.data import from_data as from_data
 from rfm.data.correlated import correlated_rows
+from rfm.data.domains import from_domains
 from rfm.data.from_data import from_features, from_inputs, from_kernel
 from rfm.data.left_out import estimated_stopping, estimated_test_loss
 from rfm.engine.exact_solution import exact
@@ -53,6 +54,7 @@ __all__ = [
     "estimated_stopping",
     "estimated_test_loss",
     "exact",
+    "from_domains",
     "from_features",
     "from_inputs",
     "from_kernel",

@@ -149,7 +149,7 @@ def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
 
 def exponents(problem: Problem) -> tuple[float, float] | None:
     """(a, b) of a problem made by `power_law`; None for any other, and for a single mode."""
-    if problem.population is not None or problem.mixture is not None:
+    if problem.population is not None or not problem.equal_rows:
         return None
     lam, w = problem.eigenvalues, problem.target
     if len(lam) < 2:

@@ -1,4 +1,4 @@
-"""Parts of a problem: the power law beyond the modes kept one by one, rows of unequal size, real rows."""
+"""Parts of a problem: the power law beyond the modes kept one by one, rows of unequal size or kind, real rows."""
 
 import math
 from typing import Any
@@ -73,6 +73,55 @@ class ScaleMixture:
             if not np.all(np.isfinite(values) & (values >= 0)) or abs(weights @ average - 1.0) > 1e-9:
                 what = "numbers >= 0 that sum to one" if name == "weights" else "numbers >= 0 of weighted mean one"
                 checks.fail(name, what, values)
+
+
+@pytree
+class Domains:
+    """Rows of several domains: x_k = sqrt(spectra_dk) z_k with z Gaussian, and label noise of a variance of its own.
+
+    Attributes:
+        spectra: (D, M) variance of every mode in every domain, >= 0.
+        noise: (D,) share of the label noise, >= 0, of weighted mean one.
+        shares: (D,) of the domains among the rows that are trained on, >= 0, which sum to one.
+
+    Raises:
+        ValueError: where these do not hold (to 1e-9).
+
+    Example:
+        >>> Domains([[1.0, 0.5], [0.5, 1.0]], [1.0, 1.0], [0.5, 0.5]).pooled.tolist()
+        [0.75, 0.75]
+    """
+
+    spectra: Array
+    noise: Array
+    shares: Array
+
+    def __post_init__(self) -> None:
+        for name in ("spectra", "noise", "shares"):
+            object.__setattr__(self, name, as_float64(name, getattr(self, name)))
+        spectra, noise, shares = self.spectra, self.noise, self.shares
+        if is_traced(spectra, noise, shares):
+            return
+        if spectra.ndim != 2 or not spectra.size or not np.all(np.isfinite(spectra) & (spectra >= 0)):
+            checks.fail("spectra", "finite numbers >= 0 of shape (D, M), a row for each domain", spectra)
+        check_shares("shares", shares, len(spectra))
+        if noise.shape != shares.shape or not np.all(np.isfinite(noise) & (noise >= 0)):
+            checks.fail("noise", f"finite numbers >= 0, one for each of {len(spectra)} domains", noise)
+        if abs(shares @ noise - 1.0) > 1e-9:
+            checks.fail("noise", "of weighted mean one", noise)
+
+    @property
+    def pooled(self) -> Array:
+        """Variances (M,) of the modes over all rows."""
+        return self.shares @ self.spectra
+
+
+def check_shares(name: str, shares: np.ndarray, count: int) -> None:
+    """Refuse anything but the shares of so many domains."""
+    if shares.shape != (count,):
+        checks.fail(name, f"one number for each of {count} domains", shares)
+    if not np.all(np.isfinite(shares) & (shares >= 0)) or abs(shares.sum() - 1.0) > 1e-9:
+        checks.fail(name, "numbers >= 0 that sum to one", shares)
 
 
 @pytree

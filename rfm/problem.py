@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rfm import checks, display
-from rfm.parts import Population, PowerLawTail, ScaleMixture, as_float64
+from rfm.parts import Domains, Population, PowerLawTail, ScaleMixture, as_float64
 from rfm.precision import is_traced
 from rfm.pytrees import pytree
 
@@ -38,6 +38,7 @@ class Problem:
         tail: the modes beyond m, if any, by formula.
         population: real rows to train on in place of Gaussians, if any.
         mixture: sizes of the Gaussian rows, where they are not equal.
+        domains: of the Gaussian rows, where they come from several; the eigenvalues are then those of all of them.
 
     Raises:
         ValueError: for eigenvalues that are not positive, decreasing and finite, a target of another shape or not
@@ -56,6 +57,7 @@ class Problem:
     tail: PowerLawTail | None = None
     population: Population | None = None
     mixture: ScaleMixture | None = None
+    domains: Domains | None = None
 
     def __post_init__(self) -> None:
         for name in ("eigenvalues", "target", "noise_var"):
@@ -77,8 +79,15 @@ class Problem:
         if self.population is not None and self.noise_var < self.population.unexplained:
             least = float(self.population.unexplained)
             checks.fail("noise_var", f">= {least:.6g}, the noise in the labels of the rows", self.noise_var)
+        if self.domains is not None:
+            _check_domains(self, self.domains)
         for name in ("tail", "population"):
             _bind(self, name)
+
+    @property
+    def equal_rows(self) -> bool:
+        """Are all Gaussian rows of one size and one domain?"""
+        return self.mixture is None and self.domains is None
 
     @property
     def num_modes(self) -> float | int:
@@ -116,6 +125,7 @@ class Problem:
             words |= {"trace": f"{self.trace:.4g}", "power": f"{self.power:.4g}"}
         words["noise_var"] = display.span(self.noise_var)
         words |= {} if p is None else {"rows": len(p.rows), "outputs": self.num_outputs}
+        words |= {} if self.domains is None else {"domains": f"shares {display.span(self.domains.shares)}"}
         return words | ({} if m is None else {"row sizes": display.span(m.sizes)})
 
     def _sums(self) -> tuple[float, float]:
@@ -253,6 +263,17 @@ def check_problem(problem: object) -> None:
     """Refuse anything but a problem."""
     if not isinstance(problem, Problem):
         checks.fail("problem", "an rfm.Problem, as rfm.power_law or rfm.from_features make", problem)
+
+
+def _check_domains(problem: Problem, domains: Domains) -> None:
+    """Refuse domains of other modes than those of the problem, or beside another kind of rows."""
+    if any(part is not None for part in (problem.tail, problem.population, problem.mixture)):
+        checks.fail("domains", "alone: without tail, population and mixture", domains)
+    if is_traced(domains):
+        return
+    given, pooled = problem.eigenvalues, domains.pooled
+    if pooled.shape != given.shape or not np.allclose(pooled, given, rtol=1e-9, atol=0.0):
+        checks.fail("domains", "those whose weighted mean are the eigenvalues (rfm.from_domains states them)", pooled)
 
 
 CURES = {

@@ -17,7 +17,7 @@ STATEMENT = ("rfm.problem", "rfm.parts", "rfm.optimizers", "rfm.full_batch", "rf
               "rfm.protocols", "rfm.responses", "rfm.optax_steps",
              "rfm.steps", "rfm.curve", "rfm.grid", "rfm.arguments", "rfm.own_spectrum", "rfm.results")  # fmt: skip
 FRONT = tuple(f"theory.{name}" for name in (
-    "_chains", "_correction", "_learned", "_modes", "_predict", "_scatter", "_sweep", "by_steps", "cases",
+    "_chains", "_correction", "_domains", "_learned", "_modes", "_predict", "_scatter", "_sweep", "by_steps", "cases",
     "evaluation", "equal_compute", "optimal", "reuse", "rich_curves", "routes", "scheduled", "schedules", "stopping",
 ))  # fmt: skip
 ROOMS = {

@@ -17,6 +17,7 @@
 
 from theory._chains import Generations, generations, student
 from theory._correction import correction
+from theory._domains import BestShares, DomainCurves, best_shares, domains
 from theory._learned import learned
 from theory._modes import ModeCurves, modes, shifted
 from theory._predict import Decomposition, decompose, largest_curvature, predict
@@ -32,7 +33,9 @@ __all__ = [
     "BestEpochs",
     "BestRidge",
     "BestSchedule",
+    "BestShares",
     "Decomposition",
+    "DomainCurves",
     "EpochsWorth",
     "Family",
     "Frontier",
@@ -43,9 +46,11 @@ __all__ = [
     "best_epochs",
     "best_ridge",
     "best_schedule",
+    "best_shares",
     "best_stopping",
     "correction",
     "decompose",
+    "domains",
     "epochs_worth",
     "frontier",
     "generations",

@@ -14,6 +14,7 @@ from rfm.problem import Problem
 from rfm.pytrees import pytree
 from rfm.sgd import DRAWN_ANEW
 from theory._correction import corrected
+from theory._domains import pooled_curve
 from theory.arrays import Array, evaluated
 from theory.cases import Case, arithmetic, check_size, curve_times, feature_noise_of, members_of, richness_of
 from theory.evaluation import MARGIN, problem_modes, solve
@@ -51,7 +52,8 @@ def predict(
     response functions, with their misprints corrected; one-pass SGD: Paquette et al. 2024 (arXiv 2405.15074).
 
     Args:
-        problem: Spectrum, target and noise; the number of modes may be infinite.
+        problem: Spectrum, target and noise; the number of modes may be infinite. Where rows come from several domains
+            the risk is that on rows of the same shares (`theory.domains` gives each), for known numbers.
         num_features: Model size N, any number >= 1 or jnp.inf.
         num_samples: Data P, any number >= 1 or jnp.inf; jnp.inf for SGD, which sees every sample once.
         optimizer: The training algorithm.
@@ -95,6 +97,11 @@ def predict(
     )
     if not isinstance(correction, bool):
         checks.fail("correction", "True or False", correction)
+    if isinstance(problem, Problem) and problem.domains is not None:
+        if correction or members is not None:
+            name, value = ("correction", correction) if correction else ("ensemble", (ensemble, bags))
+            checks.fail(name, "left out for rows of several domains, of which the theory is that of one model", value)
+        return pooled_curve(case)
     if (
         correction
         and noise is None

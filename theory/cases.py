@@ -120,6 +120,9 @@ class Members(NamedTuple):
 def check_size(case: Case) -> None:
     """Refuse anything but a problem, and sizes and parametrizations that do not exist."""
     check_problem(case.problem)
+    if case.problem.domains is not None:
+        allowed = "one whose rows come from one domain (theory.predict and theory.domains take several)"
+        checks.fail("problem", allowed, case.problem)
     checks.size("num_features", case.num_features, integer=False)
     checks.size("num_samples", case.num_samples, integer=False)
     checks.one_of("parametrization", case.parametrization, checks.FEATURE_PARAMETRIZATIONS)

@@ -41,7 +41,7 @@ def order_of(problem: rfm.Problem, algorithm: Optimizer, features: str, models: 
 
     It is known for one model of Gaussian features and rows, trained by full batches, features as drawn.
     """
-    gaussian = features == "gaussian" and problem.population is None and problem.mixture is None
+    gaussian = features == "gaussian" and problem.population is None and problem.equal_rows
     one_model = models["ensemble"] == models["bags"] == 1 and models["richness"] == 0.0
     return 2 if gaussian and one_model and not isinstance(algorithm, rfm.SGD) else 1
 

@@ -17,7 +17,7 @@ from rfm.optimizers import Optimizer
 
 LARGE = 0.1  # of the leading risk: what follows a next order above it is a percent or more, and unknown
 PEAK = (0.25, 0.75, 0.9, 1.0, 1.1, 1.4, 2.2)  # of N = P: where the next order is not interpolated
-QUICK = 0.9  # momentum up to which a scatter takes two seconds; at 0.97 it takes ten
+QUICK = 0.9  # momentum up to which a scatter takes some ten seconds, as its contours have four times the nodes
 
 
 class Call(TypedDict):

@@ -21,7 +21,6 @@ BANDS = "lines: theory corrected by training on the known rows; bands: 95 % over
 SAMPLE, OURS = "0.55", plotting.COLORS[0]
 SHOWN = 6  # curves of a panel
 ROOM, DEEPEST = 3.0, 1e-7  # of an axis of losses
-NEAR = 0.2  # the noise is drawn from this part of the least loss on, so that it does not flatten the curves
 
 
 def curves(foretold: Foretold) -> Figure:
@@ -60,7 +59,7 @@ def _times(ax: Axes, grid: Grid) -> None:
         stop = grid.stopping[i, last]
         if stop.gains and grid.times[keep][0] <= stop.at <= grid.times[-1]:
             ax.plot(stop.at, float(stop.loss.value), "o", ms=5, mfc="white", color=color, label=None)
-    _floor(ax, grid)
+    _floor(ax, grid.noise, grid.loss.value[:, last])
     title = f"$P$ = {plotting.number(grid.samples[last])}; circles: best time to stop"
     plotting.finish(ax, "time $t$", "held-out loss", title)
 
@@ -72,7 +71,7 @@ def _sizes(ax: Axes, line: Line, grid: Grid) -> None:
     _banded(ax, line.x, line.end, end, color=plotting.COLORS[plotting.END], label=time)
     _banded(ax, line.x, line.stopped, stopped, color=plotting.COLORS[plotting.STOPPED], label="best stopping")
     ax.plot(line.x, line.ridge, color=plotting.COLORS[plotting.RIDGE], lw=1.3, ls=":", label="best ridge")
-    _floor(ax, grid)
+    _floor(ax, grid.noise, np.stack([line.end.value, line.stopped.value]))
     plotting.finish(ax, AXES[line.axis], "held-out loss", f"${other}$ = {plotting.number(line.fixed)}")
 
 
@@ -112,9 +111,10 @@ def _banded(
     ax.plot(x, known, color=color, lw=1.5, label=None if np.all(extrapolated) else label)
 
 
-def _floor(ax: Axes, grid: Grid) -> None:
-    if grid.noise > NEAR * grid.loss.value.min():
-        ax.axhline(grid.noise, color="0.6", lw=1, ls=":", label="label noise", zorder=0)
+def _floor(ax: Axes, noise: float, losses: np.ndarray) -> None:
+    """Draw the label noise where the axis, as `_limit` scales it to losses, has it."""
+    if noise > np.nanmin(losses) / ROOM:
+        ax.axhline(noise, color="0.6", lw=1, ls=":", label="label noise", zorder=0)
 
 
 def spectrum(estimate: Estimate) -> Figure:

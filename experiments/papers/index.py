@@ -43,6 +43,7 @@ ROW_MODULES = {
     "S12": "two_points.covariate_shift",
     "S13": "two_points.weak_to_strong",
     "S14": "two_points.generations",
+    "S15": "two_points.domain_shares",
     "FL-1": "feature_learning.exponents_in_time",
     "FL-2": "feature_learning.easy_tasks",
     "FL-3": "feature_learning.collapse",

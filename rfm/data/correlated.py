@@ -52,8 +52,8 @@ def correlated_rows(
         (array([0.873, 0.481]), array([1.078, 0.565]))
     """
     check_problem(problem)
-    if problem.mixture is not None or problem.population is not None:
-        checks.fail("problem", "one of Gaussian rows of equal size (mixture=None, population=None)", problem)
+    if not problem.equal_rows or problem.population is not None:
+        checks.fail("problem", "one of Gaussian rows of one size and domain (without mixture or population)", problem)
     if (autocorrelation is None) == (covariance is None):
         given = "but not both" if covariance is not None else "or `covariance` is"
         checks.fail("autocorrelation", f"given, {given}", autocorrelation)

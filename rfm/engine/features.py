@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from rfm import threefry
 from rfm.devices import AXIS
+from rfm.engine.row_kinds import noise_shares, root_variances
 from rfm.problem import Population, Problem
 
 CHUNK = 1024  # modes a step: large enough for a matrix product at full speed
@@ -22,7 +23,7 @@ FeatureLaw = Callable[[Array, tuple[int, int]], Array]  # (key, shape) -> number
 FEATURES = ("gaussian", "rademacher", *ACTIVATIONS)
 
 # sub-keys of a seed, by name; a draw changes with the seed and with nothing else
-_FEATURES, _DATA, _NOISE, _STEPS, _KINDS = 0, 1, 2, 3, 4
+_FEATURES, _DATA, _NOISE, _STEPS = 0, 1, 2, 3  # and 4: `row_kinds.KINDS`
 MOST_MEMBERS = 2**14  # of an ensemble, or of its data sets
 
 
@@ -237,9 +238,9 @@ def data_chunk(problem: Problem, setting: Setting, key: Array, index: ArrayLike)
     lam, w = problem.modes(index * length, length)
     if problem.population is not None:
         return row_chunk(problem, problem.population, index)[sampled_rows(problem.population, p, key)], w
-    root = jnp.sqrt(kinds_of_rows(problem, p, key).sizes)
+    root = root_variances(problem, (p, key), index, lam)
     key = threefry.fold_in(threefry.fold_in(key, _DATA), index)
-    psi = normal(key, (p, length)) * jnp.sqrt(lam)[None] * root
+    psi = normal(key, (p, length)) * root
     return kept(psi, setting.counts and setting.counts.samples), w
 
 
@@ -249,22 +250,6 @@ def row_chunk(problem: Problem, population: Population, index: ArrayLike) -> Arr
     # the last chunk runs over the end: slice from a padded matrix
     padded = jnp.pad(rows, ((0, 0), (0, -rows.shape[1] % length)))
     return lax.dynamic_slice_in_dim(padded, index * length, length, 1)
-
-
-class Kinds(NamedTuple):
-    """Size and share of the label noise of the rows of a training set, (P, 1) and (P,); one where all are equal."""
-
-    sizes: Array | float = 1.0
-    noise: Array | float = 1.0
-
-
-def kinds_of_rows(problem: Problem, num_samples: int, key: Array) -> Kinds:
-    """Drawn from the problem's mixture, if it has one."""
-    if problem.mixture is None:
-        return Kinds()
-    m = problem.mixture
-    kind = jax.random.choice(threefry.fold_in(key, _KINDS), len(m.sizes), (num_samples,), p=jnp.asarray(m.weights))
-    return Kinds(jnp.asarray(m.sizes)[kind, None], jnp.asarray(m.noise)[kind])
 
 
 def sampled_rows(population: Population, num_samples: int, key: Array) -> Array:
@@ -283,7 +268,7 @@ def _label_noise(problem: Problem, num_samples: int, key: Array) -> Array:
     known = 0.0 if problem.population is None else problem.population.unexplained
     # compared first: compilers fuse a share of both with the difference, whose rounding would be noise of its own
     variance = jnp.where(problem.noise_var > known, jnp.asarray(problem.noise_var - known, float), 0.0)
-    variance = variance * kinds_of_rows(problem, num_samples, key).noise
+    variance = variance * noise_shares(problem, num_samples, key)
     return jnp.sqrt(variance) * normal(threefry.fold_in(key, _NOISE), (num_samples,))
 
 

@@ -32,8 +32,8 @@ def check_noisy(problem: Problem, setting: Setting, optimizer: Any) -> None:
     """Refuse noise of the features where it is not a model, or is not served."""
     if jnp.isinf(setting.num_features):
         checks.fail("num_features", "finite where features have noise (feature_noise=0 for the kernel)", jnp.inf)
-    if problem.mixture is not None:
-        allowed = "one with rows of equal size where features have noise (or feature_noise=0)"
+    if not problem.equal_rows:
+        allowed = "one with rows of equal size and one domain where features have noise (or feature_noise=0)"
         checks.fail("problem", allowed, problem)
     if problem.population is not None and jnp.isinf(setting.num_samples) and isinstance(optimizer, Batched | Optax):
         allowed = "finite for batches of real rows where features have noise, which a row keeps (or feature_noise=0)"

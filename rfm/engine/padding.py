@@ -52,7 +52,7 @@ def batch_length(plan: Plan, task: Task, seeds: int) -> int:
 def _can_be_longer(task: Task) -> bool:
     """Rows chosen out of many, and updates that look at several coordinates at a time, depend on how many there are."""
     problem = task.problem
-    drawn = problem.population is None and problem.mixture is None
+    drawn = problem.population is None and problem.equal_rows
     return drawn and not isinstance(task.optimizer, Batched | Optax)
 
 

@@ -251,8 +251,8 @@ def _check_batches(request: Request, num_samples: float, optimizer: Batched | Op
     if fresh and population is not None and problem.noise_var > population.unexplained:
         allowed = "the noise in the labels, where SGD draws from a population for ever"
         checks.fail("noise_var", allowed, problem.noise_var)
-    if fresh and problem.mixture is not None:
-        checks.fail("num_samples", "finite for SGD on rows of unequal size", num_samples)
+    if fresh and not problem.equal_rows:
+        checks.fail("num_samples", "finite for SGD on rows of unequal size or of several domains", num_samples)
     return int(size)
 
 

@@ -237,7 +237,7 @@ def _settings(request: Request, grid: Axes, *, kind: str, method: str) -> dict[s
     swept = set(grid.values)
     if not swept & {"a", "b", "num_modes"}:
         for output in map(problem.output, range(problem.num_outputs)):
-            parts = (output.eigenvalues, output.target, output.tail, output.population, output.mixture)
+            parts = (output.eigenvalues, output.target, output.tail, output.population, output.mixture, output.domains)
             for leaf in jax.tree.leaves(parts):
                 digest.update(np.asarray(leaf, np.float64).tobytes())
     algorithm, numbers = type(optimizer).__name__, vars(optimizer)
