@@ -11,7 +11,6 @@ run, as every other step of `.ci/run` and the weekly workflow do.
 """
 
 import atexit
-import gc
 import os
 import shutil
 import subprocess
@@ -42,8 +41,6 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")  # axes that are added are written
 
-gc.set_threshold(200_000, 20, 50)  # what is traced is many objects and little garbage: 4 % of the time went there
-
 MOST_MAPS = 30_000  # of a process after a module; the largest adds 10,000
 
 
@@ -59,7 +56,6 @@ def _leave_nothing_behind():
     maps = Path("/proc/self/maps")
     if not maps.exists() or len(maps.read_text().splitlines()) > MOST_MAPS:
         jax.clear_caches()
-        gc.collect()
 
 
 BROWSER_FLAGS = (
