@@ -51,7 +51,9 @@ def _run(argv: list[str] | None) -> int:
         import jax
 
         from rfm import cache_compilations, checks
+        from rfm.compilations import compile_quickly
 
+        compile_quickly()
         jax.config.update("jax_enable_x64", True)
         _check_platform()
         with contextlib.suppress(ValueError, OSError, RuntimeError):  # no folder that is safe: every call compiles

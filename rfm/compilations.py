@@ -1,12 +1,30 @@
-"""Compiled programs kept on disk, for the next process of the same user."""
+"""How programs are compiled: quickly, and kept on disk for the next process of the same user."""
 
 import os
 import platform
+import re
+from importlib import metadata
 from pathlib import Path
 
 import jax
 
 from rfm import checks
+
+# of XLA on CPU: its older way to make code of an operation, in one piece
+QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+KNOWN = (0, 9), (0, 10)  # the first and the last version of jaxlib that was seen to know them
+
+
+def compile_quickly() -> None:
+    """Set flags of XLA, before its first program, with which it compiles in two thirds of the time on CPU.
+
+    Programs are as fast, and their numbers the same bit for bit. A flag that XLA does not know ends the process: asked
+    are versions that know it, where the environment has no XLA_FLAGS.
+
+    """
+    version = tuple(int(part) for part in re.findall(r"\d+", metadata.version("jaxlib"))[:2])
+    if KNOWN[0] <= version <= KNOWN[1]:
+        os.environ.setdefault("XLA_FLAGS", QUICK)
 
 
 def cache_compilations(folder: str | Path | None = None) -> Path | None:

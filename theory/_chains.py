@@ -1,5 +1,6 @@
 """`student` and `generations`: models that are trained on the labels of other models."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,21 +14,18 @@ from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._learned import check_edge
-from theory._modes import check_full_batch, is_smooth
+from theory._modes import check_full_batch
 from theory.arrays import Array, evaluated, namespace
-from theory.cases import Case, arithmetic, curve_times
+from theory.cases import Case, arithmetic, curve_times, feature_noise_of
 from theory.chains_in_time import generations_in_time
 from theory.dynamics import TOLERANCE, LearningCurve
-from theory.evaluation import depth_of, filter_of, full_batch_curve, in_reach, model_of, pair_nodes
-from theory.filters import FILTERS
+from theory.evaluation import depth_of, full_batch_curve, in_reach, model_of, pair_nodes
 from theory.fixed_point import Model, spectral_edge
-from theory.mode_rules import compressed
-from theory.moments import Route, forms_of, learned_share, variances
-from theory.routes import filter_along, route_of
-from theory.time_windows import windows_of
+from theory.moments import Route, forms_along, learned_share, variances
+from theory.routes import filter_along, route_of, windows_along
 
 MOST_GENERATIONS = 1000
-TEACHER = ("num_features", "num_samples", "optimizer", "times", "parametrization")
+TEACHER = ("num_features", "num_samples", "optimizer", "times", "parametrization", "feature_noise")
 
 
 def student(
@@ -41,6 +39,7 @@ def student(
     noise_var: ArrayLike | None = None,
     parametrization: str = "ntk",
     features: str = "independent",
+    feature_noise: ArrayLike = 0.0,
 ) -> Curve:
     """Predict the risk of a model that is trained on the labels of another: distillation, weak to strong.
 
@@ -48,14 +47,15 @@ def student(
         E u_k^2 = w_k^2 learned'_k^2 + Var'_k,   E (w_k - u_k) u_k = w_k^2 learned'_k (1 - learned'_k) - Var'_k
 
     with u the teacher's function, learned' and Var' its moments (`theory.modes`), and learned the student's. Both have
-    features and data of their own; a student that shares the teacher's features is another problem, and refused.
+    features and data of their own; a student that shares the teacher's features is another problem, and refused. Noise
+    of the teacher's features is noise on its labels, of variance feature_noise |v|^2.
 
     Source: the moments of `theory.modes`. Weak-to-strong generalization in this model: arXiv 2603.05691.
 
     Args:
         problem: Spectrum, target and noise; the teacher is trained on its labels.
         teacher: num_features, num_samples, optimizer and, unless that is Ridge, times = the one time at which its
-            training ends; parametrization if it is not "ntk".
+            training ends; parametrization if it is not "ntk", feature_noise if its features have noise.
         num_features: Model size N of the student.
         num_samples: Data P of the student, labelled by the teacher.
         optimizer: A full-batch algorithm, of the student.
@@ -64,6 +64,7 @@ def student(
             predictions.
         parametrization: "ntk" or "standard", of the student.
         features: "independent" of those of the teacher.
+        feature_noise: As in `predict`, of the student.
 
     Returns:
         A `Curve` with the student's risk on the true target, and its training loss on the teacher's labels.
@@ -84,8 +85,13 @@ def student(
     known = _teacher(problem, teacher)
     noise = problem.noise_var if noise_var is None else noise_var
     checks.number("noise_var", noise, 0.0, "a finite variance >= 0, or None for that of the problem", inclusive=True)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    noisy = feature_noise_of(feature_noise)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, feature_noise=noisy)
     check_full_batch(case)
+    if (known.feature_noise is None) != (noisy is None):  # both have the modes of a flat tail, or none has
+        known, case = (
+            x if x.feature_noise is not None else dataclasses.replace(x, feature_noise=0.0) for x in (known, case)
+        )
     with arithmetic(known, case, noise):
         first, second = known.arrays(), case.arrays()
         noise = namespace(noise).asarray(noise, float)
@@ -107,7 +113,8 @@ def _teacher(problem: Problem, teacher: object) -> Case:
         checks.fail("teacher", "trained up to one time, with times of one number", times)
     times = times if times is None or is_traced(times) else np.reshape(np.asarray(times, float), 1)
     n, p, optimizer = (teacher[name] for name in TEACHER[:3])
-    case = Case(problem, n, p, optimizer, times, teacher.get("parametrization", "ntk"))
+    noise = feature_noise_of(teacher.get("feature_noise", 0.0))
+    case = Case(problem, n, p, optimizer, times, teacher.get("parametrization", "ntk"), feature_noise=noise)
     check_full_batch(case)
     return case
 
@@ -122,21 +129,25 @@ def _student(
     known, model = model_of(teacher, depth), model_of(case, depth)
     route = route_of(teacher, known, filter_along(teacher, known, nodes[0]))
     share, variance = _moments(route if teacher.times is None else route.at(0), known)
-    power, variance = known.modes.power, known.modes.multiplicity * variance
-    told = power * share**2 + variance  # lambda E u^2
+    infinite = xp.isinf(variance).any()
+    power, variance = known.modes.power, known.modes.multiplicity * xp.where(infinite, 0.0, variance)
+    told = power * share**2 + variance  # lambda E u^2, of a flat tail what no student learns: eq. 71
     missed = power * share * (1.0 - share) - variance  # lambda E (w - u) u
     model = model._replace(modes=model.modes._replace(power=told), noise_var=noise_var)
     trained = filter_along(case, model, nodes[1])
     curves = full_batch_curve(case, model, nodes=nodes[1], trained=trained)
     late = 1.0 - learned_share(route_of(case, model, trained), model.modes.eigenvalues)
     risk = xp.sum(power * (1.0 - share) ** 2 + variance) + curves.risk + 2.0 * (late @ missed)  # eq. 50
-    return curves._replace(risk=xp.maximum(risk, 0.0)), route.residual, route.edge
+    # of a teacher at the interpolation peak anything that is learned is infinite
+    risk = xp.where(infinite & (True if case.times is None else case.times > 0), xp.inf, xp.maximum(risk, 0.0))
+    train_loss = xp.where(infinite & (curves.train_loss > 0), xp.inf, curves.train_loss)
+    return curves._replace(risk=risk, train_loss=train_loss), route.residual, route.edge
 
 
 def _moments(route: Route, model: Model) -> tuple[Array, Array]:
     """Return the share (K,) that is learned of every mode, and lambda x its variance, on a route to one filter."""
     eigenvalues = model.modes.eigenvalues
-    return learned_share(route, eigenvalues)[0], variances(route, forms_of(route, model), eigenvalues)[0]
+    return learned_share(route, eigenvalues)[0], variances(route, forms_along(route, model), eigenvalues)[0]
 
 
 @pytree
@@ -174,6 +185,7 @@ def generations(
     times: ArrayLike | None = None,
     noise_var: ArrayLike | None = None,
     parametrization: str = "ntk",
+    feature_noise: ArrayLike = 0.0,
 ) -> Generations:
     """Predict the risk of n generations of models, each trained on fresh data with the labels of the one before.
 
@@ -195,6 +207,7 @@ def generations(
         noise_var: Variance of the noise on the labels of generations after the first; None for that of the problem,
             0 for predictions as they are.
         parametrization: "ntk" or "standard".
+        feature_noise: As in `predict`, of every generation; on its labels it is noise too.
 
     Returns:
         A `Generations` with risk (n, T).
@@ -214,7 +227,8 @@ def generations(
         checks.fail("n", f"a whole number from 1 to {MOST_GENERATIONS}", n)
     noise = problem.noise_var if noise_var is None else noise_var
     checks.number("noise_var", noise, 0.0, "a finite variance >= 0, or None for that of the problem", inclusive=True)
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    noisy = feature_noise_of(feature_noise)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, feature_noise=noisy)
     check_full_batch(case)
     with arithmetic(case, noise):
         arrays = case.arrays()
@@ -235,11 +249,12 @@ def _generations(case: Case, noise_var: Array, *, n: int, nodes: int) -> tuple[A
     weight, start = first.modes.multiplicity, first.modes.power
     risks = []
     for i in range(route.coefficients.shape[0]):
-        told, overlap, model, risk = start, start, first, []
+        told, overlap, model, risk, infinite = start, start, first, [], False
         for _ in range(n):
             share, variance = _moments(route.at(i), model)
-            told, overlap = told * share**2 + weight * variance, overlap * share  # eq. 51
-            risk.append(xp.sum(start - 2.0 * overlap + told))
+            infinite = infinite | xp.isinf(variance).any()
+            told, overlap = told * share**2 + weight * xp.where(infinite, 0.0, variance), overlap * share  # eq. 51
+            risk.append(xp.where(infinite, xp.inf, xp.maximum(xp.sum(start - 2.0 * overlap + told), 0.0)))
             model = first._replace(modes=first.modes._replace(power=told), noise_var=noise_var)
         risks.append(xp.stack(risk))
     return xp.stack(risks, axis=1), route.residual
@@ -250,13 +265,10 @@ def _known_generations(case: Case, arrays: Case, noise_var: Array, n: int) -> tu
     with np.errstate(all="ignore"):
         arrays = in_reach(arrays)
         model = model_of(arrays)
-        check_edge(case, arrays, spectral_edge(model))
-        algorithm, parameters = filter_of(arrays.optimizer)
-        if is_smooth(arrays.optimizer):
-            flt = FILTERS[algorithm](**parameters)
-            model = compressed(model, flt, flt.elapsed(arrays.times.max()))
-        windows = windows_of(model, arrays.times, algorithm, parameters)
+        edge = spectral_edge(model)
+        check_edge(case, arrays, edge)
+        model, windows = windows_along(arrays, model, edge)
         risk = np.zeros((n, len(arrays.times)))
         for times, some in windows.split(len(model.modes.eigenvalues)):
             risk[:, times] = generations_in_time(some, model, noise_var, n)
-        return risk, windows.residual
+        return risk, windows.route.residual

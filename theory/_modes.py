@@ -7,18 +7,29 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.curve import THEORY, Curve
-from rfm.optimizers import SGD, Optimizer
+from rfm.optimizers import SGD, Optimizer, Ridge
 from rfm.precision import is_traced, settle
 from rfm.problem import Problem
 from rfm.pytrees import pytree
 from theory._learned import check_edge, eigenvalues_of, target_of
-from theory.arrays import Array, evaluated, namespace
-from theory.cases import Case, arithmetic, check_case, curve_times, richness_of
+from theory.arrays import Array, by_xla, evaluated, namespace
+from theory.cases import Case, arithmetic, check_case, curve_times, feature_noise_of, richness_of
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.evaluation import full_batch_curve, in_reach, model_of, pair_nodes
+from theory.fixed_point import spectral_edge
 from theory.mode_panels import panels_of
-from theory.moments import forms_and_own, forms_of, learned_share, own_variances, variances, weighed_variance
-from theory.routes import filter_along, route_of
+from theory.moments import (
+    Forms,
+    Route,
+    forms_of,
+    learned_share,
+    loops_of,
+    own_variances,
+    pairs_along,
+    variances,
+    weighed_variance,
+)
+from theory.routes import filter_along, is_smooth, route_of, windows_along
 
 
 @pytree
@@ -31,7 +42,7 @@ class ModeCurves:
         learned: (T, K) share of the mode that is learned: the student's coefficient over that of the target.
         scatter: (T, K) its standard deviation over draws of features, data and noise; infinite without a target.
         risk: (T, K) the mode's part of the risk, lambda_k E (w_k - coefficient)^2 to leading order: over all modes they
-            sum to the risk of `predict`.
+            sum to the risk of `predict`, less feature_noise |v|^2 where features have noise.
         converged: Whether residual is below 1e-8.
         residual: Estimated relative error.
 
@@ -62,6 +73,7 @@ def modes(
     times: ArrayLike | None = None,
     modes: ArrayLike | None = None,
     parametrization: str = "ntk",
+    feature_noise: ArrayLike = 0.0,
 ) -> ModeCurves:
     """Predict how much of each mode is learned, how that scatters between draws, and the mode's part of the risk.
 
@@ -82,6 +94,7 @@ def modes(
         times: (T,); None for Ridge.
         modes: (K,) numbers k of modes, 1 for the largest eigenvalue; None for all.
         parametrization: "ntk" or "standard".
+        feature_noise: As in `predict`.
 
     Returns:
         A `ModeCurves`.
@@ -99,7 +112,8 @@ def modes(
                [0.959, 0.403]]), array([[0.185, 0.248],
                [0.122, 0.777]]))
     """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization)
+    noise = feature_noise_of(feature_noise)
+    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, feature_noise=noise)
     check_full_batch(case)
     eigenvalues, numbers = eigenvalues_of(problem, modes), mode_numbers(problem, modes)
     power = eigenvalues * target_of(problem, numbers) ** 2
@@ -112,8 +126,9 @@ def modes(
         check_edge(case, arrays, edge)
         share, variance, own = map(panels.values, moments)
     xp = namespace(share, variance)
-    scatter = xp.sqrt(variance / xp.where(power > 0, power, 1.0)[None] + own)
-    scatter = xp.where((power > 0)[None], scatter, xp.inf)
+    # without a target a mode has no share, whose scatter is infinite
+    weight, least = xp.where(power > 0, 1.0 / xp.where(power > 0, power, 1.0), 0.0), xp.where(power > 0, 0.0, xp.inf)
+    scatter = xp.sqrt(xp.maximum(variance * weight[None] + own, least[None]))
     risk = power[None] * (1.0 - share) ** 2 + variance
     return ModeCurves(curve_times(times), numbers, share, scatter, risk, residual < TOLERANCE, residual)
 
@@ -122,10 +137,25 @@ def modes(
 def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Array, Array, Array, Array]:
     case = in_reach(case)
     model = model_of(case)
-    route = route_of(case, model, filter_along(case, model, nodes))
-    forms, own = forms_and_own(route, model)
-    variance, own = variances(route, forms, eigenvalues), own_variances(route, own, eigenvalues)
-    return learned_share(route, eigenvalues), variance, own, route.residual, route.edge
+    if isinstance(case.optimizer, Ridge) or by_xla(case):
+        route = route_of(case, model, filter_along(case, model, nodes))
+        pairs = pairs_along(route, model)
+        found = _along(route, forms_of(pairs, model), loops_of(route, pairs, model), eigenvalues)
+        return *found, route.residual, route.edge
+    model, windows = windows_along(case, model, spectral_edge(model))
+    found = np.zeros((3, len(case.times), len(eigenvalues)))
+    for times, some in windows.split(len(eigenvalues)):
+        pairs = pairs_along(some.route, model)
+        forms = some.at_times((forms_of(pairs, model), loops_of(some.route, pairs, model)))
+        found[:, times] = np.stack(_along(some.along(), *forms, eigenvalues))[:, :, 0]
+    share, variance, own = found
+    return share, variance, own, windows.route.residual, windows.route.edge
+
+
+def _along(route: Route, forms: Forms, loops: tuple[Array, Array], eigenvalues: Array) -> tuple[Array, Array, Array]:
+    """Return the share, its variance by the forms and what a mode does to itself, along a route."""
+    own = own_variances(route, loops, eigenvalues)
+    return learned_share(route, eigenvalues), variances(route, forms, eigenvalues), own
 
 
 def shifted(
@@ -139,12 +169,14 @@ def shifted(
     test_target: ArrayLike | None = None,
     parametrization: str = "ntk",
     richness: ArrayLike = 0.0,
+    feature_noise: ArrayLike = 0.0,
 ) -> Curve:
     """Predict the risk on test data of another covariance, or on another target, than those trained on.
 
         risk(t) = sum_k B_k E (w'_k - coefficient_k)^2 = sum_k B_k {[w'_k - w_k learned_k(t)]^2 + Var_k(t)}
 
-    with B the variances of the modes in the test data and w' the target there; training is that of the problem.
+    with B the variances of the modes in the test data and w' the target there; training is that of the problem. Where
+    features have noise the rows of the test data have the same, and the risk counts feature_noise |v|^2 beside.
 
     Source: the moments of `theory.modes`. Covariate shift in random features: Tripuraneni, Adlam and Pennington 2021
     (arXiv 2111.08234); in kernel regression: Canatar, Bordelon and Pehlevan 2021 (arXiv 2106.02261).
@@ -160,6 +192,7 @@ def shifted(
         test_target: (M,) the target of the test data, likewise.
         parametrization: "ntk" or "standard".
         richness: As in `predict`.
+        feature_noise: As in `predict`.
 
     Returns:
         A `Curve` with the shifted risk and the training loss of the run, (T,).
@@ -175,7 +208,10 @@ def shifted(
         >>> theory.predict(problem, **args).risk.round(3), flat.risk.round(3)
         (array([0.873, 0.481]), array([0.698, 1.944]))
     """
-    case = Case(problem, num_features, num_samples, optimizer, times, parametrization, richness=richness_of(richness))
+    rich, noise = richness_of(richness), feature_noise_of(feature_noise)
+    case = Case(
+        problem, num_features, num_samples, optimizer, times, parametrization, richness=rich, feature_noise=noise
+    )
     check_full_batch(case)
     eigenvalues = eigenvalues_of(problem, None)
     target = target_of(problem, mode_numbers(problem, None))
@@ -200,12 +236,18 @@ def _shifted(case: Case, eigenvalues: Array, test: Array, *, nodes: int) -> tupl
     case = in_reach(case)
     model = model_of(case)
     trained = filter_along(case, model, nodes)
-    curves, route = full_batch_curve(case, model, nodes=nodes, trained=trained), route_of(case, model, trained)
+    route = route_of(case, model, trained)
+    pairs = pairs_along(route, model)
+    trained = trained and trained._replace(pairs=pairs)
+    curves = full_batch_curve(case, model, nodes=nodes, trained=trained)
     late = 1.0 - learned_share(route, eigenvalues)
     of_average = late**2 @ test[0] + 2.0 * late @ test[1] + test[2].sum()
-    # the variance is that of eigenvalues in units of the clock
-    variance = weighed_variance(route, forms_of(route, model), eigenvalues, test[3] * case.clock)
-    return of_average + variance, curves  # eq. 49
+    weights = test[3] * case.clock  # the variance is that of eigenvalues in units of the clock
+    if case.feature_noise is not None:  # |v|^2 is N times the variance of a mode of a flat tail
+        xp = namespace(eigenvalues, weights)
+        eigenvalues = xp.append(eigenvalues, model.modes.eigenvalues[-1])
+        weights = xp.append(weights, case.feature_noise * case.num_features)  # eq. 70
+    return of_average + weighed_variance(route, forms_of(pairs, model), eigenvalues, weights), curves  # eq. 49
 
 
 def _of_modes(name: str, value: ArrayLike | None, trained: np.ndarray) -> Array:
@@ -227,11 +269,6 @@ def _of_modes(name: str, value: ArrayLike | None, trained: np.ndarray) -> Array:
 def mode_numbers(problem: Problem, modes: ArrayLike | None) -> np.ndarray:
     """Return the numbers (K,) of checked modes."""
     return np.arange(1.0, problem.num_modes + 1) if modes is None else np.asarray(modes, float)
-
-
-def is_smooth(optimizer: Optimizer) -> bool:
-    """Tell whether single modes do not oscillate."""
-    return not hasattr(optimizer, "momentum")
 
 
 def check_full_batch(case: Case) -> None:

@@ -10,6 +10,8 @@ decay doubly exponentially, and nothing is cut off, so t = 0 and a single step a
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from theory.arrays import Array, namespace
 
 NODES = 160  # in the upper half plane, plus the vertex; at t = 10^8 a step of 0.15
@@ -26,25 +28,39 @@ class Contour(NamedTuple):
     weights: Array
 
 
-def length(horizon: Array, w_max: Array) -> Array:
+def length(horizon: Array, w_max: Array, angle: float = ANGLE) -> Array:
     """Return the length of `hyperbola` in its parameter, in which the nodes are equidistant."""
     xp = namespace(horizon, w_max)
-    excess = (CLOSURE * BEYOND * xp.maximum(horizon * w_max, 1.0) + 1.0) / math.sin(ANGLE)
+    excess = (CLOSURE * BEYOND * xp.maximum(horizon * w_max, 1.0) + 1.0) / math.sin(angle)
     return xp.arccosh(1.0 + excess)
 
 
-def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES) -> Contour:
+def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES, angle: float = ANGLE) -> Contour:
     """Return the contour for times up to `horizon` (in units of 1/w) around the spectrum [0, w_max]."""
     # notation: mu = distance of the vertex, W = closing point
     xp = namespace(horizon, w_max)
     mu = 1.0 / xp.maximum(horizon, 1.0 / w_max)
     closing = BEYOND * w_max
-    step = length(horizon, w_max) / nodes
+    step = length(horizon, w_max, angle) / nodes
     u = step * xp.arange(nodes + 1)  # (n,)
-    shift = ANGLE + 1j * u
+    shift = angle + 1j * u
     zeta = -mu * (1.0 - xp.sin(shift))
     slope = 1j * mu * xp.cos(shift)  # dzeta/du
     w = -closing * xp.expm1(-zeta / closing)
     weights = step / (2j * math.pi) * xp.exp(-zeta / closing) * slope / w  # eq. 7
     shared = xp.where(xp.arange(nodes + 1) == 0, 0.5, 1.0)  # the vertex, with the lower half
     return Contour(w, weights * shared)
+
+
+def ellipse(edge: Array, width: float, nodes: int) -> Contour:
+    """Return a contour in the plane of curvatures z with its foci at both ends of the spectrum [0, edge].
+
+    z = (edge/2) [1 - cosh(width - i u)], u from 0 to pi, and weights of (1/2 pi i) dlog z; first the node left of zero.
+    An integrand that is analytic out to a larger ellipse, `wider`, is integrated with an error of exp(-2 nodes width)
+    by the spectrum, and by the other side of exp(-2 nodes (wider - width)) times its size there.
+    """
+    u = width - 1j * math.pi / nodes * np.arange(nodes + 1)  # (n,)
+    z = 0.5 * edge * (1.0 - np.cosh(u))  # eq. 69
+    weights = 0.25 / nodes * edge * np.sinh(u) / z
+    weights[[0, -1]] *= 0.5  # both ends, with the lower half
+    return Contour(z, weights)

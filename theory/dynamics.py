@@ -13,10 +13,10 @@ import jax
 
 from theory.arrays import Array, barrier, by_xla, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
-from theory.equivalent import TwoPoint, one_model, pieces, two_point
+from theory.equivalent import PairValues, TwoPoint, pieces, values_at_pairs
 from theory.filters import FILTERS, Filter
 from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
-from theory.mixture import row_factors, row_sums
+from theory.mixture import row_factors
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
 LARGEST_MAPPED = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
@@ -82,21 +82,22 @@ def learning_curve(
     flt = FILTERS[algorithm](**parameters)
     modes, _, inv_p, noise_var = model
     xp = namespace(times, modes.eigenvalues)
+    power = modes.power.sum()
     around = (
         nodes_around(model, flt, flt.elapsed(times.max()), nodes, at_most=True) if trained is None else trained.around
     )
     z, kappa, untrained, residual, stable = around.z, around.kappa, around.weights, around.residual, around.stable
     q = row_factors(around.df1 * inv_p, around.data, modes.mixture)  # (n, J)
-    row_pairs = row_sums(q, q, modes.mixture), row_sums(q, q.conj(), modes.mixture)
-    sums = list(zip(two_point(kappa, model), row_pairs, strict=True))
+    known = values_at_pairs(kappa, q, model) if trained is None or trained.pairs is None else trained.pairs
     response = flt.response(z[None], times[:, None]) if trained is None else trained.response
     r = response * untrained[None]  # (T, n)
     data = around.exact_data(model)
+    # without a target the risk of 1 - r is that of r, where what is learned of noise early would cancel
+    moving = untrained[None] - r if not by_xla(power) and power == 0 else r
     # without the barrier XLA computes the filter anew for every use of its real and imaginary parts
-    rows = barrier(xp.concatenate([r, untrained[None], r * data[None]]))
+    rows = barrier(xp.concatenate([moving, untrained[None], r * data[None]]))
     share = xp.ones(1) if modes.mixture is None else modes.mixture.weights * modes.mixture.noise  # (J,), of the noise
-    risks = [one_model(x, model, seen) for x, seen in sums]
-    pairs = [(x, x * seen.train_signal) for x, (_, seen) in zip(risks, sums, strict=True)]
+    pairs = [(x.risk, x.risk * x.rows.train_signal) for x in known]
 
     def integrals(rows: Array, q: Array, pairs: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
         """Risk, the risk of no training, and training loss."""
@@ -112,11 +113,11 @@ def learning_curve(
     halved = jax.tree.map(lambda x: x[::2, ::2], pairs)
     coarse_risk, _, coarse_loss = integrals(2.0 * rows[:, ::2], q[::2], halved)
     # relative to the risk, or to what rounding leaves of the risk at t = 0 where a risk is smaller than that
-    start = xp.maximum(modes.power.sum() + noise_var, xp.finfo(z.real.dtype).tiny)
+    start = xp.maximum(power + noise_var, xp.finfo(z.real.dtype).tiny)
     risk_gap = (coarse_risk - risk) / xp.maximum(risk, 1e-12 * start)
     train_gap = (coarse_loss - train_loss) / start
     # nothing is learned at t = 0: a contour that cuts through the spectrum would miss a part
-    missed = xp.abs(at_start - modes.power.sum()) / start
+    missed = xp.abs(at_start - power) / start
     residual = xp.max(xp.stack([residual, xp.max(risk_gap**2), xp.max(train_gap**2), missed]))
     growth = None
     if trained is not None:
@@ -126,7 +127,7 @@ def learning_curve(
     risk, train_loss = xp.maximum(risk, 0.0), xp.maximum(train_loss, 0.0)
     parts = None
     if split:
-        here, across = (pieces(x, model, seen) for x, seen in sums)
+        here, across = (pieces(x.sums, model, x.rows) for x in known)
         parts = jax.tree.map(lambda x, y: xp.maximum(integrate(r, x, y), 0.0), here, across)._replace(risk=risk)
     return LearningCurve(risk, train_loss, parts, residual, residual < TOLERANCE, around.edge, kernel_growth=growth)
 
@@ -154,12 +155,16 @@ class Around(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Nodes and filter (T, n) there, and its error; where features are trained also the growth (T,) of the kernel."""
+    """Nodes and filter (T, n) there, and its error; where features are trained also the growth (T,) of the kernel.
+
+    pairs: of the nodes, for the model at hand, if they are there.
+    """
 
     around: Around
     growth: Array | None
     response: Array
     residual: Array
+    pairs: tuple[PairValues, PairValues] | None = None
 
 
 def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_most: bool = False) -> Around:
@@ -185,10 +190,18 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_mo
 
 
 def integrate(rows: Array, pair: Array, mirror: Array) -> Array:
-    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (T, n) -> (T,)."""
-    xp = namespace(rows)
-    rows = xp.concatenate([rows.real, rows.imag], axis=1)
-    return 2.0 * xp.sum(rows @ quadratic_form(pair, mirror) * rows, axis=1)
+    """2 Re sum_ij (l_i pair_ij l_j + l_i mirror_ij conj(l_j)) for every row l: (..., T, n) -> (..., T)."""
+    return of_rows(real_rows(rows), quadratic_form(pair, mirror))
+
+
+def real_rows(rows: Array) -> Array:
+    """Return real and imaginary parts of rows (..., n), one after the other: (..., 2n)."""
+    return namespace(rows).concatenate([rows.real, rows.imag], axis=-1)
+
+
+def of_rows(rows: Array, form: Array) -> Array:
+    """Return twice a quadratic form of every row, (..., T, 2n) -> (..., T)."""
+    return 2.0 * namespace(rows).einsum("...i,...i->...", rows @ form, rows)
 
 
 def quadratic_form(pair: Array, mirror: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from theory.arrays import Array, complex_of, namespace
 from theory.fixed_point import Model, resolvent
-from theory.mixture import RowSums
+from theory.mixture import Mixture, RowSums, row_sums
 
 
 class TwoPoint(NamedTuple):
@@ -89,6 +89,28 @@ def pair_sums(kappa: Array, spectrum: Products, power: Products) -> tuple[ModeSu
     here = pair(kappa, spectrum.single, spectrum.here, power.single, power.here)
     across = pair(kappa.conj(), spectrum.single.conj(), spectrum.across, power.single.conj(), power.across)
     return here, across
+
+
+class PairValues(NamedTuple):
+    """Sums over modes and rows at pairs of points, and E - sigma^2 there."""
+
+    sums: ModeSums
+    rows: RowSums
+    risk: Array
+
+
+def values_at_pairs(kappa: Array, q: Array, model: Model) -> tuple[PairValues, PairValues]:
+    """Return what holds at all pairs of kappa (..., n), and at all pairs with a conjugate; q: row factors there."""
+    here, across = (
+        PairValues(sums, rows, one_model(sums, model, rows))
+        for sums, rows in zip(two_point(kappa, model), row_pairs(q, model.modes.mixture), strict=True)
+    )
+    return here, across
+
+
+def row_pairs(q: Array, mixture: Mixture | None) -> tuple[RowSums, RowSums]:
+    """Return averages over rows of factors q (..., n, J) at all pairs of points, and at all pairs with a conjugate."""
+    return row_sums(q, q, mixture), row_sums(q, q.conj(), mixture)
 
 
 def one_real_point(kappa: Array, model: Model, rows: RowSums) -> TwoPoint:

@@ -5,6 +5,7 @@ the right half plane, Re(w) >= 0, onto a region of z where |r_t| <= 1, so that o
 algorithms (`contour.py`). Adding an algorithm is adding one function here.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ class Filter(NamedTuple):
     stability: Map  # real z -> real w, inverse of curvature; beyond stability: not positive
     response: Callable[[Array, Array], Array]  # (z, t) -> r_t(z)
     elapsed: Map  # t -> tau, where r_t ~ exp(-w tau) at small w; see SHORTEST
+    cut: Array | float = math.inf  # r_t(z) is analytic for Re z > -cut
 
 
 def gradient_flow() -> Filter:
@@ -90,6 +92,7 @@ def preconditioned(power: Array, damping: Array, lr: Array | None = None) -> Fil
         return gradient_flow()._replace(
             response=lambda z, t: namespace(z).exp(-moved(z) * t),  # eq. 52
             elapsed=lambda t: xp.maximum(t * d**-p, SHORTEST / d),
+            cut=d,
         )
     bracket = Bracket(xp.log(d) - 60.0, xp.log(d) + 60.0)
     z_end = stop_gradient(xp.exp(bisect(lambda x: lr * moved(xp.exp(x)) < 2.0, bracket, BISECTIONS).low))
@@ -97,6 +100,7 @@ def preconditioned(power: Array, damping: Array, lr: Array | None = None) -> Fil
     return disc._replace(
         response=lambda z, t: namespace(z).exp(t * log1p(-_off_one(lr * moved(z)))),
         elapsed=lambda t: xp.maximum(xp.maximum(lr * t * d**-p, SHORTEST / d) * z_end, SHORTEST),
+        cut=d,
     )
 
 

@@ -158,15 +158,13 @@ def _search_mixture(s: Array, model: Model, bracket: Bracket) -> Array:
     return bisect(below, bracket, BISECTIONS).middle
 
 
-def kappa_path(s: Array, model: Model, start: tuple[Array, Array] | None = None) -> Kappa:
+def kappa_path(s: Array, model: Model) -> Kappa:
     """Follow kappa and R1 along a path s (n,) that starts on the positive real axis, or along many (n, W) at once.
 
-    Analytic continuation node by node: Euler predictor, then a fixed number of Newton steps. start: both at the first
-    node of every path where there are many.
+    Analytic continuation node by node: Euler predictor, then a fixed number of Newton steps.
     """
     s_path, frozen = stop_gradient((s, model))
-    if start is None:
-        start = kappa_real(s_path[0].real, frozen)[0], None
+    start = kappa_real(s_path[0].real, frozen)[0]
 
     def continue_to(carry: tuple[Array, Point], s_next: Array) -> tuple[tuple[Array, Point], tuple[Array, Array]]:
         kappa, point = carry
@@ -179,7 +177,7 @@ def kappa_path(s: Array, model: Model, start: tuple[Array, Array] | None = None)
                 break
         return (kappa, point), (kappa + step, point.data + point.data_slope * step)
 
-    first = start[0], one_point(*start[:1], frozen, start[1])
+    first = start, one_point(start, frozen)
     first = jax.tree.map(lambda x: complex_of(x, 0.0 * x), first)
     _, path = scan(continue_to, first, s_path)
     kappa, data = stop_gradient(path)

@@ -53,13 +53,10 @@ def data_response(x: Array, mixture: Mixture | None, start: Array | None = None)
     tau, nu = mixture.sizes, mixture.weights * mixture.sizes
 
     # the harmonic mean of R1 + tau x under nu is concave in R1: Newton's steps from below stay below
-    def moments(response: Array) -> tuple[Array, Array, Array]:
-        q = row_factors(x, response, mixture)
-        return q @ nu, (q * q) @ nu, (q * q) @ (nu * tau)
-
     def step(response: Array) -> Array:
-        mean, slope, _ = moments(response)
-        return response - (1.0 / mean - 1.0) * mean**2 / slope  # eq. 9
+        q = row_factors(x, response, mixture)
+        mean = q @ nu
+        return response - (1.0 / mean - 1.0) * mean**2 / ((q * q) @ nu)  # eq. 9
 
     if start is None:
         xp = namespace(x, tau)
@@ -70,8 +67,8 @@ def data_response(x: Array, mixture: Mixture | None, start: Array | None = None)
     response = stop_gradient(response)
     for _ in range(POLISH_STEPS):
         response = step(response)
-    _, by_response, by_x = moments(response)
-    return response, -by_x / by_response
+    squares = row_factors(x, response, mixture) ** 2
+    return response, -(squares @ (nu * tau)) / (squares @ nu)
 
 
 def row_factors(x: Array, data: Array, mixture: Mixture | None) -> Array:

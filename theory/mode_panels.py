@@ -12,9 +12,9 @@ import numpy as np
 
 from theory.arrays import Array, namespace
 
-WHOLE = 128  # modes at least that are taken one by one
+WHOLE = 16  # modes at least that are taken one by one
 FAR = 16.0  # and all within this factor of the first
-WIDTH, DEGREE = 1.2, 20  # of a panel in log lambda, and points in it: an error of some 1e-14
+WIDTH, DEGREE = 1.8, 22  # of a panel in log lambda, and points in it: an error of some 1e-14
 
 
 class Panels(NamedTuple):
@@ -36,15 +36,19 @@ class Panels(NamedTuple):
         return namespace(weights).concatenate([weights[:, : self.whole], *(x @ _transform() for x in moments)], axis=1)
 
     def values(self, values: Array) -> Array:
-        """Return values (T, K) at all modes from those (T, m) at the points."""
+        """Return values (T, K) at all modes from those (T, m) at the points; infinite where they are."""
         if not self.ends:
             return values
+        xp = namespace(values)
+        infinite = xp.isinf(values[:, :1])
+        constant = np.where(np.arange(DEGREE) == 0, np.inf, 0.0)[None]
         starts = self.whole + DEGREE * np.arange(len(self.ends) - 1)
         parts = (
-            values[:, k : k + DEGREE] @ _transform().T @ self.polynomials[:, i - self.whole : j - self.whole]
+            xp.where(infinite, constant, xp.where(infinite, 0.0, values[:, k : k + DEGREE]) @ _transform().T)
+            @ self.polynomials[:, i - self.whole : j - self.whole]
             for k, (i, j) in zip(starts, self._spans(), strict=True)
         )
-        return namespace(values).concatenate([values[:, : self.whole], *parts], axis=1)
+        return xp.concatenate([values[:, : self.whole], *parts], axis=1)
 
     def _spans(self) -> list[tuple[int, int]]:
         return list(zip(self.ends[:-1], self.ends[1:], strict=True))

@@ -7,11 +7,13 @@ import numpy as np
 
 from theory.arrays import Array
 from theory.filters import Filter
-from theory.fixed_point import Model, spectral_edge
+from theory.fixed_point import Model, kappa_real
+from theory.spectrum import Modes, apart, join
 
 POINTS, MORE_POINTS = 20.0, 2.5  # of the compressed modes, and for every e-fold of time
 TINY = 1e-300
 ENDLESS = 1e200  # what `Filter.curvature` maps to the end of the stable region
+NEARER = 2.0  # times as near to zero as the least real kappa
 LEAST_END = 1.05  # of the largest eigenvalue
 EXHAUSTED = 1e-13  # size of a polynomial that vanishes wherever there are modes
 
@@ -52,16 +54,17 @@ def few_modes(model: Model, reach: float, end: float = math.inf, *, shared: bool
     return Measure(there, spectrum[0], also, starts[0])
 
 
-def compressed(model: Model, flt: Filter, latest: Array) -> Model:
-    """Return a model of `few_modes` for a filter without oscillations up to a time, in units of `Filter.elapsed`."""
-    edge = spectral_edge(model)
-    reach = 1.0 / flt.curvature(1.0 / np.maximum(latest, 1.0 / flt.stability(edge)))
+def compressed(model: Model, flt: Filter, latest: Array, edge: Array) -> Model:
+    """Return a model of `few_modes` for a filter without oscillations up to a time, in units of `Filter.elapsed`.
+
+    edge: of the spectrum. No kappa is nearer to zero than that of the latest time.
+    """
+    least, _ = kappa_real(flt.curvature(1.0 / np.maximum(latest, 1.0 / flt.stability(edge))), model)
     end = model.modes.eigenvalues.max() * max(float(flt.curvature(np.float64(ENDLESS)) / edge), LEAST_END)
-    few = few_modes(model, float(reach), float(end), shared=True)
-    modes = model.modes._replace(
-        eigenvalues=few.eigenvalues, multiplicity=few.spectrum / few.eigenvalues, power=few.power
-    )
-    return model._replace(modes=modes)
+    modes, tail = apart(model.modes)
+    few = few_modes(model._replace(modes=modes), float(NEARER / least), float(end), shared=True)
+    compressed = Modes(few.eigenvalues, few.spectrum / few.eigenvalues, few.power)
+    return model._replace(modes=join(compressed, tail)._replace(mixture=modes.mixture))
 
 
 def _gauss(x: Array, weights: Array, wanted: Array, points: int) -> tuple[Array, Array]:
@@ -72,18 +75,19 @@ def _gauss(x: Array, weights: Array, wanted: Array, points: int) -> tuple[Array,
     """
     if not weights.sum() > 0.0:
         return x[:1], np.zeros((len(wanted), 1))
-    basis, diagonal, beside = [np.full(len(x), 1.0 / math.sqrt(weights.sum()))], [], []
-    for _ in range(points):
-        moved = x * basis[-1]
-        diagonal.append(weights @ (moved * basis[-1]))
-        known = np.array(basis)
+    basis, diagonal, beside = np.empty((points, len(x))), [], []
+    basis[0] = 1.0 / math.sqrt(weights.sum())
+    for i in range(points):
+        moved = x * basis[i]
+        diagonal.append(weights @ (moved * basis[i]))
+        known = basis[: i + 1]
         for _ in range(2):  # once leaves rounding of what it takes away
             moved = moved - (known @ (weights * moved)) @ known
         size = math.sqrt(max(weights @ moved**2, 0.0))
-        if size < EXHAUSTED or len(basis) == points:
+        if size < EXHAUSTED or i + 1 == points:
             break
         beside.append(size)
-        basis.append(moved / size)
+        basis[i + 1] = moved / size
     nodes, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
-    moments = wanted @ np.array(basis).T  # of the orthonormal polynomials
+    moments = wanted @ basis[: len(nodes)].T  # of the orthonormal polynomials
     return nodes, (moments @ vectors) * vectors[0] * math.sqrt(weights.sum())

@@ -19,10 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array, by_xla, namespace
-from theory.dynamics import Around, integrate
-from theory.equivalent import ModeSums, one_model, parts_of, products, two_point
-from theory.fixed_point import Model, degrees_of_freedom, kappa_real
-from theory.mixture import RowSums, data_response, row_factors, row_sums
+from theory.dynamics import Around, integrate, of_rows, quadratic_form, real_rows
+from theory.equivalent import PairValues, parts_of, products, values_at_pairs
+from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
+from theory.mixture import data_response, row_factors
+from theory.static import static_risk
 
 LEAST = 1e-20  # of the largest coefficient: what does not count
 
@@ -31,7 +32,7 @@ class Route(NamedTuple):
     """Points kappa (n,) at which ridges are summed up to T filters with the coefficients (T, n).
 
     Linear functions are -2 Re sum, quadratic ones as in `dynamics.integrate`; one real ridge has the coefficient -1/2.
-    q: row factors (n, J) of `theory.mixture`. peak: whether it is the interpolation peak, where variances are infinite.
+    q: row factors (n, J) of `theory.mixture`. ridge: the one ridge, if it is one, of which kappa = 0 is a limit.
     """
 
     kappa: Array
@@ -39,7 +40,7 @@ class Route(NamedTuple):
     q: Array
     residual: Array
     edge: Array
-    peak: Array | bool = False
+    ridge: Array | None = None
 
     def at(self, index: int) -> "Route":
         """Return the route to one of the filters, without points that do not count where that is known."""
@@ -63,47 +64,62 @@ def route_to_ridge(model: Model, ridge: Array) -> Route:
     kappa = kappa[None]
     x = degrees_of_freedom(kappa, model.modes)[0] * model.inv_p
     q = row_factors(x, data_response(x, model.modes.mixture)[0], model.modes.mixture)
-    peak = (ridge == 0) & (model.inv_n == model.inv_p) & (model.inv_n > 0) & (kappa[0] > 0)
-    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual, peak)
+    return Route(kappa, namespace(kappa).full((1, 1), -0.5), q, residual, 0.0 * residual, ridge)
 
 
 class Forms(NamedTuple):
-    """Sources of scatter, at all pairs of points and at all pairs with a conjugate: features, and data per lambda."""
+    """Sources of scatter, at all pairs of points and at all pairs with a conjugate: features, and data per lambda.
+
+    infinite: (..., 1, 1) whether variances are, as they are at the interpolation peak.
+    """
 
     features: tuple[Array, Array]
     data: tuple[Array, Array]
+    infinite: Array | bool = False
 
 
-def forms_of(route: Route, model: Model) -> Forms:
-    """Return what scatters the modes of a model, whose target may be another than that which the route was made for."""
-    return _forms(_pairs(route, model), model)
+def pairs_along(route: Route, model: Model) -> tuple[PairValues, PairValues]:
+    """Return values at all pairs of points of a route, for a model whose target may be another than the route's."""
+    here, across = values_at_pairs(route.kappa, route.q, model)
+    if route.ridge is None:
+        return here, across
+    # as many features or samples as modes, or of each other: limits, of which kk/(N - df2) is zero where kappa is
+    sums, xp = here.sums, namespace(route.kappa, model.modes.eigenvalues)
+    sums = sums._replace(df2=xp.where(sums.kk == 0, 0.0, sums.df2))
+    risk = xp.reshape(static_risk(model, route.ridge).pieces.risk, (1, 1))
+    return here._replace(sums=sums, risk=risk), across._replace(sums=sums, risk=risk)
 
 
-def forms_and_own(route: Route, model: Model) -> tuple[Forms, tuple[Array, Array]]:
-    """Return `forms_of`, and J of `own_variances` at all pairs of points and at all pairs with a conjugate."""
-    pairs = _pairs(route, model)
+def forms_of(pairs: tuple[PairValues, PairValues], model: Model) -> Forms:
+    """Return what scatters the modes of a model."""
+    xp = namespace(pairs[0].risk)
+    infinite = xp.isinf(pairs[0].risk[..., :1, :1])
+    here, across = (sources(each._replace(risk=xp.where(infinite, 0.0, each.risk)), model) for each in pairs)
+    return Forms((here[0], across[0]), (here[1], across[1]), infinite)
+
+
+def forms_along(route: Route, model: Model) -> Forms:
+    """Return `forms_of` the points of a route."""
+    return forms_of(pairs_along(route, model), model)
+
+
+def loops_of(route: Route, pairs: tuple[PairValues, PairValues], model: Model) -> tuple[Array, Array]:
+    """Return J of `own_variances` at all pairs of points and at all pairs with a conjugate."""
     df1, _ = degrees_of_freedom(route.kappa, model.modes)
     here, across = (
-        _loop(df1[:, None], other[None], sums.df2, (model.inv_n, model.inv_p * rows.signal))
-        for (sums, rows), other in zip(pairs, (df1, df1.conj()), strict=True)
+        _loop(df1[..., :, None], other[..., None, :], each.sums.df2, (model.inv_n, model.inv_p * each.rows.signal))
+        for each, other in zip(pairs, (df1, df1.conj()), strict=True)
     )
-    return _forms(pairs, model), (here, across)
+    if route.ridge is None:
+        return here, across
+    here = namespace(here).nan_to_num(here)  # where variances are infinite, or kappa is zero, it is as good as none
+    return here, here
 
 
-def _pairs(route: Route, model: Model) -> list[tuple[ModeSums, RowSums]]:
-    """Return sums over modes and rows at all pairs of points, and at all pairs with a conjugate."""
-    rows = (row_sums(route.q, other, model.modes.mixture) for other in (route.q, route.q.conj()))
-    return list(zip(two_point(route.kappa, model), rows, strict=True))
-
-
-def _forms(pairs: list[tuple[ModeSums, RowSums]], model: Model) -> Forms:
-    here, across = (sources(sums, model, rows) for sums, rows in pairs)
-    return Forms((here[0], across[0]), (here[1], across[1]))
-
-
-def sources(sums: ModeSums, model: Model, rows: RowSums) -> tuple[Array, Array]:
+def sources(pairs: PairValues, model: Model) -> tuple[Array, Array]:
     """Return what scatters the modes at pairs of points, elementwise: features, and data per lambda."""
-    data = model.inv_p * (model.noise_var * rows.noise + one_model(sums, model, rows) * rows.signal)
+    sums, rows, risk = pairs
+    data = model.inv_p * (model.noise_var * rows.noise + risk * rows.signal)
     features = sums.kk * (sums.big_t2 + sums.t1 * data) * model.inv_n / (1.0 - sums.df2 * model.inv_n)
     return features, data
 
@@ -126,29 +142,42 @@ def own_variances(route: Route, forms: tuple[Array, Array], eigenvalues: Array) 
     by the response to a source that moves s in one mode. Rows of unequal size weigh 1/P as in `theory.mixture`. For one
     mode it is of the order of 1/N; for the risk of the next order, which is without it.
     """
-    points = route.coefficients.shape[1]
-    g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
-    rows = (route.coefficients * route.kappa[None])[:, None] * (eigenvalues[:, None] * g**2)[None]
-    own = integrate(rows.reshape(-1, points), *forms).reshape(len(route.coefficients), -1)
-    xp = namespace(own)
-    return xp.where(route.peak, xp.inf, xp.maximum(own, 0.0))  # eq. 53
+    g = resolvent(route.kappa, eigenvalues).swapaxes(-1, -2)  # (..., K, n)
+    own = of_rows(_rows(route, route.kappa[..., None, :] * (eigenvalues[:, None] * g**2)), _form(forms))
+    return namespace(own).maximum(own, 0.0)  # eq. 53
 
 
 def learned_share(route: Route, eigenvalues: Array) -> Array:
-    """Return the average share of a mode that is learned, 1 - E Delta_k/w_k, (T, K)."""
-    eigenvalues = eigenvalues[None]
-    return -2.0 * (route.coefficients @ (eigenvalues / (route.kappa[:, None] + eigenvalues))).real
+    """Return the average share of a mode that is learned, 1 - E Delta_k/w_k, (..., T, K)."""
+    return -2.0 * (route.coefficients @ (eigenvalues[None] * resolvent(route.kappa, eigenvalues))).real
 
 
 def variances(route: Route, forms: Forms, eigenvalues: Array) -> Array:
-    """Return lambda_k Var Delta_k, (T, K), which is its part of the risk beside that of the average."""
-    xp = namespace(route.kappa, eigenvalues)
-    times, points = route.coefficients.shape
-    g = 1.0 / (route.kappa[None, :] + eigenvalues[:, None])  # (K, n)
-    rows = (route.coefficients[:, None] * g[None]).reshape(-1, points)  # (T K, n)
-    features, data = (integrate(rows, *form).reshape(times, -1) for form in forms)
+    """Return lambda_k Var Delta_k, (..., T, K), which is its part of the risk beside that of the average."""
+    return variances_of_rows(rows_of_modes(route, eigenvalues), forms, eigenvalues)
+
+
+def rows_of_modes(route: Route, eigenvalues: Array) -> Array:
+    """Return coefficients over kappa + lambda, (..., T, K, 2n), real and imaginary parts one after the other."""
+    return _rows(route, resolvent(route.kappa, eigenvalues).swapaxes(-1, -2))
+
+
+def variances_of_rows(rows: Array, forms: Forms, eigenvalues: Array) -> Array:
+    """Return `variances` by the `rows_of_modes` of the route."""
+    xp = namespace(rows)
+    features, data = of_rows(rows, _form(forms.features)), of_rows(rows, _form(forms.data))
     variance = xp.maximum(eigenvalues[None] * (features + eigenvalues[None] * data), 0.0)  # eq. 48
-    return xp.where(route.peak, xp.inf, variance)
+    return xp.where(forms.infinite, xp.inf, variance)
+
+
+def _rows(route: Route, g: Array) -> Array:
+    """Return coefficients times g (..., K, n), for every filter and mode, (..., T, K, 2n)."""
+    return real_rows(route.coefficients[..., :, None, :] * g[..., None, :, :])
+
+
+def _form(pair_and_mirror: tuple[Array, Array]) -> Array:
+    """Return the `quadratic_form` of rows of modes, with an axis for the filters."""
+    return quadratic_form(*pair_and_mirror)[..., None, :, :]
 
 
 def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Array) -> Array:
@@ -157,7 +186,8 @@ def weighed_variance(route: Route, forms: Forms, eigenvalues: Array, weights: Ar
     (_, *of_features), (_, *of_data) = (products(parts, each) for each in (weights, weights * eigenvalues))
     pair, mirror = (
         features * first + data * second
-        for features, data, first, second in zip(*forms, of_features, of_data, strict=True)
+        for features, data, first, second in zip(forms.features, forms.data, of_features, of_data, strict=True)
     )
     xp = namespace(pair)
-    return xp.where(route.peak, xp.inf, xp.maximum(integrate(route.coefficients, pair, mirror), 0.0))
+    variance = xp.maximum(integrate(route.coefficients, pair, mirror), 0.0)
+    return xp.where(xp.asarray(forms.infinite)[..., 0], xp.inf, variance)

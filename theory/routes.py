@@ -1,14 +1,16 @@
 """The points at which a full-batch case sums up ridges: its contour with the filter on it, or the one ridge."""
 
-from rfm.optimizers import Ridge
-from theory.arrays import namespace
+from rfm.optimizers import Optimizer, Ridge
+from theory.arrays import Array, namespace
 from theory.cases import Case
 from theory.dynamics import Trained, nodes_around
 from theory.evaluation import filter_of
 from theory.filters import FILTERS
 from theory.fixed_point import Model
+from theory.mode_rules import compressed
 from theory.moments import Route, route_along, route_to_ridge
 from theory.rich_curves import trained_features
+from theory.time_windows import Windows, windows_of
 
 
 def filter_along(case: Case, model: Model, nodes: int) -> Trained | None:
@@ -30,3 +32,20 @@ def route_of(case: Case, model: Model, trained: Trained | None) -> Route:
         return route_to_ridge(model, case.optimizer.ridge)
     residual = namespace(trained.residual).maximum(trained.residual, trained.around.residual)
     return route_along(trained.around, trained.response, model, residual)
+
+
+def windows_along(case: Case, model: Model, edge: Array) -> tuple[Model, Windows]:
+    """Return contours of few nodes for the known times of a case, and the model, of few modes where these are smooth.
+
+    edge: of the spectrum.
+    """
+    algorithm, parameters = filter_of(case.optimizer)
+    if is_smooth(case.optimizer):
+        flt = FILTERS[algorithm](**parameters)
+        model = compressed(model, flt, flt.elapsed(case.times.max()), edge)
+    return model, windows_of(model, case.times, algorithm, parameters, edge)
+
+
+def is_smooth(optimizer: Optimizer) -> bool:
+    """Tell whether single modes do not oscillate."""
+    return not hasattr(optimizer, "momentum")

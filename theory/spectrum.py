@@ -110,6 +110,14 @@ def flat_tail(modes: Modes, total: Array) -> Modes:
     return join(modes, Modes(eigenvalue, total / eigenvalue, xp.zeros(1)))  # eq. 63
 
 
+def apart(modes: Modes) -> tuple[Modes, Modes]:
+    """Split known modes into those of a spectrum and the node of a `flat_tail`, which may be none."""
+    eigenvalues, multiplicity, power, mixture = modes
+    flat = eigenvalues < 2.0 * FLATTEST * eigenvalues.max()
+    spectrum, tail = (Modes(eigenvalues[some], multiplicity[some], power[some]) for some in (~flat, flat))
+    return spectrum._replace(mixture=mixture), tail
+
+
 def _lumps(law: TailLaw, log_start: Array, log_end: Array | None) -> Modes:
     """Make two nodes for log k in (log_start, log_end or infinity), for sum lambda and for sum lambda w^2.
 

@@ -3,7 +3,8 @@
 Rows X = C^(1/2) Z Lambda^(1/2), with labels X w + noise that is white, are after a rotation of the rows by the
 eigenvectors of C independent, with the sizes eig(C): a rotation changes neither the training loss of linear models nor
 white noise. For a stationary series of many rows the eigenvalues are values of the symbol sum_k r_k exp(i k theta)
-(Szegő 1915; Grenander and Szegő 1958).
+(Szegő 1915; Grenander and Szegő 1958). Few sizes stand for all of them: averages over sizes are those of functions that
+are analytic in their logarithm, for which Gauss's rule is exact to rounding.
 """
 
 import dataclasses
@@ -15,8 +16,8 @@ from rfm import checks
 from rfm.parts import ScaleMixture
 from rfm.problem import Problem, check_problem
 
-SIZES = 128  # of rows that stand for a symbol
-FINE = 32  # values of the symbol averaged for each
+SIZES = 32  # of rows at most
+FINE = 8192  # values of a symbol
 ROUNDING = 1e-12  # of the largest eigenvalue
 
 
@@ -27,7 +28,8 @@ def correlated_rows(
 
     Features at two times covary by the correlation of these times, E psi_k(t) psi_k(t') = lambda_k r(t - t'); label
     noise is white, and the risk is that on rows independent of those trained on. `simulate`, `exact` and
-    `theory.predict` take the result; to them its rows are of unequal size, drawn with replacement from eig(C).
+    `theory.predict` take the result; to them its rows are of unequal size, drawn from Gauss's rule of SIZES = 32 values
+    for eig(C), or from eig(C) itself where there are no more.
 
     Args:
         problem: with equal rows.
@@ -58,14 +60,14 @@ def correlated_rows(
         given = "but not both" if covariance is not None else "or `covariance` is"
         checks.fail("autocorrelation", f"given, {given}", autocorrelation)
     sizes = _symbol(autocorrelation) if covariance is None else _eigenvalues(covariance)
-    ones = np.ones_like(sizes)
-    return dataclasses.replace(problem, mixture=ScaleMixture(sizes / sizes.mean(), ones, ones / len(sizes)))
+    sizes, weights = _rule(sizes)
+    return dataclasses.replace(problem, mixture=ScaleMixture(sizes / (weights @ sizes), np.ones_like(sizes), weights))
 
 
 def _symbol(autocorrelation: ArrayLike | None) -> np.ndarray:
-    """Return mean values of the symbol over equal parts of (0, pi), positive."""
+    """Return values of the symbol at equal distances in (0, pi), positive."""
     r = checks.numeric("autocorrelation", autocorrelation)
-    theta = (np.arange(SIZES * FINE) + 0.5) * np.pi / (SIZES * FINE)
+    theta = (np.arange(FINE) + 0.5) * np.pi / FINE
     if r.ndim == 0:
         if not abs(r) < 1:
             checks.fail("autocorrelation", "a number > -1 and < 1 (AR(1)), or those at the lags 0, 1, ...", r)
@@ -76,7 +78,7 @@ def _symbol(autocorrelation: ArrayLike | None) -> np.ndarray:
         values = 1.0 + 2.0 * np.cos(theta[:, None] * np.arange(1, len(r))[None]) @ r[1:]
     if values.min() <= 0:
         checks.fail("autocorrelation", "that of a series, whose symbol 1 + 2 sum r_k cos(k theta) is positive", r)
-    return np.sort(values).reshape(SIZES, FINE).mean(1)
+    return values
 
 
 def _eigenvalues(covariance: ArrayLike) -> np.ndarray:
@@ -94,3 +96,21 @@ def _eigenvalues(covariance: ArrayLike) -> np.ndarray:
     if values[0] <= ROUNDING * values[-1]:
         checks.fail("covariance", "positive definite (its least eigenvalue is not)", float(values[0]))
     return values
+
+
+def _rule(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return sizes and weights (J,) of Gauss's rule in the logarithm, for means over values: Golub and Welsch 1969."""
+    x = np.log(values)
+    basis, diagonal, beside = np.full((1, len(x)), len(x) ** -0.5), [], []
+    while True:  # Lanczos's tridiagonal matrix of x
+        moved = x * basis[-1]
+        diagonal.append(moved @ basis[-1])
+        for _ in range(2):  # once leaves rounding of what it takes away
+            moved = moved - (basis @ moved) @ basis
+        size = np.linalg.norm(moved)
+        if len(basis) == min(SIZES, len(x)) or size < ROUNDING:
+            break
+        beside.append(size)
+        basis = np.concatenate([basis, moved[None] / size])
+    nodes, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+    return np.exp(nodes), vectors[0] ** 2

@@ -29,11 +29,12 @@ def coefficients(
     seeds: int | None = None,
     num_modes: int | None = None,
     parametrization: str = "ntk",
+    feature_noise: float = 0.0,
 ) -> np.ndarray:
     """Train models as `simulate` does, and return what each has learned of each mode, F^T v.
 
     Divided by the target it is the share that is learned, of which `theory.modes` predicts mean and scatter. The risk
-    is the sum of eigenvalue x (target - coefficient)^2.
+    is the sum of eigenvalue x (target - coefficient)^2, and feature_noise |v|^2 where features have noise.
 
     Args:
         problem: spectrum, target and label noise.
@@ -45,6 +46,7 @@ def coefficients(
         seeds: S.
         num_modes: how many of the first modes, at most 100,000; None for all.
         parametrization: "ntk" or "standard".
+        feature_noise: as in `simulate`.
 
     Returns:
         (S, T, num_modes) coefficients.
@@ -64,7 +66,7 @@ def coefficients(
     keys = choose_keys(keys, seeds)
     curve = simulate(
         problem, num_features=num_features, num_samples=num_samples, optimizer=optimizer, times=times, keys=keys,
-        parametrization=parametrization, return_weights=True,
+        parametrization=parametrization, feature_noise=feature_noise, return_weights=True,
     )  # fmt: skip
     most = problem.num_modes
     count = int(most) if num_modes is None else checks.count("num_modes", num_modes, f"an integer from 1 to {most}")

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import jax
 import pytest
 
 import rfm
+from rfm import compilations
 
 PROGRAM = """
 import jax, rfm
@@ -67,3 +69,23 @@ def test_a_second_process_loads_what_the_first_compiled(tmp_path):
         programs.append({file.name for file in (tmp_path / "programs").glob("*-cache")})
     assert programs[0]
     assert programs[1] == programs[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "before", "after"),
+    [
+        ("0.9.2", None, compilations.QUICK),
+        ("0.10.2", None, compilations.QUICK),
+        ("0.11.0", None, None),
+        ("0.10.2", "--xla_dump_to=x", "--xla_dump_to=x"),
+        ("0.10.2", "", ""),
+    ],
+)
+def test_flags_are_asked_of_versions_that_know_them(monkeypatch, version, before, after):
+    """And of no environment that has flags of its own, be they none."""
+    monkeypatch.setattr(metadata, "version", lambda name: version)
+    monkeypatch.setenv("XLA_FLAGS", before or "")
+    if before is None:
+        monkeypatch.delenv("XLA_FLAGS")
+    compilations.compile_quickly()
+    assert os.environ.get("XLA_FLAGS") == after

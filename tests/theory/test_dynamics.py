@@ -217,3 +217,18 @@ def test_residual_sees_a_contour_that_is_too_coarse():
     assert good.converged
     assert not bad.converged
     assert np.max(np.abs(bad.risk / good.risk - 1)) > 1e-9
+
+
+@pytest.mark.parametrize("sizes", [(40, 60), (60, 40), (50, 50), (np.inf, 40)], ids=str)
+def test_noise_alone(sizes):
+    """Without a target the risk is zero at first and then grows as t^2, to many digits; a trifle of a target agrees."""
+    n, p = sizes
+    args = dict(num_features=n, num_samples=p, optimizer=rfm.GradientFlow(), times=[0.0, 1e-6, 1e-3, 1e5])
+    lam = PROBLEM.eigenvalues
+    curve = theory.predict(rfm.Problem(lam, 0.0 * lam, 0.1), **args)
+    assert curve.converged
+    assert curve.risk[0] == 0.0
+    np.testing.assert_allclose(curve.risk[1], 0.1 * 1e-12 / p * (lam @ lam + lam.sum() ** 2 / n), rtol=1e-5)
+    nearly = theory.predict(rfm.Problem(lam, 1e-13 + 0.0 * lam, 0.1), **args)
+    np.testing.assert_allclose(curve.risk[2:], nearly.risk[2:], rtol=1e-7)
+    assert abs(nearly.risk[1] / curve.risk[1] - 1.0) > 1e-5  # by what cancels

@@ -1,5 +1,7 @@
 """Features with noise of their own: against plain draws, against modes that are there, and against what it contains."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -56,6 +58,93 @@ def test_training(setting):
         assert deviates(draws[:, 0], theory.predict(PROBLEM, **args(n, p), feature_noise=wrong).risk, size) > 1.0
 
 
+def fits(rng, setting, target, label_noise, t):
+    """Coefficients (D, M) of gradient flow on noisy features, and the variance noise |v|^2 (D,) on its predictions."""
+    n, p, noise = setting
+    f = rng.standard_normal((DRAWS, n, 100)) / np.sqrt(n)
+    x = rng.standard_normal((DRAWS, p, 100)) * np.sqrt(LAMBDA)
+    y = x @ np.broadcast_to(target, (DRAWS, 100))[..., None]
+    y += np.sqrt(label_noise)[:, None, None] * rng.standard_normal((DRAWS, p, 1))
+    phi = x @ f.swapaxes(1, 2) + np.sqrt(noise) * rng.standard_normal((DRAWS, p, n))
+    z, basis = np.linalg.eigh(phi.swapaxes(1, 2) @ phi / p)
+    z = np.maximum(z, 1e-14)[..., None]
+    v = basis @ (-np.expm1(-z * t) / z * (basis.swapaxes(1, 2) @ (phi.swapaxes(1, 2) @ y / p)))
+    return (f.swapaxes(1, 2) @ v)[..., 0], noise * (v**2).sum((1, 2))
+
+
+@pytest.mark.parametrize(("setting", "t"), [((40, 60, 0.05), 30.0), ((60, 45, 0.02), 300.0), ((31, 31, 0.2), 30.0)])
+def test_single_modes_and_chains(setting, t):
+    """Share and scatter, a shift, a student and three generations of plain draws; each without the noise is refused."""
+    (n, p, noise), size = setting, min(setting[:2])
+    rng, call = np.random.default_rng(p), args(n, p, times=[t])
+    test, strong = LAMBDA[::-1].copy(), dict(num_features=60, num_samples=80, optimizer=FLOW, times=[10.0])
+    coefficients, heard = fits(rng, setting, W, np.full(DRAWS, 0.1), t)
+    drawn = [(W - coefficients) ** 2 @ test + heard]
+    for flat in (noise, 0.01):  # a student of the same noise, and one of another
+        learned, own = fits(rng, (60, 80, flat), coefficients, heard, 10.0)
+        drawn += [(W - learned) ** 2 @ LAMBDA + own]
+    chain, told, label_noise = [(W - coefficients) ** 2 @ LAMBDA + heard], coefficients, heard
+    for _ in range(2):
+        told, label_noise = fits(rng, setting, told, 0.1 + label_noise, t)
+        chain += [(W - told) ** 2 @ LAMBDA + label_noise]
+
+    def predicted(noise):
+        teacher = call | dict(feature_noise=noise)
+        student = lambda own: theory.student(PROBLEM, teacher=teacher, **strong, noise_var=0.0, feature_noise=own)  # noqa: E731
+        shifted = theory.shifted(PROBLEM, **call, test_eigenvalues=test, feature_noise=noise)
+        generations = theory.generations(PROBLEM, 3, **call, feature_noise=noise)
+        return [x.risk[0] for x in (shifted, student(noise), student(0.01))], generations.risk[:, 0]
+
+    modes = theory.modes(PROBLEM, **call, modes=[1, 5, 20], feature_noise=noise)
+    share = (coefficients / W)[:, [0, 4, 19]]
+    spread = (share - share.mean(0)) ** 2 * DRAWS / (DRAWS - 1)
+    assert deviates(share, modes.learned[0], size) < 1.0
+    assert deviates(spread, modes.scatter[0] ** 2, size / 2) < 1.0
+    clean = theory.modes(PROBLEM, **call, modes=[1, 5, 20])
+    assert max(deviates(share, clean.learned[0], size), deviates(spread, clean.scatter[0] ** 2, size / 2)) > 1.0
+    trained = rfm.coefficients(PROBLEM, **call, seeds=DRAWS, num_modes=20, feature_noise=noise)[:, 0] / W[:20]
+    assert deviates(trained[:, [0, 4, 19]], modes.learned[0], size) < 1.0
+    (risks, generations), (without, never) = predicted(noise), predicted(0.0)
+    for draws, risk, wrong in zip(drawn, risks, without, strict=True):
+        assert deviates(draws, risk, size) < 1.0
+        assert deviates(draws, wrong, size) > 1.0
+    assert deviates(np.array(chain).T, generations, size / 3) < 1.0  # three times as far off
+    assert deviates(np.array(chain).T, never, size / 3) > 1.0
+
+
+def test_limits_of_modes_and_chains():
+    """No noise bit for bit; no shift and one generation are the risk; the clock; modes one by one."""
+    call, weak = args(20, 50), args(30, 40, times=[10.0])
+    functions = [
+        theory.modes,
+        theory.shifted,
+        functools.partial(theory.generations, n=3),
+        functools.partial(theory.student, teacher=weak),
+    ]
+    for function in functions:
+        assert np.array_equal(function(PROBLEM, **call, feature_noise=0.0).risk, function(PROBLEM, **call).risk)
+    for optimizer in (FLOW, rfm.Ridge(0.01), rfm.HeavyBall(0.1, 0.5)):
+        times = None if isinstance(optimizer, rfm.Ridge) else TIMES
+        sizes = args(20, 50, optimizer, times)
+        risk = theory.predict(PROBLEM, **sizes, feature_noise=0.05).risk
+        for curve in (
+            theory.shifted(PROBLEM, **sizes, feature_noise=0.05).risk,
+            theory.generations(PROBLEM, 2, **sizes, feature_noise=0.05).risk[0],
+        ):
+            np.testing.assert_allclose(curve, risk, rtol=FIXED_POINT)
+    standard = args(20, 50, times=TIMES / 20) | dict(parametrization="standard", feature_noise=1.0)
+    shift = dict(test_eigenvalues=LAMBDA[::-1].copy())
+    np.testing.assert_allclose(
+        theory.shifted(PROBLEM, **standard, **shift).risk,
+        theory.shifted(PROBLEM, **call, **shift, feature_noise=0.05).risk,
+        rtol=SAME_SUMS,
+    )
+    many = rfm.power_law(1.5, 1.25, 3000, 0.1)
+    listed = rfm.Problem(*many.spectrum(), 0.1)
+    chains = [theory.generations(x, 3, **call, feature_noise=0.05).risk for x in (many, listed)]
+    np.testing.assert_allclose(*chains, rtol=FIXED_POINT)
+
+
 @pytest.mark.parametrize("optimizer", [rfm.Ridge(0.01), rfm.Ridge(0.0)], ids=str)
 def test_modes_that_are_there(optimizer):
     """A flat tail of ever more modes, whose error falls as one over their number."""
@@ -93,16 +182,27 @@ def test_what_it_contains():
 
 
 @pytest.mark.parametrize(
-    "function", [theory.predict, theory.decompose, rfm.simulate, rfm.exact], ids=lambda f: f.__name__
+    ("function", "more"),
+    [
+        (theory.predict, {}),
+        (theory.decompose, {}),
+        (theory.modes, {}),
+        (theory.shifted, {}),
+        (theory.generations, {"n": 2}),
+        (theory.student, {"teacher": args(20, 30, rfm.Ridge(0.1), None)}),
+        (rfm.simulate, {"seeds": 1}),
+        (rfm.exact, {"seeds": 1}),
+        (rfm.coefficients, {"seeds": 1}),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
 )
-def test_refused_by_name(function):
-    more = {"seeds": 1} if function in (rfm.simulate, rfm.exact) else {}
+def test_refused_by_name(function, more):
     with pytest.raises(ValueError, match=r"`feature_noise` must be a finite variance >= 0.* but is -0\.1"):
         function(PROBLEM, **args(20, 50), **more, feature_noise=-0.1)
     with pytest.raises(ValueError, match="`num_features` must be finite where features have noise"):
         function(PROBLEM, **args(np.inf, 50), **more, feature_noise=0.1)
     series = rfm.correlated_rows(PROBLEM, autocorrelation=0.5)
-    with pytest.raises(ValueError, match="`problem` must be one with rows of equal size where features have noise"):
+    with pytest.raises(ValueError, match=r"`problem` must be one with rows of equal size.* where features have noise"):
         function(series, **args(20, 50), **more, feature_noise=0.1)
 
 

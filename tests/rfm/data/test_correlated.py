@@ -63,6 +63,26 @@ def test_limits():
     np.testing.assert_allclose(*sizes, rtol=1e-12)
 
 
+@pytest.mark.parametrize("phi", [0.9, -0.6])
+def test_few_sizes_stand_for_all(phi):
+    """Gauss's rule against a thousand values of the symbol; 128 equal parts of them, each by its mean, are refused."""
+    theta = (np.arange(1024) + 0.5) * np.pi / 1024
+    values = (1.0 - phi**2) / (1.0 - 2.0 * phi * np.cos(theta) + phi**2)
+    args = dict(num_features=40, num_samples=60, optimizer=rfm.GradientFlow(), times=[0.0, 3.0, 1e5])
+
+    def risk(sizes):
+        rows = rfm.problem.ScaleMixture(
+            sizes / sizes.mean(), np.ones(len(sizes)), np.full(len(sizes), 1.0 / len(sizes))
+        )
+        return theory.predict(rfm.Problem(LAMBDA, W, 0.1, mixture=rows), **args).risk
+
+    series = rfm.correlated_rows(PROBLEM, autocorrelation=phi)
+    assert len(series.mixture.sizes) <= 32
+    np.testing.assert_allclose(theory.predict(series, **args).risk, risk(values), rtol=1e-10)
+    in_parts = risk(np.sort(values).reshape(128, 8).mean(1))
+    assert np.max(np.abs(in_parts / risk(values) - 1.0)) > 1e-6
+
+
 @pytest.mark.parametrize(
     ("argument", "change"),
     [
