@@ -60,16 +60,22 @@ def _wrap(words: tuple[Array | np.ndarray, Array | np.ndarray]) -> Array:
 
 def _hash(key: Array, high: ArrayLike, low: ArrayLike) -> tuple:
     """Threefry 2x32 of 20 rounds: two words for each of the counters (high, low)."""
-    x: Any
-    y: Any
     words: Any = jax.random.key_data(key)
-    words = words if is_traced(words, low) else np.asarray(words)
-    keys = words[..., 0], words[..., 1], words[..., 0] ^ words[..., 1] ^ PARITY
+    if is_traced(words) or isinstance(low, Array):
+        return _traced_rounds(words, high, low)
     with np.errstate(over="ignore"):
-        x, y = high + keys[0], low + keys[1]
-        for group in range(5):
-            for bits in ROTATIONS[group % 2]:
-                x = x + y
-                y = ((y << np.uint32(bits)) | (y >> np.uint32(32 - bits))) ^ x
-            x, y = x + keys[(group + 1) % 3], y + keys[(group + 2) % 3] + np.uint32(group + 1)
+        return _rounds(np.asarray(words), high, low)
+
+
+def _rounds(words: Any, high: Any, low: Any) -> tuple:
+    keys = words[..., 0], words[..., 1], words[..., 0] ^ words[..., 1] ^ PARITY
+    x, y = high + keys[0], low + keys[1]
+    for group in range(5):
+        for bits in ROTATIONS[group % 2]:
+            x = x + y
+            y = ((y << np.uint32(bits)) | (y >> np.uint32(32 - bits))) ^ x
+        x, y = x + keys[(group + 1) % 3], y + keys[(group + 2) % 3] + np.uint32(group + 1)
     return x, y
+
+
+_traced_rounds = jax.jit(_rounds)  # 140 operations, which are then traced once a shape and not at every draw

@@ -14,6 +14,7 @@ from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member
 KEYS = jax.random.split(jax.random.key(7), 3)
 STEPS = np.array([0, 1, 2, 10, 117, 1000])
 SIZES = [(20, 35), (35, 20), (INF, 20), (20, INF)]
+PROBLEM = rfm.power_law(1.8, 1.5, 1500, noise_var=0.1)  # M spans two chunks of the stream
 all_sizes = pytest.mark.parametrize(("num_features", "num_samples"), SIZES)
 
 
@@ -33,9 +34,8 @@ def assert_same(left, right, rtol):
 @all_sizes
 @pytest.mark.parametrize("lr", [0.3, 0.9])
 def test_steps_against_eigendecomposition(num_features, num_samples, lr):
-    problem = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
     sizes = dict(num_features=num_features, num_samples=num_samples)
-    taken, solved = both(problem, rfm.GradientDescent(lr), STEPS, **sizes)
+    taken, solved = both(PROBLEM, rfm.GradientDescent(lr), STEPS, **sizes)
     assert taken.kind == "Monte Carlo"
     assert solved.kind == "exact given the draw"
     assert_same(taken, solved, rtol=1e-12)
@@ -44,15 +44,14 @@ def test_steps_against_eigendecomposition(num_features, num_samples, lr):
 @all_sizes
 @pytest.mark.parametrize("ridge", [1e-4, 0.1])
 def test_normal_equations_against_eigendecomposition(num_features, num_samples, ridge):
-    problem = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
-    taken, solved = both(problem, rfm.Ridge(ridge), num_features=num_features, num_samples=num_samples)
+    taken, solved = both(PROBLEM, rfm.Ridge(ridge), num_features=num_features, num_samples=num_samples)
     assert_same(taken, solved, rtol=1e-12)
 
 
 @pytest.mark.parametrize("sizes", [*SIZES, (INF, 90)], ids=str)
 def test_least_squares_without_ridge(sizes):
     """Where weights are not unique both must give the limit of gradient flow, hence of small ridge."""
-    problem = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
+    problem = PROBLEM if sizes in SIZES else rfm.power_law(1.8, 1.5, 60, noise_var=0.1)  # P > M
     taken, solved = both(problem, rfm.Ridge(0.0), num_features=sizes[0], num_samples=sizes[1])
     near = rfm.exact(problem, optimizer=rfm.Ridge(1e-10), keys=KEYS, num_features=sizes[0], num_samples=sizes[1])
     np.testing.assert_allclose(solved.risk, near.risk, rtol=1e-4, atol=1e-13)
@@ -61,11 +60,10 @@ def test_least_squares_without_ridge(sizes):
 
 def test_standard_parametrization_against_eigendecomposition():
     """Weights of variance 1: the same draw as in the other parametrization, its clock N times faster."""
-    problem = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
     sizes = dict(num_features=20, num_samples=35)
-    taken, solved = both(problem, rfm.GradientDescent(0.9 / 20), STEPS, **sizes, parametrization="standard")
+    taken, solved = both(PROBLEM, rfm.GradientDescent(0.9 / 20), STEPS, **sizes, parametrization="standard")
     assert_same(taken, solved, rtol=1e-12)
-    ntk = rfm.exact(problem, optimizer=rfm.GradientDescent(0.9), times=STEPS, keys=KEYS, **sizes)
+    ntk = rfm.exact(PROBLEM, optimizer=rfm.GradientDescent(0.9), times=STEPS, keys=KEYS, **sizes)
     assert_same(solved, ntk, rtol=1e-12)
 
 
@@ -82,16 +80,15 @@ def arrays_of(problem, setting, key):
 
 @pytest.mark.parametrize(("sizes", "parametrization"), [((20, 35), "standard"), ((35, 20), "ntk")])
 def test_exact_against_training_by_hand(sizes, parametrization):
-    """Literal numpy steps on the drawn arrays; M spans two chunks of the stream."""
-    problem = rfm.power_law(1.8, 1.5, 1500, noise_var=0.1)
+    """Literal numpy steps on the drawn arrays."""
     setting = Setting(*sizes, parametrization)
     lr = 0.5 if parametrization == "ntk" else 0.5 / sizes[0]
     curve = rfm.exact(
-        problem, num_features=sizes[0], num_samples=sizes[1], optimizer=rfm.GradientDescent(lr), times=STEPS,
-        keys=KEYS[:1], parametrization=parametrization,
+        PROBLEM, num_features=sizes[0], num_samples=sizes[1], optimizer=rfm.GradientDescent(lr), times=STEPS,
+        keys=KEYS, parametrization=parametrization,
     )  # fmt: skip
-    f, psi, noise = arrays_of(problem, setting, KEYS[0])
-    lam, w = (np.asarray(x) for x in problem.modes(0, 1500))
+    f, psi, noise = arrays_of(PROBLEM, setting, KEYS[0])
+    lam, w = (np.asarray(x) for x in PROBLEM.modes(0, 1500))
     v, labels = np.zeros(sizes[0]), psi @ w + noise
     features = psi @ f.T  # (P, N)
     risk, loss = [], []

@@ -69,7 +69,7 @@ def python_blocks(page):
 
 
 RECIPE, LONG = "add-an-algorithm", "your-data"  # applied to a copy above; run below where minutes are no matter
-SLOW_PAGES = ("faq", "own-spectrum", "schedules")
+SLOW_PAGES = ("faq", "own-spectrum", "richness", "schedules", "sweeps")
 WITH_BLOCKS = [
     pytest.param(page, marks=pytest.mark.slow if page.stem in SLOW_PAGES else (), id=page.stem)
     for page in PAGES

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -38,6 +39,13 @@ def export_file(settings: Settings, runs: Curve | None, suffix: str) -> bytes:
         return python_call(settings, seeds).encode()
     if suffix == "ipynb":
         return notebook(settings, seeds).encode()
+    return _files(settings, runs)[suffix]
+
+
+@lru_cache(maxsize=4)
+def _files(settings: Settings, runs: Curve | None) -> dict[str, bytes]:
+    """Return every file that is drawn, by type: who takes one of a point takes another of it."""
+    seeds = 0 if runs is None else runs.num_seeds
     point = model.corrected(model.curves(settings))
     details, band = model.details(point), model.scatter(point)
     record = dataclasses.asdict(settings) | {"seeds": seeds, "seed": 0, "call": python_call(settings, seeds)}
@@ -48,8 +56,8 @@ def export_file(settings: Settings, runs: Curve | None, suffix: str) -> bytes:
     record |= {"exponents": laws, "task": details.task}
     with tempfile.TemporaryDirectory() as folder:
         figure = lambda: draw(point, details, runs, band)  # noqa: E731
-        reports.save(Path(folder), reports.Result(NAME, table(point, details, runs, band), record, figure))
-        return (Path(folder) / f"{NAME}.{suffix}").read_bytes()
+        written = reports.save(Path(folder), reports.Result(NAME, table(point, details, runs, band), record, figure))
+        return {path.suffix[1:]: path.read_bytes() for path in written}
 
 
 def table(point: model.Point, details: model.Details, runs: Curve | None, band: Spread | None) -> list[dict]:

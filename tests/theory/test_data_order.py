@@ -100,7 +100,7 @@ def test_training_is_as_predicted(optimizer):
         assert np.all(gap < 4.0 * drawn.stderr(name) / getattr(expected, name) + 3.0 / 48), name
 
 
-@pytest.mark.parametrize("order", ["shuffle", "fixed"])
+@pytest.mark.parametrize("order", [pytest.param("shuffle", marks=pytest.mark.slow), "fixed"])
 def test_epochs_see_every_sample_once(order):
     """A last batch that is shorter; whatever the order, one epoch of tiny steps is one full step."""
     args = dict(num_features=12, num_samples=10, seeds=4, return_weights=True)

@@ -26,7 +26,9 @@ ONE_PASS = {"num_features": 30, "num_samples": np.inf}
             rfm.GradientDescent(0.3), {"num_modes": [300, 700], "bags": [1, 2]}, SIZES, marks=pytest.mark.slow
         ),
         pytest.param(rfm.HeavyBall(0.2, 0.1), {"momentum": [0.0, 0.5]}, SIZES, marks=pytest.mark.slow),
-        (rfm.SGD(0.2, 4), {"batch_size": [2, 8], "noise_var": [0.0, 0.2]}, ONE_PASS),
+        pytest.param(
+            rfm.SGD(0.2, 4), {"batch_size": [2, 8], "noise_var": [0.0, 0.2]}, ONE_PASS, marks=pytest.mark.slow
+        ),
         pytest.param(rfm.SGD(0.2, 4), {"ensemble": [1, 3]}, ONE_PASS, marks=pytest.mark.slow),
         (rfm.Ridge(0.1), {"ridge": [0.0, 0.01], "b": [1.2, 1.6]}, SIZES),
     ],

@@ -112,9 +112,10 @@ def test_derivative_in_time():
     np.testing.assert_allclose(slopes, np.diag(numeric), rtol=1e-6, atol=1e-12)
 
 
-def test_vmap_equals_a_loop():
+@pytest.mark.parametrize("name", ["ridge", pytest.param("descent", marks=pytest.mark.slow)])
+def test_vmap_equals_a_loop(name):
     """Over all arguments at once."""
-    f, x = of_vector("descent")
+    f, x = of_vector(name)
     batch = x[None] * jnp.array([0.97, 1.0, 1.04])[:, None]
     np.testing.assert_allclose(jax.jit(jax.vmap(f))(batch), np.stack([f(x) for x in batch]), rtol=1e-11)
 

@@ -131,8 +131,7 @@ def test_float32_kernel(tmp_path, capsys):
     assert "--num-modes 6" in capsys.readouterr().err
     record, _ = predict(tmp_path, file, "--kernel", "--num-modes", "6")
     assert record["estimate"]["trusted"] == 6
-    arrays = np.load(file)
-    with pytest.raises(ValueError, match="of rank 6"):
+    with np.load(file) as arrays, pytest.raises(ValueError, match="of rank 6"):
         rfm.from_kernel(arrays["K"], arrays["y"])
     rows = np.random.default_rng(0).standard_normal((50, 3)) @ np.random.default_rng(1).standard_normal((3, 9))
     population = rfm.from_features(rows.astype(np.float32), rows[:, 0]).population
@@ -239,8 +238,7 @@ def test_a_closed_pipe(tmp_path):
         "-m",
         "experiments.cli",
         "fit",
-        case("wandb_wide.csv"),
-        *HELD,
+        case("eight_evals_of_a_run.csv"),
         "--out",
         str(tmp_path),
     ]

@@ -85,7 +85,7 @@ def test_the_list_of_figures_fits():
 
 def test_a_result_is_made_again(tmp_path, monkeypatch):
     """From its JSON, to the same numbers; the record of the new one says the same command."""
-    monkeypatch.setattr("experiments.commands.decompose.RATIOS", (0.5,))  # one size a scan: fewer programs
+    monkeypatch.setattr("experiments.commands.decompose.QUICK_RATIOS", (0.5,))  # one size a scan: fewer programs
     sizes = ["--features", "20", "--samples", "30", "--seeds", "2"]
     arguments = ["decompose", *sizes, "--quick", "--out", str(tmp_path / "one")]
     assert main(arguments) == 0

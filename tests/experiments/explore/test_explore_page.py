@@ -88,7 +88,8 @@ def test_training_runs_are_drawn_exported_and_cleared(tab):
 
 
 def test_what_is_refused_is_said(tab):
-    page = tab("/?a=0.5&N=24&P=40&M=1000&stop=100&speed=%3Cimg%20src=x%20onerror=alert(1)%3E&b=%FF")
+    """What the address says wrong, which is left out of it, and runs that are too large, at once."""
+    page = tab("/?a=0.5&N=60000&P=60000&M=1000&stop=100&speed=%3Cimg%20src=x%20onerror=alert(1)%3E&b=%FF")
     drawn(page)
     shown = page.locator(".notice").first.inner_text()
     assert "Argument `a` must be a number from 1.01 to 6, but is '0.5'." in shown
@@ -96,8 +97,10 @@ def test_what_is_refused_is_said(tab):
     assert "but is '<img src=x onerror=alert(1)>'" in shown
     assert "Argument `b` must be a number from 0.1 to 4" in shown
     assert page.locator("img[src=x]").count() == 0
-    assert page.evaluate(f"() => {MODEL}('N').value") == pytest.approx(np.log10(24))
+    assert page.evaluate(f"() => {MODEL}('N').value") == pytest.approx(np.log10(60000))
     assert page.evaluate(f"() => {MODEL}('a').value") == 1.8
+    press_button(page, "Simulate this point")
+    wait(page, f"{MODEL}('progress').text.includes('GB are allowed')")
 
 
 def test_an_unstable_learning_rate_is_refused_with_the_largest_stable_one(tab):
@@ -108,18 +111,18 @@ def test_an_unstable_learning_rate_is_refused_with_the_largest_stable_one(tab):
     assert column(page, "curve", "risk").size == 0
 
 
-def test_too_large_runs_are_refused_at_once(tab):
-    page = tab("/?N=60000&P=60000&M=1000&stop=100")
-    drawn(page)
-    press_button(page, "Simulate this point")
-    wait(page, f"{MODEL}('progress').text.includes('GB are allowed')")
-
-
-@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
-def test_it_fits_wide_and_narrow_screens(tab, width, height):
-    page = tab(START, width, height)
+def test_it_fits_narrow_and_wide_screens(tab):
+    """A telephone's, on which it is opened, and that of a desk."""
+    page = tab(START, 390, 844)
     drawn(page)
     wait(page, f"{MODEL}('exponents').text.length > 0")
+    check_fit(page, 390)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    wait(page, "document.documentElement.clientWidth > 1000")
+    check_fit(page, 1280)
+
+
+def check_fit(page, width):
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     picture = matplotlib.image.imread(io.BytesIO(page.screenshot(full_page=True)))[..., :3]
     assert picture.shape[1] == width

@@ -31,7 +31,10 @@ KEYS = jax.random.split(jax.random.key(3), SEEDS)
             rfm.GradientFlow(), {"num_features": [9, 12], "a": [1.5, 2.0]}, {"num_samples": 16},
             marks=pytest.mark.slow,
         ),
-        (rfm.GradientFlow(), {"num_samples": [16, np.inf], "b": [1.2, 1.5]}, {"num_features": 9}),
+        pytest.param(
+            rfm.GradientFlow(), {"num_samples": [16, np.inf], "b": [1.2, 1.5]}, {"num_features": 9},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             rfm.HeavyBall(0.2, 0.5), {"momentum": [0.1, 0.9], "num_modes": [700, 900]}, SIZES, marks=pytest.mark.slow
         ),
