@@ -4,16 +4,14 @@ Most of the time of the tests is compilation. Programs are therefore kept in a f
 the processes that tests start, share; it is removed at the end of the run. To keep programs from one run to the next,
 name a folder in the environment: `JAX_COMPILATION_CACHE_DIR=results/compiled python -m pytest`.
 
-On CPU the older way of XLA to make code of an operation compiles in two thirds of the time, and the first level of
-optimization takes a sixth off what is left; numbers are the same bit for bit, and programs as fast. Both are asked for
-where the version at hand knows them and the environment says nothing: `XLA_FLAGS= python -m pytest` runs what users
-run, as every other step of `.ci/run` and the weekly workflow do.
+On CPU programs are compiled as the commands do it (`rfm.compilations`), and with the first level of optimization, which
+takes a sixth off what is left; numbers are the same bit for bit, and programs as fast. Flags in the environment stand:
+`XLA_FLAGS= python -m pytest` runs what users of the packages run, as the weekly workflow does.
 """
 
 import atexit
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,12 +26,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers of pytest-xdist fin
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
-if "XLA_FLAGS" not in os.environ:  # a flag that XLA does not know ends the process
-    _quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    _quick += " --xla_backend_optimization_level=1"
-    _try = [sys.executable, "-c", "import jax; jax.devices('cpu')"]
-    _known = subprocess.run(_try, env=os.environ | {"XLA_FLAGS": _quick}, capture_output=True).returncode == 0
-    os.environ["XLA_FLAGS"] = _quick if _known else ""
+from rfm.compilations import compile_quickly
+
+if "XLA_FLAGS" not in os.environ:
+    compile_quickly()
+    if "XLA_FLAGS" in os.environ:
+        os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=1"
 
 import jax
 import pytest
