@@ -140,15 +140,15 @@ def _moments(case: Case, eigenvalues: Array, *, nodes: int) -> tuple[Array, Arra
     if isinstance(case.optimizer, Ridge) or by_xla(case):
         route = route_of(case, model, filter_along(case, model, nodes))
         pairs = pairs_along(route, model)
-        found = _along(route, forms_of(pairs, model), loops_of(route, pairs, model), eigenvalues)
-        return *found, route.residual, route.edge
+        moments = _along(route, forms_of(pairs, model), loops_of(route, pairs, model), eigenvalues)
+        return *moments, route.residual, route.edge
     model, windows = windows_along(case, model, spectral_edge(model))
-    found = np.zeros((3, len(case.times), len(eigenvalues)))
+    moments = np.zeros((3, len(case.times), len(eigenvalues)))
     for times, some in windows.split(len(eigenvalues)):
         pairs = pairs_along(some.route, model)
         forms = some.at_times((forms_of(pairs, model), loops_of(some.route, pairs, model)))
-        found[:, times] = np.stack(_along(some.along(), *forms, eigenvalues))[:, :, 0]
-    share, variance, own = found
+        moments[:, times] = np.stack(_along(some.along(), *forms, eigenvalues))[:, :, 0]
+    share, variance, own = moments
     return share, variance, own, windows.route.residual, windows.route.edge
 
 
