@@ -54,6 +54,6 @@ def _sources(route: Route, model: Model, spectrum: Products) -> list[list[_Linea
     for sums, rows in zip(pairs, row_pairs(route.q, model.modes.mixture), strict=True):
         none = sums._replace(big_t1=0.0, big_t2=0.0)
         cases = [(none._replace(**{name: 1.0}), quiet) for name in ("big_t1", "big_t2")] + [(none, loud)]
-        found = (sources(PairValues(x, rows, one_model(x, model, rows)), model) for x, model in cases)
-        each.append([_Linear(*x) for x in zip(*found, strict=True)])
+        by_case = (sources(PairValues(x, rows, one_model(x, model, rows)), model) for x, model in cases)
+        each.append([_Linear(*x) for x in zip(*by_case, strict=True)])
     return [list(kind) for kind in zip(*each, strict=True)]
