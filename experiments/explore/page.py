@@ -54,6 +54,7 @@ class Page:
     def changed(self) -> None:
         """Drop training runs of another point after every move, and ask for the theory when moves rest."""
         self._moved = time.perf_counter()
+        self.widgets.refused.visible = False
         if self._runs is not None or self.widgets.busy:
             self._jobs.renew()
         self._forget_runs("cleared: a setting has changed since")
@@ -130,8 +131,8 @@ class Page:
             return False
 
     def _refuse_box(self, text: str) -> None:
-        """Show a sentence above curves that stay."""
-        self.widgets.complain("Refused", text)
+        """Show a sentence about a number typed, until a setting changes; curves of the last one may still arrive."""
+        self.widgets.refused.update(text=words.notice("Refused", [text]), visible=True)
 
     def _refuse(self, text: str) -> None:
         """Show a sentence in place of curves."""

@@ -149,7 +149,7 @@ def test_boxes_help_and_colours_by_keyboard(tab):
     assert page.evaluate(f"() => {MODEL}('N').value") == pytest.approx(2.0)
     box.fill("1.5")
     box.press("Enter")
-    wait(page, f"{MODEL}('problem').visible && {MODEL}('problem').text.includes('`N` must be a whole number')")
+    wait(page, f"{MODEL}('refused').visible && {MODEL}('refused').text.includes('`N` must be a whole number')")
     assert column(page, "curve", "risk").size
     link = page.evaluate(f"() => {MODEL}('link').value")
     assert link.startswith(page.evaluate("() => location.origin") + "/?")  # the address by which this visitor came

@@ -13,6 +13,7 @@ from bokeh.document import Document  # noqa: E402
 from bokeh.server.connection import ServerConnection  # noqa: E402
 
 import theory  # noqa: E402
+from experiments.explore import model  # noqa: E402
 from experiments.explore.jobs import Jobs, Workers  # noqa: E402
 from experiments.explore.page import Page  # noqa: E402
 from experiments.explore.server import of_open_page  # noqa: E402
@@ -103,3 +104,18 @@ def test_opening_a_page_computes_nothing_in_the_event_loop(monkeypatch):
     assert found.wait(20)
     workers.theory.shutdown()
     assert threading.get_ident() not in threads
+
+
+def test_a_refusal_stays_while_curves_arrive():
+    """Those of the setting before, corrected, come a moment later; the next setting ends it."""
+    workers = Workers()
+    page = Page(Document(), workers, {}, "http://localhost")
+    page.controls.boxes["N"].value = "1.5"
+    point = model.curves(page.controls.settings())
+    page._show_curves(point, 0.0)
+    assert page.widgets.refused.visible
+    assert "`N` must be a whole number" in page.widgets.refused.text
+    page.controls.boxes["N"].value = "100"
+    assert not page.widgets.refused.visible
+    for pool in (workers.theory, workers.details, workers.frontier):
+        pool.shutdown()
