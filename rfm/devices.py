@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import psutil
 from jax import lax
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rfm import checks
 from rfm.precision import flags
@@ -91,6 +91,14 @@ def spread(function: Callable, layout: Layout, shared: Any, runs: Any) -> Any:
     # loops carry constants from their start, whose variation over the mesh would have to be declared one by one
     specs = (PartitionSpec(), spec)
     return jax.shard_map(function, mesh=layout.mesh, in_specs=specs, out_specs=spec, check_vma=False)(shared, runs)
+
+
+def spread_shapes(layout: Layout, runs: Any) -> Any:
+    """Return the shapes of `runs`, of arrays or shapes, as `spread` takes and returns them."""
+    sharding = None
+    if layout.mesh is not None:
+        sharding = NamedSharding(layout.mesh, PartitionSpec(AXIS) if layout.split == RUNS else PartitionSpec())
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), runs)
 
 
 def over_runs(function: Callable, *args: Any) -> Any:

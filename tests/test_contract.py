@@ -182,11 +182,12 @@ def test_a_seed_does_not_depend_on_its_neighbours(row, computed):
 def test_batches_of_seeds_do_not_change_the_numbers(row, computed, monkeypatch):
     """Memory for two seeds at a time: three seeds come in two batches, the last one padded."""
     from rfm import devices
-    from rfm.engine import batches
     from rfm.engine import driver as host
+    from rfm.engine.features import Setting
+    from rfm.engine.plans import Plan
 
     whole = computed(rfm.simulate, row)
-    plan = batches.Plan(batches.Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
+    plan = Plan(Setting(40, row.num_samples, "ntk"), devices.Layout(), None)
     count = lambda plan: len(list(host._batches(PROBLEM, plan, 4, host.Seeds(FEW, None))))  # noqa: E731
     memory = 2**30
     monkeypatch.setattr(host, "free_memory", lambda layout: memory)

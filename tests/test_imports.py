@@ -208,7 +208,7 @@ def test_the_parser_sees(source, package, target):
     [
         ("engine", "import theory"),
         ("equations", "from rfm.problem import Problem"),
-        ("theory front", "from rfm.engine.batches import Plan"),
+        ("theory front", "from rfm.engine.plans import Plan"),
         ("theory front", "from rfm import simulate"),
         ("statement", "from rfm.data import rows"),
         ("fit", "from experiments.forecast.laws import Plan"),

@@ -1,153 +1,73 @@
 """Compiled programs: draws of a batch of runs, their solution, risk and training loss.
 
-A run is one seed of one problem and optimizer; ensembles make some models of each. The K outputs of a problem share
-features, rows and curvature: only labels, target and weights have an axis K, and risks are summed over it. The numbers
-of problem and optimizer (`grid`) come one set a run, so that a sweep over them compiles once; devices share runs or
-modes (`devices`).
+An algorithm has a program of its own for its solution alone; draws, curvatures and losses are programs that all
+algorithms of one shape share. Devices share runs or modes (`devices`).
 """
 
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from rfm.devices import Layout, over_runs, spread
-from rfm.engine.curvature import Eigensystems, curvature_bounds, eigensystems, eigenvalues
+from rfm.devices import Layout, over_runs, spread, spread_shapes
+from rfm.engine.curvature import curvature_bounds, eigensystems
 from rfm.engine.features import Counts, Draw, Keys, Setting, draw, member_keys
 from rfm.engine.noisy_features import noise_risk, with_noise
+from rfm.engine.plans import Batch, Drawing, Losses, Plan, Shape, Solution, Task
 from rfm.engine.risk import population_risk
-from rfm.grid import fold_point, place_optimizer, place_problem
-from rfm.optimizers import Optimizer
+from rfm.grid import fold_point, place_problem
 from rfm.problem import Problem
 
 
-class Task(NamedTuple):
-    """Traced values that all runs of a call share: a problem, and an algorithm at times (T,).
-
-    counts: sizes, where those of the plan are longer. richness: how fast features learn, None where they do not.
-    feature_noise: variance of the noise of features, None where they have none.
-    """
-
-    problem: Problem
-    optimizer: Optimizer
-    times: Array | np.ndarray
-    counts: Counts | None = None
-    richness: Any = None
-    feature_noise: Any = None
-
-
-class Batch(NamedTuple):
-    """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
-
-    numbers: of problem and optimizer, (S,) each, always with "noise_var", and with "feature_noise" where features have
-    noise. spectra: eigensystems of the curvature of the
-    training loss, where the plan says that they are needed. bounds: numbers (S,) that no curvature is above, where it
-    asks for them. start: weights (S, K, n) at t = 0, None for zero.
-    """
-
-    keys: Keys
-    draws: Draw
-    numbers: dict[str, Array]
-    spectra: Eigensystems | None
-    bounds: Array | None = None
-    start: Array | None = None
-
-    @property
-    def eigensystems(self) -> Eigensystems:
-        """Eigenvalues (S, m) and eigenvectors (S, m, m); TypeError where the plan left them out."""
-        if self.spectra is None:
-            raise TypeError("This batch was drawn without eigensystems: its plan says `spectrum=False`.")
-        return self.spectra
-
-
-class Solution(NamedTuple):
-    """Result of a method on a batch of draws.
-
-    weights: (S, K, T, n), or None where only the risk is known; risk: (S, T) where it is known without them. steps:
-    (S,) how many were taken before a run was over or diverged, None for methods that cannot diverge. average: weights
-    and risk of an average over steps, as these; None where none was asked for. growth: (S, T) of the kernel, None where
-    features are not trained.
-    """
-
-    weights: Array | None
-    steps: Array | None = None
-    risk: Array | None = None
-    average: "tuple[Array | None, Array | None] | None" = None
-    growth: Array | None = None
-
-
-Method = Callable[[Task, Setting, Batch], Solution]
-
-
-class Plan(NamedTuple):
-    """Everything that is fixed at compile time: hashable.
-
-    method: solves a batch; kind: of the curve that it gives; spectrum: does it need eigensystems? bounded: is the
-    largest curvature limited, so that it is checked? weights: are they asked for?
-    """
-
-    setting: Setting
-    layout: Layout
-    method: Method
-    kind: str = ""
-    ensemble: int = 1
-    bags: int = 1
-    spectrum: bool = True
-    weights: bool = False
-    bounded: bool = False
-
-    @property
-    def models(self) -> int:
-        """Models of one run."""
-        return self.ensemble * self.bags
-
-
-class Drawing(NamedTuple):
-    """Some runs of a sweep: which of its keys, words (S, 2) of their point to fold in, and numbers (S,) each."""
-
-    seeds: Array | np.ndarray
-    words: Array | np.ndarray
-    numbers: Mapping[str, Array | np.ndarray]
-
-
-class Losses(NamedTuple):
-    """Risk and training loss (S, T) of runs, the steps (S,) that they took and weights (S, K, T, n); None for none.
-
-    average_risk: that of an average of the weights over steps. kernel_growth: (S, T), the average over models.
-    """
-
-    risk: Array
-    train_loss: Array
-    steps: Array | None
-    weights: Array | None = None
-    average_risk: Array | None = None
-    kernel_growth: Array | None = None
-
-
-@partial(jax.jit, static_argnums=0)
 def draw_batch(
     plan: Plan, problem: Problem, counts: Counts | None, keys: Array, numbers: Mapping[str, Array | np.ndarray]
 ) -> Batch:
     """Draw runs with keys (S,) and numbers (S,) each; counts as in `Task`."""
-    return spread(partial(_draw, plan), plan.layout, (problem, counts), (keys, numbers))
+    batch = draw_models(_drawn(plan, problem), (problem, counts), (keys, numbers))
+    if plan.spectrum:
+        return batch._replace(spectra=of_draws(eigensystems, plan, counts, batch.draws))
+    # to look at them all takes twenty times as long as a bound that is nearly always enough
+    return batch._replace(bounds=of_draws(curvature_bounds, plan, counts, batch.draws)) if plan.bounded else batch
 
 
-@partial(jax.jit, static_argnums=0)
-def curvatures(plan: Plan, counts: Counts | None, draws: Draw) -> Array:
-    """Return the eigenvalues (S, m) of the curvature of every draw; counts as in `Task`."""
-    find = lambda counts, draws: eigenvalues(plan.setting._replace(counts=counts), draws)  # noqa: E731
-    return spread(find, plan.layout, counts, draws)
-
-
-@partial(jax.jit, static_argnums=0)
 def solve_batch(plan: Plan, task: Task, batch: Batch) -> Losses:
     """Train, or solve, every run of a batch and evaluate it."""
-    return spread(partial(_solve, plan), plan.layout, task, batch)
+    solution = train_models(_trained(plan), task, batch)
+    losses = evaluate_models(plan.shape, (task.problem, task.counts), _evaluated(batch, solution))
+    weights = solution.weights if plan.weights else None
+    return losses._replace(steps=solution.steps, weights=weights, kernel_growth=solution.growth)
+
+
+def compile_solution(plan: Plan, task: Task, batch: Batch) -> None:
+    """Compile what `solve_batch` runs, for the shapes of a batch."""
+    batch = spread_shapes(plan.layout, batch)
+    train_models.lower(_trained(plan), task, batch).compile()
+    solution = spread_shapes(plan.layout, train_models.eval_shape(_trained(plan), task, batch))
+    shared = task.problem, task.counts
+    evaluate_models.lower(plan.shape, shared, _evaluated(batch, solution)).compile()
+
+
+def _drawn(plan: Plan, problem: Problem) -> Shape:
+    """Return what draws depend on: samples are all rows of a population that fresh batches are drawn from."""
+    shape, population = plan.shape, problem.population
+    if plan.setting.batch_size and population is not None and math.isinf(plan.setting.num_samples):
+        shape = shape._replace(setting=shape.setting._replace(num_samples=len(population.rows)))
+    return shape
+
+
+def _trained(plan: Plan) -> Plan:
+    """Return a plan without what training does not depend on."""
+    return plan._replace(kind="", spectrum=False, weights=False, bounded=False)
+
+
+def _evaluated(batch: Batch, solution: Solution) -> tuple[Batch, Solution]:
+    """Return what losses depend on."""
+    return batch._replace(spectra=None, bounds=None, start=None), solution._replace(steps=None, growth=None)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -157,18 +77,59 @@ def run_batch(plan: Plan, task: Task, keys: Array, runs: Drawing) -> Losses:
     def draw_and_solve(shared: tuple[Task, Array], runs: Drawing) -> Losses:
         task, keys = shared
         point_keys = jax.vmap(fold_point)(keys[runs.seeds], runs.words)
-        return _solve(plan, task, _draw(plan, (task.problem, task.counts), (point_keys, runs.numbers)))
+        setting = plan.setting._replace(counts=task.counts)
+        batch = _draw(_drawn(plan, task.problem), (task.problem, task.counts), (point_keys, runs.numbers))
+        if plan.spectrum:
+            batch = batch._replace(spectra=eigensystems(setting, batch.draws))
+        solution = _train(plan, task, batch)
+        losses = _evaluate(plan.shape, (task.problem, task.counts), _evaluated(batch, solution))
+        return losses._replace(steps=solution.steps, kernel_growth=solution.growth)
 
     return spread(draw_and_solve, plan.layout, (task, keys), runs)
 
 
+def of_draws(look: Callable[[Setting, Draw], Any], plan: Plan, counts: Counts | None, draws: Draw) -> Any:
+    """Return look(setting, draws) of the curvature of every draw, which depends on sizes alone; counts as in `Task`."""
+    sizes = Setting(plan.setting.num_features, plan.setting.num_samples, "ntk")
+    return look_at_draws((look, sizes, plan.layout), counts, draws)
+
+
+@partial(jax.jit, static_argnums=0)
+def look_at_draws(how: tuple[Callable, Setting, Layout], counts: Counts | None, draws: Draw) -> Any:
+    """`of_draws`, compiled."""
+    look, setting, layout = how
+    return spread(lambda counts, draws: look(setting._replace(counts=counts), draws), layout, counts, draws)
+
+
+@partial(jax.jit, static_argnums=0)
+def draw_models(
+    shape: Shape,
+    shared: tuple[Problem, Counts | None],
+    runs: tuple[Array, Mapping[str, Array | np.ndarray]],
+) -> Batch:
+    """Draw features, data and labels of every model: of `shared` a problem, of runs their keys and numbers."""
+    return spread(partial(_draw, shape), shape.layout, shared, runs)
+
+
+@partial(jax.jit, static_argnums=0)
+def train_models(plan: Plan, task: Task, batch: Batch) -> Solution:
+    """Return what the method of a plan finds, steps and growth of runs in place of those of models."""
+    return spread(partial(_train, plan), plan.layout, task, batch)
+
+
+@partial(jax.jit, static_argnums=0)
+def evaluate_models(shape: Shape, shared: tuple[Problem, Counts | None], runs: tuple[Batch, Solution]) -> Losses:
+    """Return risk and training loss of every run, of the weights of its models."""
+    return spread(partial(_evaluate, shape), shape.layout, shared, runs)
+
+
 def _draw(
-    plan: Plan, shared: tuple[Problem, Counts | None], runs: tuple[Array, Mapping[str, Array | np.ndarray]]
+    shape: Shape, shared: tuple[Problem, Counts | None], runs: tuple[Array, Mapping[str, Array | np.ndarray]]
 ) -> Batch:
     (problem, counts), (keys, run_numbers) = shared, runs
-    setting = plan.setting._replace(counts=counts)
-    members = member_keys(keys, plan.ensemble, plan.bags)
-    numbers = {name: jnp.repeat(x, plan.models) for name, x in run_numbers.items()}
+    setting = shape.setting._replace(counts=counts)
+    members = member_keys(keys, shape.ensemble, shape.bags)
+    numbers = {name: jnp.repeat(x, shape.models) for name, x in run_numbers.items()}
 
     def draw_model(keys: Keys, numbers: dict[str, Array]) -> Draw:
         placed = place_problem(problem, numbers)
@@ -182,48 +143,53 @@ def _draw(
         drawn = Draw(design, gram, labels)
         return with_noise(drawn, setting, keys, numbers["feature_noise"]) if "feature_noise" in numbers else drawn
 
-    draws = over_runs(draw_model, members, numbers)
-    spectra = eigensystems(setting, draws) if plan.spectrum else None
-    # to look at them all takes twenty times as long as a bound that is nearly always enough
-    bounds = curvature_bounds(setting, draws) if plan.bounded and not plan.spectrum else None
-    return Batch(members, draws, numbers, spectra, bounds)
+    return Batch(members, over_runs(draw_model, members, numbers), numbers)
 
 
-def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
-    setting, models = plan.setting._replace(counts=task.counts), plan.models
-    solution = plan.method(task, setting, batch)
-    weights = solution.weights
+def _train(plan: Plan, task: Task, batch: Batch) -> Solution:
+    solution = plan.method(task, plan.setting._replace(counts=task.counts), batch)
+    steps, growth = solution.steps, solution.growth
+    return solution._replace(
+        steps=None if steps is None else _of_models(plan, steps).min(1),
+        growth=None if growth is None else _of_models(plan, growth).mean(1),
+    )
 
-    def grouped(x: Array) -> Array:
-        return x.reshape(-1, models, *x.shape[1:])
+
+def _of_models(shape: Shape | Plan, x: Array) -> Array:
+    """Return numbers (runs * models, ...) as (runs, models, ...)."""
+    return x.reshape(-1, shape.models, *x.shape[1:])
+
+
+def _evaluate(shape: Shape, shared: tuple[Problem, Counts | None], runs: tuple[Batch, Solution]) -> Losses:
+    (problem, counts), (batch, solution) = shared, runs
+    setting, weights = shape.setting._replace(counts=counts), solution.weights
+    grouped = partial(_of_models, shape)
 
     def risk_of_average(numbers: dict[str, Array], keys: Keys, weights: Array) -> Array:  # of some models of one run
-        placed = place_problem(task.problem, {name: x[0] for name, x in numbers.items()})
+        placed = place_problem(problem, {name: x[0] for name, x in numbers.items()})
         output = lambda index, v: population_risk(placed.output(index), setting, keys, v)  # noqa: E731
-        risk = jax.vmap(output, (0, 1))(jnp.arange(task.problem.num_outputs), weights).sum(0)
+        risk = jax.vmap(output, (0, 1))(jnp.arange(problem.num_outputs), weights).sum(0)
         if "feature_noise" in numbers:
-            noise = lambda weights: noise_risk(weights, plan.bags, numbers["feature_noise"][0])  # noqa: E731
+            noise = lambda weights: noise_risk(weights, shape.bags, numbers["feature_noise"][0])  # noqa: E731
             risk = risk + jax.vmap(noise, 1)(weights).sum(0)
         return risk
 
     def risk_of(weights: Array | None, risk: Array | None) -> Array:
-        if risk is not None and models == 1:
+        if risk is not None and shape.models == 1:
             return risk
         return over_runs(risk_of_average, *jax.tree.map(grouped, (batch.numbers, batch.keys, weights)))
 
-    steps = None if solution.steps is None else grouped(solution.steps).min(1)
     risk = risk_of(weights, solution.risk)
     average_risk = None if solution.average is None else risk_of(*solution.average)
-    growth = None if solution.growth is None else grouped(solution.growth).mean(1)
     if math.isinf(setting.num_samples):
         # the loss on fresh data of each model, not of their average
         each_risk = solution.risk
-        if each_risk is None and models > 1:
+        if each_risk is None and shape.models > 1:
             alone = lambda *model: risk_of_average(*jax.tree.map(lambda x: x[None], model))  # noqa: E731
             each_risk = over_runs(alone, batch.numbers, batch.keys, weights)
         noise_var = grouped(batch.numbers["noise_var"])[:, :1]
         train_loss = grouped(risk if each_risk is None else each_risk).mean(1) + noise_var
-        return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk, growth)
+        return Losses(risk, train_loss, average_risk=average_risk)
 
     assert weights is not None  # left out only where data are infinite
 
@@ -233,10 +199,4 @@ def _solve(plan: Plan, task: Task, batch: Batch) -> Losses:
         return jnp.sum((outputs - draw.labels[:, None]) ** 2, axis=(0, 2)) / samples
 
     train_loss = grouped(over_runs(loss, batch.draws, weights)).mean(1)
-    return Losses(risk, train_loss, steps, weights if plan.weights else None, average_risk, growth)
-
-
-def each(optimizer: Optimizer, batch: Batch, function: Callable, *args: Any) -> Any:
-    """Map function(optimizer of the run, *args of the run) over all runs at once."""
-    placed = lambda numbers, *args: function(place_optimizer(optimizer, numbers), *args)  # noqa: E731
-    return jax.vmap(placed)(batch.numbers, *args)
+    return Losses(risk, train_loss, average_risk=average_risk)

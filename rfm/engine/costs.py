@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from rfm.curve import MONTE_CARLO
 from rfm.devices import SHARE, available_memory
-from rfm.engine.batches import Plan
 from rfm.engine.features import SGD_BLOCK, chunk_length, neural
+from rfm.engine.plans import Plan
 from rfm.problem import Problem
 
 # seconds of a core each: a normal number, a number of a product of matrices, of a step along one, of an eigensystem

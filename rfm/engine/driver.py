@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import NamedSharding, PartitionSpec
 
 from rfm.curve import Curve
-from rfm.devices import AXIS, RUNS, free_memory
-from rfm.engine.batches import Batch, Losses, Plan, Task, curvatures, draw_batch, solve_batch
+from rfm.devices import free_memory
+from rfm.engine.batches import compile_solution, draw_batch, of_draws, solve_batch
 from rfm.engine.costs import run_floats
+from rfm.engine.curvature import eigenvalues
 from rfm.engine.padding import batch_length, pad
+from rfm.engine.plans import Batch, Losses, Plan, Task
 from rfm.engine.requests import Request, check_keys, num_weights, refuse_tracers, start_of
 from rfm.engine.trained_layers import steps_worth_keeping
 from rfm.optimizers import SGD, check_stability, resolve, stability_edge
@@ -121,7 +122,8 @@ def _check_stability(plan: Plan, task: Task, batch: Batch) -> None:
     if batch.bounds is not None and not one_pass:
         with contextlib.suppress(ValueError):
             return check_stability(task.optimizer, np.asarray(batch.bounds), *sizes, mean_square=False)
-    values = curvatures(plan, task.counts, batch.draws) if batch.spectra is None else batch.spectra.values
+    spectra = batch.spectra
+    values = of_draws(eigenvalues, plan, task.counts, batch.draws) if spectra is None else spectra.values
     edge = stability_edge(task.optimizer, np.asarray(values), sizes.samples)
     return check_stability(task.optimizer, edge, *sizes, mean_square=False)
 
@@ -152,20 +154,15 @@ def _bar(batches: Iterable[tuple[Seeds, int]], plan: Plan) -> Iterable[tuple[See
 
 
 def _compile_ahead(plan: Plan, task: Task, runs: Seeds, numbers: dict[str, np.ndarray]) -> threading.Thread:
-    """Compile `solve_batch` beside `draw_batch`: a fresh process waits longest for compilation."""
-    batch = draw_batch.eval_shape(plan, task.problem, task.counts, runs.keys, numbers)
-    if runs.start is not None:
-        batch = batch._replace(start=jax.ShapeDtypeStruct(runs.start.shape, runs.start.dtype))
-    if plan.layout.mesh is not None:
-        spec = NamedSharding(plan.layout.mesh, PartitionSpec(AXIS) if plan.layout.split == RUNS else PartitionSpec())
-        batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spec), batch)
-
+    """Compile the solution beside the draws: a fresh process waits longest for compilation."""
+    draw = lambda keys: draw_batch(plan, task.problem, task.counts, keys, numbers)  # noqa: E731
+    batch = jax.eval_shape(draw, runs.keys)._replace(start=runs.start)
     device, dtype = flags.jax_default_device, "float64" if flags.jax_enable_x64 else "float32"
 
     def work() -> None:
         # whatever is wrong is raised by the call itself
         with arithmetic(dtype), jax.default_device(device), contextlib.suppress(Exception):
-            solve_batch.lower(plan, task, batch).compile()
+            compile_solution(plan, task, batch)
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.curve import EXACT, Curve
 from rfm.devices import RUNS, use_device
-from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
 from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.one_pass import expect_one_pass
+from rfm.engine.plans import Batch, Plan, Solution, Task, each
 from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.engine.trained_features import solve_trained
 from rfm.optimizers import Batched, Optimizer

@@ -119,8 +119,6 @@ class Draw(NamedTuple):
 def draw(problem: Problem, setting: Setting, keys: Keys) -> Draw:
     """Sample F and the data set of one model."""
     population = problem.population
-    if setting.batch_size and population is not None and math.isinf(setting.num_samples):
-        setting = setting._replace(num_samples=len(population.rows))  # what fresh batches are drawn from
     if population is not None and neural(setting):
         return _draw_neurons(problem, population, setting, keys)
     sample = _draw_moments if math.isinf(setting.num_samples) else _draw_data

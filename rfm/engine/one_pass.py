@@ -17,8 +17,8 @@ import numpy as np
 from jax import Array, lax
 
 from rfm import threefry
-from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import SGD_BLOCK, Setting, chunk_length, normal, sum_chunks
+from rfm.engine.plans import Batch, Solution, Task, each
 from rfm.engine.trained_layers import richness_of, way_of
 from rfm.grid import place_problem
 from rfm.optimizers import Batched

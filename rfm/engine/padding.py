@@ -9,9 +9,9 @@ import math
 import numpy as np
 
 from rfm.devices import on_cpu
-from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import estimate
 from rfm.engine.features import Counts, Setting
+from rfm.engine.plans import Plan, Task
 from rfm.optimizers import Batched, Optax
 from rfm.protocols import Stepper
 

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.devices import RUNS, SHARE, available_memory, layout
-from rfm.engine.batches import Method, Plan
 from rfm.engine.features import FEATURES, MOST_MEMBERS, FeatureLaw, Setting, chunk_length, neural
 from rfm.engine.noisy_features import check_noisy, noise_of
+from rfm.engine.plans import Method, Plan
 from rfm.optimizers import Batched, Optax, Optimizer, Ridge, check_times
 from rfm.precision import PRECISIONS, is_traced
 from rfm.problem import Problem, check_problem

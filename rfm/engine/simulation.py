@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike
 from rfm import checks
 from rfm.curve import EXACT, MONTE_CARLO, Curve
 from rfm.devices import RUNS, over_runs, use_device
-from rfm.engine.batches import Batch, Plan, Solution, Task, each
 from rfm.engine.driver import run
 from rfm.engine.exact_solution import solve
 from rfm.engine.features import Draw, FeatureLaw, Setting
 from rfm.engine.minibatches import Rows, choose_rows, permuted_rows
 from rfm.engine.one_pass import train_one_pass
+from rfm.engine.plans import Batch, Plan, Solution, Task, each
 from rfm.engine.requests import Request, choose_keys, make_plan
 from rfm.engine.trained_features import solve_trained
 from rfm.engine.trained_layers import richness_of, way_of

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from rfm.engine.batches import Batch, Solution, Task, each
 from rfm.engine.features import Draw, Setting
+from rfm.engine.plans import Batch, Solution, Task, each
 from rfm.engine.trained_layers import PAIR, begin, effective, richness_of, step_pair, untrained
 from rfm.protocols import Stepper
 from rfm.steps import take_steps

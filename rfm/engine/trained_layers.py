@@ -23,8 +23,8 @@ import numpy as np
 from jax import Array
 
 from rfm import threefry
-from rfm.engine.batches import Batch, Task
 from rfm.engine.features import Setting, normal
+from rfm.engine.plans import Batch, Task
 from rfm.optimizers import SGD, GradientDescent, Optax
 from rfm.protocols import Gradient, Stepper
 from rfm.sgd import at_step, changes

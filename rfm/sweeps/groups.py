@@ -9,10 +9,10 @@ import numpy as np
 
 from rfm import checks
 from rfm.devices import free_memory, on_cpu
-from rfm.engine.batches import Plan, Task
 from rfm.engine.costs import DAY, Cost, estimate, too_long
 from rfm.engine.features import Setting
 from rfm.engine.padding import pad
+from rfm.engine.plans import Plan, Task
 from rfm.engine.requests import Request
 from rfm.grid import SIZES, Axes, exponents, numbers_of, place_problem, resize, words
 from rfm.optimizers import resolve

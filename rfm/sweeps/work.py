@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from rfm.engine.batches import Drawing, Losses, run_batch
+from rfm.engine.batches import run_batch
+from rfm.engine.plans import Drawing, Losses
 from rfm.sweeps.groups import LEAST, Group
 from rfm.sweeps.processes import Processes
 from rfm.sweeps.store import Chunk, Results

@@ -28,10 +28,10 @@ def test_a_run_that_diverges_says_when_and_keeps_what_it_has():
 
 def test_numbers_of_a_transformation_compile_once():
     """A sweep over the numbers of Optax, or of any spec, is one compilation."""
-    from rfm.engine import batches
+    from rfm.engine.batches import train_models
 
-    before = batches.solve_batch._cache_size()
+    before = train_models._cache_size()
     for lr in (0.01, 0.02, 0.03):
         optimizer = rfm.Optax(optax.adam, {"learning_rate": lr})
         rfm.simulate(PROBLEM, num_features=39, num_samples=70, optimizer=optimizer, times=STEPS, keys=FEW[:2])
-    assert batches.solve_batch._cache_size() == before + 1
+    assert train_models._cache_size() == before + 1

@@ -13,7 +13,7 @@ import rfm
 import theory
 from rfm.data.from_data import estimate_features, estimate_kernel
 from rfm.data.spectra import sums
-from rfm.engine.batches import draw_batch, solve_batch
+from rfm.engine.batches import draw_models, train_models
 from rfm.optimizers import Optimizer
 
 RNG = np.random.default_rng(7)
@@ -114,10 +114,10 @@ def test_outputs_share_their_draws(optimizer, sizes, law):
     args = dict(num_features=sizes[0], num_samples=sizes[1], optimizer=optimizer, features=law)
     args |= dict(times=None if isinstance(optimizer, rfm.Ridge) else [1, 30], keys=jax.random.split(jax.random.key(0)))
     args |= dict(ensemble=2 if math.isfinite(sizes[0]) else 1)
-    drawn, solved = draw_batch._cache_size(), solve_batch._cache_size()
+    drawn, solved = draw_models._cache_size(), train_models._cache_size()
     trained = rfm.simulate(together, **args)
-    assert draw_batch._cache_size() <= drawn + 1  # not one an output
-    assert solve_batch._cache_size() == solved + 1
+    assert draw_models._cache_size() <= drawn + 1  # not one an output
+    assert train_models._cache_size() == solved + 1
     of_each = [rfm.simulate(one, **args) for one in apart]
     # the noise is estimated from all outputs together, and that of each is a part of it
     gap = together.noise_var - sum(one.noise_var for one in apart)

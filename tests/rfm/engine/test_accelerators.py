@@ -12,7 +12,9 @@ from tolerances import ROUNDING, SAME_SUMS
 
 import rfm
 from rfm import devices
-from rfm.engine.batches import Plan, Task, curvatures, draw_batch, solve_batch
+from rfm.engine.batches import draw_batch, of_draws, solve_batch
+from rfm.engine.curvature import eigenvalues
+from rfm.engine.plans import Plan, Task
 from rfm.engine.requests import Request
 from rfm.engine.simulation import plan_simulation
 from rfm.precision import arithmetic
@@ -39,10 +41,11 @@ def simulate(optimizer, **changed):
 
 
 def planned(optimizer, bounded=False):
-    """A plan of six runs, its task, and the text of the program that draws them."""
+    """A plan of six runs, its task, and the programs that draw them as one, lowered."""
     plan = plan_simulation(Request(PROBLEM, 7, 12, optimizer, TIMES, KEYS))._replace(bounded=bounded)
     numbers = {"noise_var": np.full(len(KEYS), 0.1)}
-    return plan, Task(PROBLEM, optimizer, np.array(TIMES)), draw_batch.lower(plan, PROBLEM, None, KEYS, numbers)
+    drawing = jax.jit(draw_batch, static_argnums=0).lower(plan, PROBLEM, None, KEYS, numbers)
+    return plan, Task(PROBLEM, optimizer, np.array(TIMES)), drawing
 
 
 @pytest.fixture
@@ -102,7 +105,8 @@ def test_single_precision_is_not_less():
             batch = jax.eval_shape(
                 lambda plan=plan: draw_batch(plan, PROBLEM, None, KEYS, {"noise_var": np.full(len(KEYS), 0.1)})
             )
-            texts = [drawing.as_text(), solve_batch.lower(plan, task, batch).as_text()]
+            solving = jax.jit(solve_batch, static_argnums=0).lower(plan, task, batch)
+            texts = [drawing.as_text(), solving.as_text()]
         products = [line for text in texts for line in text.splitlines() if "dot_general" in line]
         assert products
         assert all(f"[{precision}, {precision}]" in line for line in products if "precision" in line)
@@ -114,7 +118,7 @@ def test_steps_ask_for_no_eigensystems():
     plan, _, program = planned(rfm.GradientDescent(0.3), bounded=True)
     assert "syevd" not in program.as_text()
     batch = draw_batch(plan, PROBLEM, None, KEYS, {"noise_var": np.full(len(KEYS), 0.1)})
-    largest = np.asarray(curvatures(plan, None, batch.draws)).max(1)
+    largest = np.asarray(of_draws(eigenvalues, plan, None, batch.draws)).max(1)
     assert np.all((np.asarray(batch.bounds) > largest) & (np.asarray(batch.bounds) < 1.2 * largest))
     assert isinstance(plan, Plan)
 

@@ -8,8 +8,8 @@ from tolerances import ROUNDING, SAME_SUMS
 
 import rfm
 from rfm.engine import padding
-from rfm.engine.batches import Task
 from rfm.engine.features import Counts
+from rfm.engine.plans import Task
 from rfm.engine.requests import Request
 from rfm.engine.simulation import plan_simulation
 
@@ -54,18 +54,18 @@ def test_longer_arrays_change_nothing(changed, monkeypatch):
 
 
 def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
-    """Thirteen sizes are three pairs of programs, to draw and to solve; without padding one pair a size."""
+    """Thirteen sizes are programs for three, to draw, decompose, solve and evaluate; without padding for each size."""
     sizes = np.unique(np.geomspace(8, 400, 13).astype(int))
     simulate(num_features=8, num_samples=np.inf, times=TIMES[:1])  # what is compiled for keys and the like
     with compilations() as compiled:
         for n in sizes:
             simulate(num_features=n, num_samples=np.inf, times=TIMES[:1])
-    assert 0 < len(compiled) <= 6
+    assert 0 < len(compiled) <= 12
     monkeypatch.setattr(padding, "STEPS", ())
     with compilations() as each:
         for n in sizes[:2]:
             simulate(num_features=n, num_samples=np.inf, times=TIMES[:1])
-    assert len(each) == 4
+    assert len(each) == 8
 
 
 def test_many_seeds_share_the_programs_of_sixteen():
@@ -75,7 +75,7 @@ def test_many_seeds_share_the_programs_of_sixteen():
     few = simulate(**args, keys=keys[:16])
     with compilations() as compiled:
         many = simulate(**args, keys=keys)
-    assert not [x for x in compiled if "draw_batch" in str(x) or "solve_batch" in str(x)]
+    assert not [x for x in compiled if "_models" in str(x) or "look_at_draws" in str(x)]
     assert many.risk.shape == (37, 1)
     np.testing.assert_array_equal(many.risk[:16], few.risk)
     np.testing.assert_allclose(many.risk[36:], simulate(**args, keys=keys[36:]).risk, rtol=SAME_SUMS)
