@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -64,37 +65,50 @@ def set_ticks(axis: Axis) -> None:
 
 
 def tidy(figure: Figure) -> None:
-    """Put ticks on logarithmic axes that have matplotlib's own, and clear legends of data."""
+    """Put ticks on logarithmic axes that have matplotlib's own, clear legends of data, and let everything stay there.
+
+    With an engine of layout matplotlib would draw each file twice.
+    """
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         if type(axis.get_major_locator()) is LogLocator:
             set_ticks(axis)
     clear_legends(figure)
+    with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
 
 
 def clear_legends(figure: Figure) -> None:
-    """Move legends to where they cover no line and no point; axes grow where there is no such place."""
-    crowded = [ax for ax in figure.axes if ax.get_legend() is not None]
-    if crowded:
-        figure.draw_without_rendering()
-    for ax in crowded:
-        _clear(ax)
+    """Lay out, and move legends to where they cover no line and no point; axes grow where there is no such place."""
+    _lay_out(figure)
+    grown = [_clear(ax) for ax in figure.axes]
+    if any(grown):
+        _lay_out(figure)
 
 
-def _clear(ax: Axes) -> None:
+def _lay_out(figure: Figure) -> None:
+    """Find the places of axes and labels, as drawing does."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
+def _clear(ax: Axes) -> bool:
+    """Move a legend; do the axes grow for it?"""
     legend = ax.get_legend()
     if legend is None or not _covers(box := legend.get_window_extent(), data := _drawn(ax)):
-        return
+        return False
     corners = _corners(ax, box)
     free: list[Corner] = [place for place, corner in corners.items() if not _covers(corner, data)]
     if free:
         legend.set_loc(free[0])
-        return
+        return False
     growth = {place: _growth(ax, corners[place], data) for place in UPPER}
     place = min(UPPER, key=lambda place: growth[place])
     legend.set_loc(place)
     to, back = ax.yaxis.get_transform().transform, ax.yaxis.get_transform().inverted().transform
     bottom, top = map(to, ax.get_ylim())
     ax.set_ylim(top=float(back(bottom + min(growth[place], MOST_GROWTH) * (top - bottom))))
+    return True
 
 
 def _growth(ax: Axes, corner: Bbox, data: Sequence[np.ndarray]) -> float:

@@ -120,7 +120,6 @@ def save(folder: Path, result: Result) -> list[Path]:
         figure.suptitle(f"{figure.get_suptitle()}\nquick look: few points".strip(), fontsize=8, color="0.35")
     tidy(figure)
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
-    figure.set_layout_engine("none")  # that of the first file serves both
     replace(pdf, lambda path: figure.savefig(path, format="pdf"))
     return written
 

@@ -225,3 +225,16 @@ def test_the_frontier_between_its_budgets():
     assert error["all"] < 1e-3
     assert error["joined"] < 0.3 * error["straight"]
     assert error["straight"] > 0.02
+
+
+def test_a_frontier_is_found_once(monkeypatch):
+    """Whoever comes back to a point has it at once; another point has its own."""
+    first = next(laws.frontier(SMALL))
+
+    def never(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(laws.theory, "frontier", never)
+    assert next(laws.frontier(dataclasses.replace(SMALL))) is first
+    with pytest.raises(AssertionError):
+        next(laws.frontier(dataclasses.replace(SMALL, noise=0.3)))
