@@ -120,7 +120,7 @@ def save(folder: Path, result: Result) -> list[Path]:
         figure.suptitle(f"{figure.get_suptitle()}\nquick look: few points".strip(), fontsize=8, color="0.35")
     tidy(figure)
     replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
-    replace(pdf, lambda path: figure.savefig(path, format="pdf"))
+    replace(pdf, lambda path: figure.savefig(path, format="pdf", dpi=150))
     return written
 
 

@@ -43,7 +43,9 @@ def run(request: Request, plan: Plan, *, progress: bool = False) -> Curve:
         usual = batch_length(longer, task, len(keys))
         start = _longer_start(request, longer)
         batches = _batches(request.problem, longer, len(task.times), Seeds(keys, start), usual)
-        losses = [_run_batch(longer, task, *batch) for batch in (_bar(batches, plan) if progress else batches)]
+        losses: list[Losses] = []
+        for batch in _bar(batches, plan) if progress else batches:
+            losses.append(_run_batch(longer, task, *batch, first=not losses))
     names = [name for name in FIELDS if getattr(losses[0], name) is not None]
     curves = {x: np.concatenate([getattr(b, x)[:, : len(times)] for b in losses]).astype(np.float64) for x in names}
     weights = None
@@ -99,18 +101,22 @@ def _longer_start(request: Request, plan: Plan) -> np.ndarray | None:
     return np.pad(start, ((0, 0), (0, 0), (0, int(length) - start.shape[-1])))
 
 
-def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int) -> Losses:
-    """Losses of the first `seeds` of some runs; ValueError for a learning rate beyond the stability of a draw."""
+def _run_batch(plan: Plan, task: Task, runs: Seeds, seeds: int, *, first: bool) -> Losses:
+    """Losses of the first `seeds` of some runs; ValueError for a learning rate beyond the stability of a draw.
+
+    first: of all batches, so that programs may have to be compiled.
+    """
     keys = runs.keys
     numbers = {"noise_var": np.full(len(keys), task.problem.noise_var)}
     if task.feature_noise is not None:
         numbers["feature_noise"] = np.full(len(keys), task.feature_noise)
-    ahead = _compile_ahead(plan, task, runs, numbers)
+    ahead = _compile_ahead(plan, task, runs, numbers) if first else None
     batch = runs.begin(draw_batch(plan, task.problem, task.counts, keys, numbers))
     refuse_tracers(batch)  # arguments closed over by a transformation
     if plan.bounded:
         _check_stability(plan, task, batch)
-    ahead.join()
+    if ahead is not None:
+        ahead.join()
     losses = jax.device_get(solve_batch(plan, task, batch))
     return jax.tree.map(lambda x: x[:seeds], losses._replace(steps=None))._replace(steps=losses.steps)
 

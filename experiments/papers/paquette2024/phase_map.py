@@ -117,7 +117,7 @@ def draw_map(ax: Axes, title: str, measured: Sequence[Best] = (), *, betas: tupl
     else:
         xs, ys = np.linspace(*ALPHAS, FINE), np.linspace(*betas, FINE)
         risks = np.array([[exponents.phase(x, y).risk if inside(x, y) else np.nan for x in xs] for y in ys])
-    picture = ax.pcolormesh(xs, ys, risks, shading="nearest", **colours)
+    picture = ax.pcolormesh(xs, ys, risks, shading="nearest", rasterized=True, **colours)
     ax.vlines([0.5, 0.25, 1.0 - 1.0 / np.sqrt(2.0)], [0.0, 0.5, 0.5], betas[1], "w", lw=1.2)
     ax.hlines(0.5, 0.25, ALPHAS[1], "w", lw=1.2)
     ax.plot([0.5, ALPHAS[1]], [0.5, ALPHAS[1]], "w", lw=1.2)
