@@ -1,6 +1,6 @@
 """The agreement ladder: steps taken = solved exactly (same draw) = theory (averaged over draws), to within 1/N."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import numpy as np
@@ -67,15 +67,29 @@ def test_standard_parametrization_against_eigendecomposition():
     assert_same(solved, ntk, rtol=1e-12)
 
 
+def modes(problem):
+    """Eigenvalues and target (M,) of the exponents that all problems here have."""
+    k = np.arange(1.0, problem.num_modes + 1)
+    return k**-1.5, k**-0.15
+
+
+@partial(jax.jit, static_argnums=1)
+def chunks_of(problem, setting, key):
+    """F (N, c) and Psi (P, c) of two chunks of modes, and labels (P,), as the library draws them."""
+    model = jax.tree.map(lambda x: x[0], member_keys(key[None], 1, 1))
+    one = lambda i: (  # noqa: E731
+        feature_chunk(problem, setting, model.features, i)[0],
+        data_chunk(problem, setting, model.data, i)[0],
+    )
+    return *jax.lax.map(one, np.arange(2)), draw(problem, setting, model).labels
+
+
 def arrays_of(problem, setting, key):
     """F (N, M), Psi (P, M) and label noise (P,) of a draw, put together from the stream of chunks."""
-    chunks = range(num_chunks(problem))
-    m = problem.num_modes
-    model = jax.tree.map(lambda x: x[0], member_keys(key[None], 1, 1))
-    f = np.concatenate([feature_chunk(problem, setting, model.features, i)[0] for i in chunks], axis=1)[:, :m]
-    psi = np.concatenate([data_chunk(problem, setting, model.data, i)[0] for i in chunks], axis=1)[:, :m]
-    _, w = problem.modes(0, m)
-    return f, psi, np.asarray(draw(problem, setting, model).labels) - psi @ np.asarray(w)
+    assert num_chunks(problem) == 2
+    f, psi, labels = (np.asarray(x) for x in chunks_of(problem, setting, key))
+    f, psi = (np.concatenate(list(x), axis=1)[:, : problem.num_modes] for x in (f, psi))
+    return f, psi, labels - psi @ modes(problem)[1]
 
 
 @pytest.mark.parametrize(("sizes", "parametrization"), [((20, 35), "standard"), ((35, 20), "ntk")])
@@ -88,7 +102,7 @@ def test_exact_against_training_by_hand(sizes, parametrization):
         keys=KEYS, parametrization=parametrization,
     )  # fmt: skip
     f, psi, noise = arrays_of(PROBLEM, setting, KEYS[0])
-    lam, w = (np.asarray(x) for x in PROBLEM.modes(0, 1500))
+    lam, w = modes(PROBLEM)
     v, labels = np.zeros(sizes[0]), psi @ w + noise
     features = psi @ f.T  # (P, N)
     risk, loss = [], []
