@@ -221,13 +221,19 @@ def test_draws():
     """One domain draws what a plain problem does, and each of two the share that it has, with its noise."""
     base = rfm.power_law(1.5, 1.25, M, 0.1)
     one = rfm.from_domains([base.eigenvalues], base.target, shares=[1.0], noise_var=0.1)
-    risks = [rfm.exact(problem, **args(20, 30), seeds=3).risk for problem in (base, one)]
+    risks = [rfm.exact(problem, **args(np.inf, 30), seeds=16).risk for problem in (base, one)]
     np.testing.assert_allclose(*risks, rtol=SAME_SUMS)
-    two = rfm.from_domains([[4.0, 0.0], [0.0, 1.0]], [1.0, 1.0], shares=[0.25, 0.75], noise_var=[0.0, 0.5])
-    curve = rfm.exact(two, num_features=np.inf, num_samples=100, optimizer=FLOW, times=[0.0], seeds=200)
-    expected = 0.25 * 4.0 + 0.75 * (1.0 + 0.5)
-    spread = np.sqrt(0.25 * 48.0 + 0.75 * 3.0 * 1.5**2 - expected**2)  # of a squared label
-    assert abs(curve.train_loss.mean() - expected) < STANDARD_ERRORS * spread / np.sqrt(200 * 100)
+    # three of them, as above, whose programs serve here; the labels are of two modes
+    (name, _, _, n, p), shares, noise = SETTINGS[2], np.array([0.25, 0.5, 0.25]), np.array([0.0, 0.5, 1.0])
+    spectra, target = np.array(SPECTRA[name]), np.where(K < 3, 1.0, 0.0)
+    spectra[:, :2] = [[4.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    three = rfm.from_domains(spectra, target, shares=shares, noise_var=noise)
+    curve = rfm.exact(three, **args(n, p, times=[0.0, 1.0, 2.0]), seeds=200)
+    variances = spectra[:, :2].sum(1) + noise  # of labels
+    expected = shares @ variances
+    spread = np.sqrt(3.0 * shares @ variances**2 - expected**2)  # of a squared label
+    assert abs(curve.train_loss[:, 0].mean() - expected) < STANDARD_ERRORS * spread / np.sqrt(200 * p)
+    assert abs(variances.mean() - expected) > STANDARD_ERRORS * spread / np.sqrt(200 * p)
     with pytest.raises(ValueError, match="sum to one"):
         Domains([[1.0]], [1.0], [0.5])
 
