@@ -1,5 +1,7 @@
 """jax.vmap, jax.grad, second derivatives, one compilation a shape, and what happens with x64 off."""
 
+from functools import lru_cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ def curve(name, **changed):
     }[name]
     sizes = dict(num_features=x["num_features"], num_samples=jnp.inf if name == "sgd" else x["num_samples"])
     found = theory.predict(problem, **sizes, optimizer=optimizer, times=times)
-    return jnp.stack([jnp.asarray(found.risk), jnp.asarray(found.train_loss)])
+    return (np if isinstance(found.risk, np.ndarray) else jnp).stack([found.risk, found.train_loss])
 
 
 def central_difference(f, x, step):
@@ -58,29 +60,35 @@ def of_vector(name):
     """`curve` of one vector in the order of ALGORITHMS, and the point: a transformation compiles once for all."""
     names = ALGORITHMS[name]
     f = lambda x: curve(name, **{n: x[i] for i, n in enumerate(names)})  # noqa: E731
-    return f, jnp.array([POINT[n] for n in names])
+    return f, np.array([POINT[n] for n in names])
 
 
 def points(name):
     """The point, and for gradient descent the same without weight decay: one program serves both."""
     _, x = of_vector(name)
-    return [x, x.at[ALGORITHMS[name].index("weight_decay")].set(0.0)] if name == "descent" else [x]
+    return [x, np.where(np.array(ALGORITHMS[name]) == "weight_decay", 0.0, x)] if name == "descent" else [x]
 
 
 def difference(f, x, i, relative_step=2e-3):
     """Central, fourth order, along entry i."""
-    h = relative_step * x[i]
-    return central_difference(lambda s: f(x.at[i].set(s)), x[i], h)
+    unit = np.eye(len(x))[i]
+    return central_difference(lambda s: f(x + (s - x[i]) * unit), x[i], relative_step * x[i])
+
+
+@lru_cache
+def compiled(name):
+    """Slopes (n,) of the sum in reverse mode and, for ridge, all slopes (2, T, n) in forward mode: one program."""
+    f, _ = of_vector(name)
+    reverse = jax.grad(lambda x: jnp.sum(f(x)))
+    return jax.jit(lambda x: (reverse(x), jax.jacfwd(f)(x) if name == "ridge" else None))  # flow: see the time below
 
 
 @each_algorithm
 def test_derivatives_against_differences(name):
     """Forward and reverse mode, in every argument, against differences of the same prediction."""
     f, _ = of_vector(name)
-    reverse_mode, forward_mode = jax.jit(jax.grad(lambda x: jnp.sum(f(x)))), jax.jit(jax.jacfwd(f))
     for x in points(name):
-        reverse = reverse_mode(x)
-        forward = forward_mode(x) if name == "ridge" else None  # (2, T, arguments); flow: see the time below
+        reverse, forward = (None if y is None else np.asarray(y) for y in compiled(name)(x))
         for i, argument in enumerate(ALGORITHMS[name]):
             if x[i] == 0.0:  # no weight decay, which is as small as it can be
                 continue
@@ -116,16 +124,17 @@ def test_derivative_in_time():
 def test_vmap_equals_a_loop(name):
     """Over all arguments at once."""
     f, x = of_vector(name)
-    batch = x[None] * jnp.array([0.97, 1.0, 1.04])[:, None]
+    batch = x[None] * np.array([0.97, 1.0, 1.04])[:, None]
     np.testing.assert_allclose(jax.jit(jax.vmap(f))(batch), np.stack([f(x) for x in batch]), rtol=1e-11)
 
 
 def test_vmap_of_grad_under_jit():
-    """The three together: the slope in N, at N < P and at N = P."""
+    """The three together: the slope in N, at N < P and at N = P, as one at a time."""
     f = jax.grad(lambda n, p: jnp.sum(curve("ridge", num_features=n, num_samples=p)))
-    n, p = jnp.array([20.0, 50.0]), jnp.array([70.0, 50.0])
-    together, alone = jax.jit(jax.vmap(f))(n, p), jax.jit(f)
-    np.testing.assert_allclose(together, [alone(*pair) for pair in zip(n, p, strict=True)], rtol=1e-9)
+    n, p = np.array([20.0, 50.0]), np.array([70.0, 50.0])
+    _, x = of_vector("ridge")
+    alone = [compiled("ridge")(np.array([*pair, *x[2:]]))[0][0] for pair in zip(n, p, strict=True)]
+    np.testing.assert_allclose(jax.jit(jax.vmap(f))(n, p), alone, rtol=1e-9)
 
 
 @pytest.mark.slow
@@ -209,10 +218,10 @@ def test_simulator_refuses_transformations():
 
 
 def test_simulator_is_float64_with_x64_off():
-    keys = jax.random.split(jax.random.key(0), 2)
-    sizes = dict(num_features=5, num_samples=6, optimizer=rfm.GradientFlow(), times=[1.0, 1e4])
-    expected = rfm.exact(rfm.white(8, 0.1), **sizes, keys=keys)
+    keys, problem = jax.random.split(jax.random.key(0), 3), rfm.white(50, 0.1)  # of the shape above
+    args = dict(num_features=7, num_samples=11, optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 1e4], keys=keys)
+    expected = rfm.exact(problem, **args)
     with jax.enable_x64(False):
-        found = rfm.exact(rfm.white(8, 0.1), **sizes, keys=keys)
+        found = rfm.exact(problem, **args)
     assert found.risk.dtype == np.float64
     np.testing.assert_allclose(found.risk, expected.risk, rtol=1e-12)
