@@ -103,10 +103,10 @@ def test_training_is_as_predicted(optimizer):
 @pytest.mark.parametrize("order", [pytest.param("shuffle", marks=pytest.mark.slow), "fixed"])
 def test_epochs_see_every_sample_once(order):
     """A last batch that is shorter; whatever the order, one epoch of tiny steps is one full step."""
-    args = dict(num_features=12, num_samples=10, seeds=4, return_weights=True)
-    tiny = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(1e-6, 4, order=order), times=[3])
-    full = rfm.simulate(PROBLEM, **args, optimizer=rfm.GradientDescent(1e-6), times=[1])
-    shares = np.array([4.0, 4.0, 2.0])  # of the batches of an epoch; each weighs its own samples alike
+    args = dict(num_features=48, num_samples=48, keys=KEYS[:16], return_weights=True)
+    tiny = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(1e-6, 20, order=order), times=[3])
+    full = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(1e-6, 48, order=order), times=[1])
+    shares = np.array([20.0, 20.0, 8.0])  # of the batches of an epoch; each weighs its own samples alike
     assert np.all(np.isfinite(tiny.weights))
     ratio = tiny.weights / full.weights
     assert 0.5 < np.median(ratio) / len(shares) < 2.0
@@ -125,12 +125,11 @@ def test_shuffling_is_between_fixed_order_and_replacement():
 
 def test_the_training_loss_tells_orders_apart():
     """Shuffled batches leave less of the training loss than batches drawn anew; the theory of one refuses the other."""
-    args = dict(num_features=48, num_samples=24, times=[120])
-    drawn = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(0.25, 2, order="shuffle"), keys=KEYS)
-    mean, error = drawn.mean("train_loss"), drawn.stderr("train_loss")
-    right = theory.predict(PROBLEM, **args, optimizer=rfm.SGD(0.25, 2, order="shuffle")).train_loss
-    wrong = theory.predict(PROBLEM, **args, optimizer=rfm.SGD(0.25, 2)).train_loss
-    assert abs(mean - right) < 4.0 * error + 3.0 / 24 * right
+    args, shuffled = dict(num_features=48, num_samples=48, times=[1, 6, 60, 120]), rfm.SGD(0.25, 2, order="shuffle")
+    drawn = rfm.simulate(PROBLEM, **args, optimizer=shuffled, keys=KEYS)  # of a shape above
+    mean, error = drawn.mean("train_loss")[-1], drawn.stderr("train_loss")[-1]
+    right, wrong = (theory.predict(PROBLEM, **args, optimizer=x).train_loss[-1] for x in (shuffled, rfm.SGD(0.25, 2)))
+    assert abs(mean - right) < 4.0 * error + 3.0 / 48 * right
     assert abs(mean - wrong) > 4.0 * error
 
 
