@@ -75,7 +75,7 @@ def test_special_cases(num_samples):
 def test_trained_by_hand():
     """Full batches of the simulator against a loop over polynomials of the curvature, taken from gradient descent."""
     args = dict(num_features=10, num_samples=12, keys=KEYS[:2], return_weights=True, times=[1, 2, 3, 4])
-    descent = rfm.simulate(PROBLEM, **args, optimizer=rfm.GradientDescent(0.2)).weights
+    descent = rfm.simulate(PROBLEM, **args, optimizer=rfm.SGD(0.2, 12)).weights
     optimizer = rfm.DANA(0.2, lambda t: 0.1 / (1.0 + t), lambda t: 4.0 / (4.0 + t), 12)
     curve = rfm.simulate(PROBLEM, **args, optimizer=optimizer)
     x = np.polynomial.Polynomial([0.0, 1.0])  # weights are polynomials of the curvature times the gradient at zero
@@ -91,7 +91,8 @@ def test_trained_by_hand():
 
 
 @pytest.mark.parametrize(("optimizer", "samples"), [
-    (rfm.DANA(0.2, 0.05, lambda t: 8 / (8 + t), 16, 0.9), INF), (rfm.DANA.decay(0.15, 1.4, 8), INF),
+    # the same numbers change, so that one program trains both
+    (rfm.DANA(0.2, lambda t: 0.05, lambda t: 8 / (8 + t), 16, 0.9), INF), (rfm.DANA.decay(0.15, 1.4, 16, 0.9), INF),
     (rfm.DANA(0.2, 0.05, 0.05, 8), 48),
 ], ids=["memory", "decay", "samples used again"])  # fmt: skip
 def test_training_is_as_predicted(optimizer, samples):

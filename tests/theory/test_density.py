@@ -34,7 +34,7 @@ def test_marchenko_pastur():
 def found():
     """A power law at finite N and P, on a grid fine enough to integrate: log z, eigenvalues, density."""
     problem = rfm.power_law(1.5, 1.2, 100)
-    log_z = np.linspace(np.log(1e-6), np.log(6.0), 1501)
+    log_z = np.log(np.append(np.geomspace(1e-6, 0.05, 300, endpoint=False), np.geomspace(0.05, 6.0, 601)))
     return problem, log_z, of(problem, N, P, np.exp(log_z), problem.eigenvalues)
 
 

@@ -23,10 +23,11 @@ SIZES = [(30, 50), (50, 30), (40, 40), (INF, 30), (30, INF), (1, 2), (4000, 9000
 
 
 def spectra():
+    """Three of one number of modes, so that they share their programs."""
     return {
         "power law": rfm.power_law(1.8, 1.5, 200),
-        "slow power law": rfm.power_law(1.3, 0.7, 300),
-        "white": rfm.white(100),
+        "slow power law": rfm.power_law(1.3, 0.7, 200),
+        "white": rfm.white(200),
         "long": rfm.power_law(1.8, 1.5, 10**5),
     }
 

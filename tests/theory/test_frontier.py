@@ -29,7 +29,7 @@ def test_exponents(task, exponent):
     """Exponents of N* and risk* in compute, where S1 says 0.800, 1.2 and 0.4."""
     size, at_best = exponents.frontier_exponents(*task)
     np.testing.assert_allclose(at_best, exponent)
-    found = theory.frontier(rfm.power_law(*task, None), np.geomspace(1e2, 1e11, 4), optimizer=FLOW)
+    found = theory.frontier(rfm.power_law(*task, None), np.array([1e5, 1e11]), optimizer=FLOW)
     assert found.converged.all()
     assert abs(found.risk_exponent[-1] - at_best) < 0.01
     assert abs(found.size_exponent[-1] - size) < 0.01
@@ -38,8 +38,8 @@ def test_exponents(task, exponent):
         assert abs(found.risk_exponent[-1] - claimed) > 0.1
     # no other size does better with the same compute
     for factor in (0.8, 1.25):
-        n = found.num_features[1] * factor
-        assert risk(rfm.power_law(*task, None), FLOW, n, found.compute[1] / n) > found.risk[1]
+        n = found.num_features[0] * factor
+        assert risk(rfm.power_law(*task, None), FLOW, n, found.compute[0] / n) > found.risk[0]
 
 
 @pytest.mark.slow

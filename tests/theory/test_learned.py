@@ -110,7 +110,7 @@ def test_refused():
 def test_trained_features_without_a_limit_of_size(optimizer):
     """At N = P = infinity nothing scatters: what modes miss is the risk."""
     problem = rfm.power_law(1.8, 1.5, M, 0.05)
-    args = dict(optimizer=optimizer, times=[1, 30, 300], richness=2.0)
+    args = dict(optimizer=optimizer, times=[1, 30, 100], richness=2.0)
     share = theory.learned(problem, num_features=np.inf, num_samples=np.inf, **args)
     risk = theory.predict(problem, num_features=np.inf, num_samples=np.inf, **args).risk
     missed = problem.eigenvalues * problem.target**2 * (1.0 - share) ** 2

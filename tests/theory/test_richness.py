@@ -184,7 +184,7 @@ ALLOWANCE = 0.03  # a finite-size effect of the lazy theory itself at some 50 fe
 
 def gaps(sizes, richness, assumed):
     """Theory at an assumed richness over training minus one, with standard errors: risk, and growth of the kernel."""
-    problem = rfm.power_law(1.5, 1.25, num_modes=150, noise_var=0.2)
+    problem = rfm.power_law(1.5, 1.25, num_modes=200, noise_var=0.2)
     args = dict(TRAINED, num_features=sizes[0], num_samples=sizes[1])
     curve = rfm.exact(problem, **args, richness=richness, seeds=64)
     predicted, rows = theory.predict(problem, **args, richness=assumed), curve.kernel_growth

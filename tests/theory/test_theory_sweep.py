@@ -107,9 +107,9 @@ def test_infinitely_many_modes():
 
 def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
     """It is told, and the numbers are the same; a single curve is numpy's and needs no accelerator."""
-    args = dict(optimizer=rfm.GradientFlow(), times=TIMES)
-    problem = rfm.power_law(1.8, 1.5, 700)
-    grid = {"num_features": [30, 60.5], "num_samples": [40, np.inf], "a": [1.5, 2.0]}  # as above
+    args = dict(optimizer=rfm.Ridge(0.1), **SIZES)
+    problem = rfm.power_law(1.8, 1.5, 700, 0.05)
+    grid = {"ridge": [0.0, 0.01], "b": [1.2, 1.6]}  # as above
     before = theory.sweep(problem, grid, **args)
     used = []
 
@@ -122,7 +122,7 @@ def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
         after = theory.sweep(problem, grid, **args)
     np.testing.assert_array_equal(after.risk, before.risk)
     assert used == [jax.default_backend()]
-    theory.predict(problem, **SIZES, **args)
+    theory.predict(problem, **args)
     assert len(used) == 1
 
 

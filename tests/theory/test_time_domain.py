@@ -8,7 +8,7 @@ import rfm
 import theory
 
 INF = np.inf
-MODES = 36
+MODES = 24
 
 
 def problem_of(a, b, noise_var):

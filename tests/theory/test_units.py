@@ -84,7 +84,7 @@ def test_frontier(optimizer, curvature, loss):
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: str(run[0]))
 @pytest.mark.parametrize("call", [rfm.simulate, rfm.exact])
 def test_runs(call, run, curvature, loss):
-    keys, sizes = jax.random.split(jax.random.key(0), 2), dict(num_features=10, num_samples=14)
+    keys, sizes = jax.random.split(jax.random.key(0), 16), dict(num_features=10, num_samples=14)
     if call is rfm.exact and isinstance(run[0], rfm.SGD):
         run = rfm.SGD(0.1, 4), run[1]
     expected = call(SHORT, **at(*run, sizes=sizes), keys=keys)
