@@ -157,7 +157,7 @@ DECAY = {
 
 def test_frontier_of_a_schedule():
     """A constant rate has the frontier of `theory.frontier`; decay moves it to longer training of smaller models."""
-    problem, optimizer = rfm.power_law(1.8, 1.5, 300), rfm.SGD(0.3)
+    problem, optimizer = rfm.power_law(1.8, 1.5, 100), rfm.SGD(0.3)
     known = theory.frontier(problem, [2e3], optimizer=optimizer)
     constant, linear = (
         theory.frontier(problem, [2e3], optimizer=optimizer, schedule=schedule) for schedule in DECAY.values()

@@ -178,7 +178,7 @@ def test_parts_add_up():
     np.testing.assert_allclose(ensemble.risk, split.bias, rtol=1e-10)
 
 
-TRAINED = dict(optimizer=FLOW, times=[0.3, 1.0, 3.0, 10.0])
+TRAINED = dict(optimizer=FLOW, times=[0.3, 1.0, 2.0, 3.0, 10.0])
 ALLOWANCE = 0.03  # a finite-size effect of the lazy theory itself at some 50 features
 
 
