@@ -186,8 +186,9 @@ class _Search(NamedTuple):
         if not self.ramp:
             return _Rates(peak * relative, self.size + 0.0 * relative)
         # lr (1 + 1/B) is at most that of batches of one
-        least = 1.0 / jnp.maximum(2.0 * self.fastest_of_one / peak - 1.0, 1.0 / self.size)
-        least = jnp.clip(least, 1.0, self.size)
+        xp = namespace(peak, relative)
+        least = 1.0 / xp.maximum(2.0 * self.fastest_of_one / peak - 1.0, 1.0 / self.size)
+        least = xp.clip(least, 1.0, self.size)
         return _Rates(peak + 0.0 * relative, least + (self.size - least) * relative / relative.mean())
 
     def at(self, x: Any) -> _Rates:
@@ -220,7 +221,7 @@ def _prepared(case: Case, most: float, ramp: bool) -> _Search:
     full = steps._replace(lr=np.full(count, fastest))
     nodes = 16 * math.ceil(float(step_nodes(model, full, CONTOUR_STEP)) / 16)
     numbers = np.arange(count) / count, 1.0 / chance, fastest, most / edge_of_one
-    passed, size, fastest, fastest_of_one = map(jnp.asarray, numbers)
+    passed, size, fastest, fastest_of_one = map(np.asarray, numbers)
     around = jax.tree.map(jnp.asarray, nodes_of(model, full, nodes=nodes)[0])
     return _Search(around, passed, size, fastest, fastest_of_one, ramp)
 
@@ -244,14 +245,14 @@ def _best_member(search: _Search, name: str) -> Family:
         peaks = np.linspace(low[0], high[0], PEAKS)
         shapes = np.linspace(low[1], high[1], 1 if span is None else SHAPES)
         grid = np.stack(np.meshgrid(peaks, shapes, indexing="ij"), -1).reshape(-1, 2)
-        each = jnp.stack([relative(passed, math.exp(shape)) for _, shape in grid])
-        risks = np.asarray(_last_risks(search, jnp.exp(jnp.asarray(grid[:, 0])), each, ramp=search.ramp))
+        each = np.stack([relative(passed, math.exp(shape)) for _, shape in grid])
+        risks = np.asarray(_last_risks(search, np.exp(grid[:, 0]), each, ramp=search.ramp))
         first = int(np.nanargmin(risks))
         if risks[first] < least:
             least, place, decays = float(risks[first]), grid[first], each[first]
         reach = (high - low) / np.array([PEAKS, SHAPES]) * 2.0
         low, high = np.maximum(grid[first] - reach, ends[0]), np.minimum(grid[first] + reach, ends[1])
-    lr, sizes = (np.asarray(x) for x in search.rates(jnp.exp(place[0]), decays))
+    lr, sizes = search.rates(np.exp(place[0]), decays)
     return Family(least, math.nan, lr, math.nan if span is None else math.exp(place[1]), sizes)
 
 

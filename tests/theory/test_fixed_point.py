@@ -73,7 +73,7 @@ def test_continuation_solves_the_equation(name, sizes, horizon):
     """s(kappa) = s at every node of the contour, by sums written out here, on the branch of large s."""
     modes = problem_modes(spectra()[name], DEPTH)
     inv_n, inv_p = 1 / sizes[0], 1 / sizes[1]
-    edge = spectral_edge(Model(modes, inv_n, inv_p))
+    edge = np.asarray(spectral_edge(Model(modes, inv_n, inv_p)))
     s = -hyperbola(horizon, edge).nodes
     kappa, _, residual = kappa_path(s, Model(modes, inv_n, inv_p))
     lam, count = np.asarray(modes.eigenvalues), np.asarray(modes.multiplicity)
