@@ -22,21 +22,19 @@ def predict(optimizer, num_features=48, num_samples=INF):
 def followed(numbers, size, average):
     """Risk of the weights and of their average at N = infinity: three second moments a mode, in plain numpy."""
     z, weight = np.arange(1.0, 201) ** -1.4, np.arange(1.0, 201) ** -0.4
-    moments = np.zeros((3, 3, 200))  # of weights, sum of gradients and average
-    moments[np.ix_([0, 2], [0, 2])] = weight
+    moments = np.zeros((200, 3, 3))  # of weights, sum of gradients and average
+    moments[:, ::2, ::2] = weight[:, None, None]
     risks = []
     for step in range(STEPS[-1] + 1):
-        risks.append([z @ moments[0, 0], z @ moments[2, 2]])
+        risks.append([z @ moments[:, 0, 0], z @ moments[:, 2, 2]])
         lr, push, forgotten = numbers(step)
-        risk, here = risks[-1][0] + 0.05, moments[0, 0]
-        new = np.empty((3, 3, 200))
-        for k in range(200):
-            a = np.zeros((3, 3))
-            a[:2, :2] = [[1 - (lr + push) * z[k], -push * (1 - forgotten)], [z[k], 1 - forgotten]]
-            a[2] = (1 - average) * a[0] + [0, 0, average]
-            n = np.array([-(lr + push), 1.0, -(1 - average) * (lr + push)])
-            new[..., k] = a @ moments[..., k] @ a.T + np.outer(n, n) * (z[k] ** 2 * here[k] + z[k] * risk) / size
-        moments = new
+        a = np.zeros((200, 3, 3))
+        a[:, 0, 0], a[:, 0, 1] = 1 - (lr + push) * z, -push * (1 - forgotten)
+        a[:, 1, 0], a[:, 1, 1] = z, 1 - forgotten
+        a[:, 2] = (1 - average) * a[:, 0] + [0, 0, average]
+        n = np.array([-(lr + push), 1.0, -(1 - average) * (lr + push)])
+        noise = (z**2 * moments[:, 0, 0] + z * (risks[-1][0] + 0.05)) / size
+        moments = a @ moments @ a.swapaxes(1, 2) + np.outer(n, n) * noise[:, None, None]
     return np.array(risks)[STEPS].T
 
 

@@ -161,8 +161,8 @@ VARIANTS = [
     [
         pytest.param("sweep", 50, marks=pytest.mark.slow),
         pytest.param("sweep", MODES, marks=pytest.mark.slow),
-        ("simulate", 2000),
-        ("exact", 50),
+        ("simulate", MODES),
+        ("exact", MODES),
     ],
 )
 def test_one_compilation_a_shape(room, modes):
@@ -218,7 +218,7 @@ def test_simulator_refuses_transformations():
 
 
 def test_simulator_is_float64_with_x64_off():
-    keys, problem = jax.random.split(jax.random.key(0), 3), rfm.white(50, 0.1)  # of the shape above
+    keys, problem = jax.random.split(jax.random.key(0), 3), rfm.power_law(1.8, 1.5, MODES, 0.1)  # a shape of above
     args = dict(num_features=7, num_samples=11, optimizer=rfm.GradientFlow(), times=[1.0, 10.0, 1e4], keys=keys)
     expected = rfm.exact(problem, **args)
     with jax.enable_x64(False):
