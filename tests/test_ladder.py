@@ -166,7 +166,9 @@ CASES = [((40, 80), 0.0), ((80, 40), 0.1), ((60, 60), 0.05), ((INF, 60), 0.1), (
 
 
 @pytest.mark.parametrize(
-    ("sizes", "noise_var", "ridge"), [*((*case, None) for case in CASES), (*CASES[1], 1e-2), (*CASES[2], 0.1)], ids=str
+    ("sizes", "noise_var", "ridge"),
+    [*((*case, None) for case in CASES), (*CASES[1], 1e-2), pytest.param(*CASES[2], 0.1, marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_average_over_draws_against_theory(sizes, noise_var, ridge):
     assert np.max(misses(sizes, noise_var, ridge)) < 1

@@ -124,7 +124,7 @@ def test_a_ridge(setting, ridge):
 ALGORITHMS = [
     (FLOW, [0.3, 10.0, 1e5]),
     (rfm.GradientDescent(0.5, weight_decay=0.01), [0.0, 3.0, 1e4]),
-    (rfm.HeavyBall(0.3, 0.9), [1.0, 30.0, 1e3]),
+    pytest.param(rfm.HeavyBall(0.3, 0.9), [1.0, 30.0, 1e3], marks=pytest.mark.slow),
     (rfm.Preconditioned(0.5, 0.01), [0.3, 10.0, 1e3]),
     (rfm.Ridge(0.01), None),
     (rfm.Ridge(0.0), None),

@@ -110,7 +110,7 @@ DRAWS = jax.random.split(jax.random.key(8), 400)
     ("num_features", "spec", "noise_var"),
     [
         (30, rfm.SGD(0.15, 1), 0.0),
-        (60, rfm.SGD(0.5, 8), 0.0),
+        pytest.param(60, rfm.SGD(0.5, 8), 0.0, marks=pytest.mark.slow),
         (60, rfm.SGD(0.02, 4, 0.95), 0.1),
         (120, rfm.SGD(0.04, 2, 0.8), 0.0),  # N > M
     ],

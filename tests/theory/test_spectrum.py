@@ -98,7 +98,7 @@ def test_curve_from_the_tail_against_full_arrays(a, b, sizes):
     np.testing.assert_allclose(found.train_loss, expected.train_loss, rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize("optimizer", [rfm.Ridge(1e-5), rfm.Ridge(0.0)])
+@pytest.mark.parametrize("optimizer", [pytest.param(rfm.Ridge(1e-5), marks=pytest.mark.slow), rfm.Ridge(0.0)])
 def test_static_prediction_at_a_million_modes(optimizer):
     """The same at M = 10^6, where one ridge still fits in memory."""
     k = np.arange(1.0, 1e6 + 1)

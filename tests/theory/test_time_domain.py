@@ -19,7 +19,9 @@ def edge_of(problem, sizes):
     return float(theory.largest_curvature(problem, **sizes))
 
 
-@pytest.mark.parametrize("load", [0.3, 1.0, 1.5, 1.9], ids=lambda x: f"lr z_max = {x}")
+@pytest.mark.parametrize(
+    "load", [0.3, 1.0, pytest.param(1.5, marks=pytest.mark.slow), 1.9], ids=lambda x: f"lr z_max = {x}"
+)
 @pytest.mark.parametrize(
     ("num_features", "num_samples", "noise_var", "steps"),
     [
