@@ -1,4 +1,4 @@
-"""Theory on whole grids: one compilation, every point on one of the devices."""
+"""Theory on whole grids: one compilation, every point on one of the devices; small grids without one."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ from theory.cases import (
 from theory.evaluation import averaged, most_nodes, nodes_of_steps
 
 POINTS_AT_ONCE = 64  # points on an accelerator
+FEW = 64  # points that numpy evaluates sooner than they are compiled
 
 
 def sweep(
@@ -52,7 +53,8 @@ def sweep(
 ) -> Sweep:
     """Predict every point of a grid with one compilation, on all devices.
 
-    Every axis is traced, so that a grid of any sizes compiles once for each num_modes up to 512, once for all beyond.
+    Every axis is traced, so that a grid of any sizes compiles once for each num_modes up to 512, once for all beyond. A
+    grid of up to 64 points that have a formula for all times is evaluated without a compilation, which takes longer.
 
     Args:
         problem: Spectrum, target and noise, where no axis of the grid says otherwise.
@@ -98,7 +100,8 @@ def sweep(
         check_case(dataclasses.replace(case, num_features=n, num_samples=p))
     members_of(optimizer, ensemble, bags)  # refuses wrong sizes
     noise_var = None if "noise_var" in grid_axes.values else float(problem.noise_var)
-    if isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW:
+    ordered = isinstance(optimizer, Batched) and optimizer.order != DRAWN_ANEW
+    if ordered or (len(points) <= FEW and richest is None and not case.arrays().steps):
         losses = _one_by_one(case, points, fixed)
         risk, train_loss = (x.reshape(*grid_axes.shape, -1) for x in losses)
         return Sweep(grid_axes.values, curve_times(times), risk, train_loss, None, THEORY, noise_var)
@@ -132,7 +135,7 @@ def sweep(
 
 
 def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return risk and training loss (points, T) where samples come in order, whose matrices no compilation shares."""
+    """Return risk and training loss (points, T) of few, or where samples come in order, which no compilation shares."""
     losses, noise = [], 0.0 if case.feature_noise is None else case.feature_noise
     for point in points:
         numbers: dict[str, Any] = {name: x[0] for name, x in _numbers([point], fixed, case.problem).items()}
@@ -147,7 +150,7 @@ def _one_by_one(case: Case, points: list[dict[str, float]], fixed: dict[str, Any
         except checks.ArgumentError as error:
             if error.name != "lr":
                 raise
-            losses.append(2 * (np.full(np.size(case.times), np.inf),))
+            losses.append(2 * (np.full(np.size(curve_times(case.times)), np.inf),))
     risk, train_loss = zip(*losses, strict=True)
     return np.array(risk), np.array(train_loss)
 

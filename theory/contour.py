@@ -36,19 +36,23 @@ def length(horizon: Array, w_max: Array, angle: float = ANGLE) -> Array:
 
 
 def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES, angle: float = ANGLE) -> Contour:
-    """Return the contour for times up to `horizon` (in units of 1/w) around the spectrum [0, w_max]."""
+    """Return the contour for times up to `horizon` (in units of 1/w) around the spectrum [0, w_max].
+
+    Of many, side by side, nodes are the first axis: (n, W).
+    """
     # notation: mu = distance of the vertex, W = closing point
     xp = namespace(horizon, w_max)
+    count = xp.arange(nodes + 1).reshape((-1,) + (1,) * xp.ndim(w_max))  # (n, ...)
     mu = 1.0 / xp.maximum(horizon, 1.0 / w_max)
     closing = BEYOND * w_max
     step = length(horizon, w_max, angle) / nodes
-    u = step * xp.arange(nodes + 1)  # (n,)
+    u = step * count
     shift = angle + 1j * u
     zeta = -mu * (1.0 - xp.sin(shift))
     slope = 1j * mu * xp.cos(shift)  # dzeta/du
     w = -closing * xp.expm1(-zeta / closing)
     weights = step / (2j * math.pi) * xp.exp(-zeta / closing) * slope / w  # eq. 7
-    shared = xp.where(xp.arange(nodes + 1) == 0, 0.5, 1.0)  # the vertex, with the lower half
+    shared = xp.where(count == 0, 0.5, 1.0)  # the vertex, with the lower half
     return Contour(w, weights * shared)
 
 

@@ -170,6 +170,7 @@ class Trained(NamedTuple):
 def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_most: bool = False) -> Around:
     """Return the nodes of a contour for times up to `horizon`, in units of `Filter.elapsed`.
 
+    Known models that differ in 1/N alone, (W,), have theirs side by side, (n, W), each up to its own horizon (W,).
     at_most: fewer nodes, where nothing is compiled for their number and they are as close as KNOWN_STEP.
     """
     xp = namespace(horizon, model.modes.eigenvalues)
@@ -179,7 +180,7 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_mo
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
     w_max = xp.where(stable, w_max, 1.0)
     if at_most and not by_xla(w_max, horizon) and model.modes.power.sum() >= NOTHING * model.noise_var:
-        nodes = min(nodes, 2 * math.ceil(0.5 * length(horizon, w_max) / KNOWN_STEP))
+        nodes = min(nodes, 2 * math.ceil(0.5 * float(xp.max(length(horizon, w_max))) / KNOWN_STEP))
     path = hyperbola(horizon, w_max, nodes)
     # the integral does not depend on the path, so no derivative goes through it
     z = stop_gradient(flt.curvature(stop_gradient(path.nodes)))

@@ -13,8 +13,12 @@ from rfm.optimizers import SGD, GradientDescent
 from rfm.pytrees import pytree, static
 from theory.arrays import namespace
 from theory.cases import Case
-from theory.evaluation import evaluate
+from theory.contour import NODES
+from theory.dynamics import Around, Trained, learning_curve, nodes_around
+from theory.evaluation import depth_of, evaluate, filter_of, in_reach, model_of
+from theory.filters import FILTERS
 from theory.minima import Least, least
+from theory.spectrum import COARSE_PANEL, PANEL
 
 FINER = 9  # points of a look between two others
 AT_ONCE = 8  # curves of a compiled program
@@ -52,11 +56,41 @@ class Family:
     def ends(self, rows: np.ndarray, nodes: int) -> list[np.ndarray]:
         """Risks of models and edges of their spectra, each (k,)."""
         if not (self.compiled or self.tune_lr):  # a hundred to a thousand curves a budget
+            if self._differ_in_size:
+                return list(self._side_by_side(rows, nodes))
             return [np.array(x, float) for x in zip(*(self.end(row, nodes) for row in rows), strict=True)]
         k, d = rows.shape
         padded = np.resize(rows, (k + -k % AT_ONCE, d)).reshape(-1, AT_ONCE, d)
         parts = [_ends(self, part, nodes=nodes) for part in padded]
         return [np.concatenate([np.asarray(x) for x in values])[:k] for values in zip(*parts, strict=True)]
+
+    @property
+    def _differ_in_size(self) -> bool:
+        """Do models share modes and algorithm, trained in full batches?"""
+        case = self.case
+        shared = self.modes_per_feature is None and self.lr_exponent == 0.0 and case.parametrization == "ntk"
+        return shared and case.problem.mixture is None and not isinstance(case.optimizer, SGD)
+
+    def _side_by_side(self, rows: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return `ends` of models that differ in size alone: kappa follows the contours of all of them at once."""
+        sizes, times = np.exp(rows[:, 0]), np.exp(rows[:, -1] - rows[:, 0])
+        cases = [
+            in_reach(dataclasses.replace(self.case, num_features=n, times=t[None]))
+            for n, t in zip(sizes, times, strict=True)
+        ]
+        panel = PANEL if nodes >= NODES else COARSE_PANEL
+        model = model_of(cases[0], max(map(depth_of, cases)), panel=panel)
+        algorithm = filter_of(self.case.optimizer)
+        flt = FILTERS[algorithm[0]](**algorithm[1])
+        horizon = np.array([np.reshape(flt.elapsed(case.times.max()), ()) for case in cases])
+        around = nodes_around(model._replace(inv_n=1.0 / sizes), flt, horizon, nodes, at_most=True)
+        risks = np.empty(len(rows))
+        for i, case in enumerate(cases):
+            here = Around._make(x if x is around.residual else x[..., i] for x in around)
+            trained = Trained(here, None, flt.response(here.z[None], case.times[:, None]), np.zeros(()))
+            curve = learning_curve(model._replace(inv_n=1.0 / sizes[i]), case.times, *algorithm, trained=trained)
+            risks[i] = np.where(np.isfinite(curve.residual), curve.risk[0], np.inf)
+        return risks, around.edge
 
     def risks(self, rows: np.ndarray, nodes: int) -> np.ndarray:
         """Risks of models."""

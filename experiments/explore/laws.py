@@ -116,16 +116,17 @@ def frontier(settings: Settings) -> Iterator[theory.Frontier]:
     per_step = compute(settings, 1.0) / settings.N
     last = max(compute(settings, settings.stop), 200.0 * per_step)
     for budget in np.geomspace(100.0 * per_step, last, NUM_BUDGETS):
-        yield _optimum(settings, float(budget))
+        yield _optimum(settings, optimizer, float(budget))
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _optimum(settings: Settings, budget: float) -> theory.Frontier:
+def _optimum(
+    settings: Settings, optimizer: rfm.GradientFlow | rfm.GradientDescent | rfm.SGD, budget: float
+) -> theory.Frontier:
     """Return the best size at one budget: half a second, which whoever comes back to a point does not wait again."""
     nodes = None if settings.momentum else FRONTIER_NODES
-    return theory.frontier(
-        settings.problem, np.array([budget]), num_samples=settings.P, optimizer=settings.optimizer, nodes=nodes
-    )
+    budgets = np.array([budget])
+    return theory.frontier(settings.problem, budgets, num_samples=settings.P, optimizer=optimizer, nodes=nodes)
 
 
 def joined(optima: Sequence[theory.Frontier]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from tolerances import CONTOUR, ROUNDING
 
 import rfm
 import theory
 from rfm import precision
+from theory import _sweep
 from theory._sweep import _points
 
 TIMES = [1, 5, 40, 300]
@@ -33,13 +35,19 @@ ONE_PASS = {"num_features": 30, "num_samples": np.inf}
         (rfm.Ridge(0.1), {"ridge": [0.0, 0.01], "b": [1.2, 1.6]}, SIZES),
     ],
 )  # fmt: skip
-def test_every_point_is_a_prediction(optimizer, grid, sizes):
-    """And every axis is traced, sizes too: other values on the same axes compile nothing."""
+def test_every_point_is_a_prediction(optimizer, grid, sizes, monkeypatch):
+    """Every axis is traced, sizes too: other values on the same axes compile nothing, and few points nothing at all."""
     problem = rfm.power_law(1.8, 1.5, 700, 0.05)
     times = None if isinstance(optimizer, rfm.Ridge) else TIMES
+    programs = _points._cache_size()
+    few = theory.sweep(problem, grid, optimizer=optimizer, times=times, **sizes)
+    assert _points._cache_size() == programs
+    monkeypatch.setattr(_sweep, "FEW", 0)
     swept = theory.sweep(problem, grid, optimizer=optimizer, times=times, **sizes)
     programs = _points._cache_size()
     factors = {"num_modes": 1, "batch_size": 2, "ensemble": 2, "bags": 2}
+    np.testing.assert_allclose(few.risk, swept.risk, rtol=CONTOUR)
+    np.testing.assert_allclose(few.train_loss, swept.train_loss, rtol=1e-8, atol=ROUNDING)
     others = {name: factors.get(name, 1.1) * np.array(values) for name, values in grid.items()}
     moved = theory.sweep(problem, others, optimizer=optimizer, times=times, **sizes)
     assert _points._cache_size() == programs > 0
@@ -60,8 +68,10 @@ def test_every_point_is_a_prediction(optimizer, grid, sizes):
         assert swept.curve(**point).kind == curve.kind
 
 
-def test_beyond_stability_is_infinite():
-    """On the axes of a grid above, whose program serves here."""
+@pytest.mark.parametrize("few", [0, _sweep.FEW])
+def test_beyond_stability_is_infinite(few, monkeypatch):
+    """On the axes of a grid above, whose program serves here, and without one."""
+    monkeypatch.setattr(_sweep, "FEW", few)
     grid = {"num_modes": [700, 900], "lr": [0.3, 5.0]}
     swept = theory.sweep(rfm.power_law(1.8, 1.5, 700), grid, optimizer=rfm.GradientDescent(0.1), times=TIMES, **SIZES)
     assert np.isfinite(swept.risk[:, 0]).all()
@@ -107,6 +117,7 @@ def test_infinitely_many_modes():
 
 def test_host_where_the_accelerator_has_no_complex128(monkeypatch):
     """It is told, and the numbers are the same; a single curve is numpy's and needs no accelerator."""
+    monkeypatch.setattr(_sweep, "FEW", 0)
     args = dict(optimizer=rfm.Ridge(0.1), **SIZES)
     problem = rfm.power_law(1.8, 1.5, 700, 0.05)
     grid = {"ridge": [0.0, 0.01], "b": [1.2, 1.6]}  # as above

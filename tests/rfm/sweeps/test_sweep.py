@@ -131,6 +131,7 @@ SLOW = [
 ]  # each kind of length is there by the other
 
 
+@pytest.mark.parametrize("seeds", [2, pytest.param(SEEDS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "lengths"),
     [
@@ -139,15 +140,14 @@ SLOW = [
     ],
     ids=str,
 )
-def test_how_many_runs_share_a_batch_does_not_matter(name, lengths):
+def test_how_many_runs_share_a_batch_does_not_matter(name, lengths, seeds):
     """Bit for bit: with sums over 100 rows, the training loss of a batch was rounded by how many runs were in it."""
     args = dict(optimizer=ALIKE[name], times=None if name == "ridge" else [1, 4, 100])
     args |= dict(num_features=lengths[0], num_samples=lengths[1])
     whole = rfm.sweep(PROBLEM, {"noise_var": [0.0, 0.1, 0.2]}, KEYS, **args)
-    for seeds in (2, SEEDS):
-        part = rfm.sweep(PROBLEM, {"noise_var": [0.1]}, KEYS[:seeds], **args)
-        np.testing.assert_array_equal(part.risk[0], whole.risk[1, :seeds])
-        np.testing.assert_array_equal(part.train_loss[0], whole.train_loss[1, :seeds])
+    part = rfm.sweep(PROBLEM, {"noise_var": [0.1]}, KEYS[:seeds], **args)
+    np.testing.assert_array_equal(part.risk[0], whole.risk[1, :seeds])
+    np.testing.assert_array_equal(part.train_loss[0], whole.train_loss[1, :seeds])
 
 
 def test_sizes_are_counted_before_arrays_are_built():
