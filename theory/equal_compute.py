@@ -86,7 +86,8 @@ class Family:
         around = nodes_around(model._replace(inv_n=1.0 / sizes), flt, horizon, nodes, at_most=True)
         risks = np.empty(len(rows))
         for i, case in enumerate(cases):
-            here = Around._make(x if x is around.residual else x[..., i] for x in around)
+            here = around._replace(residual=np.zeros(len(rows)))  # one that diverges spoils no other
+            here = Around._make(x[..., i] for x in here)
             trained = Trained(here, None, flt.response(here.z[None], case.times[:, None]), np.zeros(()))
             curve = learning_curve(model._replace(inv_n=1.0 / sizes[i]), case.times, *algorithm, trained=trained)
             risks[i] = np.where(np.isfinite(curve.residual), curve.risk[0], np.inf)

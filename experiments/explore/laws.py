@@ -123,7 +123,7 @@ def frontier(settings: Settings) -> Iterator[theory.Frontier]:
 def _optimum(
     settings: Settings, optimizer: rfm.GradientFlow | rfm.GradientDescent | rfm.SGD, budget: float
 ) -> theory.Frontier:
-    """Return the best size at one budget: half a second, which whoever comes back to a point does not wait again."""
+    """Return the best size at one budget, kept for whoever comes back to a point."""
     nodes = None if settings.momentum else FRONTIER_NODES
     budgets = np.array([budget])
     return theory.frontier(settings.problem, budgets, num_samples=settings.P, optimizer=optimizer, nodes=nodes)
