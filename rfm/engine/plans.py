@@ -39,8 +39,9 @@ class Batch(NamedTuple):
     """Draws of all models of some runs: each field with a leading axis S, and labels with a second one, K.
 
     numbers: of problem and optimizer, (S,) each, always with "noise_var", and with "feature_noise" where features have
-    noise. spectra: eigensystems of the curvature of the training loss, where the plan says that they are needed. bounds:
-    numbers (S,) that no curvature is above, where it asks for them. start: weights (S, K, n) at t = 0, None for zero.
+    noise. spectra: eigensystems of the curvature of the training loss, where the plan says that they are needed.
+    bounds: numbers (S,) that no curvature is above, where it asks for them. start: weights (S, K, n) at t = 0, None for
+    zero.
     """
 
     keys: Keys
