@@ -21,6 +21,7 @@ from experiments.output import console, provenance
 from experiments.output.axes import tidy
 from rfm import checks
 
+DPI = 150  # pixels an inch, of what is not drawn as lines in a PDF too
 SUFFIXES = (".json", ".csv", ".png", ".pdf")  # in the order in which they are written
 PNG_END = b"IEND\xaeB`\x82"
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "matplotlib", "random-feature-theory")
@@ -119,8 +120,8 @@ def save(folder: Path, result: Result) -> list[Path]:
     if result.quick:
         figure.suptitle(f"{figure.get_suptitle()}\nquick look: few points".strip(), fontsize=8, color="0.35")
     tidy(figure)
-    replace(png, lambda path: figure.savefig(path, format="png", dpi=150))
-    replace(pdf, lambda path: figure.savefig(path, format="pdf", dpi=150))
+    replace(png, lambda path: figure.savefig(path, format="png", dpi=DPI))
+    replace(pdf, lambda path: figure.savefig(path, format="pdf", dpi=DPI))
     return written
 
 

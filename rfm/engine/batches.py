@@ -150,12 +150,12 @@ def _train(plan: Plan, task: Task, batch: Batch) -> Solution:
     solution = plan.method(task, plan.setting._replace(counts=task.counts), batch)
     steps, growth = solution.steps, solution.growth
     return solution._replace(
-        steps=None if steps is None else _of_models(plan, steps).min(1),
-        growth=None if growth is None else _of_models(plan, growth).mean(1),
+        steps=None if steps is None else _of_models(plan.shape, steps).min(1),
+        growth=None if growth is None else _of_models(plan.shape, growth).mean(1),
     )
 
 
-def _of_models(shape: Shape | Plan, x: Array) -> Array:
+def _of_models(shape: Shape, x: Array) -> Array:
     """Return numbers (runs * models, ...) as (runs, models, ...)."""
     return x.reshape(-1, shape.models, *x.shape[1:])
 

@@ -112,7 +112,7 @@ class Plan(NamedTuple):
     @property
     def models(self) -> int:
         """Models of one run."""
-        return self.ensemble * self.bags
+        return self.shape.models
 
     @property
     def shape(self) -> Shape:
