@@ -42,10 +42,10 @@ def hyperbola(horizon: Array, w_max: Array, nodes: int = NODES, angle: float = A
     """
     # notation: mu = distance of the vertex, W = closing point
     xp = namespace(horizon, w_max)
-    count = xp.arange(nodes + 1).reshape((-1,) + (1,) * xp.ndim(w_max))  # (n, ...)
     mu = 1.0 / xp.maximum(horizon, 1.0 / w_max)
     closing = BEYOND * w_max
     step = length(horizon, w_max, angle) / nodes
+    count = xp.arange(nodes + 1).reshape((-1,) + (1,) * xp.ndim(step))  # (n, ...)
     u = step * count
     shift = angle + 1j * u
     zeta = -mu * (1.0 - xp.sin(shift))

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arrays import Array, evaluated, over
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, kappa_real
+from theory.fixed_point import Model, kappa_path, kappa_real
+from theory.mode_sums import degrees_of_freedom
 
 GAP = 1e-9  # angle that is left to the negative axis, where kappa has its cut
 TURNS = 72  # points of a ray's turn towards it: the angle shrinks by a quarter at each

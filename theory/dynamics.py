@@ -15,8 +15,9 @@ from theory.arrays import Array, barrier, by_xla, evaluated, namespace, stop_gra
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.equivalent import PairValues, TwoPoint, pieces, values_at_pairs
 from theory.filters import FILTERS, Filter
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
+from theory.fixed_point import Model, kappa_path, spectral_edge
 from theory.mixture import row_factors
+from theory.mode_sums import degrees_of_freedom
 
 TOLERANCE = 1e-8  # a result whose estimated relative error is above it is not converged
 LARGEST_MAPPED = 1e299  # beyond it the map of strong momentum to the half plane leaves float64
@@ -179,7 +180,7 @@ def nodes_around(model: Model, flt: Filter, horizon: Array, nodes: int, *, at_mo
     stable = (w_max > 0) & (w_max < LARGEST_MAPPED)
     # where training diverges the contour has no place to close; any finite one will do, the flag says no
     w_max = xp.where(stable, w_max, 1.0)
-    if at_most and not by_xla(w_max, horizon) and model.modes.power.sum() >= NOTHING * model.noise_var:
+    if at_most and not by_xla(w_max, horizon) and model.modes.power.sum(-1).min() >= NOTHING * model.noise_var:
         nodes = min(nodes, 2 * math.ceil(0.5 * float(xp.max(length(horizon, w_max))) / KNOWN_STEP))
     path = hyperbola(horizon, w_max, nodes)
     # the integral does not depend on the path, so no derivative goes through it

@@ -12,8 +12,9 @@ Rows of unequal size multiply what the samples see of risk and of label noise by
 from typing import NamedTuple
 
 from theory.arrays import Array, complex_of, namespace
-from theory.fixed_point import Model, resolvent
+from theory.fixed_point import Model
 from theory.mixture import Mixture, RowSums, row_sums
+from theory.mode_sums import resolvent
 
 
 class TwoPoint(NamedTuple):

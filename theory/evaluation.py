@@ -30,7 +30,7 @@ from theory.growth import MOST_GROWTH
 from theory.mixture import Mixture
 from theory.one_pass import one_pass_curve, one_pass_nodes
 from theory.rich_curves import trained_features, trained_in_batches
-from theory.spectrum import COARSE_PANEL, PANEL, Modes, TailLaw, exact_modes, flat_tail, join, power_law_tail
+from theory.spectrum import FEW_SINGLE, Modes, TailLaw, exact_modes, flat_tail, follows, join, power_law_tail
 from theory.static import static_risk
 
 MARGIN = 20.0  # modes below exp(-20) of the smallest kappa are lumped: an error of exp(-40)
@@ -105,8 +105,7 @@ def evaluate(case: Case, *, nodes: int = NODES, split: bool = False) -> Learning
     """Return curves of a case of arrays, unchecked, with so many nodes of the contour; see `theory.predict`."""
     case = in_reach(case)
     # a contour of fewer nodes than usual is for searches, good to 1e-5
-    panel = PANEL if nodes >= NODES or case.steps else COARSE_PANEL
-    optimizer, model = case.optimizer, model_of(case, panel=panel)
+    optimizer, model = case.optimizer, model_of(case, coarse=nodes < NODES and not case.steps)
     if case.richness is not None and isinstance(optimizer, SGD):
         return trained_in_batches(case, model)
     if is_ordered(case):
@@ -142,12 +141,12 @@ def filter_of(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
     return type(mean).__name__, vars(mean)
 
 
-def model_of(case: Case, depth: Array | None = None, *, panel: int = PANEL) -> Model:
+def model_of(case: Case, depth: Array | None = None, *, coarse: bool = False) -> Model:
     """Return the modes that resolve what a case asks for, 1/N, 1/P and the noise.
 
-    depth: of the modes, if another; panel: see `power_law_tail`.
+    depth: of the modes, if another; coarse: see `power_law_tail`.
     """
-    modes = problem_modes(case.problem, depth_of(case) if depth is None else depth, case.clock, panel=panel)
+    modes = problem_modes(case.problem, depth_of(case) if depth is None else depth, case.clock, coarse=coarse)
     if case.feature_noise is not None:
         modes = flat_tail(modes, case.feature_noise * case.num_features)
     return Model(modes, 1.0 / case.num_features, 1.0 / case.num_samples, case.problem.noise_var)
@@ -171,18 +170,21 @@ def depth_of(case: Case) -> Array:
     return depth
 
 
-def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0, *, panel: int = PANEL) -> Modes:
+def problem_modes(problem: Problem, depth: Array | float, clock: Array | float = 1.0, *, coarse: bool = False) -> Modes:
     """Return the weighted nodes that stand for a problem's modes in every sum, eigenvalues times `clock`.
 
     depth: -log of the smallest kappa, before `clock`, with a margin; see `spectrum.power_law_tail`.
     """
+    tail, mixture, head = problem.tail, problem.mixture, len(problem.eigenvalues)
     modes = exact_modes(problem.eigenvalues, problem.target)
-    tail, mixture = problem.tail, problem.mixture
     if tail is not None:
         law = TailLaw(tail.a, tail.b, tail.eigenvalue_scale, tail.power_scale, tail.num_modes)
+        if coarse and follows(law, modes, FEW_SINGLE):
+            head = FEW_SINGLE
         resolved = stop_gradient(depth + namespace(law.eigenvalue_scale).log(law.eigenvalue_scale))
-        modes = join(modes, power_law_tail(law, problem.eigenvalues.shape[0], resolved, panel=panel))
+        modes = join(Modes(*(x[:head] for x in modes[:3])), power_law_tail(law, head, resolved, coarse=coarse))
     rows = None if mixture is None else Mixture(mixture.sizes, mixture.noise, mixture.weights)
+    clock = namespace(clock).asarray(clock)[..., None]
     return modes._replace(eigenvalues=modes.eigenvalues * clock, mixture=rows)
 
 

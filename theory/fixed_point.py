@@ -2,22 +2,24 @@
 
 For rows of unequal size the data factor 1 - df1/P is the response R1 of `theory.mixture`.
 Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), response functions R1 and R3 at s = i omega. N and P
-come as 1/N and 1/P, so that both may be infinite; s, kappa and eigenvalues have the unit of a curvature.
+come as 1/N and 1/P, so that both may be infinite; s, kappa and eigenvalues have the unit of a curvature. Known models
+may stand side by side: 1/N (W,), and modes (K,) of all or (W, K) of each; kappa is then (..., W).
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from theory.arrays import Array, by_xla, complex_of, known_below, namespace, scan, stop_gradient
+from theory.arrays import Array, complex_of, known_below, namespace, repeat, scan, stop_gradient
 from theory.mixture import POLISH_STEPS, data_response
+from theory.mode_sums import degrees_of_freedom, total
 from theory.roots import BISECTIONS, Bracket, bisect, polish
 from theory.spectrum import Modes
 
 HALVINGS = 11  # log kappa to 1/6 in a bracket of up to 700, where Newton's steps cannot fail
 NEWTON_STEPS = 4  # from a start that is right to 1/6 on the real axis, 1e-2 on a path: each squares the error
+BEYOND_STEPS = 24  # each gains a bit at least, and close to the root squares the error
 CLOSE = 1e-3  # a relative step of Newton that leaves an error of its square, which polishing squares twice more
 ROUNDING = 1e-12  # sizes count as equal within it: compressed modes add up to M with rounding error
 
@@ -41,31 +43,11 @@ class Point(NamedTuple):
 
 
 class Kappa(NamedTuple):
-    """kappa and, along a path, the response R1 there; residual: the largest relative Newton step that is left."""
+    """kappa and, along a path, the response R1 there; residual of a path: the largest relative Newton step left."""
 
     kappa: Array
     data: Array
     residual: Array
-
-
-def degrees_of_freedom(kappa: Array, modes: Modes) -> tuple[Array, Array]:
-    """Return df1 = sum lambda/(kappa + lambda) and its derivative in kappa, for kappa of any shape (...,)."""
-    r = resolvent(kappa, modes.eigenvalues)  # (..., K)
-    weight = modes.multiplicity * modes.eigenvalues  # (K,)
-    return r @ weight, -((r * r) @ weight)
-
-
-def resolvent(kappa: Array, eigenvalues: Array) -> Array:
-    """Return 1/(kappa + lambda_k), (..., K): by hand where XLA would divide complex numbers, ten times as slowly."""
-    if not by_xla(kappa, eigenvalues):
-        return 1.0 / (kappa[..., None] + eigenvalues)
-    eigenvalues = jnp.expand_dims(eigenvalues, tuple(range(kappa.ndim)))  # (1, ..., K)
-    if not jnp.iscomplexobj(kappa):
-        return 1.0 / (kappa[..., None] + eigenvalues)
-    x = kappa.real[..., None] + eigenvalues
-    y = kappa.imag[..., None]
-    scale = 1.0 / (x * x + y * y)
-    return complex_of(x * scale, -y * scale)
 
 
 def one_point(kappa: Array, model: Model, data: Array | None = None) -> Point:
@@ -87,10 +69,10 @@ def kappa_real(s: Array, model: Model) -> tuple[Array, Array]:
     xp = namespace(s, modes.eigenvalues)
     start = _search(*stop_gradient((s, model)))
     # s = 0 and no more modes than features and samples: df1 < min(N, P) down to kappa = 0
-    num_modes = modes.multiplicity.sum()
+    num_modes = modes.multiplicity.sum(-1)
     load = num_modes * xp.maximum(inv_n, inv_p)
     empty = (s == 0) & (load <= 1.0 + ROUNDING)
-    kappa = xp.where(empty, xp.max(modes.eigenvalues), start)
+    kappa = xp.where(empty, modes.eigenvalues.max(-1), start)
 
     # at N = P s(kappa) has a double root at s = 0: there the vanishing factor alone is solved for
     def newton(kappa: Array) -> Array:
@@ -131,7 +113,7 @@ def _search(s: Array, model: Model) -> Array:
         return q * df1 - (1.0 - rho), q * kappa * slope - rho * share
 
     # kappa <= s + trace (1/N + E tau^2/P), since df1 <= trace/kappa; 1e-290 stands for zero
-    trace, least = modes.multiplicity @ modes.eigenvalues, 1e-290 * xp.max(modes.eigenvalues)
+    trace, least = total(modes.multiplicity, modes.eigenvalues), 1e-290 * modes.eigenvalues.max(-1)
     inv_most = inv_p if modes.mixture is None else inv_p * modes.mixture.second
     bracket = Bracket(xp.log(xp.maximum(s, least)), xp.log(s + trace * (inv_n + inv_most) + least))
     if modes.mixture is not None:
@@ -158,13 +140,24 @@ def _search_mixture(s: Array, model: Model, bracket: Bracket) -> Array:
     return bisect(below, bracket, BISECTIONS).middle
 
 
-def kappa_path(s: Array, model: Model) -> Kappa:
-    """Follow kappa and R1 along a path s (n,) that starts on the positive real axis, or along many (n, W) at once.
+def kappa_beyond(s: Array, model: Model) -> Array:
+    """Return the root at real s < -z_max for equal rows; s(kappa) bends down there, so Newton's steps never pass it."""
 
-    Analytic continuation node by node: Euler predictor, then a fixed number of Newton steps.
+    def newton(kappa: Array) -> Array:
+        point = one_point(kappa, model)
+        return kappa - (point.s - s) / point.slope
+
+    return repeat(BEYOND_STEPS, newton, s, settled=ROUNDING)
+
+
+def kappa_path(s: Array, model: Model, start: Array | None = None) -> Kappa:
+    """Follow kappa and R1 along a path s (n,), or along many (n, ...) at once.
+
+    start: kappa at the first point, where that is not on the positive real axis. Analytic continuation node by node:
+    Euler predictor, then a fixed number of Newton steps.
     """
     s_path, frozen = stop_gradient((s, model))
-    start = kappa_real(s_path[0].real, frozen)[0]
+    start = kappa_real(s_path[0].real, frozen)[0] if start is None else start
 
     def continue_to(carry: tuple[Array, Point], s_next: Array) -> tuple[tuple[Array, Point], tuple[Array, Array]]:
         kappa, point = carry
@@ -187,7 +180,7 @@ def kappa_path(s: Array, model: Model) -> Kappa:
         step = (s - point.s) / point.slope
         kappa, data = kappa + step, point.data + point.data_slope * step  # eq. 2
     xp = namespace(kappa)
-    residual = xp.max(xp.abs(stop_gradient(step)) / xp.abs(stop_gradient(kappa)))
+    residual = (xp.abs(stop_gradient(step)) / xp.abs(stop_gradient(kappa))).max(0)
     return Kappa(kappa, data, residual)
 
 
@@ -210,8 +203,8 @@ def edge_of(model: Model, spread: Array, beyond: Callable[[Array, Point], Array]
     model, spread = stop_gradient((model, spread))
     modes = model.modes
     xp = namespace(modes.eigenvalues)
-    top = xp.max(modes.eigenvalues)
-    effective = modes.multiplicity @ modes.eigenvalues / top
+    top = modes.eigenvalues.max(-1)
+    effective = total(modes.multiplicity, modes.eigenvalues) / top
     high = xp.log(10.0 * (1.0 + effective * spread))
     bracket = Bracket(xp.full_like(high, -36.0), high)
 

@@ -23,7 +23,8 @@ from theory.contour import CONTOUR_STEP, NODES, length
 from theory.dynamics import Around, nodes_around
 from theory.exponentials import POINTS, Kernel, about, driven, kernel_of, lobatto
 from theory.filters import gradient_flow
-from theory.fixed_point import Model, resolvent, spectral_edge
+from theory.fixed_point import Model, spectral_edge
+from theory.mode_sums import bias_of
 
 RATIO = 1.4  # of two points of the grid of tau: an error of some 1e-10
 STEPS = 80  # of the grid where the richness is not known in advance
@@ -60,7 +61,7 @@ class Walk(NamedTuple):
 def drive_of(around: Around, model: Model) -> Drive:
     """Return |h|^2 spread over the nodes of a contour."""
     modes, _, inv_p, noise_var = model
-    bias = around.kappa * (resolvent(around.kappa, modes.eigenvalues) @ modes.power)  # Q
+    bias = bias_of(around.kappa, modes)
     share: Any = 1.0
     if modes.mixture is not None:
         rows = modes.mixture

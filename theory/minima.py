@@ -1,6 +1,6 @@
 """Least values and derivatives of smooth functions that numpy evaluates: grids, ever finer, and differences."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 LOOKS = 3  # at a grid, and at finer ones about its least values
 RIVAL = 1.05  # times the least value: a dip of a grid up to there may go deepest between its points
 MOST_DIPS = 3
+MORE_LOOKS = 2  # at ever finer grids where some values of the last are infinite
 REACH = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])  # points of a difference along a line, in steps
 FIRST = np.array([-1.0, 9.0, -45.0, 45.0, -9.0, 1.0]) / 60.0  # to the sixth power of a step
 SECOND, MIDDLE = np.array([2.0, -27.0, 270.0, 270.0, -27.0, 2.0]) / 180.0, -490.0 / 180.0
@@ -17,7 +18,8 @@ STEP = 0.01  # of differences: 1e-10 of rounding is left in second derivatives, 
 class Least(NamedTuple):
     """The least value of all that were looked at.
 
-    inside: it lies between two that are larger and finite, low < x < high; else it is at an end of the range.
+    inside: it lies between two that are larger and finite, low < x < high; else it is at an end of the range. grid,
+    values: of the look that found it.
     """
 
     x: float
@@ -25,6 +27,11 @@ class Least(NamedTuple):
     low: float
     high: float
     inside: bool
+    grid: np.ndarray
+    values: np.ndarray
+
+
+Search = Generator[np.ndarray, np.ndarray, Least]  # asks for values at a grid, ever finer, and returns the least
 
 
 def least(
@@ -35,28 +42,66 @@ def least(
     looks: int = LOOKS,
 ) -> Least:
     """Find the least value of a function >= 0 over a grid, and over finer(low, high) about every dip that may be it."""
-    first = _values(function, grid)
+    return each_least(lambda _, grids: [function(x) for x in grids], [_search(grid, finer, looks)])[0]
+
+
+def smooth_search(grid: np.ndarray, finer: Callable[[float, float], np.ndarray]) -> Search:
+    """Search as `least` does, two looks and more until all values are finite, then a polynomial through the last.
+
+    The logarithm of the function is smooth where it is finite.
+    """
+    lowest = yield from _search(grid, finer, 2)
+    for _ in range(MORE_LOOKS):
+        if np.all(np.isfinite(lowest.values)) or not lowest.inside:
+            break
+        x = finer(lowest.low, lowest.high)
+        values = _finite_or_infinite((yield x))
+        lowest = _at(x, values, int(np.argmin(values)))
+    if not (lowest.inside and np.all(np.isfinite(lowest.values)) and np.all(lowest.values > 0)):
+        return lowest
+    x, value, _ = bottom(lowest.grid, np.log(lowest.values), len(lowest.grid) - 1)
+    return lowest._replace(x=x, value=float(np.exp(value))) if lowest.low < x < lowest.high else lowest
+
+
+def each_least(
+    function: Callable[[list[int], list[np.ndarray]], Sequence[np.ndarray]], searches: Sequence[Search]
+) -> list[Least]:
+    """Run searches side by side: the function gets those that go on and the next grid of each, and returns values."""
+    asked = {i: next(search) for i, search in enumerate(searches)}
+    results: dict[int, Least] = {}
+    while asked:
+        answers = zip(asked, function(list(asked), list(asked.values())), strict=True)
+        asked = {}
+        for i, values in answers:
+            try:
+                asked[i] = searches[i].send(values)
+            except StopIteration as end:
+                results[i] = end.value
+    return [results[i] for i in range(len(searches))]
+
+
+def _search(grid: np.ndarray, finer: Callable[[float, float], np.ndarray], looks: int) -> Search:
+    first = _finite_or_infinite((yield grid))
     best = _at(grid, first, int(np.argmin(first)))  # eq. 20
     for dip in _dips(first):
         here = _at(grid, first, dip)
         for _ in range(looks - 1):
             x = finer(here.low, here.high)
-            values = _values(function, x)
+            values = _finite_or_infinite((yield x))
             here = _at(x, values, int(np.argmin(values)))
             if here.value <= best.value:
                 best = here
     return best
 
 
-def _values(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    values = function(x)
+def _finite_or_infinite(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.inf, values)
 
 
 def _at(x: np.ndarray, values: np.ndarray, i: int) -> Least:
     low, high = max(i - 1, 0), min(i + 1, len(x) - 1)
     inside = low < i < high and bool(np.all(np.isfinite(values[[low, high]])))
-    return Least(float(x[i]), float(values[i]), float(x[low]), float(x[high]), inside)
+    return Least(float(x[i]), float(values[i]), float(x[low]), float(x[high]), inside, x, values)
 
 
 def _dips(values: np.ndarray) -> list[int]:
@@ -65,6 +110,17 @@ def _dips(values: np.ndarray) -> list[int]:
     dips = np.flatnonzero((walled[1:-1] < walled[:-2]) & (walled[1:-1] <= walled[2:]))
     near = dips[values[dips] <= RIVAL * np.min(values)]
     return near[np.argsort(values[near], kind="stable")][:MOST_DIPS].tolist()
+
+
+def bottom(x: np.ndarray, y: np.ndarray, degree: int) -> tuple[float, float, float]:
+    """Return where a polynomial through points is least between their ends, its value, and the most that it leaves."""
+    middle = x.mean()
+    fit = np.polynomial.Polynomial.fit(x - middle, y, min(degree, len(x) - 1), domain=[])
+    roots = fit.deriv().roots()
+    real = roots[np.abs(roots.imag) < 1e-9].real + middle
+    inside = np.append(real[(real > x[0]) & (real < x[-1])], x[[0, -1]])
+    best = inside[np.argmin(fit(inside - middle))]
+    return float(best), float(fit(best - middle)), float(np.max(np.abs(fit(x - middle) - y)))
 
 
 class Expansion(NamedTuple):

@@ -21,8 +21,9 @@ import numpy as np
 from theory.arrays import Array, by_xla, namespace
 from theory.dynamics import Around, integrate, of_rows, quadratic_form, real_rows
 from theory.equivalent import PairValues, parts_of, products, values_at_pairs
-from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
+from theory.fixed_point import Model, kappa_real
 from theory.mixture import data_response, row_factors
+from theory.mode_sums import degrees_of_freedom, resolvent
 from theory.static import static_risk
 
 LEAST = 1e-20  # of the largest coefficient: what does not count

@@ -21,7 +21,8 @@ N and P enter as 1/N and 1/P and may be infinite. Derived in docs/second-order.m
 from typing import NamedTuple
 
 from theory.arrays import Array, complex_of, namespace
-from theory.fixed_point import Model, resolvent
+from theory.fixed_point import Model
+from theory.mode_sums import resolvent
 
 
 class Pair(NamedTuple):

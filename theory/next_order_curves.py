@@ -7,7 +7,8 @@ import jax
 from theory.arrays import Array, complex_of, evaluated, namespace, stop_gradient
 from theory.dynamics import integrate, nodes_around
 from theory.filters import FILTERS
-from theory.fixed_point import Model, degrees_of_freedom, kappa_real, one_point
+from theory.fixed_point import Model, kappa_real, one_point
+from theory.mode_sums import degrees_of_freedom
 from theory.next_order import one_replica, risk_correction, sums_at_pairs, sums_at_point, training_correction
 
 STEP = 0.17  # of the contour: an error below 1e-9 of the correction

@@ -25,7 +25,8 @@ from theory.arrays import Array, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.filters import SHORTEST
-from theory.fixed_point import Model, Point, degrees_of_freedom, edge_of, kappa_path, resolvent
+from theory.fixed_point import Model, Point, edge_of, kappa_beyond, kappa_path, kappa_real
+from theory.mode_sums import degrees_of_freedom, sums
 
 BEYOND_DISC = 2.0  # the contour closes past the disc, at twice this times 1/k
 
@@ -40,14 +41,14 @@ def _horizon(times: Array, annulus: Annulus) -> Array:
     """Latest time in the units of w."""
     xp = namespace(times, annulus.width)
     rate = (annulus.to_rectangle(xp.asarray(1e-9)).x / 1e-9).real
-    return xp.maximum(rate * times.max(), SHORTEST)
+    return xp.maximum(rate * times.max(0), SHORTEST)
 
 
 class Transforms(NamedTuple):
     """Generating functions at eta = exp(-x) (n,): forcing D~ and kernel K~, and their weights in contour integrals.
 
-    kappa: at z-, and then, backwards, at the conjugate of z+, (2n,). of_bias, of_df1: coefficients there of Q and of
-    df1, of which `joined` makes D~ and K~.
+    kappa: at z- and z+, (n, 2). of_bias, of_df1: coefficients there of Q and of df1, whose sums are D~ and K~. Models
+    side by side are a last axis, as in `one_pass_curve`.
     """
 
     x: Array
@@ -58,12 +59,6 @@ class Transforms(NamedTuple):
     of_bias: Array
     of_df1: Array
     residual: Array
-
-
-def joined(values: Array) -> Array:
-    """Add up values along the path (..., 2n) at z- and at z+ of every eta, (..., n)."""
-    n = values.shape[-1] // 2
-    return values[..., :n] + values[..., n:].conj()[..., ::-1]
 
 
 def transforms(model: Model, times: Array, lr: Array, batch_size: Array, momentum: Array, *, nodes: int) -> Transforms:
@@ -82,24 +77,19 @@ def transforms(model: Model, times: Array, lr: Array, batch_size: Array, momentu
     b = eta * (eta - beta) * (1.0 + beta) * lr
     c = big_z * (eta - beta) * (eta - beta**2)
     root = _continuous(xp.sqrt(b**2 - a * c))
-    small, large = c / (b + root), (b + root) / a
+    z = xp.stack([c / (b + root), (b + root) / a], axis=1)  # z- and z+, (n, 2), real at the vertex
+    s, frozen = stop_gradient((-z[0].real, model))
+    start = xp.stack([kappa_real(s[0], frozen)[0], kappa_beyond(s[1], frozen)])
+    kappa, _, residual = kappa_path(-z, model, start)
+    modes = model.modes
+    df1, left = sums(kappa, modes.eigenvalues, modes.multiplicity * modes.eigenvalues, modes.power)
 
-    def along(small: Array, large: Array) -> Array:
-        """Where the contour closes the two are conjugate: one path leads from z- at the vertex to z+ at the vertex."""
-        return xp.concatenate([small, large.conj()[::-1]])
-
-    kappa, _, residual = kappa_path(-along(small, large), model)
-    df1, _ = degrees_of_freedom(kappa, model.modes)
-    bias = kappa * (resolvent(kappa, model.modes.eigenvalues) @ model.modes.power)  # Q
-
-    def started(z: Array) -> Array:  # response to moments that are all one at the start
-        return eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
-
-    of_bias = along(-started(small) / (2.0 * root * small), started(large) / (2.0 * root * large))
-    both = eta * (eta + beta) / (2.0 * root)
-    of_df1 = along(both * small, -both * large)
-    forcing = joined(of_bias * bias) - model.noise_var / big_z
-    return Transforms(x, weights, forcing, joined(of_df1 * df1), kappa, of_bias, of_df1, residual)
+    eta, slope = eta[:, None], xp.stack([-2.0 * root, 2.0 * root], axis=1)  # of det in z
+    # response to moments that are all one at the start
+    started = eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
+    of_bias, of_df1 = started / (slope * z), -eta * (eta + beta) * z / slope
+    forcing = (of_bias * kappa * left).sum(1) - model.noise_var / big_z
+    return Transforms(x, weights, forcing, (of_df1 * df1).sum(1), kappa, of_bias, of_df1, residual.max(0))
 
 
 @evaluated("nodes")
@@ -108,7 +98,8 @@ def one_pass_curve(
 ) -> LearningCurve:
     """Return curves at `times` (T,), whole numbers of steps however many, on fresh data whatever the P of `model`.
 
-    `spectral_edge` is the z* of `effective_edge`, by which the largest stable lr is named.
+    `spectral_edge` is the z* of `effective_edge`, by which the largest stable lr is named. Known models side by side
+    (W,) may differ in 1/N, modes, lr and times (T, W), and have curves (T, W).
     """
     # notation: beta = momentum, x = -log eta, Z = 1 - eta
     xp = namespace(times, model.modes.eigenvalues)
@@ -118,18 +109,16 @@ def one_pass_curve(
     spread = 1.0 - beta + (1.0 + beta) / batch_size
     stable = lr * spread * edge < 2.0 * (1.0 - beta**2)
     path = transforms(model, times, lr, batch_size, momentum, nodes=nodes)
-    x, weights, eta, residual = path.x, path.weights, xp.exp(-path.x), path.residual
-    forcing, kernel = path.forcing, path.kernel
-    transform = weights * eta * forcing / (1.0 - lr**2 / batch_size * kernel)  # eq. 16
+    transform = path.weights * xp.exp(-path.x) * path.forcing / (1.0 - lr**2 / batch_size * path.kernel)  # eq. 16
     # d eta = -eta dx, the contour runs clockwise, and its lower half is the conjugate
-    powers = xp.exp(-times[:, None] * x[None])  # (T, n)
-    label_risk = 2.0 * (powers @ transform).real
-    coarse = 4.0 * (powers[:, ::2] @ transform[::2]).real
-    start = modes.power.sum() + noise_var
+    powers = xp.exp(-times[:, None] * path.x[None])  # (T, n)
+    label_risk = 2.0 * xp.einsum("tn...,n...->t...", powers, transform).real
+    coarse = 4.0 * xp.einsum("tn...,n...->t...", powers[:, ::2], transform[::2]).real
+    start = modes.power.sum(-1) + noise_var
     gap = (coarse - label_risk) / xp.maximum(label_risk, 1e-12 * start)
     # at t = 0 nothing is learned: a contour that cuts through the spectrum would miss it
-    missed = 2.0 * xp.sum(transform).real / start - 1.0
-    residual = xp.maximum(residual, xp.maximum(xp.max(gap**2), xp.abs(missed)))
+    missed = 2.0 * transform.sum(0).real / start - 1.0
+    residual = xp.maximum(path.residual, xp.maximum((gap**2).max(0), xp.abs(missed)))
     residual = stop_gradient(xp.where(stable, residual, xp.inf))
     risk = xp.maximum(label_risk - noise_var, 0.0)
     return LearningCurve(risk, risk + noise_var, None, residual, residual < TOLERANCE, edge)
@@ -139,7 +128,7 @@ def _continuous(root: Array) -> Array:
     """Give square roots along a path the signs that make them continuous from its first point."""
     xp = namespace(root)
     kept = xp.where((root[1:] * root[:-1].conj()).real < 0, -1.0, 1.0)
-    return root * xp.concatenate([xp.ones(1), xp.cumprod(kept)])
+    return root * xp.concatenate([xp.ones_like(kept[:1]), xp.cumprod(kept, axis=0)])
 
 
 def effective_edge(model: Model, level: Array) -> Array:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from theory.fixed_point import Model, one_point, resolvent
+from theory.fixed_point import Model, one_point
+from theory.mode_sums import resolvent
 from theory.one_pass import transforms
 
 # standard deviation of (lr^2/B) K~ at late times over its distance from one: the response is linear to about as much,
@@ -54,17 +55,18 @@ def one_pass_covariance(
     started = np.exp(-path.x * (times[:, None] + 1.0)) * path.weights / kept  # of dD~, (T, n)
     driven = started * gain * path.forcing / kept  # of dK~
 
-    def along(rows: np.ndarray) -> np.ndarray:
-        return np.concatenate([rows, rows.conj()[:, ::-1]], axis=1)
+    def along(rows: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Return what rows (T, n) weigh at z- and z+ of every node, (T, 2n)."""
+        return (rows[:, :, None] * coefficients).reshape(len(rows), -1)
 
-    rows = np.concatenate([along(started) * path.of_bias, along(driven) * path.of_df1], axis=1)  # (T, 4n)
-    at = _functions(path.kappa, model)
+    rows = np.concatenate([along(started, path.of_bias), along(driven, path.of_df1)], axis=1)  # (T, 4n)
+    at = _functions(path.kappa.reshape(-1), model)
     here, across = _pairs(at, at, model), _pairs(at, at.conj(), model)
     covariance = 2.0 * np.real(rows @ here @ rows.T + rows @ across @ rows.conj().T)  # eq. 67
     # at eta = 1, where (lr^2/B) K~ = 1 is the edge of stability in mean square
     nearest = np.zeros((1, len(path.x)), complex)
     nearest[0, 0] = gain / kept[0]
-    late = np.concatenate([0.0 * path.of_bias[None], along(nearest) * path.of_df1], axis=1)
+    late = np.concatenate([along(0.0 * nearest, path.of_bias), along(nearest, path.of_df1)], axis=1)
     growth = np.sqrt(np.abs(late @ here @ late.T + late @ across @ late.conj().T)[0, 0] / 2.0)
     return OnePassScatter(covariance, float(growth))
 

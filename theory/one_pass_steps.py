@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from theory.arrays import Array, evaluated, scan
 from theory.dynamics import Around, nodes_around
-from theory.fixed_point import Model, resolvent, spectral_edge
+from theory.fixed_point import Model, spectral_edge
+from theory.mode_sums import bias_of
 from theory.second_moments import Complex, Matrix, Steps, fill, growth, one_step, push, region
 
 
@@ -46,7 +47,7 @@ def nodes_of(model: Model, steps: Steps, *, nodes: int) -> tuple[Nodes, Around]:
     """Return what the recursion needs of a model whose samples are fresh."""
     flt = region(steps, spectral_edge(model))
     around = nodes_around(model, flt, flt.elapsed(steps.lr), nodes)
-    bias = around.kappa * (resolvent(around.kappa, model.modes.eigenvalues) @ model.modes.power)  # Q
+    bias = bias_of(around.kappa, model.modes)
     weights = -2.0 * around.weights  # clockwise, and twice the upper half
     return Nodes(around.z, weights * bias, -weights * around.z**2 * around.df1, model.noise_var), around
 

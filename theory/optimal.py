@@ -3,26 +3,26 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rfm import checks
 from rfm.optimizers import SGD, GradientDescent, GradientFlow
-from rfm.precision import complex128, is_traced
+from rfm.precision import is_traced
 from rfm.problem import HEAD, Problem
 from theory._predict import largest_curvature, predict
 from theory.cases import Case, check_case, check_constant
 from theory.dynamics import MOST_NODES
 from theory.equal_compute import Family, finer
 from theory.evaluation import most_nodes
-from theory.minima import Expansion, expand, least
+from theory.minima import Expansion, each_least, expand, smooth_search
 from theory.scheduled import Frontier, Schedule, Search, scheduled_frontier
 
 LOOK = 32  # sizes that find the basins of minima
 COARSE_NODES = 64  # contour nodes until the minimum is found to a few percent; good to 1e-5
-NEWTON_STEPS = 3  # from there, each squares the error; one more with all nodes
-CLOSE = 1e-3  # a step that leaves 1e-6: the one with all nodes is next
+NEWTON_STEPS = 4  # from there with all nodes, each squares the error
+CLOSE = 1e-4  # a step that leaves 1e-8
+ROUNDING = 1e-9  # of log risk
 FEWEST_NODES = 16
 SHORTEST = 1e-3  # training of gradient flow at the largest model, in units of 1/largest curvature: it gains no more
 FLAT = 1e-6  # slope of log risk in log N at a minimum that is solved for
@@ -67,7 +67,7 @@ def frontier(
 
     Args:
         problem: Spectrum, target and noise.
-        compute: (C,) positive budgets; as a jax.Array, curves are compiled, which pays from twenty budgets or calls on.
+        compute: (C,) positive budgets.
         num_samples: Data P; jnp.inf for SGD.
         optimizer: Gradient flow, gradient descent or SGD.
         parametrization: "ntk" or "standard".
@@ -102,7 +102,7 @@ def frontier(
         search = Search(optimizer, schedule, tune_lr, num_samples, parametrization)
         return scheduled_frontier(problem, compute, search)
     case = Case(problem, None, num_samples, optimizer, None, parametrization)
-    family = Family(case, lr_exponent, modes_per_feature, tune_lr, isinstance(compute, jax.Array))
+    family = Family(case, lr_exponent, modes_per_feature, tune_lr)
     budgets = _check(family, compute)
     if modes_per_feature is not None:
         modes_per_feature = float(modes_per_feature)
@@ -127,7 +127,7 @@ def frontier(
             parametrization=parametrization,
         )
     family = dataclasses.replace(family, case=family.case.arrays())
-    with complex128(), np.errstate(all="ignore"):  # logarithms and differences of what diverges
+    with np.errstate(all="ignore"):  # logarithms and differences of what diverges
         optima = [_best(family, (np.log(fewest), y - np.log(step)), y, nodes) for y in np.log(budgets / cost)]
     best = _Optimum(*(np.array(values) for values in zip(*optima, strict=True)))
     lr = getattr(optimizer, "lr", None)
@@ -184,40 +184,38 @@ def _best(family: Family, sizes: tuple[float, float], y: float, nodes: int) -> _
     """Find the best member of compute exp(y) between two logarithms of sizes."""
     few = min(COARSE_NODES, nodes)
 
-    def at_size(x: float) -> tuple[np.ndarray, bool]:  # theta at log N = x, and whether its lr is at an edge
+    def at_sizes(x: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Return theta at every log N = x, and whether the last lr is at an edge."""
         if not family.tune_lr:
-            return np.array([x]), False
-        lr = family.best_lr(x, y, few)
-        return np.array([x, lr.x]), not lr.inside
+            return x[:, None], False
+        lrs = family.best_lrs(x, y, few)
+        return np.stack([x, [lr.x for lr in lrs]], axis=1), not lrs[-1].inside
 
     def risks(logs: np.ndarray) -> np.ndarray:
-        return family.risks(np.array([[*at_size(x)[0], y] for x in logs]), few)
+        return family.risks(with_y(at_sizes(logs)[0]), few)
 
-    def logs_of(rows: np.ndarray, nodes: int) -> np.ndarray:
+    def logs_of(rows: np.ndarray) -> np.ndarray:
         return np.log(family.risks(rows, nodes))
 
     def with_y(thetas: np.ndarray) -> np.ndarray:
         return np.insert(thetas, thetas.shape[1], y, axis=1)
 
-    lowest = least(risks, np.linspace(*sizes, LOOK), finer)
-    theta, lr_at_edge = at_size(lowest.x)
-    at_edge = lr_at_edge or not lowest.inside
-    if not at_edge:
-
-        def step(at: np.ndarray, nodes: int) -> np.ndarray:
-            expansion = expand(lambda thetas: logs_of(with_y(thetas), nodes), at)
-            return _newton_step(expansion, lowest.high - lowest.low)
-
-        solved = theta
-        for _ in range(NEWTON_STEPS):
-            moved = step(solved, few)
-            solved = solved - moved
-            if np.max(np.abs(moved)) < CLOSE:
-                break
-        solved = solved - step(solved, nodes)
-        both = with_y(np.stack([solved, theta]))
-        theta = both[np.argmin(family.risks(both, nodes)), :-1]
-    expansion = expand(lambda rows: logs_of(rows, nodes), np.append(theta, y))
+    search = smooth_search(np.linspace(*sizes, LOOK), finer)
+    (lowest,) = each_least(lambda _, grids: [risks(x) for x in grids], [search])
+    (start,), lr_at_edge = at_sizes(np.array([lowest.x]))
+    theta, at_edge = start, lr_at_edge or not lowest.inside
+    highest = np.inf  # log risk that steps must not end above
+    for _ in range(0 if at_edge else NEWTON_STEPS):
+        here = expand(lambda thetas: logs_of(with_y(thetas)), theta)
+        highest = min(highest, here.value + ROUNDING)
+        moved = _newton_step(here, lowest.high - lowest.low)
+        theta = theta - moved
+        if np.max(np.abs(moved)) < CLOSE:
+            break
+    expansion = expand(logs_of, np.append(theta, y))
+    if not expansion.value <= highest:  # at a saddle, or beyond stability
+        theta = start
+        expansion = expand(logs_of, np.append(theta, y))
     inner, gradient = expansion.hessian[:-1, :-1], expansion.gradient
     moves, bend = np.full(len(theta), np.nan), np.nan  # beside an lr that is not stable
     if at_edge:  # the smallest model stays, the shortest training too

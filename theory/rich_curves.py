@@ -19,10 +19,11 @@ from theory.contour import NODES
 from theory.dynamics import TOLERANCE, Around, LearningCurve, Trained, nodes_around
 from theory.epochs import two_points_of
 from theory.filters import FILTERS, Filter, gradient_flow
-from theory.fixed_point import Model, resolvent, spectral_edge
+from theory.fixed_point import Model, spectral_edge
 from theory.growth import drive_of, horizon_of, nodes_for, rich_flow
 from theory.growth_batches import Again, Batches, Cloud, rich_batches
 from theory.growth_steps import Rates, rich_steps
+from theory.mode_sums import bias_of
 from theory.one_pass import effective_edge
 from theory.second_moments import LEAST_CHANCE
 
@@ -62,7 +63,7 @@ def trained_in_batches(case: Case, model: Model) -> LearningCurve:
     descent = dataclasses.replace(case, optimizer=GradientDescent(rates.lr.max()))
     flt, elapsed = _region(descent, model, rates)
     around = nodes_around(model, flt, elapsed, NODES)
-    bias = -2.0 * around.weights * around.kappa * (resolvent(around.kappa, model.modes.eigenvalues) @ model.modes.power)
+    bias = -2.0 * around.weights * bias_of(around.kappa, model.modes)
     density = 2.0 * around.weights * around.z * around.df1
     again = _again(around, model) if case.reused else None
     cloud = Cloud(around.z, drive_of(around, model).weights, density, bias, model.noise_var, again)

@@ -8,7 +8,8 @@ import numpy as np
 from theory.contour import length
 from theory.dynamics import nodes_around
 from theory.filters import FILTERS
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path, spectral_edge
+from theory.fixed_point import Model, kappa_path, spectral_edge
+from theory.mode_sums import degrees_of_freedom
 from theory.shared_nodes import STEP, windows
 from theory.two_replicas import Replica, covariance, replica, training_covariance
 

@@ -15,7 +15,7 @@ from rfm.sgd import SGD
 from theory._predict import largest_curvature, predict
 from theory.cases import check_constant
 from theory.equal_compute import LR_LOOK, budgets_of, finer
-from theory.minima import least
+from theory.minima import bottom, least
 
 LOOK = 20  # lengths of training that find the basins of minima
 LONGEST = 50_000  # steps that are looked at
@@ -143,7 +143,7 @@ class _Family(NamedTuple):
         near = sorted(x for x in known if abs(x - lowest.x) < reach and np.isfinite(known[x]))
         if len(near) <= DEGREE or not lowest.inside:
             return lowest.x, lowest.value, not lowest.inside
-        x, value, _ = _bottom(np.array(near), np.log([known[x] for x in near]), 2)
+        x, value, _ = bottom(np.array(near), np.log([known[x] for x in near]), 2)
         return x, math.exp(value), False
 
 
@@ -184,18 +184,7 @@ def _best(family: _Family, y: float) -> _Optimum:
         kept = np.isfinite(values)
         if kept.sum() <= 2:
             return _Optimum(lowest.x, log_lr, risk, math.nan, math.nan, math.inf, True)
-        bottoms.append(_bottom(np.log(lengths[kept]), np.log(values[kept]), DEGREE))
+        bottoms.append(bottom(np.log(lengths[kept]), np.log(values[kept]), DEGREE))
     (low, below, _), (x, value, left), (high, above, _) = bottoms
     moves, slope = (high - low) / (2.0 * SPREAD), (above - below) / (2.0 * SPREAD)
     return _Optimum(x, log_lr, math.exp(value), moves, slope, left, lr_at_edge)
-
-
-def _bottom(x: np.ndarray, y: np.ndarray, degree: int) -> tuple[float, float, float]:
-    """Return where a polynomial through points is least between their ends, its value, and the most that it leaves."""
-    middle = x.mean()
-    fit = np.polynomial.Polynomial.fit(x - middle, y, min(degree, len(x) - 1), domain=[])
-    roots = fit.deriv().roots()
-    real = roots[np.abs(roots.imag) < 1e-9].real + middle
-    inside = np.append(real[(real > x[0]) & (real < x[-1])], x[[0, -1]])
-    best = inside[np.argmin(fit(inside - middle))]
-    return float(best), float(fit(best - middle)), float(np.max(np.abs(fit(x - middle) - y)))

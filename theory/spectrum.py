@@ -19,9 +19,10 @@ from theory.arrays import Array, by_xla, namespace
 from theory.mixture import Mixture
 
 SINGLE_MODES = 128  # modes kept one by one; below it the Euler-Maclaurin correction is no longer exact to 1e-13
+EXACT = 1e-12  # modes that differ from a law by rounding follow it
 STENCIL = 8  # half width of the stencil that carries the Euler-Maclaurin correction
 PANEL = 256  # quadrature nodes of the tail: 1e-12 down to exp(-50) along a contour, exp(-200) on the real axis
-COARSE_PANEL = 64  # of a tail in sums that are good to 1e-6
+FEW_SINGLE, COARSE_PANEL = 32, 48  # of searches: less is lost than by their contours of 64 nodes
 PER_FOLD, AT_ENDS = 8.0, 24.0  # as many as PANEL has for exp(-29): fewer do for a shorter tail that is known
 FLATTEST = 1e-40  # of the largest eigenvalue: one of a flat tail
 DEEPEST = 300.0  # no tail is resolved below lambda = exp(-300) of its scale: its square is still a float64
@@ -44,7 +45,7 @@ class TailLaw(NamedTuple):
     """Modes up to num_modes (None: infinity) of lambda_k = c k^-b and lambda_k w_k^2 = d k^-a.
 
     c = eigenvalue_scale, d = power_scale. num_modes may be traced, and any real number above SINGLE_MODES; up to
-    that it counts whole modes.
+    that it counts whole modes. Of known numbers (W,), every one has modes of its own.
     """
 
     a: Array
@@ -59,18 +60,19 @@ def exact_modes(eigenvalues: Array, target: Array) -> Modes:
     return Modes(eigenvalues, namespace(eigenvalues).ones_like(eigenvalues), eigenvalues * target**2)
 
 
-def power_law_tail(law: TailLaw, first: int, depth: Array, *, panel: int = PANEL) -> Modes:
-    """Compress modes first + 1 .. num_modes of a power law.
+def power_law_tail(law: TailLaw, first: int, depth: Array, *, coarse: bool = False) -> Modes:
+    """Compress modes first + 1 .. num_modes of a power law; coarse: into few, see FEW_SINGLE.
 
     Euler-Maclaurin turns the sum into an integral with end corrections; the integral runs over v = b log k,
     where the poles of 1/(kappa + lambda) keep a fixed distance pi - |arg kappa| from the path whatever b is.
     Modes below exp(-depth) of the scale are lumped: they enter every sum through two moments, so every kappa asked
-    for later must lie far above them, exp(16) times or so.
+    for later must lie far above them, exp(16) times or so. Nodes are the last axis.
     """
     # notation: c, d as in `TailLaw`
     a, b, c, d, num_modes = law
     xp = namespace(*law, depth)
-    resolved = max(first, SINGLE_MODES)  # one by one up to here
+    single, panel = (FEW_SINGLE, COARSE_PANEL) if coarse else (SINGLE_MODES, PANEL)
+    resolved = max(first, single)  # one by one up to here
     offsets, weights = _end_correction()
     one_by_one = np.arange(first + 1.0, resolved + 1.0)
     v_start = b * np.log(resolved)
@@ -83,21 +85,39 @@ def power_law_tail(law: TailLaw, first: int, depth: Array, *, panel: int = PANEL
         end = xp.maximum(num_modes, resolved)  # fewer modes: an empty integral, whose corrections cancel
         log_end = xp.log(end)
         v_end = xp.minimum(b * log_end, v_end)
-        k_parts.append(end + offsets)
-        n_parts = [xp.where(one_by_one <= num_modes, 1.0, 0.0), n_parts[1], np.where(offsets == 0, 0.5, weights)]
-    if not by_xla(v_start, v_end):
-        panel = min(panel, ceil(PER_FOLD * max(float(v_end - v_start), 0.0) + AT_ENDS))
+        k_parts.append(end[..., None] + offsets)
+        whole = xp.where(one_by_one <= xp.asarray(num_modes)[..., None], 1.0, 0.0)
+        n_parts = [whole, n_parts[1], np.where(offsets == 0, 0.5, weights)]
+    span = (v_end - v_start)[..., None]
+    if not by_xla(span):
+        panel = min(panel, ceil(PER_FOLD * max(float(span.max()), 0.0) + AT_ENDS))
     x, dx = _strip_rule(panel)
-    k_parts.append(xp.exp((v_start + (v_end - v_start) * x) / b))  # (panel,)
-    n_parts.append((v_end - v_start) * dx * k_parts[-1] / b)  # dk = k dv / b, eq. 18
-    k, n = xp.concatenate(k_parts), xp.concatenate(n_parts)
+    k_parts.append(xp.exp((v_start + span * x) / b))  # (..., panel)
+    n_parts.append(span * dx * k_parts[-1] / b)  # dk = k dv / b, eq. 18
+    k, n = along_nodes(*k_parts), along_nodes(*n_parts)
     return join(Modes(c * k**-b, n, n * d * k**-a), _lumps(law, v_end / b, log_end))
+
+
+def follows(law: TailLaw, modes: Modes, first: int) -> bool:
+    """Do known modes beyond the first few follow the law, so that they may be compressed with the tail?"""
+    a, b, c, d, num_modes = law
+    if by_xla(law, modes) or (num_modes is not None and np.min(num_modes) < (1.0 - EXACT) * len(modes.eigenvalues)):
+        return False
+    k = np.arange(first + 1.0, len(modes.eigenvalues) + 1.0)
+    pairs = (modes.eigenvalues[first:], c * k**-b), (modes.power[first:], d * k**-a)
+    return all(np.allclose(x, y, rtol=EXACT, atol=0.0) for x, y in pairs)
 
 
 def join(head: Modes, tail: Modes) -> Modes:
     """Concatenate two sets of nodes."""
-    xp = namespace(head.eigenvalues, tail.eigenvalues)
-    return jax.tree.map(lambda x, y: xp.concatenate([x, y]), head._replace(mixture=None), tail)
+    return jax.tree.map(along_nodes, head._replace(mixture=None), tail)
+
+
+def along_nodes(*parts: Array) -> Array:
+    """Concatenate along the last axis parts whose other axes broadcast."""
+    xp = namespace(*parts)
+    shape = np.broadcast_shapes(*(np.shape(part)[:-1] for part in parts))
+    return xp.concatenate([xp.broadcast_to(part, shape + np.shape(part)[-1:]) for part in parts], axis=-1)
 
 
 def flat_tail(modes: Modes, total: Array) -> Modes:
@@ -141,11 +161,12 @@ def _lumps(law: TailLaw, log_start: Array, log_end: Array | None) -> Modes:
     at_power = first * span(a + b) / span(a)
     trace = first * xp.exp(log_start) * width * span(b)
     power = d * xp.exp((1.0 - a) * log_start) * width * span(a)
-    zero = xp.zeros(())
+    at_trace, at_power = (xp.broadcast_to(x, xp.shape(trace)) for x in (at_trace, at_power))
+    zero = xp.zeros_like(trace)
     return Modes(
-        xp.stack([at_trace, at_power]),
-        xp.stack([trace / at_trace, zero]),
-        xp.stack([zero, power]),
+        xp.stack([at_trace, at_power], axis=-1),
+        xp.stack([trace / at_trace, zero], axis=-1),
+        xp.stack([zero, power], axis=-1),
     )
 
 

@@ -7,8 +7,9 @@ import jax
 from theory.arrays import Array, evaluated, namespace
 from theory.dynamics import TOLERANCE
 from theory.equivalent import TwoPoint, one_real_point
-from theory.fixed_point import ROUNDING, Model, degrees_of_freedom, kappa_real
+from theory.fixed_point import ROUNDING, Model, kappa_real
 from theory.mixture import data_response, row_factors, row_squares
+from theory.mode_sums import degrees_of_freedom
 
 
 class StaticRisk(NamedTuple):

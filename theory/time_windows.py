@@ -14,8 +14,9 @@ from theory.arrays import Array
 from theory.contour import Contour, ellipse, hyperbola, length
 from theory.dynamics import LARGEST_MAPPED
 from theory.filters import FILTERS, Filter
-from theory.fixed_point import Model, degrees_of_freedom, kappa_path
+from theory.fixed_point import Model, kappa_path
 from theory.mixture import row_factors
+from theory.mode_sums import degrees_of_freedom
 from theory.moments import Route
 
 Tree = TypeVar("Tree")
@@ -80,7 +81,7 @@ def windows_of(model: Model, times: np.ndarray, algorithm: str, parameters: dict
     path = kappa_path(s, model)
     df1, _ = degrees_of_freedom(path.kappa, model.modes)
     q = row_factors(df1 * model.inv_p, path.data, model.modes.mixture)
-    residual = path.residual if stable else np.inf
+    residual = path.residual.max() if stable else np.inf
     return Windows(which, Route(path.kappa.T, coefficients, q.swapaxes(0, 1), np.asarray(residual), edge))
 
 

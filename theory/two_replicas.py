@@ -19,7 +19,6 @@ ridge regression. Without y, rows alone are shared: the variance over rows of th
 The sums over modes that two or more nodes of one replica share are divided differences, e.g. with e = lambda/(kappa +
 lambda), e_a e_b = (kappa_b e_b - kappa_a e_a)/(kappa_b - kappa_a). So all that modes are summed for are products of
 e and e^2 at one node of either replica; the rest are products of matrices between nodes, for all times at once.
-
 Everything is in units of R1 at each node, so that rho = 1/kappa. Derived in docs/second-order.md.
 """
 
@@ -27,7 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from theory.fixed_point import Model, resolvent
+from theory.fixed_point import Model
+from theory.mode_sums import resolvent
 from theory.next_order import kept_at, turned_by_loss
 
 

@@ -199,13 +199,12 @@ def test_refusals(changes, name):
         theory.frontier(**args)
 
 
-def test_a_frontier_is_compiled_on_request():
-    """Budgets that are a jax.Array: the same numbers, and calls that differ in theirs share one program."""
-    budgets, args = np.array([100.0]), dict(optimizer=rfm.GradientFlow(), nodes=16)
-    known = theory.frontier(rfm.power_law(1.8, 1.5, 100), budgets, **args)
-    mine = theory.frontier(rfm.power_law(1.8, 1.5, 100), jnp.asarray(budgets), **args)
-    for name in ("num_features", "risk", "size_exponent", "risk_exponent"):
-        np.testing.assert_allclose(getattr(mine, name), getattr(known, name), rtol=1e-7)
+def test_a_frontier_compiles_nothing():
+    """Budgets of an array of JAX are numbers too."""
+    args = dict(optimizer=rfm.GradientFlow(), nodes=16)
+    known = theory.frontier(rfm.power_law(1.8, 1.5, 100), [100.0], **args)
+    budgets = jnp.asarray([100.0])
     with compilations() as compiled:
-        theory.frontier(rfm.power_law(1.7, 1.4, 100), jnp.asarray(2.0 * budgets), **args)
+        mine = theory.frontier(rfm.power_law(1.8, 1.5, 100), budgets, **args)
     assert not compiled
+    assert mine.num_features == known.num_features

@@ -1,14 +1,19 @@
 """Sums over modes: the compressed tail against direct sums, closed forms, and itself at other M."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from problems import INF
 from scipy.special import zeta
+from tolerances import SAME_SUMS
 
 import rfm
 import theory
 from theory.evaluation import problem_modes
+from theory.mode_sums import bias_of, degrees_of_freedom, sums
+from theory.spectrum import FEW_SINGLE, Modes
 
 DEPTH = 48.0  # modes below exp(-48) are lumped
 
@@ -154,3 +159,37 @@ def test_traced_number_of_modes(num_modes):
     value, slope = traced(float(num_modes))
     np.testing.assert_allclose(value, trace(num_modes), rtol=1e-13)
     np.testing.assert_allclose(slope, num_modes**-1.2, rtol=2 / num_modes)  # the mode that comes next
+
+
+@pytest.mark.parametrize("models", [(), (2,), (5,)])
+def test_sums_over_modes_of_models_side_by_side(models):
+    """Many complex kappa, in blocks, against one complex number at a time."""
+    rng = np.random.default_rng(0)
+    modes = Modes(*(rng.uniform(0.1, 1.0, (*models, 700)) for _ in range(3)))
+    kappa = rng.normal(size=(90, *models)) + 1j * rng.uniform(0.05, 2.0, (90, *models))
+    df1, slope = degrees_of_freedom(kappa, modes)
+    bias, (left,) = bias_of(kappa, modes), sums(kappa, modes.eigenvalues, modes.multiplicity)
+    for place in [(0, *(0 for _ in models)), (61, *(size - 1 for size in models))]:
+        lam, count, power = (x[place[1:]] for x in modes[:3])
+        r = [1.0 / (complex(kappa[place]) + x) for x in lam.tolist()]
+        expected = [
+            sum(count * lam * r), -sum(count * lam * np.square(r)), kappa[place] * sum(power * r), sum(count * r)
+        ]  # fmt: skip
+        np.testing.assert_allclose([x[place] for x in (df1, slope, bias, left)], expected, rtol=SAME_SUMS)
+
+
+def test_a_head_that_follows_its_law_is_compressed_for_searches():
+    """Few modes, also with numbers of their own, give the sums of many; a head that differs is kept."""
+    problem = rfm.power_law(1.8, 1.5, 10**5)
+    few, many = (problem_modes(problem, 30.0, coarse=coarse) for coarse in (True, False))
+    assert len(few.eigenvalues) < 0.5 * len(many.eigenvalues)
+    kappa = np.array([1e-5, 1e-3 + 1e-2j, 1.0])
+    np.testing.assert_allclose(degrees_of_freedom(kappa, few), degrees_of_freedom(kappa, many), rtol=1e-6)
+    tail = dataclasses.replace(problem.tail, num_modes=np.array([2000.0, 1e5]))
+    each = problem_modes(dataclasses.replace(problem, tail=tail), 30.0, coarse=True)
+    same = np.full(2, 1e-3)
+    np.testing.assert_allclose(degrees_of_freedom(same, each)[0][1], degrees_of_freedom(same, many)[0][1], rtol=1e-6)
+    target = np.where(np.arange(128) == 100, 7.0, problem.target)
+    other = problem_modes(dataclasses.replace(problem, target=target), 30.0, coarse=True)
+    assert np.count_nonzero(np.isin(problem.eigenvalues, other.eigenvalues)) == 128
+    assert np.count_nonzero(np.isin(problem.eigenvalues, few.eigenvalues)) == FEW_SINGLE

@@ -32,7 +32,7 @@ from theory.evaluation import problem_modes
 from theory.exponents.rich import integrals
 from theory.growth import Drive
 from theory.growth_steps import Rates, rich_steps
-from theory.spectrum import COARSE_PANEL, Modes
+from theory.spectrum import Modes
 
 RANGE = 0.06, 1.97  # of learning rates: 2/z_max is 2
 FINER = 2  # grids beside the best rate of the one before
@@ -49,7 +49,7 @@ def show(
     tame: share of the best rate that draws are trained with, as some do not bear more.
     """
     e = exponents.time_exponent(A, B)
-    spectrum = problem_modes(rfm.power_law(A, B, None), DEPTH, panel=COARSE_PANEL)
+    spectrum = problem_modes(rfm.power_law(A, B, None), DEPTH, coarse=True)
     spectrum = jax.tree.map(jnp.asarray, spectrum)
     figure, axes = plotting.new_figure(1, 2, width=4.4)
     findings, table, least, pairs = [], [], [], []

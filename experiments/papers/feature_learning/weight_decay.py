@@ -21,7 +21,8 @@ from experiments.papers.feature_learning.training import NOISE, A, B, agrees
 from experiments.papers.row import Counts, Script, Shown, Values
 from rfm.arguments import Sizes
 from theory.evaluation import problem_modes
-from theory.fixed_point import Model, degrees_of_freedom, kappa_real, resolvent
+from theory.fixed_point import Model, kappa_real
+from theory.mode_sums import bias_of, degrees_of_freedom
 
 DEPTH = 40.0  # of the spectrum that counts
 SLOPE = 1e-4  # relative step of a derivative
@@ -94,7 +95,7 @@ def ridge_objective(problem: rfm.Problem, sizes: Counts, ridge: float) -> float:
     model = Model(problem_modes(problem, DEPTH), 1.0 / sizes[0], 1.0 / sizes[1], problem.noise_var)
     kappa, _ = kappa_real(np.float64(ridge), model)
     df1, _ = degrees_of_freedom(kappa, model.modes)
-    bias = kappa * (resolvent(kappa, model.modes.eigenvalues) @ model.modes.power)
+    bias = bias_of(kappa, model.modes)
     return float((1.0 - df1 / sizes[1]) * (problem.noise_var + bias))
 
 

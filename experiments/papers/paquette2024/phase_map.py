@@ -1,12 +1,9 @@
 """The (alpha, beta) plane of Paquette et al. 2024 (arXiv 2405.15074; "S4"): compute-optimal one-pass SGD, measured on
 the theory and drawn as a map of its phases."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -20,7 +17,6 @@ ALPHAS, BETAS = (0.14, 1.6), (0.05, 1.6)  # of the map
 MODES_PER_FEATURE = 2.0
 LR = 0.5  # of what the trace of the spectrum allows
 MAP_NODES = 80
-FEW = 40  # points that take less time than to compile
 TREND = np.geomspace(1e6, 1e14, 5)  # compute at which a point is followed
 REACHED = 0.01  # exponents that differ by less are the same
 FINE = 200  # pixels of the map
@@ -70,13 +66,12 @@ def learning_rate(b: float) -> tuple[float, float]:
     return lr, min(0.0, b - 1.0)
 
 
-def measure(point: Point, compute: float | jax.Array) -> Best:
-    """Return the exponents at the frontier of the theory, compiled where the compute is a jax.Array."""
+def measure(point: Point, compute: float) -> Best:
+    """Return the exponents at the frontier of the theory."""
     a, b = exponents.from_alpha_beta(*point)
     lr, shrinks = learning_rate(b)
-    budgets = compute[None] if isinstance(compute, jax.Array) else np.array([compute])
     frontier = theory.frontier(
-        rfm.power_law(a, b, 1000), budgets, optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
+        rfm.power_law(a, b, 1000), [compute], optimizer=rfm.SGD(lr, 1), lr_exponent=shrinks,
         modes_per_feature=MODES_PER_FEATURE, nodes=MAP_NODES,
     )  # fmt: skip
     risk, size = float(frontier.risk_exponent[0]), float(frontier.size_exponent[0])
@@ -85,14 +80,7 @@ def measure(point: Point, compute: float | jax.Array) -> Best:
 
 def follow(points: Sequence[Point], computes: Sequence[float] | np.ndarray) -> list[list[Best]]:
     """Return `measure` of every point at every compute, a list a point, with a progress bar."""
-    budgets: Iterable[Any] = computes
-    if len(points) * len(computes) > FEW:
-        with jax.enable_x64(True):
-            budgets = list(jnp.asarray(computes))
-    # two at a time: each leaves a core idle
-    with ThreadPoolExecutor(2) as pool:
-        lines = pool.map(lambda point: [measure(point, compute) for compute in budgets], points)
-        return list(progress.over(lines, "point", total=len(points)))
+    return [[measure(point, compute) for compute in computes] for point in progress.over(points, "point")]
 
 
 def verdict(formula: float, measured: np.ndarray) -> str:
