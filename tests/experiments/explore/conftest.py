@@ -11,14 +11,23 @@ import pytest
 from explore_browser import PATIENCE
 
 ROOT = Path(__file__).parents[3]
+SCRIPT = (
+    "from experiments.explore import laws; laws.NUM_BUDGETS = {}; "
+    "from experiments.cli import main; raise SystemExit(main())"
+)
+FEW_BUDGETS = 2  # of a frontier: all twelve of every point were half of the time of the server
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """Process, port and log of a server of its own; interrupted at the end, having logged no trouble."""
+def server(tmp_path_factory, request):
+    """Process, port and log of a server of its own; interrupted at the end, having logged no trouble.
+
+    Its parameter is the number of points of a frontier.
+    """
     pytest.importorskip("bokeh", reason="bokeh is not installed (extra `explore`)")
     log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "-m", "experiments.cli", "explore", "--port", "0", "--no-browser"]
+    script = SCRIPT.format(getattr(request, "param", FEW_BUDGETS))
+    command = [sys.executable, "-c", script, "explore", "--port", "0", "--no-browser"]
     with open(log, "w") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=file, text=True)
         try:

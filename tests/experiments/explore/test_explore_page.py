@@ -14,42 +14,21 @@ import numpy as np
 import pytest
 from explore_browser import MODEL, START, column, drawn, moved, press, press_button, text, wait
 
+from experiments.explore import laws, static
 from experiments.explore import model as explore
-from experiments.explore import static
 from experiments.explore.plots import TICKS
 from experiments.explore.settings import Settings
 from experiments.output.axes import LogTicks
 
 
-def test_a_slider_moves_the_curve_the_address_and_the_call(tab):
+def test_runs_are_drawn_and_exported_until_a_slider_moves(tab):
+    """What the slider moves: the curve, the address and the call; runs of the other point are gone."""
     page = tab(START)
     before = drawn(page)
     assert len(before) == 60
     for ends in ((0.05, 3.2), (0.35, 1.2), (1e-3, 1e3), (1e-40, 1.0)):  # as on the axes of figures
         ticks = page.evaluate(f"cb_data => {{ {TICKS} }}", {"start": ends[0], "end": ends[1]})
         np.testing.assert_allclose(ticks, LogTicks().tick_values(*ends), rtol=1e-12)
-    press(page, "a", "ArrowRight", 5)
-    wait(page, f"{MODEL}('link').value.includes('a=1.85&')")
-    after = moved(page, before)
-    wait(page, "location.search.includes('a=1.85&')")
-    wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
-    wait(page, f"/theory in [\\d.]+ s/.test({MODEL}('status').text)")
-    wait(page, f"{MODEL}('call').text.includes('1.85')")
-    scope = {}
-    exec(text(page, "call"), scope)
-    assert scope["args"]["num_features"] == 24
-    last = moved(page, before)
-    np.testing.assert_allclose(last, scope["predicted"].risk, rtol=1e-8)
-    np.testing.assert_allclose(column(page, "curve", "times"), scope["predicted"].times, rtol=1e-12)
-    assert not np.allclose(after, before, rtol=1e-3)
-    page.reload()
-    wait(page, f"window.Bokeh && Bokeh.documents.length && {MODEL}('curve') && {MODEL}('curve').data.risk.length")
-    np.testing.assert_allclose(column(page, "curve", "risk"), last, rtol=1e-12)
-
-
-def test_training_runs_are_drawn_exported_and_cleared(tab):
-    page = tab(START)
-    drawn(page)
     wait(page, f"{MODEL}('exponents').text.length > 0")
     press_button(page, "Simulate this point")
     wait(page, f"{MODEL}('progress').text.includes('8 seeds, exact given the draw')")
@@ -81,16 +60,38 @@ def test_training_runs_are_drawn_exported_and_cleared(tab):
         page.get_by_title("Save").first.click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
-    press(page, "noise", "ArrowRight")
+    press(page, "a", "ArrowRight", 5)
     wait(page, f"{MODEL}('runs').data.times.length == 0")
     wait(page, f"{MODEL}('progress').text.includes('cleared: a setting has changed')")
     wait(page, f"!{MODEL}('call').text.includes('simulated')")
+    wait(page, f"{MODEL}('link').value.includes('a=1.85&')")
+    after = moved(page, before)
+    wait(page, "location.search.includes('a=1.85&')")
+    wait(page, f"{MODEL}('exponents').text.includes('<td>0.567</td>')")  # (1.85 - 1)/1.5
+    wait(page, f"/theory in [\\d.]+ s/.test({MODEL}('status').text)")
+    wait(page, f"{MODEL}('call').text.includes('1.85')")
+    scope = {}
+    exec(text(page, "call"), scope)
+    assert scope["args"]["num_features"] == 24
+    last = moved(page, before)
+    np.testing.assert_allclose(last, scope["predicted"].risk, rtol=1e-8)
+    np.testing.assert_allclose(column(page, "curve", "times"), scope["predicted"].times, rtol=1e-12)
+    assert not np.allclose(after, before, rtol=1e-3)
+    page.reload()
+    wait(page, f"window.Bokeh && Bokeh.documents.length && {MODEL}('curve') && {MODEL}('curve').data.risk.length")
+    np.testing.assert_allclose(column(page, "curve", "risk"), last, rtol=1e-12)
 
 
 def test_what_is_refused_is_said(tab):
-    """What the address says wrong, which is left out of it, and runs that are too large, at once."""
-    page = tab("/?a=0.5&N=60000&P=60000&M=1000&stop=100&speed=%3Cimg%20src=x%20onerror=alert(1)%3E&b=%FF")
-    drawn(page)
+    """What the address says wrong, which is left out of it, an unstable learning rate with the largest stable one, and
+    runs that are too large, at once.
+    """
+    wrong = "&a=0.5&speed=%3Cimg%20src=x%20onerror=alert(1)%3E&b=%FF"
+    page = tab("/?algorithm=gd&lr=9&N=60000&P=60000&M=1000&stop=100" + wrong)
+    wait(page, f"{MODEL}('problem').visible")
+    assert re.search(r"Argument `lr` must be &lt; [\d.]+ = 2/\(z_max", text(page, "problem"))
+    wait(page, f"{MODEL}('status').text == 'no curve'")
+    assert column(page, "curve", "risk").size == 0
     shown = page.locator(".notice").first.inner_text()
     assert "Argument `a` must be a number from 1.01 to 6, but is '0.5'." in shown
     assert "Argument `speed` must be left out; an address knows a, b, N" in shown
@@ -99,20 +100,17 @@ def test_what_is_refused_is_said(tab):
     assert page.locator("img[src=x]").count() == 0
     assert page.evaluate(f"() => {MODEL}('N').value") == pytest.approx(np.log10(60000))
     assert page.evaluate(f"() => {MODEL}('a').value") == 1.8
+    page.evaluate(f"() => {{ {MODEL}('lr').value = -1 }}")
+    drawn(page)
+    wait(page, f"!{MODEL}('problem').visible")
     press_button(page, "Simulate this point")
     wait(page, f"{MODEL}('progress').text.includes('GB are allowed')")
 
 
-def test_an_unstable_learning_rate_is_refused_with_the_largest_stable_one(tab):
-    page = tab(START + "&algorithm=gd&lr=9")
-    wait(page, f"{MODEL}('problem').visible")
-    assert re.search(r"Argument `lr` must be &lt; [\d.]+ = 2/\(z_max", text(page, "problem"))
-    wait(page, f"{MODEL}('status').text == 'no curve'")
-    assert column(page, "curve", "risk").size == 0
-
-
-def test_it_fits_narrow_and_wide_screens(tab):
-    """A telephone's, on which it is opened, and that of a desk."""
+def test_screens_boxes_help_and_colours(tab):
+    """It fits a telephone, on which it is opened, and a desk. A number typed moves curve and slider, a wrong one is
+    refused and leaves them; handles and help have names.
+    """
     page = tab(START, 390, 844)
     drawn(page)
     wait(page, f"{MODEL}('exponents').text.length > 0")
@@ -120,26 +118,6 @@ def test_it_fits_narrow_and_wide_screens(tab):
     page.set_viewport_size({"width": 1280, "height": 900})
     wait(page, "document.documentElement.clientWidth > 1000")
     check_fit(page, 1280)
-
-
-def check_fit(page, width):
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-    picture = matplotlib.image.imread(io.BytesIO(page.screenshot(full_page=True)))[..., :3]
-    assert picture.shape[1] == width
-    blue = np.abs(picture - np.array([0.0, 0x72, 0xB2]) / 255).max(-1) < 0.05  # of the risk
-    assert blue.sum() > 300
-    for name in ("risk", "slope", "best", "a_box", "simulate"):
-        box = page.evaluate(
-            f"() => {{ const r = Bokeh.index.get_one_by_id({MODEL}('{name}').id).el.getBoundingClientRect(); "
-            "return [r.left, r.right, r.height] }"
-        )
-        assert 0 <= box[0] < box[1] <= width
-        assert box[2] > 20
-
-
-def test_boxes_help_and_colours_by_keyboard(tab):
-    """A number typed moves curve and slider, a wrong one is refused and leaves them; handles and help have names."""
-    page = tab(START)
     before = drawn(page)
     wait(page, "document.documentElement.dataset.ready === 'yes'")
     box = page.get_by_role("textbox", name="N, model size")
@@ -171,6 +149,21 @@ def test_boxes_help_and_colours_by_keyboard(tab):
     assert page.evaluate(paper) == light
 
 
+def check_fit(page, width):
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    picture = matplotlib.image.imread(io.BytesIO(page.screenshot(full_page=True)))[..., :3]
+    assert picture.shape[1] == width
+    blue = np.abs(picture - np.array([0.0, 0x72, 0xB2]) / 255).max(-1) < 0.05  # of the risk
+    assert blue.sum() > 300
+    for name in ("risk", "slope", "best", "a_box", "simulate"):
+        box = page.evaluate(
+            f"() => {{ const r = Bokeh.index.get_one_by_id({MODEL}('{name}').id).el.getBoundingClientRect(); "
+            "return [r.left, r.right, r.height] }"
+        )
+        assert 0 <= box[0] < box[1] <= width
+        assert box[2] > 20
+
+
 def test_a_static_page_needs_no_server(browser, tmp_path):
     settings = Settings(N=24, P=40, M=1000, stop=100.0)
     path = tmp_path / "class.html"
@@ -194,6 +187,7 @@ def test_a_static_page_needs_no_server(browser, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("server", [laws.NUM_BUDGETS], indirect=True)
 def test_every_algorithm_and_the_frontier(tab):
     page = tab(START)
     drawn(page)
@@ -204,7 +198,7 @@ def test_every_algorithm_and_the_frontier(tab):
 
     for value, label in (("gd", "gradient descent"), ("sgd", "SGD"), ("flow", "gradient flow")):
         choose(value, label)
-        wait(page, f"{MODEL}('frontier').data.compute.length == 12")
+        wait(page, f"{MODEL}('frontier').data.compute.length == {laws.NUM_BUDGETS}")
         assert np.all(np.diff(column(page, "frontier", "risk")) < 0)
         wait(page, f"{MODEL}('exponents').text.includes('best risk, falls in compute')")
         wait(page, f"{MODEL}('regime').text.includes('compute-optimal SGD') == {str(value == 'sgd').lower()}")
