@@ -17,7 +17,14 @@ from experiments.fit import plots as fit_plots
 from experiments.forecast import job
 from experiments.forecast import plots as forecast_plots
 
+pytestmark = pytest.mark.usefixtures("lines_of_few_points")
 HELD = ["--fix", "a=1.7", "b=1.35", "--hold-out", "0"]  # one search of the solvable model less: the rest is the same
+
+
+@pytest.fixture
+def lines_of_few_points(monkeypatch):
+    """As many as the program has that evaluates the points of a small table."""
+    monkeypatch.setattr(fit_plots, "FINE_POINTS", 8)
 
 
 def fit(folder, name, *extra):
@@ -104,6 +111,9 @@ def test_no_empty_panels(tmp_path, monkeypatch):
     assert all(ax.lines for ax in figures[0].axes)
 
 
+ONE_SIZE = ["--features", "inf"]
+
+
 def predict(folder, file, *extra):
     assert main(["predict", str(file), *extra, "--quick", "--out", str(folder)]) == 0
     left = f"predict-{Path(file).stem}-quick"
@@ -113,9 +123,9 @@ def predict(folder, file, *extra):
 
 
 def test_integer_classes(tmp_path, capsys):
-    predict(tmp_path, case("integer_classes.npz"))
+    predict(tmp_path, case("integer_classes.npz"), *ONE_SIZE)
     assert "labels are 3 whole numbers, taken as numbers; --target one-hot takes them" in capsys.readouterr().out
-    record, losses = predict(tmp_path, case("integer_classes.npz"), "--target", "one-hot", "--samples", "30")
+    record, losses = predict(tmp_path, case("integer_classes.npz"), "--target", "one-hot", "--samples", "30", *ONE_SIZE)
     assert record["estimate"]["label_variance"] == pytest.approx(0.665, abs=5e-4)
     # least squares on 30 of the rows, 4,000 times in plain numpy: 0.273 with the means that all rows have, as theory
     # and `--check` train; 0.290 where the means are learned from the 30 as well
@@ -129,7 +139,7 @@ def test_float32_kernel(tmp_path, capsys):
     file = case("kernel_float32_rank6.npz")
     assert main(["predict", file, "--kernel", "--quick", "--out", str(tmp_path)]) == 2
     assert "--num-modes 6" in capsys.readouterr().err
-    record, _ = predict(tmp_path, file, "--kernel", "--num-modes", "6")
+    record, _ = predict(tmp_path, file, "--kernel", "--num-modes", "6", *ONE_SIZE)
     assert record["estimate"]["trusted"] == 6
     with np.load(file) as arrays, pytest.raises(ValueError, match="of rank 6"):
         rfm.from_kernel(arrays["K"], arrays["y"])
@@ -140,15 +150,15 @@ def test_float32_kernel(tmp_path, capsys):
 
 def test_units_of_columns(tmp_path, capsys):
     """The forecast in one unit is that of numpy's least squares on 60 rows; another unit of one column is told."""
-    _, losses = predict(tmp_path, case("same_columns_one_unit.npz"), "--samples", "60")
+    _, losses = predict(tmp_path, case("same_columns_one_unit.npz"), "--samples", "60", *ONE_SIZE)
     assert float(losses[-1]["loss"]) == pytest.approx(0.108, rel=0.03)
     assert "hides the others" not in capsys.readouterr().out
-    predict(tmp_path, case("one_column_in_large_units.npz"))
+    predict(tmp_path, case("one_column_in_large_units.npz"), *ONE_SIZE)
     assert "column 0 (from 0) has 9e+13 times the variance of column 7 and hides the others" in capsys.readouterr().out
 
 
 def test_pure_noise(tmp_path, capsys):
-    record, _ = predict(tmp_path, case("labels_of_pure_noise.npz"))
+    record, _ = predict(tmp_path, case("labels_of_pure_noise.npz"), *ONE_SIZE)
     printed = capsys.readouterr().out
     assert "no signal found" in printed
     assert "nan" not in printed
@@ -210,7 +220,9 @@ def test_a_figure_that_fails(tmp_path, capsys, monkeypatch, command):
     monkeypatch.setattr(fit_plots, "draw", broken)
     monkeypatch.setattr(forecast_plots, "curves", broken)
     file, extra = (
-        (case("wandb_wide.csv"), HELD) if command == "fit" else (case("same_columns_one_unit.npz"), ["--quick"])
+        (case("eight_evals_of_a_run.csv"), [])
+        if command == "fit"
+        else (case("same_columns_one_unit.npz"), ["--quick", *ONE_SIZE])
     )
     assert main([command, file, *extra, "--out", str(tmp_path)]) == 2
     said = capsys.readouterr()
@@ -225,7 +237,7 @@ def test_stopped_in_the_check(tmp_path, capsys, monkeypatch):
     """The forecast that was printed is there."""
     monkeypatch.setattr(job, "check", lambda *_: (_ for _ in ()).throw(ValueError("stopped")))
     file = case("same_columns_one_unit.npz")
-    assert main(["predict", file, "--quick", "--check", "--out", str(tmp_path)]) == 2
+    assert main(["predict", file, "--quick", "--check", *ONE_SIZE, "--out", str(tmp_path)]) == 2
     assert "best stopping" in capsys.readouterr().out
     assert (tmp_path / "predict-same_columns_one_unit-quick.csv").exists()
 

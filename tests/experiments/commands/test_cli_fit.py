@@ -63,9 +63,9 @@ def check_rows(folder, kept):
 def test_fit(tmp_path, capsys, monkeypatch):
     """Sizes where training has ended, columns by name: both models, points held out, regimes."""
     monkeypatch.setattr(curve_models, "STARTS", 12)
-    rows = curves((10.0, 20.0, 40.0, 80.0, 160.0), (15.0, 30.0, 60.0, 120.0, 240.0), None, 200, 0.003)
+    rows = curves((10.0, 20.0, 40.0, 80.0, 160.0), (15.0, 30.0, 60.0, 120.0, 240.0), None, 300, 0.003)
     path = write(tmp_path / "in.csv", "width,data,y", rows)
-    named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "200"]
+    named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "300"]
     assert main(["fit", path, *named, "--hold-out", "0.2", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     for words in ("width → N, data → P, y → loss; 25 losses against N, P, 25 runs", "a - 1 < b: a - 1 - b = -0.",
@@ -130,7 +130,7 @@ SQUARE = "N,P,loss\n" + "".join(f"{n},{p},{1 / n + 1 / p}\n" for n in (8, 16, 32
         ("N,loss\n10,1\n20,0.5\n", ["--lr", "0.5"], "it belongs to gd"),
         ("t,loss\n1,1\n2.5,0.5\n", ["--optimizer", "gd"], "whole step counts for --optimizer gd"),
         ("t,loss\n1,1\n2,0.5\n", ["--optimizer", "gd", "--units", "t"], "whose steps are counted"),
-        (SQUARE, ["--modes", "50", "--quiet"], "rows of N = P that have no time"),
+        (SQUARE, ["--modes", "300", "--quiet"], "rows of N = P that have no time"),
         ("N,loss\n10,2\n20,2\n", [], "Column `loss` is 2 in all 2 rows: name another by --loss"),
         (TEXT, [], "in line 4 of in.csv: mend it or delete the row"),
         ("1,2\n3,4\n", [], "a table whose first line names its columns, but is '1, 2'"),
