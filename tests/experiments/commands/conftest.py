@@ -33,6 +33,12 @@ def kind_of(figure):
     )  # fmt: skip
 
 
+@pytest.fixture
+def sizes_of_one_shape(monkeypatch):
+    """Scans of `rfm compare` over sizes that one set of programs serves, a draw a seed."""
+    monkeypatch.setattr("experiments.commands.compare.MODEL_SIZES", dict.fromkeys((8, 16, 24, 32), 1))
+
+
 @pytest.fixture(autouse=True)
 def _small_figures(monkeypatch, request, _empty, _drawn):
     """A PNG of few pixels whose panels are not fitted to their labels, once a kind, and no drawing of it as a PDF.

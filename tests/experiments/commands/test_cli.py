@@ -4,13 +4,15 @@ import jax
 import optax
 import pytest
 from left_behind import outputs
+from test_printed import check_tables
 
 import rfm
 from experiments.cli import main
 from experiments.compare.algorithms import ALGORITHMS
 
-SMALL = ["--modes", "300", "--seeds", "4", "--quick"]
-COMPARE = ["compare", "--features", "40", "--samples", "60", *SMALL]
+SMALL = ["--modes", "200", "--seeds", "4", "--quick"]
+COMPARE = ["compare", "--features", "24", "--samples", "30", *SMALL]
+LARGER = ["--features", "40", "--samples", "60"]
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +26,13 @@ STEPPED = ["--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]
 
 
 @pytest.mark.parametrize("extra", [[], pytest.param(STEPPED, marks=pytest.mark.slow)])
-def test_compare(tmp_path, capsys, extra):
+def test_compare(tmp_path, capsys, sizes_of_one_shape, extra):
     assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for quantity in ("time t (N, P large)", "model size N (t, P large)", "data P (t, N large)"):
         assert quantity in printed
     assert "simulation against theory" in printed
+    check_tables(printed)
     rows, record = outputs(tmp_path, "compare-gd-quick" if extra else "compare-quick")
     assert {row["axis"] for row in rows} == {"time", "features", "samples"}
     assert all(abs(float(row["z"])) < 6 for row in rows if row["axis"] == "time" and float(row["x"]) > 0)
@@ -70,7 +73,7 @@ STEPS = ["--times", "1", "60", "8"]
     ],
 )
 def test_compare_with_own_theory(tmp_path, capsys, one_size, name, extra):
-    assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
+    assert main([*COMPARE, *LARGER, *extra, "--out", str(tmp_path)]) == 0
     assert "simulation against theory" in capsys.readouterr().out
     rows, _ = outputs(tmp_path, name)
     assert {row["axis"] for row in rows} == {"time", "features", "samples"}
@@ -79,7 +82,7 @@ def test_compare_with_own_theory(tmp_path, capsys, one_size, name, extra):
 
 
 def test_compare_one_pass_sgd(tmp_path, capsys, one_size):
-    arguments = ["compare", "--features", "40", *SMALL, "--optimizer", "sgd", "--batch-size", "8", *STEPS]
+    arguments = ["compare", "--features", "24", *SMALL, "--optimizer", "sgd", "--batch-size", "8", *STEPS]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert "full batches" not in capsys.readouterr().out
     rows, record = outputs(tmp_path, "compare-sgd-quick")
@@ -105,7 +108,7 @@ def test_compare_goes_on_where_runs_diverge(tmp_path, capsys, one_size, monkeypa
     """Optax does not say beforehand that a learning rate is too large."""
     unstable = lambda steps, lr: rfm.Optax(optax.sgd(lr))  # noqa: E731
     monkeypatch.setitem(ALGORITHMS, "adam", (unstable, {"lr": 3.0}))
-    arguments = [*COMPARE, "--optimizer", "adam", "--times", "1", "2000", "12"]
+    arguments = [*COMPARE, "--samples", "24", "--optimizer", "adam", "--times", "1", "2000", "12"]
     assert main([*arguments, "--out", str(tmp_path / "some")]) == 0
     assert capsys.readouterr().out.count("training diverged") == 3
     rows, record = outputs(tmp_path / "some", "compare-adam-quick")

@@ -242,6 +242,7 @@ def test_stopped_in_the_check(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "predict-same_columns_one_unit-quick.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_closed_pipe(tmp_path):
     """Whoever closes the pipe has the files all the same, and no traceback."""
     command = [

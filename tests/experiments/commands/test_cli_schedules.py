@@ -49,14 +49,28 @@ def test_schedule(tmp_path, capsys):
     [("replacement", (24,)), pytest.param("shuffle", (24, 12), marks=pytest.mark.slow)],
 )
 def test_epochs(tmp_path, capsys, order, sizes):
-    arguments = ["epochs", *LAW, "--samples", *map(str, sizes), "--epochs", "6", "--lr", "0.2", "--seeds", "20"]
+    # the size of `test_schedule`, whose programs draw here too
+    arguments = [
+        "epochs",
+        *LAW,
+        "--features",
+        "40",
+        "--samples",
+        *map(str, sizes),
+        "--epochs",
+        "6",
+        "--lr",
+        "0.2",
+        "--seeds",
+        "20",
+    ]
     assert main([*arguments, "--order", order, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     rows, record = outputs(tmp_path, "epochs-quick" if order == "replacement" else "epochs-shuffle-quick")
     assert set(record["settings"]["best"]) == set(map(str, sizes))
     assert record["settings"]["seeds"] == 20  # what is typed is kept where --quick has fewer
     for samples in sizes:
-        args = dict(num_features=24, num_samples=samples, optimizer=rfm.SGD(0.2, 4, order=order))
+        args = dict(num_features=40, num_samples=samples, optimizer=rfm.SGD(0.2, 4, order=order))
         worth = theory.epochs_worth(PROBLEM, **args, epochs=[1, 2, 4, 6])
         here = [row for row in rows if int(row["P"]) == samples]
         for often, risk, fresh in zip(worth.epochs, worth.risk, worth.fresh, strict=True):

@@ -10,6 +10,7 @@ from experiments.cli import main
 from experiments.commands import figures
 from experiments.commands.parsing import COMMANDS, build_parser
 from experiments.output import manual, tables
+from test_printed import SWEEP
 
 WIDTH = 100
 
@@ -83,22 +84,22 @@ def test_the_list_of_figures_fits():
     assert max(map(len, figures.listing().splitlines())) <= WIDTH
 
 
-def test_a_result_is_made_again(tmp_path, monkeypatch):
+def test_a_result_is_made_again(tmp_path):
     """From its JSON, to the same numbers; the record of the new one says the same command."""
-    monkeypatch.setattr("experiments.commands.decompose.QUICK_RATIOS", (0.5,))  # one size a scan: fewer programs
-    sizes = ["--features", "20", "--samples", "30", "--seeds", "2"]
-    arguments = ["decompose", *sizes, "--quick", "--out", str(tmp_path / "one")]
+    file = tmp_path / "few.toml"
+    file.write_text(SWEEP)
+    arguments = ["sweep", str(file), "--seed", "3", "--quick", "--out", str(tmp_path / "one")]
     assert main(arguments) == 0
-    record = json.loads((tmp_path / "one" / "decompose-quick.json").read_text())["run"]
+    record = json.loads((tmp_path / "one" / "few-quick.json").read_text())["run"]
     assert record["arguments"] == arguments
-    assert record["command"] == f"rfm decompose --features 20 --samples 30 --seeds 2 --quick --out {tmp_path}/one"
+    assert record["command"] == f"rfm sweep {file} --seed 3 --quick --out {tmp_path}/one"
     assert record["seconds"] > 0
     assert record["date"].startswith("20")
     assert record["device"].endswith("cpu")
-    assert main(["rerun", str(tmp_path / "one" / "decompose-quick.json"), "--out", str(tmp_path / "two")]) == 0
-    one, two = ((tmp_path / name / "decompose-quick.csv").read_text() for name in ("one", "two"))
+    assert main(["rerun", str(tmp_path / "one" / "few-quick.json"), "--out", str(tmp_path / "two")]) == 0
+    one, two = ((tmp_path / name / "few-quick.csv").read_text() for name in ("one", "two"))
     assert one == two
-    assert json.loads((tmp_path / "two" / "decompose-quick.json").read_text())["run"]["arguments"][:4] == arguments[:4]
+    assert json.loads((tmp_path / "two" / "few-quick.json").read_text())["run"]["arguments"][:4] == arguments[:4]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"run": {"arguments": ["rerun", "x"]}, "versions": {}}',
