@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from test_printed import SWEEP
 
 from experiments.cli import main
 from experiments.commands import figures
 from experiments.commands.parsing import COMMANDS, build_parser
 from experiments.output import manual, tables
-from test_printed import SWEEP
 
 WIDTH = 100
 

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from matplotlib.figure import Figure
 
 from experiments.cli import main
 from experiments.commands import figures as figures_command
@@ -15,23 +16,26 @@ from experiments.papers import claims_page
 from experiments.papers.row import Script, Shown
 
 
-def show(seed, verdicts):
-    figure, axes = new_figure(1, 3)
-    for ax in axes[0]:
-        ax.plot([1, 2], [2, seed])
+def show(seed, verdicts, figure):
     found = tuple(condition(f"a < b & {v}", "<script>alert(1)</script>", "1.0", True, yes=v) for v in verdicts)
     return Shown(figure, [{"x": 1}, {"x": 2}], found)
 
 
-@pytest.fixture
-def scripts(monkeypatch):
+def panels():
+    figure, axes = new_figure(1, 3)
+    for ax in axes[0]:
+        ax.plot([1, 2], [2, 0])
+    return figure
+
+
+def two_rows(monkeypatch, figure):
     """Two rows that take no time, in place of those of the literature; and how often each ran."""
     runs = {"X-1": 0, "X-2": 0}
 
     def counted(name):
         def one(seed, verdicts):
             runs[name] += 1
-            return show(seed, verdicts)
+            return show(seed, verdicts, figure())
 
         return one
 
@@ -47,9 +51,18 @@ def scripts(monkeypatch):
 
 
 @pytest.fixture
-def written(scripts, tmp_path):
-    assert main(["report", "--all", "--size", "smoke", "--out", str(tmp_path)]) == 0
-    return tmp_path / "report-quick.html"
+def scripts(monkeypatch):
+    return two_rows(monkeypatch, Figure)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The page of both rows, to be read alone."""
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        two_rows(patch, panels)
+        assert main(["report", "--all", "--size", "smoke", "--out", str(folder)]) == 0
+    return folder / "report-quick.html"
 
 
 class Reader(HTMLParser):
@@ -83,19 +96,20 @@ def test_page_is_whole_and_alone(written):
     assert not re.search(r"""(src|href)=["']?(http|//)""", written.read_text(encoding="utf-8"))
 
 
-def test_rows_that_are_there_are_kept(scripts, written, capsys):
-    command = ["report", "X", "--size", "smoke", "--out", str(written.parent)]
+def test_rows_that_are_there_are_kept(scripts, tmp_path, capsys):
+    command = ["report", "X", "--size", "smoke", "--out", str(tmp_path)]
+    assert main(["report", "--all", *command[2:]]) == 0
     assert main(command) == 0
     assert scripts == {"X-1": 1, "X-2": 1}
     assert "X-1: confirmed." in capsys.readouterr().out
-    (written.parent / "X-1-quick.png").unlink()
+    (tmp_path / "X-1-quick.png").unlink()
     assert main(command) == 0
     assert scripts == {"X-1": 2, "X-2": 1}
     assert main([*command, "--again"]) == 0
     assert scripts == {"X-1": 3, "X-2": 2}
     assert main([*command, "--seed", "1"]) == 0
     assert scripts == {"X-1": 4, "X-2": 3}
-    assert json.loads((written.parent / "X-1-quick.json").read_text())["settings"]["seed"] == 1
+    assert json.loads((tmp_path / "X-1-quick.json").read_text())["settings"]["seed"] == 1
 
 
 def test_one_row(scripts, tmp_path):
