@@ -62,7 +62,7 @@ def check_rows(folder, kept):
 
 def test_fit(tmp_path, capsys, monkeypatch):
     """Sizes where training has ended, columns by name: both models, points held out, regimes."""
-    monkeypatch.setattr(curve_models, "STARTS", 12)
+    monkeypatch.setattr(curve_models, "STARTS", 6)
     rows = curves((10.0, 20.0, 40.0, 80.0, 160.0), (15.0, 30.0, 60.0, 120.0, 240.0), None, 300, 0.003)
     path = write(tmp_path / "in.csv", "width,data,y", rows)
     named = ["--features", "width", "--samples", "data", "--loss", "y", "--modes", "300"]
@@ -171,7 +171,7 @@ def test_a_schedule_is_not_offered(tmp_path, capsys):
 
 def test_schedules(tmp_path, capsys):
     """Files of runs, some held out: the errors of both laws, tidy tables; questions about sizes are refused."""
-    steps, paths = np.arange(20, 1201, 20), []
+    steps, paths = np.arange(40, 1201, 40), []
     for name, rates in (("cosine", 0.005 * (1.1 + 0.9 * np.cos(np.pi * steps / 1200))), ("constant", 0.01 + 0 * steps),
                         ("drop", np.where(steps < 800, 0.01, 0.003))):  # fmt: skip
         loss = 2.0 + 3.0 * np.cumsum(rates) ** -0.5 + 20.0 * rates
@@ -181,7 +181,7 @@ def test_schedules(tmp_path, capsys):
     assert "--compute must be left out for tables with a learning rate" in capsys.readouterr().err
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("step → t; 120 losses against t, 2 runs")
+    assert printed.startswith("step → t; 60 losses against t, 2 runs")
     assert "mean of the runs held out" in printed
     assert "held out: the " in printed
     held = [row for row in read_table(tmp_path / "out", "predictions") if row["held_out"] == "True"]

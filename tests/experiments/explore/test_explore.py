@@ -70,10 +70,10 @@ def survives(settings, more):
     return True
 
 
-def test_a_hundred_random_settings():
+def test_fifty_random_settings():
     rng = np.random.default_rng(0)
-    shown = [survives(random_settings(rng, QUICK), more=False) for _ in range(100)]
-    assert 50 < sum(shown) < 100  # both ways out were taken
+    shown = [survives(random_settings(rng, QUICK), more=False) for _ in range(50)]
+    assert 25 < sum(shown) < 50  # both ways out were taken
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def test_rows_four_times_each():
 
     def truth(p, times):
         distinct = round(300 * (1 - (1 - p / 1200) ** 4))
-        fresh = [(draw(rng, distinct), draw(rng, 3000)) for _ in range(200)]  # known to 0.6 %
+        fresh = [(draw(rng, distinct), draw(rng, 3000)) for _ in range(72)]  # known to 1 %
         return np.mean([flow_losses(*train, *test, times) for train, test in fresh], axis=0)
 
     source = independence.distinct(copied)

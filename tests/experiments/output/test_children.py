@@ -15,7 +15,7 @@ from experiments.output import children
 PARENT = """
 import sys, threading
 from experiments import cli
-from experiments.commands import compare
+from experiments.commands import report
 from experiments.output import children
 
 def run(args):
@@ -26,18 +26,18 @@ def run(args):
 CHILD = '''
 import pathlib, sys, time
 from experiments import cli
-from experiments.commands import compare
+from experiments.commands import report
 
 def run(args):
     pathlib.Path(sys.argv[1]).touch()
     time.sleep(60)
 
-compare.run = run
-cli.main(["compare"])
+report.run = run
+cli.main(["report", "X"])
 '''
-compare.run = run
+report.run = run
 print("started", flush=True)
-cli.main(["compare"])
+cli.main(["report", "X"])
 """
 
 

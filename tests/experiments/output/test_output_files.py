@@ -121,15 +121,15 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
     assert ended.stderr == ""
 
 
-# `rfm compare` with nothing to compute
+# `rfm report` with nothing to compute: a command that imports little
 SAVES = """
 import sys
 from matplotlib.figure import Figure
 from experiments import cli
-from experiments.commands import compare
+from experiments.commands import report
 from experiments.output import files
 
 result = files.Result("compare", [{"x": 1}], {"seed": 0}, Figure, "a table")
-compare.run = lambda args: files.save_and_tell(files.check_folder(args.out), result)
-sys.exit(cli.main(["compare", "--out", sys.argv[1]]))
+report.run = lambda args: files.save_and_tell(files.check_folder(args.out), result)
+sys.exit(cli.main(["report", "X", "--out", sys.argv[1]]))
 """
