@@ -21,14 +21,14 @@ FILE = """
 [problem]
 a = 1.8
 b = 1.5
-num_modes = 300
+num_modes = 200
 noise_var = 0.05
 [optimizer]
 name = "gd"
 lr = 0.5
 [run]
 seeds = 4
-num_samples = 40
+num_samples = 30
 times = { start = 1, stop = 60, num = 6 }
 [grid]
 num_features = [12, 20]

@@ -41,8 +41,8 @@ def test_sweep_and_resume(file, tmp_path, capsys):
     assert sorted(p.name for p in out.iterdir()) == [f"small.{s}" for s in ("csv", "json", "pdf", "png", "zarr")]
     swept = rfm.Sweep.load(out / "small.zarr")
     assert swept.risk.shape == (2, 3, 2, 4, 6)
-    problem = rfm.power_law(1.8, 1.5, 300, 0.1)
-    args = {"num_features": 20, "num_samples": 40, "optimizer": rfm.GradientDescent(0.5), "times": swept.times}
+    problem = rfm.power_law(1.8, 1.5, 200, 0.1)
+    args = {"num_features": 20, "num_samples": 30, "optimizer": rfm.GradientDescent(0.5), "times": swept.times}
     point = {"num_features": 20, "lr": 0.5, "noise_var": 0.1}
     own = rfm.simulate(problem, **args, keys=swept.keys_at(**point))
     np.testing.assert_allclose(swept.curve(**point).risk, own.risk, rtol=1e-12)
@@ -67,8 +67,8 @@ def test_sweep_and_resume(file, tmp_path, capsys):
         ("seeds = 4", "seeds = 1", "`seeds` must be an integer >= 2"),
         ("seeds = 4", "seed = -1", "run.seed` must be an integer from 0"),
         ("start = 1,", "", "`times` must be a list, or all of start, stop and num"),
-        ("num_samples = 40", "", "`num_samples` must be either an argument or an axis"),
-        ("num_samples = 40", "exact = 1", "`exact` must be true or false"),
+        ("num_samples = 30", "", "`num_samples` must be either an argument or an axis"),
+        ("num_samples = 30", "exact = 1", "`exact` must be true or false"),
         ("lr = [0.1, 0.5, 40.0]", "rate = [1]", "`grid` must be of axes out of"),
         ("lr = [0.1, 0.5, 40.0]", "lr = ['x']", "`lr` must be a list of numbers"),
         ("lr = [0.1, 0.5, 40.0]", "lr = [[1, 2], [3, 4]]", "`lr` must be different numbers in one dimension"),
@@ -79,8 +79,8 @@ def test_sweep_and_resume(file, tmp_path, capsys):
         ("num = 6", "num = 1_000_000_000_000", "`times` must be fewer"),
         ("stop = 0.1, num = 2", "stop = 0.1, num = 100_000_000", "`noise_var` must be fewer: 600000000 points x 4"),
         ("[12, 20]", "{ start = 1, stop = 1e9, num = 1_000_000_000 }", "`num_features` must be fewer"),
-        ("num_modes = 300", "num_modes = 1_000_000_000_000", "`num_modes` must be smaller: one run would take"),
-        ("num_samples = 40", "num_samples = 1_000_000_000_000", "`num_samples` must be smaller: one run would take"),
+        ("num_modes = 200", "num_modes = 1_000_000_000_000", "`num_modes` must be smaller: one run would take"),
+        ("num_samples = 30", "num_samples = 1_000_000_000_000", "`num_samples` must be smaller: one run would take"),
         ("[12, 20]", "[1e12]", "`num_features` must be smaller: one run would take"),
         ("times = { start = 1, stop = 60, num = 6 }", "times = [1, 1e15]", "`times` must be smaller: one run would"),
     ],
@@ -154,7 +154,7 @@ def test_the_example_of_the_help_is_a_sweep(tmp_path):
 LONG = {
     "[12, 20]": "[900]",
     "[0.1, 0.5, 40.0]": "[0.1]",
-    "num_samples = 40": "num_samples = 900",
+    "num_samples = 30": "num_samples = 900",
     "stop = 60": "stop = 1e5",
 }
 
