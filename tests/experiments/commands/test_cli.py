@@ -22,11 +22,13 @@ def _keep_x64():
     jax.config.update("jax_enable_x64", before)
 
 
-STEPPED = ["--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]
+STEPPED = [*LARGER, "--modes", "300", "--optimizer", "gd", "--lr", "0.5", "--times", "1", "50", "12"]
 
 
 @pytest.mark.parametrize("extra", [[], pytest.param(STEPPED, marks=pytest.mark.slow)])
-def test_compare(tmp_path, capsys, sizes_of_one_shape, extra):
+def test_compare(tmp_path, capsys, request, extra):
+    if not extra:
+        request.getfixturevalue("sizes_of_one_shape")
     assert main([*COMPARE, *extra, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for quantity in ("time t (N, P large)", "model size N (t, P large)", "data P (t, N large)"):
