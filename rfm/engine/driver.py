@@ -139,11 +139,11 @@ def _batches(
 ) -> Iterator[tuple[Seeds, int]]:
     """Equal batches of runs (the last one padded, so that it compiles once) and how many of each count.
 
-    usual: length where there are more runs and memory for it, as other calls have it too.
+    usual: length where there is memory for it, as other calls have it too.
     """
     total, ways = len(runs.keys), plan.layout.runs
     fitting = int(free_memory(plan.layout) // (8 * run_floats(problem, plan, num_times))) * ways
-    if usual < total and usual <= fitting:
+    if usual <= fitting:
         length = int(usual)
     else:
         count = math.ceil(total / max(ways, min(total, fitting)))

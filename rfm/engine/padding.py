@@ -20,6 +20,8 @@ STEPS = (4, 2)  # ratios of the lengths tried, the largest first
 LEAST = 32  # rows and columns of an array that costs next to nothing
 STEP = 1e-5  # seconds of a step of a small batch, whatever its runs
 BATCH = 16  # runs of a batch on CPU, which takes one after the other however many there are
+DOUBLED = 2  # ratio of the lengths of batches that are shorter
+SPARE = 0.5  # seconds of runs that may be thrown away in one, whether or not another call has that many
 
 
 def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
@@ -36,16 +38,21 @@ def pad(plan: Plan, task: Task, seeds: int) -> tuple[Plan, Task]:
     return plan, task
 
 
-def batch_length(plan: Plan, task: Task, seeds: int) -> int:
-    """Return BATCH if batches of that size cost less than compiling for the number of seeds, else all seeds.
+def batch_length(plan: Plan, task: Task, seeds: int) -> float:
+    """Return a length that other calls have too, if its batches cost less than compiling for the number of seeds.
 
-    The last batch is filled with runs that are thrown away; steps of several batches are taken one after the other.
+    Up to BATCH the next of 1, 2, 4, ..., else BATCH; infinite beyond one CPU, where runs go at once. The last batch is
+    filled with runs that are thrown away; steps of several batches are taken one after the other.
     """
-    if not on_cpu() or plan.layout.ways > 1 or seeds <= BATCH:
-        return seeds
+    if not on_cpu() or plan.layout.ways > 1:
+        return math.inf
+    each = estimate(plan, task.problem, task.times).seconds
+    if seeds <= BATCH:
+        length = _next(seeds, 1, DOUBLED)
+        return length if (length - seeds) * each <= SPARE else seeds
     batches = -(-seeds // BATCH)
-    thrown = (batches * BATCH - seeds) * estimate(plan, task.problem, task.times).seconds
     steps = float(task.times[-1]) if isinstance(task.optimizer, Stepper) else 0.0
+    thrown = (batches * BATCH - seeds) * each
     return BATCH if thrown + (batches - 1) * steps * STEP <= COMPILATION else seeds
 
 

@@ -69,23 +69,26 @@ def test_a_scan_over_sizes_compiles_few_programs(monkeypatch):
 
 
 def test_many_seeds_share_the_programs_of_sixteen():
-    """Seeds beyond a batch compile nothing of their own, and are the same draws, where thrown-away runs cost little."""
+    """Other numbers of seeds compile nothing, and are the same draws, where runs that are thrown away cost little."""
     args = dict(num_samples=np.inf, optimizer=rfm.GradientFlow(), times=TIMES[:1])
     keys = jax.random.split(jax.random.key(4), 37)
     few = simulate(**args, keys=keys[:16])
     with compilations() as compiled:
-        many = simulate(**args, keys=keys)
+        many, fewer = (simulate(**args, keys=keys[:seeds]) for seeds in (37, 11))
     assert not [x for x in compiled if "_models" in str(x) or "look_at_draws" in str(x)]
     assert many.risk.shape == (37, 1)
     np.testing.assert_array_equal(many.risk[:16], few.risk)
+    np.testing.assert_array_equal(fewer.risk, few.risk[:11])
     np.testing.assert_allclose(many.risk[36:], simulate(**args, keys=keys[36:]).risk, rtol=SAME_SUMS)
 
 
 def test_batches_are_as_long_as_they_may_be():
     """Long runs are not thrown away, long descents are not taken batch by batch."""
     plan, task = plan_and_task(PROBLEM, rfm.GradientFlow())
-    assert [padding.batch_length(plan, task, seeds) for seeds in (3, 16, 17, 320)] == [3, 16, 16, 16]
+    seeds = [1, 2, 3, 5, 16, 17, 320]
+    assert [padding.batch_length(plan, task, count) for count in seeds] == [1, 2, 4, 8, 16, 16, 16]
     large = plan._replace(setting=plan.setting._replace(num_features=4000, num_samples=4000))
+    assert padding.batch_length(large, task, 3) == 3
     assert padding.batch_length(large, task, 17) == 17
     assert padding.batch_length(large, task, 32) == 16
     plan, task = plan_and_task(PROBLEM, rfm.GradientDescent(0.1))
