@@ -49,9 +49,8 @@ def test_predict_and_check(tmp_path, file, capsys, monkeypatch):
     for words in ("best stopping", "interpolation peak", "model size N", "trained 4 times (N, P)", "wrote "):
         assert words in printed
     assert "WARNING" not in printed  # Gaussian rows
-    taken = re.search(
-        r"its loss is that of the exact solution to (\S+)", " ".join(printed.split())
-    )  # however lines are broken
+    # however lines are broken
+    taken = re.search(r"its loss is that of the exact solution to (\S+)", " ".join(printed.split()))
     assert float(taken.group(1)) < 1e-10  # every step of gradient descent
     names = [f"predict-features{part}-quick" for part in ("", "-check", "-spectrum")]
     left = {f"{name}.{end}" for name in names for end in ENDINGS}
