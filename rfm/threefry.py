@@ -35,7 +35,7 @@ def split(keys: Array, count: int) -> Array:
     """`jax.random.split` of each of keys (S,), as keys (S, count)."""
     if not _is_known(keys):
         return jax.vmap(lambda key: jax.random.split(key, count))(keys)
-    return _wrap(_hash(keys[:, None], np.uint32(0), np.arange(count, dtype=np.uint32)))
+    return _wrap(_hash(keys[:, None], np.uint32(0), np.arange(count, dtype=np.uint32)[None]))
 
 
 def normal(key: Array, shape: tuple[int, ...]) -> Array:
@@ -47,6 +47,19 @@ def normal(key: Array, shape: tuple[int, ...]) -> Array:
     ones = ((first ^ second) >> np.uint32(9)) | np.uint32(0x3F800000)  # 23 bits of a number in [1, 2)
     uniform = (lax.bitcast_convert_type(ones, np.float32) - np.float32(1.0)) * (np.float32(1.0) - LEAST) + LEAST
     return np.float32(math.sqrt(2.0)) * lax.erf_inv(lax.max(LEAST, uniform))
+
+
+def permutation(key: Array, count: int) -> Array:
+    """`jax.random.permutation` of the numbers below `count`."""
+    if not _is_known(key):
+        return jax.random.permutation(key, count)
+    order, place = jnp.arange(count), lax.iota(np.uint32, count)
+    # words come twice: with c^3 sorts of 32 bits each no order is more likely by much
+    for _ in range(math.ceil(3.0 * math.log(max(1, count)) / math.log(MOST_NUMBERS - 1))):
+        key, part = split(key[None], 2)[0]
+        first, second = _hash(part, np.uint32(0), place)
+        _, order = lax.sort_key_val(first ^ second, order)
+    return order
 
 
 def _is_known(key: Array) -> bool:

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from rfm import threefry
 from rfm.sgd import DRAWN_ANEW, changes
 
 
@@ -23,7 +23,7 @@ def choose_rows(optimizer: Any, sizes: tuple[int, int], drawn: tuple[Array, Arra
     """
     (rows, size), (key, order) = sizes, drawn
     if getattr(optimizer, "order", DRAWN_ANEW) == DRAWN_ANEW:
-        index = jax.random.choice(jax.random.fold_in(key, count), rows, (size,), False)
+        index = threefry.permutation(threefry.fold_in(key, count), rows)[:size]
         return Rows(index, optimizer.shares(size, count) if changes(optimizer.batch_size) else None)
     place = (count % -(-rows // size)) * size + jnp.arange(size)
     index = jnp.minimum(place, rows - 1)
@@ -36,4 +36,4 @@ def choose_rows(optimizer: Any, sizes: tuple[int, int], drawn: tuple[Array, Arra
 
 def permuted_rows(key: Array, epoch: Array | int, rows: int) -> Array:
     """Return all rows in the order of an epoch."""
-    return jax.random.permutation(jax.random.fold_in(key, epoch), rows)
+    return threefry.permutation(threefry.fold_in(key, epoch), rows)

@@ -30,6 +30,11 @@ def test_draws_are_those_of_jax(impl):
         drawn = jax.jit(threefry.normal, static_argnums=1)(keys[0], shape)
         assert (drawn.dtype, drawn.shape) == (np.float32, shape)
         np.testing.assert_array_equal(drawn, expected)
+    for count in (1, 40, 3000):  # one sort, and two
+        expected = jax.jit(jax.random.permutation, static_argnums=1)(keys[0], count)
+        drawn = jax.jit(threefry.permutation, static_argnums=1)(keys[0], count)
+        assert drawn.dtype == expected.dtype
+        np.testing.assert_array_equal(drawn, expected)
 
 
 def test_keys_of_another_counter_are_left_to_jax():
