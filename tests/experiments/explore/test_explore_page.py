@@ -91,7 +91,7 @@ def test_what_is_refused_is_said(tab):
     wait(page, f"{MODEL}('problem').visible")
     assert re.search(r"Argument `lr` must be &lt; [\d.]+ = 2/\(z_max", text(page, "problem"))
     wait(page, f"{MODEL}('status').text == 'no curve'")
-    assert column(page, "curve", "risk").size == 0
+    wait(page, f"{MODEL}('curve').data.risk.length == 0")  # sent after the sentence
     shown = page.locator(".notice").first.inner_text()
     assert "Argument `a` must be a number from 1.01 to 6, but is '0.5'." in shown
     assert "Argument `speed` must be left out; an address knows a, b, N" in shown
@@ -207,7 +207,7 @@ def test_every_algorithm_and_the_frontier(tab):
         wait(page, f"{MODEL}('frontier_note').text.includes('No frontier here')")
     page.evaluate(f"() => {{ {MODEL}('lr').value = 1 }}")
     wait(page, f"{MODEL}('problem').visible && {MODEL}('problem').text.includes('`lr` must be')")
-    assert column(page, "curve", "risk").size == 0
+    wait(page, f"{MODEL}('curve').data.risk.length == 0")  # sent after the sentence
     page.evaluate(f"() => {{ {MODEL}('lr').value = -1 }}")
     assert drawn(page).size > 10
     wait(page, f"!{MODEL}('problem').visible")
