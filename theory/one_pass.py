@@ -20,8 +20,11 @@ oscillates.
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
+import numpy as np
+
 from theory.annulus import Annulus, slit_annulus
-from theory.arrays import Array, evaluated, namespace, stop_gradient
+from theory.arrays import Array, by_xla, evaluated, namespace, stop_gradient
 from theory.contour import CONTOUR_STEP, NODES, hyperbola, length
 from theory.dynamics import TOLERANCE, LearningCurve
 from theory.filters import SHORTEST
@@ -78,9 +81,7 @@ def transforms(model: Model, times: Array, lr: Array, batch_size: Array, momentu
     c = big_z * (eta - beta) * (eta - beta**2)
     root = _continuous(xp.sqrt(b**2 - a * c))
     z = xp.stack([c / (b + root), (b + root) / a], axis=1)  # z- and z+, (n, 2), real at the vertex
-    s, frozen = stop_gradient((-z[0].real, model))
-    start = xp.stack([kappa_real(s[0], frozen)[0], kappa_beyond(s[1], frozen)])
-    kappa, _, residual = kappa_path(-z, model, start)
+    kappa, residual = _follow(-z, model)
     modes = model.modes
     df1, left = sums(kappa, modes.eigenvalues, modes.multiplicity * modes.eigenvalues, modes.power)
 
@@ -89,7 +90,22 @@ def transforms(model: Model, times: Array, lr: Array, batch_size: Array, momentu
     started = eta * (eta + beta) - 2.0 * (1.0 + beta - lr * z) * beta * eta + beta**2 * (eta + beta)
     of_bias, of_df1 = started / (slope * z), -eta * (eta + beta) * z / slope
     forcing = (of_bias * kappa * left).sum(1) - model.noise_var / big_z
-    return Transforms(x, weights, forcing, (of_df1 * df1).sum(1), kappa, of_bias, of_df1, residual.max(0))
+    return Transforms(x, weights, forcing, (of_df1 * df1).sum(1), kappa, of_bias, of_df1, residual)
+
+
+def _follow(s: Array, model: Model) -> tuple[Array, Array]:
+    """Return kappa along s = -z- and -z+ (n, 2), and its residual.
+
+    Where the contour closes the two are conjugate: XLA, which is slower with two numbers at once, follows one path
+    from z- at the vertex to z+ at the vertex.
+    """
+    n = len(s)
+    if by_xla(s, model):
+        kappa, _, residual = kappa_path(jnp.concatenate([s[:, 0], s[::-1, 1].conj()]), model)
+        return jnp.stack([kappa[:n], kappa[n:].conj()[::-1]], axis=1), residual
+    start = np.stack([kappa_real(s[0, 0].real, model)[0], kappa_beyond(s[0, 1].real, model)])
+    kappa, _, residual = kappa_path(s, model, start)
+    return kappa, residual.max(0)
 
 
 @evaluated("nodes")

@@ -12,9 +12,9 @@ from experiments.output import console, manual
 COMMANDS = {
     "compare": "train random-feature models beside their theory; exponents for time, model size and data (about 1 min)",
     "double-descent": "risk against N, P and t through the interpolation peak, and what stops it (about 1 min)",
-    "decompose": "bias, variances and noise that the risk is made of, against t, N and P (about 1 min)",
+    "decompose": "bias, variances and noise that the risk is made of, against t, N and P (about 15 s)",
     "modes": "the share of each mode that is learned against time, and how it scatters (about 1 min)",
-    "exponents": "every scaling exponent: claimed, closed form, theory and, with --simulate, simulation (about 1 min)",
+    "exponents": "every scaling exponent: claimed, closed form, theory (about 15 s) and, with --simulate, simulation",
     "phases": "the phases of compute-optimal one-pass SGD, formulas and measured exponents on a grid (about 1 min)",
     "predict": "learning curves of your own features or kernel and labels, before any training (about 1 min)",
     "frontier": "the best model size and training time for a compute budget (about 1 min)",
