@@ -44,7 +44,7 @@ def until_done(description: str) -> Iterator[None]:
             line.close()
 
 
-def over(items: Iterable[Item], unit: str, description: str = "", *, total: int | None = None) -> Iterator[Item]:
-    """Yield items with a bar over them; `total` says how many there are where they have no length."""
+def over(items: Iterable[Item], unit: str, description: str = "") -> Iterator[Item]:
+    """Yield items with a bar over them."""
     hidden = not console.shows_progress()
-    return iter(tqdm(items, total=total, unit=unit, desc=description or None, disable=hidden))
+    return iter(tqdm(items, unit=unit, desc=description or None, disable=hidden))
