@@ -42,7 +42,12 @@ def least(
     looks: int = LOOKS,
 ) -> Least:
     """Find the least value of a function >= 0 over a grid, and over finer(low, high) about every dip that may be it."""
-    return each_least(lambda _, grids: [function(x) for x in grids], [_search(grid, finer, looks)])[0]
+    return run(_search(grid, finer, looks), function)
+
+
+def run(search: Search, function: Callable[[np.ndarray], np.ndarray]) -> Least:
+    """Run one search of a function."""
+    return each_least(lambda _, grids: [function(x) for x in grids], [search])[0]
 
 
 def smooth_search(grid: np.ndarray, finer: Callable[[float, float], np.ndarray]) -> Search:
@@ -54,9 +59,7 @@ def smooth_search(grid: np.ndarray, finer: Callable[[float, float], np.ndarray])
     for _ in range(MORE_LOOKS):
         if np.all(np.isfinite(lowest.values)) or not lowest.inside:
             break
-        x = finer(lowest.low, lowest.high)
-        values = _finite_or_infinite((yield x))
-        lowest = _at(x, values, int(np.argmin(values)))
+        lowest = yield from _look(finer(lowest.low, lowest.high))
     if not (lowest.inside and np.all(np.isfinite(lowest.values)) and np.all(lowest.values > 0)):
         return lowest
     x, value, _ = bottom(lowest.grid, np.log(lowest.values), len(lowest.grid) - 1)
@@ -81,21 +84,21 @@ def each_least(
 
 
 def _search(grid: np.ndarray, finer: Callable[[float, float], np.ndarray], looks: int) -> Search:
-    first = _finite_or_infinite((yield grid))
-    best = _at(grid, first, int(np.argmin(first)))  # eq. 20
+    best = yield from _look(grid)  # eq. 20
+    first = best.values
     for dip in _dips(first):
         here = _at(grid, first, dip)
         for _ in range(looks - 1):
-            x = finer(here.low, here.high)
-            values = _finite_or_infinite((yield x))
-            here = _at(x, values, int(np.argmin(values)))
+            here = yield from _look(finer(here.low, here.high))
             if here.value <= best.value:
                 best = here
     return best
 
 
-def _finite_or_infinite(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), np.inf, values)
+def _look(x: np.ndarray) -> Search:
+    asked = yield x
+    values = np.where(np.isnan(asked), np.inf, asked)
+    return _at(x, values, int(np.argmin(values)))
 
 
 def _at(x: np.ndarray, values: np.ndarray, i: int) -> Least:

@@ -15,7 +15,7 @@ from theory.cases import Case, check_case, check_constant
 from theory.dynamics import MOST_NODES
 from theory.equal_compute import Family, finer
 from theory.evaluation import most_nodes
-from theory.minima import Expansion, each_least, expand, smooth_search
+from theory.minima import Expansion, expand, run, smooth_search
 from theory.scheduled import Frontier, Schedule, Search, scheduled_frontier
 
 LOOK = 32  # sizes that find the basins of minima
@@ -200,8 +200,7 @@ def _best(family: Family, sizes: tuple[float, float], y: float, nodes: int) -> _
     def with_y(thetas: np.ndarray) -> np.ndarray:
         return np.insert(thetas, thetas.shape[1], y, axis=1)
 
-    search = smooth_search(np.linspace(*sizes, LOOK), finer)
-    (lowest,) = each_least(lambda _, grids: [risks(x) for x in grids], [search])
+    lowest = run(smooth_search(np.linspace(*sizes, LOOK), finer), risks)
     (start,), lr_at_edge = at_sizes(np.array([lowest.x]))
     theta, at_edge = start, lr_at_edge or not lowest.inside
     highest = np.inf  # log risk that steps must not end above
