@@ -198,7 +198,7 @@ class Preconditioned:
 
     def response(self, z: Array, t: Array) -> Array:
         """(1 - exp(-t z'))/z, or [1 - (1 - lr z')^t]/z, with z' = z/(z + damping)^power."""
-        scale = (jnp.maximum(z, 0.0) + self.damping) ** -self.power
+        scale = (responses.namespace(z).maximum(z, 0.0) + self.damping) ** -self.power
         if self.lr is None:
             return scale[None] * responses.exponential(scale * z, t)
         return scale[None] * responses.geometric(self.lr, scale * z, t)

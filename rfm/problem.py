@@ -184,16 +184,15 @@ class Problem:
 
         `start` may be traced: this is how the simulator streams 10^6 modes through a fixed-size buffer.
         """
-        index = start + jnp.arange(length)
-        kept = self.eigenvalues.shape[0]
-        inside = jnp.minimum(index, kept - 1)
-        lam, w = jnp.asarray(self.eigenvalues)[inside], jnp.asarray(self.target)[inside]
+        xp = jnp if is_traced(self, start) else np
+        index, kept = start + xp.arange(length), self.eigenvalues.shape[0]
+        lam, w = (xp.asarray(x)[xp.minimum(index, kept - 1)] for x in (self.eigenvalues, self.target))
         if self.tail is not None:
             t, k = self.tail, index + 1.0
-            lam = jnp.where(index < kept, lam, t.eigenvalue_scale * k**-t.b)
-            w = jnp.where(index < kept, w, jnp.sqrt(t.power_scale / t.eigenvalue_scale) * k ** ((t.b - t.a) / 2))
+            lam = xp.where(index < kept, lam, t.eigenvalue_scale * k**-t.b)
+            w = xp.where(index < kept, w, xp.sqrt(t.power_scale / t.eigenvalue_scale) * k ** ((t.b - t.a) / 2))
         exists = index < self.num_modes
-        return jnp.where(exists, lam, 0.0), jnp.where(exists, w, 0.0)
+        return xp.where(exists, lam, 0.0), xp.where(exists, w, 0.0)
 
 
 def power_law(a: Array, b: Array, num_modes: int | None, noise_var: Array = 0.0) -> Problem:

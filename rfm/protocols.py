@@ -26,8 +26,11 @@ class Stepper(Protocol):
 class Solvable(Protocol):
     """An algorithm that `exact` can solve: linear in the weights."""
 
-    def response(self, z: Array, t: Array) -> Array:
-        """Weight (T, m) after t (T, 1) along a direction of curvature z (m,), divided by its moment: `responses`."""
+    def response(self, z: Any, t: Any) -> Any:
+        """Weight (T, m) after t (T, 1) along a direction of curvature z (m,), divided by its moment: `responses`.
+
+        Arrays of JAX in a run, and of numpy where what is known of a run is solved along its directions.
+        """
         ...
 
 

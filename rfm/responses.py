@@ -1,10 +1,11 @@
 """Exact solutions along one direction: the weight after t, divided by its moment, at curvature z.
 
 With r_t(z) the factor by which an algorithm shrinks the error along that direction, the response is (1 - r_t(z))/z.
-Arrays in, arrays out: z (m,), t (T, 1) -> (T, m).
+Arrays in, arrays out: z (m,), t (T, 1) -> (T, m). Numpy answers numpy at once, but for schedules; XLA answers JAX.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,28 +18,34 @@ BINARY_DIGITS = 50  # of the number of steps
 Step = Callable[[Callable[[Array], Array], Array, Any], tuple[Array, Any]]  # (gradient, v, memory) -> (v, memory)
 
 
+def namespace(z: Array | np.ndarray) -> Any:
+    """Return numpy for its arrays, jax.numpy for those of JAX."""
+    return np if isinstance(z, np.ndarray) else jnp
+
+
 def exponential(z: Array, t: Array) -> Array:
     """(1 - exp(-z t))/z, at z -> 0 equal to t."""
-    z = z[None]  # beside t (T, 1)
+    xp, z = namespace(z), z[None]  # beside t (T, 1)
     small = z * t < 1e-12
-    return jnp.where(small, t, -jnp.expm1(-z * t) / jnp.where(small, 1.0, z))
+    return xp.where(small, t, -xp.expm1(-z * t) / xp.where(small, 1.0, z))
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # at lr z = 1, where a step goes all the way
 def geometric(lr: Array, z: Array, t: Array) -> Array:
     """[1 - (1 - lr z)^t]/z, at z -> 0 equal to lr t."""
-    z = z[None]  # beside t (T, 1)
+    xp, z = namespace(z), z[None]  # beside t (T, 1)
     # log1p keeps small lr z exact at many steps; beyond lr z = 1 the factor alternates in sign
     alternating = lr * z > 1.0
-    log_abs = jnp.where(
+    log_abs = xp.where(
         alternating,
-        jnp.log(jnp.abs(1.0 - lr * z)),
-        jnp.log1p(-jnp.where(alternating, 0.0, lr * z)),
+        xp.log(xp.abs(1.0 - lr * z)),
+        xp.log1p(-xp.where(alternating, 0.0, lr * z)),
     )
-    left = jnp.where(alternating & (t % 2 == 1), -1.0, 1.0) * jnp.exp(t * log_abs)
-    left = jnp.where(t == 0, 1.0, left)
-    done = jnp.where(alternating, 1.0 - left, -jnp.expm1(t * log_abs))
+    left = xp.where(alternating & (t % 2 == 1), -1.0, 1.0) * xp.exp(t * log_abs)
+    left = xp.where(t == 0, 1.0, left)
+    done = xp.where(alternating, 1.0 - left, -xp.expm1(t * log_abs))
     small = lr * z * t < 1e-12
-    return jnp.where(small, lr * t, done / jnp.where(small, 1.0, z))
+    return xp.where(small, lr * t, done / xp.where(small, 1.0, z))
 
 
 def scheduled(schedule: Schedule, weight_decay: Array, z: Array, t: Array) -> Array:
@@ -52,27 +59,33 @@ def scheduled(schedule: Schedule, weight_decay: Array, z: Array, t: Array) -> Ar
 
 def powers(step: Step, z: Array, t: Array) -> Array:
     """Powers of the 3 x 3 map of (v, memory, 1) that a step is along one direction."""
-    zero, unit = jnp.zeros_like(z), jnp.ones_like(z)
+    xp = namespace(z)
+    zero, unit = xp.zeros_like(z), xp.ones_like(z)
     pull = lambda source: lambda v: z * v - source  # noqa: E731
     columns = [step(pull(0.0), unit, zero), step(pull(0.0), zero, unit), step(pull(1.0), zero, zero)]
-    rows = [jnp.stack(row, axis=-1) for row in zip(*columns, strict=True)]
-    matrix = jnp.stack([*rows, jnp.stack([zero, zero, unit], axis=-1)], axis=-2)  # (m, 3, 3)
-    state = jnp.zeros((t.shape[0], z.shape[0], 3)).at[..., 2].set(1.0)
+    rows = [xp.stack(row, axis=-1) for row in zip(*columns, strict=True)]
+    matrix = xp.stack([*rows, xp.stack([zero, zero, unit], axis=-1)], axis=-2)  # (m, 3, 3)
+    state = xp.broadcast_to(matrix[:, 2], (t.shape[0], z.shape[0], 3))  # (0, 0, 1)
 
-    def square(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def square(carry: tuple[Array, Array, Array], _: Any) -> tuple[Array, Array, Array]:
         matrix, state, left = carry  # all powers commute: the digits of t may come in any order
-        moved = jnp.einsum("mij,tmj->tmi", matrix, state)
-        return matrix @ matrix, jnp.where((left % 2 == 1)[..., None], moved, state), left // 2
+        moved = xp.einsum("mij,tmj->tmi", matrix, state)
+        return matrix @ matrix, xp.where((left % 2 == 1)[..., None], moved, state), left // 2
 
-    _, state, _ = lax.fori_loop(0, BINARY_DIGITS, square, (matrix, state, t))
+    start = matrix, state, t
+    if xp is np:
+        _, state, _ = reduce(square, range(BINARY_DIGITS), start)
+    else:
+        _, state, _ = lax.fori_loop(0, BINARY_DIGITS, lambda i, carry: square(carry, i), start)
     return state[..., 0]
 
 
 def ridge_limit(ridge: Array, z: Array, t: Array) -> Array:
     """1/(z + ridge) at every t; without a ridge, directions whose curvature is rounding error stay untouched."""
-    total = jnp.broadcast_to(z + ridge, jnp.broadcast_shapes(jnp.shape(z), jnp.shape(t)))
-    cutoff = jnp.max(z, initial=0.0) * z.shape[-1] * jnp.finfo(z.dtype).eps
-    return jnp.where(total > cutoff, 1.0 / jnp.where(total > cutoff, total, 1.0), 0.0)
+    xp = namespace(z)
+    total = xp.broadcast_to(z + ridge, np.broadcast_shapes(np.shape(z), np.shape(t)))
+    cutoff = xp.max(z, initial=0.0) * z.shape[-1] * xp.finfo(z.dtype).eps
+    return xp.where(total > cutoff, 1.0 / xp.where(total > cutoff, total, 1.0), 0.0)
 
 
 def mean_square_edge(z: np.ndarray, bound: float) -> np.ndarray:

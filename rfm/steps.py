@@ -13,6 +13,7 @@ from rfm.precision import float64, is_traced
 
 MOST_STEPS = 2**26  # of a schedule, tabulated: half a gigabyte
 MOST_CALLS = 2**20  # of a schedule of plain Python, one a step
+FEW_CALLS = 2**10  # of a schedule that takes arrays, and twice that, ...: lengths for which its operations compile
 LARGEST = 1e140  # squared norm of the weights at which a run counts as diverged: squares of losses are still numbers
 
 
@@ -65,7 +66,8 @@ def _evaluate(name: str, schedule: Callable[[Any], Any], counts: np.ndarray) -> 
     with float64():
         try:
             try:
-                values = jax.vmap(schedule)(jnp.asarray(counts))
+                values = jax.vmap(schedule)(jnp.arange(max(FEW_CALLS, 1 << (len(counts) - 1).bit_length())))
+                values = (values if is_traced(values) else np.asarray(values))[: len(counts)]
             except jax.errors.ConcretizationTypeError:
                 if len(counts) > MOST_CALLS:
                     raise

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from draws import data_chunk, draw, feature_chunk, member_keys
 from problems import INF
 
 import rfm
 import theory
-from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys
+from rfm.engine.features import Setting
 
 PROBLEM = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
 KEYS = jax.random.split(jax.random.key(21), 120)

@@ -5,11 +5,12 @@ from functools import lru_cache, partial
 import jax
 import numpy as np
 import pytest
+from draws import data_chunk, draw, feature_chunk, keys_of
 from problems import INF
 
 import rfm
 import theory
-from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys, num_chunks
+from rfm.engine.features import Setting, num_chunks
 
 KEYS = jax.random.split(jax.random.key(7), 3)
 STEPS = np.array([0, 1, 2, 10, 117, 1000])
@@ -76,7 +77,7 @@ def modes(problem):
 @partial(jax.jit, static_argnums=1)
 def chunks_of(problem, setting, key):
     """F (N, c) and Psi (P, c) of two chunks of modes, and labels (P,), as the library draws them."""
-    model = jax.tree.map(lambda x: x[0], member_keys(key[None], 1, 1))
+    model = keys_of(key)
     one = lambda i: (  # noqa: E731
         feature_chunk(problem, setting, model.features, i)[0],
         data_chunk(problem, setting, model.data, i)[0],

@@ -18,7 +18,6 @@ cross-validation), at complex s; that the ratio at time t fails: Patil, Wu and T
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -95,9 +94,7 @@ def estimated_test_loss(
     with float64():
         solved = resolve(optimizer, times)
         assert isinstance(solved, Solvable)
-        left = 1.0 - roots[None] * np.asarray(
-            solved.response(jnp.asarray(roots), jnp.asarray(stops)[:, None])
-        )  # (T, all roots): r_t
+        left = 1.0 - roots[None] * np.asarray(solved.response(roots, stops[:, None]))  # (T, all roots): r_t
     ends = np.cumsum([len(kind.roots) for kind in kinds])[:-1]
     total = np.zeros(len(stops))
     for kind, r in zip(kinds, np.split(left, ends, axis=1), strict=True):

@@ -79,8 +79,10 @@ class Seeds(NamedTuple):
     start: np.ndarray | None
 
     def part(self, index: np.ndarray) -> "Seeds":
-        """Return some of them."""
-        return Seeds(self.keys[index], None if self.start is None else self.start[index])
+        """Return some of them, chosen on the host, where nothing has to be compiled for their number."""
+        words, kind = np.asarray(jax.random.key_data(self.keys)), jax.random.key_impl(self.keys)
+        keys = jax.random.wrap_key_data(jnp.asarray(words[index]), impl=kind)
+        return Seeds(keys, None if self.start is None else self.start[index])
 
     def begin(self, batch: Batch) -> Batch:
         """Return their draws with the weights to start from, and with batches that follow from these."""

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import one_pass_oracles as oracles
 import pytest
+from draws import feature_chunk, keys_of
 from problems import INF
 
 import rfm
 import theory
-from rfm.engine.features import Setting, feature_chunk, member_keys
+from rfm.engine.features import Setting
 
 PROBLEM = rfm.power_law(1.8, 1.5, 100, noise_var=0.1)
 SMALL = rfm.power_law(1.8, 1.5, 30, noise_var=0.1)
@@ -36,8 +37,7 @@ def numbers(problem):
 @jax.jit
 def unscaled(problem, key):
     """F sqrt(N) of N = 45 as the library draws it from this key; fewer features are its first rows."""
-    names = jax.tree.map(lambda x: x[0], member_keys(key[None], 1, 1))
-    return feature_chunk(problem, Setting(45, INF, "standard"), names.features, 0)[0]
+    return feature_chunk(problem, Setting(45, INF, "standard"), keys_of(key).features, 0)[0]
 
 
 def features_of(problem, num_features, key):

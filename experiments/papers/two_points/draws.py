@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -50,7 +49,7 @@ def fits(rng: np.random.Generator, problem: rfm.Problem, target: np.ndarray, mod
     z = np.where(z > 1e-12 * z[:, -1:], z, 1e-12 * z[:, -1:])  # directions of no row, along which no moment lies
     time = np.array([[np.inf if model.time is None else model.time]])
     assert isinstance(model.optimizer, Solvable)
-    response = np.array([np.asarray(model.optimizer.response(jnp.asarray(each), jnp.asarray(time)))[0] for each in z])
+    response = np.array([model.optimizer.response(each, time)[0] for each in z])
     moment = (labels[:, None] @ phi @ basis / p)[:, 0]  # (D, N)
     weights = (response * moment)[:, None] @ basis.swapaxes(1, 2)
     return (weights @ f)[:, 0]

@@ -8,12 +8,14 @@ import jax
 import numpy as np
 import optax
 import pytest
+from draws import data_chunk, keys_of
 
 import rfm
 import theory
 from rfm.data.from_data import estimate_features, estimate_kernel
 from rfm.data.spectra import sums
 from rfm.engine.batches import draw_models, train_models
+from rfm.engine.features import Setting
 from rfm.optimizers import Optimizer
 
 RNG = np.random.default_rng(7)
@@ -151,12 +153,7 @@ def test_held_out_risk_by_hand():
     args = dict(num_features=math.inf, num_samples=30, optimizer=rfm.Ridge(0.1))
     key = jax.random.key(4)
     risk = rfm.exact(problem, **args, keys=key[None]).risk[0, 0]
-    from rfm.engine.features import Setting, data_chunk, member_keys
-
-    own = problem.output(0)
-    psi, _ = data_chunk(
-        own, Setting(math.inf, 30, "ntk"), jax.tree.map(lambda k: k[0], member_keys(key[None], 1, 1)).data, 0
-    )
+    psi, _ = data_chunk(problem.output(0), Setting(math.inf, 30, "ntk"), keys_of(key).data, 0)
     rows, labels = problem.population.rows, problem.population.labels
     trained = np.array([np.argmin(((rows - row) ** 2).sum(1)) for row in np.asarray(psi)])
     rest = np.setdiff1d(np.arange(80), trained)

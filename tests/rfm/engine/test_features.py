@@ -7,14 +7,15 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from draws import data_chunk, draw, feature_chunk, keys_of
 from problems import INF
 
 import rfm
 import theory
-from rfm.engine.features import Setting, data_chunk, draw, feature_chunk, member_keys, num_chunks
+from rfm.engine.features import Setting, num_chunks
 
 KEY = jax.random.key(5)
-MODEL = jax.tree.map(lambda x: x[0], member_keys(KEY[None], 1, 1))  # what the one model of this seed draws from
+MODEL = keys_of(KEY)
 
 
 def gaussian_population(n, d, b=1.4, rotate=True, noise=0.0):

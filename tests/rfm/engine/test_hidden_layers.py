@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
+from draws import draw, keys_of
 
 import rfm
 from rfm.engine import trained_layers
-from rfm.engine.features import Setting, draw, member_keys
+from rfm.engine.features import Setting
 from rfm.engine.trained_layers import join, part, start_pairs
 
 PROBLEM = rfm.power_law(1.5, 1.25, num_modes=40, noise_var=0.2)
@@ -19,10 +20,11 @@ RICHNESS = 2.0
 def test_steps_are_those_of_the_network(width):
     """Narrower and wider than the features, in plain numpy from the same layer; another layer is another network."""
     setting = Setting(9, 12, "ntk", hidden=width)
-    keys = jax.tree.map(lambda x: x[1:], member_keys(KEYS, 1, 1))
-    drawn = draw(PROBLEM, setting, jax.tree.map(lambda x: x[0], keys))
+    keys = keys_of(KEYS[1])
+    drawn = draw(PROBLEM, setting, keys)
     design, labels = np.asarray(drawn.design), np.asarray(drawn.labels)
-    theta, layer = (np.asarray(x[0]) for x in part(start_pairs(np.zeros((1, 9)), setting, keys.features)))
+    start = jax.jit(lambda keys: part(start_pairs(np.zeros((1, 9)), setting, keys)))
+    theta, layer = (np.asarray(x[0]) for x in start(keys.features[None]))
     assert abs(layer.var() * width - 1.0) < 0.3
     curve = rfm.simulate(PROBLEM, **ARGS, richness=RICHNESS, hidden=width, return_weights=True)
     for _ in range(40):
@@ -44,7 +46,7 @@ def test_a_wide_layer_is_the_identity():
 def test_parts_of_a_pair():
     for width in (1, 8, 9, 10, 18, 19):
         readout, layer = np.arange(float(width)), np.ones((width, 9))
-        back = part(join(readout, layer))
+        back = jax.jit(lambda *pair: part(join(*pair)))(readout, layer)
         np.testing.assert_array_equal(back[0], readout)
         np.testing.assert_array_equal(back[1], layer)
 

@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import optax
 import pytest
+from draws import draw, keys_of
 
 import rfm
-from rfm.engine.features import Setting, draw, member_keys
+from rfm.engine.features import Setting
 from rfm.engine.trained_features import flow_along
 from rfm.engine.trained_layers import effective, untrained
 
@@ -19,8 +20,7 @@ SIZES = {"more features": (12, 9), "more data": (9, 12), "all data": (9, np.inf)
 
 def moments(num_features, num_samples, key):
     """H and h of the draw of a seed: the gradient of the readout is H beta - h."""
-    keys = jax.tree.map(lambda x: x[0], member_keys(key[None], 1, 1))
-    drawn = draw(PROBLEM, Setting(num_features, num_samples, "ntk"), keys)
+    drawn = draw(PROBLEM, Setting(num_features, num_samples, "ntk"), keys_of(key))
     if drawn.design is None:
         return np.asarray(drawn.gram), np.asarray(drawn.labels)
     design, labels = np.asarray(drawn.design), np.asarray(drawn.labels)
@@ -152,7 +152,7 @@ def test_one_direction_has_a_closed_form():
     root = np.sqrt(1.0 + big * rho**2)
     whole = np.sqrt(1.0 + big)
     times = np.log((1.0 + big * rho + whole * root) / ((1.0 - rho) * (1.0 + whole))) / (whole * z)
-    response, growth = flow_along(np.array([z]), np.array([(z * w) ** 2]), times, richness)
+    response, growth = jax.jit(flow_along)(np.array([z]), np.array([(z * w) ** 2]), times, richness)
     np.testing.assert_allclose(response[:, 0] * z, rho, rtol=1e-8)
     np.testing.assert_allclose(growth, (1.0 + root) / 2.0, rtol=1e-8)
 

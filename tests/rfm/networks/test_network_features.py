@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from draws import apply
 
 from rfm.data import datasets
 from rfm.networks import features as network_features
@@ -24,7 +25,7 @@ def trained(request):
 
 def gradients(trained):
     """df_k/d(all weights) (n, K, weights), by JAX and not by layers."""
-    found = jax.jacrev(lambda p: networks.apply(trained.network, p, trained.inputs(INPUTS)))(trained.params)
+    found = jax.jit(jax.jacrev(apply, 1))(trained.network, trained.params, trained.inputs(INPUTS))
     return np.concatenate([g.reshape(*g.shape[:2], -1) for g in found], axis=2)
 
 

@@ -169,7 +169,7 @@ def test_kernels_are_averages_over_networks():
         rows = jnp.concatenate([g.reshape(len(X), -1) for g in slopes], axis=1)
         return jnp.outer(f, f), rows @ rows.T
 
-    for samples, expected in zip(jax.vmap(both)(jax.random.split(KEY, 400)), networks.kernels(X), strict=True):
+    for samples, expected in zip(jax.jit(jax.vmap(both))(jax.random.split(KEY, 400)), networks.kernels(X), strict=True):
         error = samples.std(0) / 20.0
         assert np.max(np.abs(samples.mean(0) - expected) / error) < 5.0
         assert np.max(np.abs(samples.mean(0) - 1.5 * expected) / error) > 5.0
