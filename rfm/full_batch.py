@@ -10,6 +10,7 @@ from rfm import checks, responses
 from rfm.precision import is_traced
 from rfm.protocols import Gradient
 from rfm.pytrees import pytree
+from rfm.responses import Values
 from rfm.steps import Schedule
 
 
@@ -24,7 +25,7 @@ class GradientFlow:
 
     discrete: ClassVar[bool] = False
 
-    def response(self, z: Array, t: Array) -> Array:
+    def response(self, z: Values, t: Values) -> Values:
         """(1 - exp(-z t))/z."""
         return responses.exponential(z, t)
 
@@ -66,7 +67,7 @@ class GradientDescent:
         lr = self.lr.at(memory) if isinstance(self.lr, Schedule) else self.lr
         return v - lr * (gradient(v) + self.weight_decay * v), memory + 1
 
-    def response(self, z: Array, t: Array) -> Array:
+    def response(self, z: Values, t: Values) -> Values:
         """[1 - (1 - lr z')^t]/z', z' = z + weight_decay; a product for a schedule."""
         if isinstance(self.lr, Schedule):
             return responses.scheduled(self.lr, self.weight_decay, z, t)
@@ -109,7 +110,7 @@ class HeavyBall:
         """Take one step."""
         return v - self.lr * gradient(v) + self.momentum * (v - memory), v
 
-    def response(self, z: Array, t: Array) -> Array:
+    def response(self, z: Values, t: Values) -> Values:
         """Powers of the linear map that a step is along one direction."""
         return responses.powers(self.step, z, t)
 
@@ -149,7 +150,7 @@ class Nesterov:
         ahead = v + self.momentum * (v - memory)
         return ahead - self.lr * gradient(ahead), v
 
-    def response(self, z: Array, t: Array) -> Array:
+    def response(self, z: Values, t: Values) -> Values:
         """Powers of the linear map that a step is along one direction."""
         return responses.powers(self.step, z, t)
 
@@ -196,9 +197,9 @@ class Preconditioned:
         """Tell whether steps are taken."""
         return self.lr is not None
 
-    def response(self, z: Array, t: Array) -> Array:
+    def response(self, z: Values, t: Values) -> Values:
         """(1 - exp(-t z'))/z, or [1 - (1 - lr z')^t]/z, with z' = z/(z + damping)^power."""
-        scale = (responses.namespace(z).maximum(z, 0.0) + self.damping) ** -self.power
+        scale = (responses.namespace(z, t, self.damping).maximum(z, 0.0) + self.damping) ** -self.power
         if self.lr is None:
             return scale[None] * responses.exponential(scale * z, t)
         return scale[None] * responses.geometric(self.lr, scale * z, t)
@@ -229,7 +230,7 @@ class Ridge:
     def __post_init__(self) -> None:
         checks.number("ridge", self.ridge, 0.0, "a finite number >= 0", inclusive=True)
 
-    def response(self, z: Array, t: Array) -> Array:
+    def response(self, z: Values, t: Values) -> Values:
         """1/(z + ridge)."""
         return responses.ridge_limit(self.ridge, z, t)
 

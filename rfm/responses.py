@@ -14,26 +14,27 @@ from jax import Array, lax
 
 from rfm.steps import Schedule, take_steps
 
+Values = Any  # an array of numpy or of JAX
 BINARY_DIGITS = 50  # of the number of steps
 Step = Callable[[Callable[[Array], Array], Array, Any], tuple[Array, Any]]  # (gradient, v, memory) -> (v, memory)
 
 
-def namespace(z: Array | np.ndarray) -> Any:
-    """Return numpy for its arrays, jax.numpy for those of JAX."""
-    return np if isinstance(z, np.ndarray) else jnp
+def namespace(*values: Values) -> Any:
+    """Return jax.numpy where any of some arrays is one of JAX, else numpy."""
+    return jnp if any(isinstance(value, Array) for value in values) else np
 
 
-def exponential(z: Array, t: Array) -> Array:
+def exponential(z: Values, t: Values) -> Values:
     """(1 - exp(-z t))/z, at z -> 0 equal to t."""
-    xp, z = namespace(z), z[None]  # beside t (T, 1)
+    xp, z = namespace(z, t), z[None]  # beside t (T, 1)
     small = z * t < 1e-12
     return xp.where(small, t, -xp.expm1(-z * t) / xp.where(small, 1.0, z))
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # at lr z = 1, where a step goes all the way
-def geometric(lr: Array, z: Array, t: Array) -> Array:
+def geometric(lr: Values, z: Values, t: Values) -> Values:
     """[1 - (1 - lr z)^t]/z, at z -> 0 equal to lr t."""
-    xp, z = namespace(z), z[None]  # beside t (T, 1)
+    xp, z = namespace(lr, z, t), z[None]  # beside t (T, 1)
     # log1p keeps small lr z exact at many steps; beyond lr z = 1 the factor alternates in sign
     alternating = lr * z > 1.0
     log_abs = xp.where(
@@ -57,12 +58,12 @@ def scheduled(schedule: Schedule, weight_decay: Array, z: Array, t: Array) -> Ar
     return take_steps(update, jnp.zeros_like(z), jnp.zeros((), int), t[:, 0])[0]
 
 
-def powers(step: Step, z: Array, t: Array) -> Array:
+def powers(step: Step, z: Values, t: Values) -> Values:
     """Powers of the 3 x 3 map of (v, memory, 1) that a step is along one direction."""
-    xp = namespace(z)
-    zero, unit = xp.zeros_like(z), xp.ones_like(z)
+    zero, unit = 0.0 * z, 0.0 * z + 1.0
     pull = lambda source: lambda v: z * v - source  # noqa: E731
     columns = [step(pull(0.0), unit, zero), step(pull(0.0), zero, unit), step(pull(1.0), zero, zero)]
+    xp = namespace(t, *(x for column in columns for x in column))
     rows = [xp.stack(row, axis=-1) for row in zip(*columns, strict=True)]
     matrix = xp.stack([*rows, xp.stack([zero, zero, unit], axis=-1)], axis=-2)  # (m, 3, 3)
     state = xp.broadcast_to(matrix[:, 2], (t.shape[0], z.shape[0], 3))  # (0, 0, 1)
@@ -80,9 +81,9 @@ def powers(step: Step, z: Array, t: Array) -> Array:
     return state[..., 0]
 
 
-def ridge_limit(ridge: Array, z: Array, t: Array) -> Array:
+def ridge_limit(ridge: Values, z: Values, t: Values) -> Values:
     """1/(z + ridge) at every t; without a ridge, directions whose curvature is rounding error stay untouched."""
-    xp = namespace(z)
+    xp = namespace(ridge, z, t)
     total = xp.broadcast_to(z + ridge, np.broadcast_shapes(np.shape(z), np.shape(t)))
     cutoff = xp.max(z, initial=0.0) * z.shape[-1] * xp.finfo(z.dtype).eps
     return xp.where(total > cutoff, 1.0 / xp.where(total > cutoff, total, 1.0), 0.0)
