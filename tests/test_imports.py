@@ -1,6 +1,7 @@
 """Who may import whom, read from the source; and what `import rfm, theory` does to a fresh interpreter."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -61,10 +62,16 @@ DIRECTIONS = {
 }
 
 
+@functools.cache
+def nodes_of(source):
+    """All nodes of a module, which several tests look at; kept are those that they look at."""
+    return [x for x in ast.walk(ast.parse(source)) if isinstance(x, ast.Import | ast.ImportFrom | ast.Attribute)]
+
+
 def imports_of(source, package):
     """Full dotted names that a module imports, as a set; relative imports resolved against its package."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -77,7 +84,7 @@ def imports_of(source, package):
 def attributes_of(source):
     """Dotted attribute chains such as jax.core.Tracer."""
     chains = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         parts = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
