@@ -26,7 +26,7 @@ STEPS, TAKEN, SOLVED = np.array([0, 1, 30, 1000]), "Monte Carlo", "exact given t
 WARM_UP = optax.warmup_cosine_decay_schedule(0.0, 0.5, 50, 900, 0.02)
 STAIRS = optax.piecewise_constant_schedule(0.4, {30: 0.5, 200: 0.1})
 MORE = lambda step: 4 + 4 * (step > 100)  # noqa: E731
-RISING = optax.linear_schedule(0.01, 9.0, 900)
+RISING = lambda step: 18.0 * WARM_UP(step)  # noqa: E731
 ROWS = {
     "GradientFlow": Row(rfm.GradientFlow(), np.array([0.0, 1.0, 30.0, 1e3]), SOLVED),
     "GradientDescent": Row(rfm.GradientDescent(0.4), STEPS, TAKEN, rfm.GradientDescent(9.0)),
@@ -46,7 +46,12 @@ ROWS = {
     "SGD": Row(rfm.SGD(0.3, 4), STEPS, TAKEN, rfm.SGD(3.0, 4), np.inf, solved=False),
     "SGD with momentum": Row(rfm.SGD(0.05, 4, 0.8), STEPS, TAKEN, rfm.SGD(3.0, 4, 0.8), np.inf, solved=False),
     "SGD with warm-up, larger batches and an average": Row(
-        rfm.SGD(WARM_UP, MORE, 0.3, average=0.99), STEPS, TAKEN, rfm.SGD(RISING, MORE, 0.3), np.inf, solved=False
+        rfm.SGD(WARM_UP, MORE, 0.3, average=0.99),
+        STEPS,
+        TAKEN,
+        rfm.SGD(RISING, MORE, 0.3, average=0.99),
+        np.inf,
+        solved=False,
     ),
     "SGD on a finite set": Row(rfm.SGD(0.2, 8), STEPS, TAKEN, rfm.SGD(9.0, 8), solved=False, expected=False),
     "SGD on a finite set, decayed": Row(

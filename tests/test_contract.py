@@ -171,10 +171,10 @@ def test_shapes_and_labels(row, computed):
 
 @each_row
 def test_a_seed_does_not_depend_on_its_neighbours(row, computed):
-    """In another order: the same numbers."""
+    """Two batches in another order: the same numbers."""
     together = computed(rfm.simulate, row)
-    turned = run(rfm.simulate, row, KEYS[::-1])
-    np.testing.assert_allclose(turned.risk[::-1], together.risk, rtol=SAME_SUMS)
+    turned = run(rfm.simulate, row, KEYS[31::-1])
+    np.testing.assert_allclose(turned.risk[::-1], together.risk[:32], rtol=SAME_SUMS)
     assert len(np.unique(together.risk[:, -1])) == len(KEYS)
 
 
