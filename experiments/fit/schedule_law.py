@@ -178,6 +178,25 @@ class ScheduleLaw:
         return [theta for _, theta in sorted(ends, key=lambda pair: pair[0])]
 
 
+class Changes(NamedTuple):
+    """Sums of lr (T,) at the rows of a run, and those (T, C) since each change; lr after it and its fall, (C,) each."""
+
+    total: np.ndarray
+    since: np.ndarray
+    rates: np.ndarray
+    fall: np.ndarray
+
+
+def changes_of(schedule: Schedule) -> Changes:
+    """Find where the learning rate of a schedule changes."""
+    first, _ = schedule.pieces
+    total = np.cumsum(first)
+    fall = -np.diff(schedule.rates, prepend=schedule.rates[0])
+    changed = np.flatnonzero(fall)
+    since = np.maximum(total[:, None] - (total - first / 2.0)[changed], 0.0)
+    return Changes(total, since, np.maximum(schedule.rates[changed], TINY), fall[changed])
+
+
 @dataclasses.dataclass(frozen=True)
 class EmpiricalLaw:
     """The multi-power law of arXiv 2503.11812, seven numbers, at the rows of training runs of one size.
@@ -212,16 +231,15 @@ class EmpiricalLaw:
         floor, scale, drop, speed = np.exp(theta[[0, 1, 3, 4]])
         alpha, beta, gamma = theta[[2, 5, 6]]
         losses = []
-        for schedule in self.schedules:
-            first, _ = schedule.pieces
-            total = np.cumsum(first)
-            fall = -np.diff(schedule.rates, prepend=schedule.rates[0])
-            changed = np.flatnonzero(fall)
-            since = np.maximum(total[:, None] - (total - first / 2.0)[changed], 0.0)
-            rates = np.maximum(schedule.rates[changed], TINY)
-            gone = 1.0 - (1.0 + speed * rates**-gamma * since) ** -beta
-            losses.append(floor + scale * total**-alpha - drop * gone @ fall[changed])
+        for run in self._changes:
+            gone = 1.0 - (1.0 + speed * run.rates**-gamma * run.since) ** -beta
+            losses.append(floor + scale * run.total**-alpha - drop * gone @ run.fall)
         return np.maximum(np.concatenate(losses), TINY)
+
+    @cached_property
+    def _changes(self) -> list[Changes]:
+        """What the loss takes of every run, whatever the parameters."""
+        return [changes_of(schedule) for schedule in self.schedules]
 
     def derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss (R,) and its derivatives in the searched parameters by central differences, (R, 7)."""
