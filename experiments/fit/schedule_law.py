@@ -238,7 +238,7 @@ class EmpiricalLaw:
 
     @cached_property
     def _changes(self) -> list[Changes]:
-        """What the loss takes of every run, whatever the parameters."""
+        """Changes of the rate of every run: all that the loss takes of it beside the parameters."""
         return [changes_of(schedule) for schedule in self.schedules]
 
     def derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
