@@ -16,8 +16,16 @@ from rfm.data.labels import encode
 
 PROBLEM = rfm.power_law(1.8, 1.5, 60, noise_var=0.1)
 ARGS = dict(num_features=8, num_samples=16, optimizer=rfm.GradientFlow(), times=[1.0, 10.0])
-DRAWN = rfm.simulate(PROBLEM, **ARGS, seeds=16)
-PREDICTED = theory.predict(PROBLEM, **ARGS)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return rfm.simulate(PROBLEM, **ARGS, seeds=16)
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    return theory.predict(PROBLEM, **ARGS)
 
 
 def test_own_spectrum_in_any_order_with_zeros():
@@ -43,10 +51,10 @@ def test_how_much_of_a_mode_is_learned():
     np.testing.assert_allclose(risk, curve.risk, rtol=1e-9)
 
 
-def test_weights_of_a_draw_and_a_run_continued():
+def test_weights_of_a_draw_and_a_run_continued(drawn):
     first = rfm.simulate(PROBLEM, **ARGS, seeds=16, return_weights=True)
     again = rfm.simulate(PROBLEM, **ARGS | {"times": [9.0]}, seeds=16, initial_weights=first.weights[:, 0])
-    np.testing.assert_allclose(again.risk[:, 0], DRAWN.risk[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(again.risk[:, 0], drawn.risk[:, 1], rtol=1e-9)
 
 
 def test_own_feature_law():
@@ -59,24 +67,25 @@ def test_minibatch_adam():
     assert np.isfinite(rfm.simulate(PROBLEM, **ARGS | {"optimizer": adam, "times": [1, 10]}, seeds=2).risk).all()
 
 
-def test_a_device():
-    np.testing.assert_allclose(rfm.simulate(PROBLEM, **ARGS, seeds=16, device="cpu").risk, DRAWN.risk, rtol=1e-9)
+def test_a_device(drawn):
+    np.testing.assert_allclose(rfm.simulate(PROBLEM, **ARGS, seeds=16, device="cpu").risk, drawn.risk, rtol=1e-9)
 
 
-def test_single_precision():
+def test_single_precision(drawn):
     single = rfm.simulate(PROBLEM, **ARGS, seeds=16, dtype="float32").risk
-    assert 0 < np.abs(single / DRAWN.risk - 1).max() < 1e-3
+    assert 0 < np.abs(single / drawn.risk - 1).max() < 1e-3
 
 
-def test_test_loss_and_other_losses():
-    np.testing.assert_allclose(DRAWN.test_loss, DRAWN.risk + 0.1)
+def test_test_loss_and_other_losses(drawn):
+    np.testing.assert_allclose(drawn.test_loss, drawn.risk + 0.1)
     for name in ("loss", "accuracy", "classification_error"):
         with pytest.raises(ValueError, match="'risk', 'train_loss', 'test_loss'"):
-            DRAWN.mean(name)
+            drawn.mean(name)
 
 
-@pytest.mark.parametrize("curve", [DRAWN, PREDICTED], ids=["drawn", "predicted"])
-def test_curves_are_data(curve, tmp_path):
+@pytest.mark.parametrize("made", ["drawn", "predicted"])
+def test_curves_are_data(made, request, tmp_path):
+    curve = request.getfixturevalue(made)
     assert len(repr(curve)) < 300
     assert curve._repr_html_().startswith("<table>")
     curve.save(tmp_path / "curve.npz")
@@ -93,9 +102,9 @@ def test_selection_by_value():
     np.testing.assert_allclose(swept.sel(num_features=8).risk, one.risk, rtol=1e-9)
 
 
-def test_quantiles_over_draws():
-    low, high = DRAWN.interval(share=0.5)
-    assert np.all((low < DRAWN.risk.max(0)) & (high > DRAWN.risk.min(0)) & (low < high))
+def test_quantiles_over_draws(drawn):
+    low, high = drawn.interval(share=0.5)
+    assert np.all((low < drawn.risk.max(0)) & (high > drawn.risk.min(0)) & (low < high))
 
 
 def test_the_standard_error_of_one_draw():
@@ -104,14 +113,14 @@ def test_the_standard_error_of_one_draw():
         assert np.isnan(one.stderr()).all()
 
 
-def test_arithmetic_of_curves():
+def test_arithmetic_of_curves(drawn, predicted):
     with pytest.raises(TypeError, match=r"one.mean\(\) - other.mean\(\)"):
-        _ = DRAWN - PREDICTED
+        _ = drawn - predicted
 
 
-def test_times_are_no_loss():
+def test_times_are_no_loss(drawn):
     with pytest.raises(ValueError, match="`name` must be one of 'risk'"):
-        DRAWN.mean("times")
+        drawn.mean("times")
 
 
 @pytest.mark.parametrize("sizes", [[8, 16], (8, 16), np.array([8, 16]), range(8, 10), jnp.array([8, 16])], ids=str)
